@@ -1,0 +1,41 @@
+# Every target works on a fresh machine that has Python, make and git, and installs what it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: install demo up check test bench screenshots clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+demo: install            ## collector, dashboard and a real training run on http://127.0.0.1:8642
+	$(BIN)/htga demo
+
+up: install              ## collector and dashboard, waiting for your runs
+	$(BIN)/htga up
+
+check: install           ## linters, types, import arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+test: check              ## everything above and the tests, a browser and a Postgres included
+	$(BIN)/python tests/browser.py
+	$(BIN)/pytest
+
+bench: install           ## measure the budgets; prints tables
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+screenshots: install     ## take docs/images anew from the real dashboard
+	$(BIN)/python tests/browser.py
+	$(BIN)/python docs/screenshots.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,304 @@
+"""The schema of everything that crosses the network, written once.
+
+Bulk rows travel as an Arrow IPC stream with the schema `ROWS`; resources travel as JSON, each one
+a frozen dataclass below, which FastAPI validates and documents as it stands.
+
+Three rules hold everywhere:
+
+* A null means "not measured". A NaN or an infinity means that this was the value; JSON writes
+  these as the strings "NaN", "Infinity" and "-Infinity", so that none of them is ever mistaken
+  for zero or for nothing.
+* `layer` is a parameter's name as in `named_parameters()`; the empty string is the whole model.
+* `time` is in seconds since the Unix epoch, `step` counts optimizer steps from 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+PREFIX = "/api/v1"
+"""Path under which version 1 of the HTTP API lives."""
+
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+"""Media type of an Arrow IPC stream."""
+
+SCALARS: dict[str, pa.DataType] = {
+    "alpha_hat": pa.float64(),
+    "alpha_bar": pa.float64(),
+    "alpha_stderr": pa.float64(),
+    "xi": pa.float64(),
+    "k": pa.int64(),
+    "n": pa.int64(),
+    "gamma": pa.float64(),
+    "beta": pa.float64(),
+    "target_alpha": pa.float64(),
+    "update_alpha": pa.float64(),
+    "grad_norm": pa.float64(),
+    "grad_norm_var": pa.float64(),
+    "n_zero": pa.int64(),
+    "n_nonfinite": pa.int64(),
+}
+"""What the probe measures at a step, by name. Every one of them may be null."""
+
+ROWS = pa.schema(
+    [
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("time", pa.float64()),
+        pa.field("layer", pa.string()),
+        pa.field("rank", pa.int32()),
+        *(pa.field(name, kind) for name, kind in SCALARS.items()),
+        pa.field("histogram", pa.binary()),
+        pa.field("metrics", pa.map_(pa.string(), pa.float64())),
+    ]
+)
+"""One row per step and layer; `histogram` is `htga_client.histogram.encode`'s bytes, `metrics`
+holds what the user logged."""
+
+# Keys of the Arrow schema's metadata, which say who sends a batch and where it stands in line.
+WRITER = b"htga.writer"
+FIRST_SEQ = b"htga.first_seq"
+
+RunState = Literal["running", "finished", "failed", "stale", "lost"]
+JSON_FLOATS: dict[str, Any] = {"ser_json_inf_nan": "strings"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """What a client says when it registers a run; registering twice changes nothing.
+
+    Attributes:
+        id: UUIDv7 made by the client.
+        project: What the run belongs to.
+        name: A label for people; need not be unique.
+        group: Runs to be averaged together share a group; may be empty.
+        tags: Labels to filter by.
+        config: Hyper-parameters, any JSON object.
+        notes: Free text.
+        environment: Facts about the machine and the code that a reader may want.
+        writer: UUID of the process that will send the rows; a new one starts a new attempt.
+    """
+
+    id: str
+    project: str
+    name: str
+    group: str = ""
+    tags: tuple[str, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+    notes: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    writer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run as the collector knows it.
+
+    Attributes:
+        state: One of running, finished, failed, stale, lost.
+        attempt: Number of the latest start or resume, from 1.
+        created, updated, finished: Unix seconds; `updated` is when the last row was stored.
+        archived: Whether the steps have been written to the archive.
+        last_step: The highest step stored, or None before the first row.
+        summary: The latest value of every scalar of the whole model and of every metric.
+        metrics: The names of the user's metrics.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
+    id: str
+    project: str
+    name: str
+    state: RunState
+    group: str
+    tags: tuple[str, ...]
+    config: dict[str, Any]
+    notes: str
+    environment: dict[str, Any]
+    attempt: int
+    created: float
+    updated: float | None
+    finished: float | None
+    archived: bool
+    last_step: int | None
+    summary: dict[str, float]
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    """A page of runs; `next` is the cursor of the following page, or None at the end."""
+
+    items: tuple[Run, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How a run ended.
+
+    Attributes:
+        state: "finished" or "failed".
+        logged: Rows that the client sent in all, so that the collector can tell a complete run
+            from one with rows missing.
+    """
+
+    state: Literal["finished", "failed"] = "finished"
+    logged: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonRow:
+    """One row in JSON, for curl and for other languages; all but `step` may be left out."""
+
+    step: int
+    time: float | None = None
+    layer: str = ""
+    rank: int = 0
+    alpha_hat: float | None = None
+    alpha_bar: float | None = None
+    alpha_stderr: float | None = None
+    xi: float | None = None
+    k: int | None = None
+    n: int | None = None
+    gamma: float | None = None
+    beta: float | None = None
+    target_alpha: float | None = None
+    update_alpha: float | None = None
+    grad_norm: float | None = None
+    grad_norm_var: float | None = None
+    n_zero: int | None = None
+    n_nonfinite: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonRows:
+    """The body of `POST /runs/{id}/rows` in JSON."""
+
+    rows: tuple[JsonRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A row that was not stored: its index in the request, and why."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The answer to `POST /runs/{id}/rows`, sent after the commit.
+
+    `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
+    acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
+    """
+
+    accepted: int
+    duplicates: int
+    rejected: tuple[Rejection, ...] = ()
+    next_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buckets:
+    """One key of a series. All four lists are as long as `Series.step`; None means not measured.
+
+    Where raw points are sent the four lists are equal. A bucket that holds a NaN or an infinity
+    shows it in `last` if it came last, and always in `min` or `max` (an infinity) or in all of
+    `mean`, `min` and `max` (nothing but NaN).
+    """
+
+    mean: list[float | None]
+    min: list[float | None]
+    max: list[float | None]
+    last: list[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Values over steps, reduced to at most the number of buckets asked for.
+
+    Attributes:
+        step, time: Of the last row in each bucket.
+        keys: The values by key.
+        buckets: Length of `step`.
+        total: Number of stored rows that these buckets summarise.
+        cursor: Pass it back as `since` to get only what came later; opaque.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
+    run_id: str
+    layer: str
+    step: list[int]
+    time: list[float | None]
+    keys: dict[str, Buckets]
+    buckets: int
+    total: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histograms:
+    """Histograms of |gradient| over steps, on bins shared by all columns.
+
+    Attributes:
+        step: Of the last row in each bucket of steps, length S.
+        edges: Bin edges in units of |gradient|, length B + 1, increasing, log spaced.
+        counts: S lists of B counts; counts of the steps within one bucket are summed.
+        n_zero, n_nonfinite: Entries that no bin can hold, length S.
+        total: Number of stored histograms that these columns summarise.
+        cursor: As in `Series`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
+    run_id: str
+    layer: str
+    step: list[int]
+    edges: list[float]
+    counts: list[list[int]]
+    n_zero: list[int]
+    n_nonfinite: list[int]
+    total: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """The body of `POST /query`: one SELECT over the tables runs, steps and metrics."""
+
+    sql: str
+    limit: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """A run that was written to the archive.
+
+    Attributes:
+        run_id: The run.
+        files: Bytes and SHA-256 by file name.
+        rows: Number of rows by table.
+        created: Unix seconds.
+    """
+
+    run_id: str
+    files: dict[str, dict[str, Any]]
+    rows: dict[str, int]
+    created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An error as `application/problem+json` (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    instance: str | None = None

@@ -1,0 +1,1 @@
+"""The `htga` command, the one place that may import every part."""

@@ -1,0 +1,1 @@
+"""The study behind HTGA: data sets, recipes, ablations and statistics."""

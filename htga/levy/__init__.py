@@ -1,0 +1,1 @@
+"""Levy-stable noise and the stochastic differential equations driven by it."""

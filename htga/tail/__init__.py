@@ -1,0 +1,1 @@
+"""Tail-index estimation: estimators, the mergeable histogram, and the choice of k."""

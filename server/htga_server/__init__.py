@@ -1,0 +1,1 @@
+"""The collector: receives, stores and serves telemetry."""

@@ -1,0 +1,53 @@
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from htga_client.histogram import decode, edges, encode, n_bins
+
+
+@given(
+    counts=st.lists(st.integers(0, 2**60), max_size=40),
+    first=st.integers(0, 1000),
+    n_zero=st.integers(0, 2**60),
+    n_nonfinite=st.integers(0, 2**60),
+)
+def test_decode_undoes_encode_up_to_empty_bins_at_the_ends(
+    counts: list[int], first: int, n_zero: int, n_nonfinite: int
+) -> None:
+    back = decode(encode(counts, bits=3, first=first, n_zero=n_zero, n_nonfinite=n_nonfinite))
+    assert (back.bits, back.n_zero, back.n_nonfinite) == (3, n_zero, n_nonfinite)
+    dense = np.zeros(n_bins(3), np.int64)
+    dense[back.first : back.first + back.counts.size] = back.counts
+    assert dense[first : first + len(counts)].tolist() == counts
+    assert dense.sum() == sum(counts)
+
+
+@pytest.mark.parametrize("bits", range(5))
+def test_a_bin_begins_at_the_float_with_its_bit_pattern(bits: int) -> None:
+    index = np.arange(n_bins(bits), dtype=np.uint32)
+    begins = (index << np.uint32(23 - bits)).view(np.float32).astype(np.float64)
+    assert np.array_equal(edges(bits, 0, n_bins(bits))[:-1], begins)
+    assert edges(bits, 0, n_bins(bits))[-1] == 2.0**128
+
+
+@given(st.binary(max_size=64))
+def test_bytes_that_are_no_histogram_are_refused_and_never_crash(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        assert decode(data).counts.size <= len(data)
+
+
+def test_a_histogram_that_was_cut_short_is_refused() -> None:
+    whole = encode([3, 0, 900], bits=3, first=12, n_zero=4)
+    for cut in range(len(whole)):
+        with pytest.raises(ValueError, match="histogram"):
+            decode(whole[:cut])
+    with pytest.raises(ValueError, match="histogram"):
+        decode(whole + b"\x01")
+
+
+def test_a_negative_count_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="negative, got -1"):
+        encode([-1], bits=3)
