@@ -207,9 +207,9 @@ class Receipt:
 class Buckets:
     """One key of a series. All four lists are as long as `Series.step`; None means not measured.
 
-    Where raw points are sent the four lists are equal. A bucket that holds a NaN or an infinity
-    shows it in `last` if it came last, and always in `min` or `max` (an infinity) or in all of
-    `mean`, `min` and `max` (nothing but NaN).
+    Where raw points are sent the four lists are equal. `mean` is the plain mean, so it is not
+    finite as soon as one value of its bucket is not; `min` and `max` pass over NaN unless there is
+    nothing else, so that one NaN does not hide the range of the others.
     """
 
     mean: list[float | None]

@@ -1,0 +1,23 @@
+"""Alembic's environment: the collector hands over its connection, a person's shell its URL."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import context
+
+from htga_server.settings import Settings
+from htga_server.tables import metadata
+
+
+def migrate(connection: sa.Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:
+    with sa.create_engine(Settings().url).begin() as own:
+        migrate(own)

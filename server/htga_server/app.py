@@ -1,0 +1,52 @@
+"""The collector as an ASGI app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from htga_client.wire import PREFIX
+from htga_server import problems
+from htga_server.database import Database
+from htga_server.live import Broker
+from htga_server.problems import NotFound
+from htga_server.routes import archive, health, live, rows, runs, series
+from htga_server.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build a collector. Its database is migrated when the app starts.
+
+    Raises:
+        ValueError: The settings name a database that cannot be used.
+    """
+    settings = settings or Settings()
+    database, broker = Database(settings.url), Broker()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(database.upgrade)
+        yield
+        broker.close()
+        await asyncio.to_thread(database.close)
+
+    app = FastAPI(title="HTGA collector", version="1", lifespan=lifespan)
+    app.state.settings, app.state.database, app.state.broker = settings, database, broker
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    problems.install(app)
+    api = APIRouter(prefix=PREFIX)
+    for module in (runs, rows, series, live, archive):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(health.router)
+
+    @app.api_route("/api/{rest:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def no_such_route(rest: str) -> None:
+        # A dashboard on the same port answers every other unknown path with its own page.
+        raise NotFound(f"no route /api/{rest[:80]}")
+
+    return app

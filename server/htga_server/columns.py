@@ -1,0 +1,50 @@
+"""Values on their way between Arrow columns, database cells, numpy and JSON.
+
+Three states must survive every border: a finite number, a non-finite one, and "not measured".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+NAN = "NaN"
+
+
+def cells(column: pa.ChunkedArray | pa.Array, dialect: str) -> list[Any]:
+    """The values of a column as parameters of a SQL statement; SQLite gets 'NaN' as text."""
+    values: list[Any] = column.to_pylist()
+    if (
+        dialect == "sqlite"
+        and pa.types.is_floating(column.type)
+        and pc.any(pc.is_nan(column)).as_py()
+    ):
+        return [NAN if value is not None and math.isnan(value) else value for value in values]
+    return values
+
+
+def numbers(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Cells as float64 values and a mask that says which were measured; unmeasured ones are NaN."""
+    measured = np.fromiter((value is not None for value in values), np.bool_, len(values))
+    return np.array(values, dtype=object).astype(np.float64), measured
+
+
+def optional(values: NDArray[np.float64], measured: NDArray[np.bool_]) -> list[float | None]:
+    """Values as a list with None where nothing was measured; the inverse of `numbers`."""
+    floats: list[float | None] = values.tolist()
+    for row in np.flatnonzero(~measured).tolist():
+        floats[row] = None
+    return floats
+
+
+def to_json(value: float) -> float | str:
+    """A float that JSON can hold: itself, or "NaN", "Infinity", "-Infinity"."""
+    if math.isfinite(value):
+        return value
+    return NAN if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")

@@ -1,0 +1,28 @@
+"""What routes ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from htga_server.database import Database
+from htga_server.live import Broker
+from htga_server.settings import Settings
+
+
+def _database(request: Request) -> Database:
+    return cast("Database", request.app.state.database)
+
+
+def _broker(request: Request) -> Broker:
+    return cast("Broker", request.app.state.broker)
+
+
+def _settings(request: Request) -> Settings:
+    return cast("Settings", request.app.state.settings)
+
+
+DatabaseDep = Annotated[Database, Depends(_database)]
+BrokerDep = Annotated[Broker, Depends(_broker)]
+SettingsDep = Annotated[Settings, Depends(_settings)]

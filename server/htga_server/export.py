@@ -1,0 +1,96 @@
+"""Stored rows as Arrow tables with the names that people know: run, layer and key in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from htga_client.wire import SCALARS
+from htga_server.columns import numbers
+from htga_server.tables import metrics, names, runs, steps
+
+LABELS = (("run_id", pa.string()), ("project", pa.string()), ("run", pa.string()))
+STEPS = pa.schema(
+    [
+        *LABELS,
+        ("attempt", pa.int32()),
+        ("rank", pa.int32()),
+        ("step", pa.int64()),
+        ("layer", pa.string()),
+        ("time", pa.float64()),
+        *SCALARS.items(),
+        ("histogram", pa.binary()),
+    ]
+)
+METRICS = pa.schema(
+    [
+        *LABELS,
+        ("attempt", pa.int32()),
+        ("rank", pa.int32()),
+        ("step", pa.int64()),
+        ("key", pa.string()),
+        ("time", pa.float64()),
+        ("value", pa.float64()),
+    ]
+)
+CHUNK = 20_000
+
+
+def step_batches(
+    connection: sa.Connection, *which: sa.ColumnElement[bool]
+) -> Iterator[pa.RecordBatch]:
+    """Steps of the runs that fulfil `which` (conditions on `tables.runs`), run by run."""
+    return _batches(connection, steps, "layer", STEPS, which)
+
+
+def metric_batches(
+    connection: sa.Connection, *which: sa.ColumnElement[bool]
+) -> Iterator[pa.RecordBatch]:
+    """Values of the user's metrics, likewise."""
+    return _batches(connection, metrics, "metric", METRICS, which)
+
+
+def _batches(
+    connection: sa.Connection,
+    table: sa.Table,
+    kind: str,
+    schema: pa.Schema,
+    which: tuple[sa.ColumnElement[bool], ...],
+) -> Iterator[pa.RecordBatch]:
+    label: dict[str, sa.Column[Any]] = {
+        "run_id": runs.c.id,
+        "run": runs.c.name,
+        "project": runs.c.project,
+        "layer": names.c.name,
+        "key": names.c.name,
+    }
+    chosen = [(label | dict(table.c.items()))[name].label(name) for name in schema.names]
+    name_id = table.c.layer_id if kind == "layer" else table.c.metric_id
+    named = sa.and_(
+        names.c.run_key == table.c.run_key, names.c.kind == kind, names.c.name_id == name_id
+    )
+    query = (
+        sa.select(*chosen)
+        .join_from(table, runs, runs.c.run_key == table.c.run_key)
+        .join(names, named)
+        .where(*which)
+        .order_by(table.c.run_key, name_id, table.c.rank, table.c.step, table.c.attempt)
+        .execution_options(yield_per=CHUNK)
+    )
+    for rows in connection.execute(query).partitions():
+        columns = zip(*rows, strict=True)
+        yield pa.RecordBatch.from_arrays(
+            [_array(column, field.type) for column, field in zip(columns, schema, strict=True)],
+            schema=schema,
+        )
+
+
+def _array(column: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_floating(kind):
+        values, measured = numbers(column)
+        return pa.array(values, kind, mask=np.logical_not(measured))
+    return pa.array(column, kind)

@@ -1,0 +1,52 @@
+"""The archive, and SQL over everything."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
+
+from htga_client.wire import Archive, Query
+from htga_server import archive, query
+from htga_server.arrow_response import arrow_response, wants_arrow
+from htga_server.columns import to_json
+from htga_server.deps import DatabaseDep, SettingsDep
+
+router = APIRouter(tags=["archive"])
+
+
+@router.post("/runs/{run_id}/archive")
+async def create(run_id: str, db: DatabaseDep, settings: SettingsDep) -> Archive:
+    """Write a finished run to the archive as Parquet."""
+    return await db.write(partial(archive.create, run_id=run_id, folder=settings.archive))
+
+
+@router.get("/archive")
+async def ids(db: DatabaseDep, settings: SettingsDep) -> dict[str, list[str]]:
+    """The ids of all archived runs."""
+    return {"items": await db.read(lambda _: archive.ids(settings.archive))}
+
+
+@router.post("/query")
+async def ask(body: Query, request: Request, db: DatabaseDep, settings: SettingsDep) -> Response:
+    """One SELECT over the tables runs, steps and metrics, live and archived."""
+    ask_now = partial(
+        query.run,
+        sql=body.sql,
+        folder=settings.archive,
+        limit=body.limit,
+        seconds=settings.query_seconds,
+    )
+    table = await db.read(ask_now)
+    if wants_arrow(request):
+        return arrow_response(table)
+    rows = [[_plain(value) for value in row.values()] for row in table.to_pylist()]
+    return JSONResponse({"columns": table.column_names, "rows": jsonable_encoder(rows)})
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return to_json(value)
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,86 @@
+"""Runs: register, list, show, finish, delete."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from htga_client.wire import Finish, NewRun, Run, RunPage, RunState
+from htga_server import archive, runs
+from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
+from htga_server.problems import BadRequest
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+MAX_LABEL = 1024
+
+
+@router.post("", status_code=201, responses={200: {"description": "known already"}})
+async def register(new: NewRun, response: Response, db: DatabaseDep, broker: BrokerDep) -> Run:
+    """Register a run under an id that the client made; registering again changes nothing."""
+    for name in ("project", "name"):
+        if not 0 < len(getattr(new, name)) <= MAX_LABEL:
+            raise BadRequest(f"{name} must have 1 to {MAX_LABEL} characters")
+    new = replace(new, id=_uuid("id", new.id), writer=new.writer and _uuid("writer", new.writer))
+    run, made = await db.write(partial(runs.register, new=new))
+    response.status_code = 201 if made else 200
+    broker.publish("run", run.id, state=run.state)
+    return run
+
+
+@router.get("")
+async def page(
+    db: DatabaseDep,
+    project: str | None = None,
+    state: RunState | None = None,
+    group: str | None = None,
+    tag: str | None = None,
+    q: str | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> RunPage:
+    """Runs, newest first; `q` searches name, project and notes."""
+    return await db.read(
+        partial(
+            runs.page,
+            project=project,
+            state=state,
+            group=group,
+            tag=tag,
+            q=q,
+            cursor=cursor,
+            limit=limit,
+        )
+    )
+
+
+@router.get("/{run_id}")
+async def show(run_id: str, db: DatabaseDep) -> Run:
+    """One run, with the latest value of everything it measured."""
+    return await db.read(partial(runs.get, run_id=run_id))
+
+
+@router.post("/{run_id}/finish")
+async def finish(run_id: str, how: Finish, db: DatabaseDep, broker: BrokerDep) -> Run:
+    """Mark a run as finished or failed."""
+    run = await db.write(partial(runs.finish, run_id=run_id, how=how))
+    broker.publish("run", run.id, state=run.state)
+    return run
+
+
+@router.delete("/{run_id}", status_code=204)
+async def delete(run_id: str, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep) -> None:
+    """Delete a run, its rows and its archive."""
+    await db.write(partial(runs.delete, run_id=run_id))
+    archive.remove(_uuid("id", run_id), settings.archive)
+    broker.publish("run", run_id, state="deleted")
+
+
+def _uuid(name: str, value: str) -> str:
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise BadRequest(f"{name} must be a UUID, got {value[:40]!r}") from None

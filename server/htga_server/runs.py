@@ -1,0 +1,259 @@
+"""Runs in the database: register, find, list, finish, delete. Functions of a connection."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from htga_client.wire import Finish, NewRun, Run, RunPage, RunState
+from htga_server.problems import BadRequest, Conflict, NotFound
+from htga_server.tables import metrics, names, runs, steps, writers
+
+STALE_AFTER = 120.0
+LOST_AFTER = 900.0
+
+
+def register(connection: sa.Connection, new: NewRun) -> tuple[Run, bool]:
+    """Store a run, or recognise it; a writer not seen before starts a new attempt.
+
+    Returns:
+        The run, and whether it was made now.
+
+    Raises:
+        Conflict: The id belongs to a run of another project.
+    """
+    found = connection.execute(
+        sa.select(runs).where(runs.c.id == new.id).with_for_update()
+    ).one_or_none()
+    if found is None:
+        key = connection.scalars(
+            sa.insert(runs)
+            .values(
+                id=new.id,
+                project=new.project,
+                name=new.name,
+                run_group=new.group,
+                tags=list(new.tags),
+                config=new.config,
+                notes=new.notes,
+                environment=new.environment,
+                state="running",
+                attempt=1,
+                created=time.time(),
+                archived=False,
+                summary={},
+            )
+            .returning(runs.c.run_key)
+        ).one()
+        if new.writer is not None:
+            _add_writer(connection, key, new.writer, 1)
+        return get(connection, new.id), True
+    if found.project != new.project:
+        raise Conflict(f"run {new.id} belongs to project {found.project!r}, not {new.project!r}")
+    if new.writer is not None:
+        writer_attempt(connection, found.run_key, new.writer)
+    return get(connection, new.id), False
+
+
+def writer_attempt(connection: sa.Connection, run_key: int, writer: str) -> tuple[int, int]:
+    """The attempt of a writer and the sequence number expected of it next.
+
+    A writer seen for the first time takes up the run again: it gets the next attempt, and the run
+    is running. The very first writer of a run that nobody has written to gets attempt 1.
+    """
+    row = connection.execute(
+        sa.select(writers.c.attempt, writers.c.next_seq).where(
+            writers.c.run_key == run_key, writers.c.writer == writer
+        )
+    ).one_or_none()
+    if row is not None:
+        return row.attempt, row.next_seq
+    last = connection.scalar(
+        sa.select(sa.func.max(writers.c.attempt)).where(writers.c.run_key == run_key)
+    )
+    attempt = (last or 0) + 1
+    connection.execute(
+        sa.update(runs)
+        .where(runs.c.run_key == run_key)
+        .values(attempt=attempt, state="running", finished=None)
+    )
+    _add_writer(connection, run_key, writer, attempt)
+    return attempt, 0
+
+
+def lock(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
+    """The row of a run, locked until the transaction ends.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    row = connection.execute(
+        sa.select(runs).where(runs.c.id == run_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"no run {run_id[:40]!r}")
+    return row
+
+
+def key_of(connection: sa.Connection, run_id: str) -> int:
+    """The internal key of a run.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    key = connection.scalar(sa.select(runs.c.run_key).where(runs.c.id == run_id))
+    if key is None:
+        raise NotFound(f"no run {run_id[:40]!r}")
+    return int(key)
+
+
+def name_ids(
+    connection: sa.Connection, run_key: int, kind: Literal["layer", "metric"]
+) -> dict[str, int]:
+    """The numbers of a run's layer or metric names."""
+    rows = connection.execute(
+        sa.select(names.c.name, names.c.name_id).where(
+            names.c.run_key == run_key, names.c.kind == kind
+        )
+    )
+    return {row.name: row.name_id for row in rows}
+
+
+def get(connection: sa.Connection, run_id: str) -> Run:
+    """One run.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no run {run_id[:40]!r}")
+    return _run(row, _metric_names(connection, [row.run_key]))
+
+
+def page(
+    connection: sa.Connection,
+    *,
+    project: str | None = None,
+    state: RunState | None = None,
+    group: str | None = None,
+    tag: str | None = None,
+    q: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> RunPage:
+    """Runs, newest first.
+
+    Args:
+        q: Text that the name, the project or the notes must hold, in any case.
+        cursor: `RunPage.next` of the page before.
+
+    Raises:
+        BadRequest: The cursor is none of ours.
+    """
+    query = sa.select(runs).order_by(runs.c.run_key.desc())
+    if project is not None:
+        query = query.where(runs.c.project == project)
+    if group is not None:
+        query = query.where(runs.c.run_group == group)
+    if q:
+        text = [runs.c.name, runs.c.project, runs.c.notes]
+        query = query.where(sa.or_(*(column.icontains(q, autoescape=True) for column in text)))
+    if cursor is not None:
+        if not cursor.isdecimal() or len(cursor) > 18:
+            raise BadRequest(f"cursor {cursor[:40]!r} is none of ours")
+        query = query.where(runs.c.run_key < int(cursor))
+    # State depends on the clock and tags live in JSON: both are filtered here, so read on until
+    # the page is full.
+    found: list[sa.Row[Any]] = []
+    for row in connection.execute(query).yield_per(limit + 1):
+        if tag is not None and tag not in row.tags:
+            continue
+        if state is not None and _state(row) != state:
+            continue
+        found.append(row)
+        if len(found) > limit:
+            break
+    more = len(found) > limit
+    found = found[:limit]
+    known = _metric_names(connection, [row.run_key for row in found])
+    return RunPage(
+        items=tuple(_run(row, known) for row in found),
+        next=str(found[-1].run_key) if more else None,
+    )
+
+
+def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:
+    """Mark a run as ended; doing it twice changes nothing.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    row = lock(connection, run_id)
+    if row.state != how.state:
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.run_key == row.run_key)
+            .values(state=how.state, finished=time.time())
+        )
+    return get(connection, run_id)
+
+
+def delete(connection: sa.Connection, run_id: str) -> None:
+    """Remove a run and all its rows.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    key = lock(connection, run_id).run_key
+    for table in (steps, metrics, names, writers, runs):
+        connection.execute(sa.delete(table).where(table.c.run_key == key))
+
+
+def _add_writer(connection: sa.Connection, run_key: int, writer: str, attempt: int) -> None:
+    connection.execute(
+        sa.insert(writers).values(run_key=run_key, writer=writer, attempt=attempt, next_seq=0)
+    )
+
+
+def _metric_names(connection: sa.Connection, keys: list[int]) -> dict[int, tuple[str, ...]]:
+    rows = connection.execute(
+        sa.select(names.c.run_key, names.c.name)
+        .where(names.c.run_key.in_(keys), names.c.kind == "metric")
+        .order_by(names.c.name)
+    )
+    found: dict[int, tuple[str, ...]] = {}
+    for row in rows:
+        found[row.run_key] = (*found.get(row.run_key, ()), row.name)
+    return found
+
+
+def _state(row: sa.Row[Any]) -> RunState:
+    if row.state != "running":
+        return row.state  # type: ignore[no-any-return] # the column holds nothing else
+    silent = time.time() - (row.updated or row.created)
+    return "lost" if silent > LOST_AFTER else "stale" if silent > STALE_AFTER else "running"
+
+
+def _run(row: sa.Row[Any], known: dict[int, tuple[str, ...]]) -> Run:
+    return Run(
+        id=row.id,
+        project=row.project,
+        name=row.name,
+        state=_state(row),
+        group=row.run_group,
+        tags=tuple(row.tags),
+        config=row.config,
+        notes=row.notes,
+        environment=row.environment,
+        attempt=row.attempt,
+        created=row.created,
+        updated=row.updated,
+        finished=row.finished,
+        archived=row.archived,
+        last_step=row.last_step,
+        summary={key: float(value) for key, value in row.summary.items()},
+        metrics=known.get(row.run_key, ()),
+    )

@@ -1,0 +1,43 @@
+"""What an operator can set, from the environment (`HTGA_DATABASE_URL`, ...) or by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one collector.
+
+    Attributes:
+        database_url: SQLAlchemy URL; SQLite or Postgres. Empty means a SQLite file in `data`.
+        data: Folder of the SQLite file and of the archive; made if missing.
+        allowed_hosts: Values of the Host header that are answered, without the port. A page of
+            another site that resolves its own name to this machine is turned away by it.
+        body_limit: Largest request body in bytes.
+        query_seconds: How long one SQL query of a user may run.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HTGA_", frozen=True, extra="ignore")
+
+    database_url: str = ""
+    data: Path = Path("htga-data")
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+    body_limit: int = Field(default=20 * 2**20, gt=0)
+    query_seconds: float = Field(default=30.0, gt=0)
+
+    @property
+    def url(self) -> str:
+        """The database URL with its default filled in and the Postgres driver named."""
+        if not self.database_url:
+            return f"sqlite:///{(self.data / 'htga.db').absolute()}"
+        scheme, _, rest = self.database_url.partition("://")
+        driver = "postgresql+psycopg" if scheme in {"postgres", "postgresql"} else scheme
+        return f"{driver}://{rest}"
+
+    @property
+    def archive(self) -> Path:
+        """The folder that holds one folder per archived run."""
+        return self.data / "archive"

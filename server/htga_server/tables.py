@@ -1,0 +1,100 @@
+"""The tables. Every primary key starts with the run, so that the big ones can be split by it.
+
+NaN has no place in SQLite, which turns it into NULL; there it is stored as the text 'NaN'
+(see `htga_server.columns`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from htga_client.wire import SCALARS
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives an INTEGER PRIMARY KEY, and no BIGINT, the meaning of a row id.
+RUN_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run_key", RUN_KEY, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("run_group", sa.Text, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("notes", sa.Text, nullable=False),
+    sa.Column("environment", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("created", sa.Float(53), nullable=False),
+    sa.Column("updated", sa.Float(53)),
+    sa.Column("finished", sa.Float(53)),
+    sa.Column("archived", sa.Boolean, nullable=False),
+    sa.Column("last_step", sa.BigInteger),
+    sa.Column("summary", sa.JSON, nullable=False),
+    sa.Index("ix_runs_project_run_key", "project", "run_key"),
+)
+
+writers = sa.Table(
+    "writers",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("writer", sa.String(36), primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("next_seq", sa.BigInteger, nullable=False),
+    comment="one row per sending process: its attempt, and the next sequence number expected",
+)
+
+names = sa.Table(
+    "names",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(6), primary_key=True),
+    sa.Column("name_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, nullable=False),
+    comment="names of a run's layers (kind 'layer') and of its metrics (kind 'metric')",
+)
+
+KINDS: dict[pa.DataType, sa.types.TypeEngine[Any]] = {
+    pa.float64(): sa.Float(53),
+    pa.int64(): sa.BigInteger(),
+}
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("layer_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", sa.Float(53), nullable=False),
+    *(sa.Column(name, KINDS[kind]) for name, kind in SCALARS.items()),
+    sa.Column("histogram", sa.LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+metrics = sa.Table(
+    "metrics",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("metric_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", sa.Float(53), nullable=False),
+    sa.Column("value", sa.Float(53)),
+    sqlite_with_rowid=False,
+)
