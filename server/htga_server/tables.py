@@ -21,6 +21,16 @@ metadata = sa.MetaData(
     }
 )
 
+
+class Real(sa.Float[float]):
+    """A float64 column that hands SQLite's 'NaN' through as it is."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: sa.Dialect) -> None:
+        """Nothing is done to a value on its way in; SQLAlchemy would call float() on it."""
+
+
 # SQLite gives an INTEGER PRIMARY KEY, and no BIGINT, the meaning of a row id.
 RUN_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -38,9 +48,9 @@ runs = sa.Table(
     sa.Column("environment", sa.JSON, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("created", sa.Float(53), nullable=False),
-    sa.Column("updated", sa.Float(53)),
-    sa.Column("finished", sa.Float(53)),
+    sa.Column("created", Real(53), nullable=False),
+    sa.Column("updated", Real(53)),
+    sa.Column("finished", Real(53)),
     sa.Column("archived", sa.Boolean, nullable=False),
     sa.Column("last_step", sa.BigInteger),
     sa.Column("summary", sa.JSON, nullable=False),
@@ -68,7 +78,7 @@ names = sa.Table(
 )
 
 KINDS: dict[pa.DataType, sa.types.TypeEngine[Any]] = {
-    pa.float64(): sa.Float(53),
+    pa.float64(): Real(53),
     pa.int64(): sa.BigInteger(),
 }
 
@@ -80,7 +90,7 @@ steps = sa.Table(
     sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("time", sa.Float(53), nullable=False),
+    sa.Column("time", Real(53), nullable=False),
     *(sa.Column(name, KINDS[kind]) for name, kind in SCALARS.items()),
     sa.Column("histogram", sa.LargeBinary),
     sqlite_with_rowid=False,
@@ -94,7 +104,7 @@ metrics = sa.Table(
     sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("time", sa.Float(53), nullable=False),
-    sa.Column("value", sa.Float(53)),
+    sa.Column("time", Real(53), nullable=False),
+    sa.Column("value", Real(53)),
     sqlite_with_rowid=False,
 )
