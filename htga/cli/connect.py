@@ -1,0 +1,44 @@
+"""Reaching a collector from the command line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from htga_client.errors import HTGAClientError
+from htga_client.reader import Client
+
+from htga.cli.output import fail
+
+DEFAULT_URL = "http://127.0.0.1:8642"
+
+
+@contextlib.contextmanager
+def connect(url: str | None, data: Path) -> Iterator[Client]:
+    """A client of the collector at `url`, or else of the one on this machine.
+
+    Where none runs here, one is started on the data folder for the length of the block: there is
+    one way to read, whether a collector happens to run or not. Errors become one sentence.
+    """
+    with contextlib.ExitStack() as stack:
+        client = Client(url or DEFAULT_URL)
+        if url is None and not client.answers():
+            client = Client(stack.enter_context(_local(data)))
+        try:
+            yield client
+        except HTGAClientError as error:
+            fail(str(error))
+
+
+@contextlib.contextmanager
+def _local(data: Path) -> Iterator[str]:
+    from htga.cli.up import settings
+    from htga_server.app import create_app
+    from htga_server.serve import Server
+
+    chosen = settings("", data)
+    if not chosen.database_url and not (data / "htga.db").exists():
+        fail(f"no collector answers on {DEFAULT_URL}, and there is no database in {data}")
+    with Server(create_app(chosen)).background() as server:
+        yield server.url

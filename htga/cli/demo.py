@@ -1,0 +1,75 @@
+"""A real training run that streams to the server it runs beside."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import typer
+
+from htga.cli.output import fail
+
+if TYPE_CHECKING:
+    from htga_server.serve import Server
+
+ACCURACY_EVERY = 25
+
+
+def run_demo(server: Server, *, steps: int, stay: bool) -> None:
+    """Serve, train for `steps` steps, and go on serving until Ctrl-C if asked to."""
+    with server.background():
+        typer.echo(f"HTGA is on {server.url}")
+        with contextlib.suppress(KeyboardInterrupt):
+            page = train(server.url, steps)
+            if stay:
+                typer.echo(f"The run stays on {page}  (Ctrl-C stops)")
+                threading.Event().wait()
+
+
+def train(url: str, steps: int) -> str:
+    """Train a small network on handwritten digits with HTGA; returns the address of the run."""
+    try:
+        import torch
+        from torch.nn import functional
+
+        from htga.experiments import digits
+    except ModuleNotFoundError as error:
+        fail(f"the demo needs {error.name}: pip install 'htga[all]'")
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from htga import HTGA, telemetry
+
+    torch.manual_seed(0)
+    data, model = digits.load(), digits.network()
+    config = {"lr": 0.02, "momentum": 0.9, "batch": 64, "target_alpha": 1.5, "actuator": "both"}
+    base = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    optimizer = HTGA(base, target_alpha=1.5, actuator="both")
+    run = telemetry.attach(
+        optimizer, url=url, project="digits", tags=("demo",), config=config, model=model
+    )
+    typer.echo(f"Watch the run on {run.url}")
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.1%}"),
+        TextColumn("alpha_bar {task.fields[alpha_bar]:.2f}  gamma {task.fields[gamma]:.3f}"),
+    )
+    nan = float("nan")
+    with run, Progress(*columns) as progress:
+        task = progress.add_task("", total=steps, loss=nan, accuracy=nan, alpha_bar=nan, gamma=nan)
+        for step, (x, y) in enumerate(islice(digits.batches(data, 64), steps)):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            measured = {"loss": loss.item()}
+            if step % ACCURACY_EVERY == 0 or step == steps - 1:
+                measured["accuracy"] = digits.accuracy(model, data)
+            run.log(measured)
+            tail = optimizer.tail
+            fields = {"alpha_bar": float(tail.alpha_bar), "gamma": float(tail.gamma)}
+            progress.update(task, advance=1, **measured, **fields)
+    return run.url
