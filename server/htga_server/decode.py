@@ -52,13 +52,7 @@ def from_arrow(body: bytes) -> Batch:
         _refuse_compression(body)
         with pa.ipc.open_stream(body) as reader:
             metadata = reader.schema.metadata or {}
-            unknown = sorted(set(reader.schema.names) - set(ROWS.names))
-            if unknown:
-                raise BadRequest(f"unknown columns {unknown[:5]}")
-            for name in reader.schema.names:
-                if reader.schema.field(name).type != ROWS.field(name).type:
-                    got = reader.schema.field(name).type
-                    raise BadRequest(f"column {name} is {got}, not {ROWS.field(name).type}")
+            _check_schema(reader.schema)
             batches = []
             rows = 0
             for batch in reader:
@@ -116,6 +110,18 @@ def check(table: pa.Table) -> tuple[NDArray[np.bool_], tuple[Rejection, ...]]:
     keep = np.ones(table.num_rows, np.bool_)
     keep[list(rejected)] = False
     return keep, tuple(Rejection(row=row, reason=why) for row, why in sorted(rejected.items()))
+
+
+def _check_schema(schema: pa.Schema) -> None:
+    unknown = sorted(set(schema.names) - set(ROWS.names))
+    if unknown:
+        raise BadRequest(f"unknown columns {unknown[:5]}")
+    if len(set(schema.names)) < len(schema.names):
+        raise BadRequest("two columns have the same name")
+    for field in schema:
+        if field.type != ROWS.field(field.name).type:
+            wanted = ROWS.field(field.name).type
+            raise BadRequest(f"column {field.name} is {field.type}, not {wanted}")
 
 
 def _limit(rows: int) -> None:

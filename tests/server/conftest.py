@@ -1,0 +1,32 @@
+"""A registered run, and a way to send its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx2
+import pytest
+
+from htga_client.wire import ARROW_STREAM
+from tests.support.rows import new_run, stream
+
+
+@pytest.fixture
+def run_id(api: httpx2.Client) -> str:
+    """A registered run."""
+    answer = api.post("/runs", json=new_run())
+    assert answer.status_code == 201
+    return str(answer.json()["id"])
+
+
+@pytest.fixture
+def post(api: httpx2.Client, run_id: str) -> Callable[..., httpx2.Response]:
+    """Post rows of `run_id` as Arrow."""
+
+    def send(rows: Sequence[Mapping[str, Any]], **numbered: Any) -> httpx2.Response:
+        body = stream(rows, **numbered)
+        headers = {"content-type": ARROW_STREAM}
+        return api.post(f"/runs/{run_id}/rows", content=body, headers=headers)
+
+    return send

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from htga_client import histogram
+from htga_client.wire import ARROW_STREAM
+from tests.support.rows import new_run, stream
+
+Post = Callable[..., httpx2.Response]
+
+
+def series(api: httpx2.Client, run_id: str, keys: str, **other: Any) -> dict[str, Any]:
+    answer = api.get(f"/runs/{run_id}/series", params={"keys": keys} | other)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_rows_come_back_as_they_were_sent(api: httpx2.Client, run_id: str, post: Post) -> None:
+    rows = [
+        {"step": i, "time": 100.0 + i, "alpha_hat": 1.5 + i / 7, "metrics": [("loss", 1 / (i + 1))]}
+        for i in range(50)
+    ]
+    assert post(rows).json() == {"accepted": 50, "duplicates": 0, "rejected": [], "next_seq": None}
+    found = series(api, run_id, "alpha_hat,loss")
+    assert found["step"] == list(range(50))
+    assert found["time"] == [100.0 + i for i in range(50)]
+    assert found["keys"]["alpha_hat"]["last"] == [row["alpha_hat"] for row in rows]
+    assert found["keys"]["loss"]["mean"] == [1 / (i + 1) for i in range(50)]
+
+
+def test_nan_infinity_and_nothing_stay_three_different_things(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    values = [1.0, float("nan"), float("inf"), float("-inf"), None]
+    post(
+        [
+            {"step": i, "alpha_hat": v, "grad_norm": 1.0, "metrics": [("loss", v)]}
+            for i, v in enumerate(values)
+        ]
+    )
+    found = series(api, run_id, "alpha_hat,loss")["keys"]
+    wanted = [1.0, "NaN", "Infinity", "-Infinity", None]
+    assert found["alpha_hat"]["last"] == wanted
+    assert found["loss"]["last"] == wanted
+
+
+def test_a_batch_that_is_sent_again_is_stored_once(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    writer = str(uuid.uuid4())
+    rows = [{"step": i, "alpha_hat": float(i)} for i in range(10)]
+    assert post(rows, writer=writer).json()["accepted"] == 10
+    again = post(rows, writer=writer).json()
+    assert again == {"accepted": 0, "duplicates": 10, "rejected": [], "next_seq": 10}
+    overlap = [{"step": i, "alpha_hat": float(i)} for i in range(5, 15)]
+    assert post(overlap, writer=writer, first_seq=5).json() == {
+        "accepted": 5,
+        "duplicates": 5,
+        "rejected": [],
+        "next_seq": 15,
+    }
+    assert series(api, run_id, "alpha_hat")["step"] == list(range(15))
+
+
+def test_a_batch_ahead_of_its_turn_is_refused_and_told_what_is_missing(post: Post) -> None:
+    answer = post([{"step": 7, "alpha_hat": 1.0}], writer=str(uuid.uuid4()), first_seq=7)
+    assert answer.status_code == 409
+    assert answer.json()["expected_seq"] == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cuts=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), max_size=12))
+def test_any_order_of_resends_stores_each_row_once(
+    api: httpx2.Client, cuts: list[tuple[int, int]]
+) -> None:
+    run_id = api.post("/runs", json=new_run()).json()["id"]
+    writer, expected = str(uuid.uuid4()), 0
+    for first, size in cuts:
+        rows = [{"step": i, "alpha_hat": float(i)} for i in range(first, first + size)]
+        answer = api.post(
+            f"/runs/{run_id}/rows",
+            content=stream(rows, writer=writer, first_seq=first),
+            headers={"content-type": ARROW_STREAM},
+        )
+        if first > expected:
+            assert answer.status_code == 409
+            assert answer.json()["expected_seq"] == expected
+        else:
+            receipt = answer.json()
+            assert receipt["accepted"] + receipt["duplicates"] == size
+            expected = max(expected, first + size)
+            assert receipt["next_seq"] == expected
+    assert series(api, run_id, "alpha_hat")["step"] == list(range(expected))
+
+
+def test_a_new_writer_starts_an_attempt_whose_steps_win(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    post([{"step": i, "alpha_hat": 1.0} for i in range(6)], writer=first)
+    post([{"step": i, "alpha_hat": 2.0} for i in range(4, 8)], writer=second)
+    found = series(api, run_id, "alpha_hat")
+    assert found["keys"]["alpha_hat"]["last"] == [1.0] * 4 + [2.0] * 4
+    assert api.get(f"/runs/{run_id}").json()["attempt"] == 2
+    kept = api.post("/query", json={"sql": "SELECT count(*) FROM steps"}).json()["rows"]
+    assert kept == [[10]]
+
+
+def test_the_same_step_sent_twice_is_merged(api: httpx2.Client, run_id: str, post: Post) -> None:
+    post([{"step": 3, "alpha_hat": 1.5, "metrics": [("loss", 0.5)]}])
+    post([{"step": 3, "gamma": 0.9, "metrics": [("loss", 0.4)]}])
+    found = series(api, run_id, "alpha_hat,gamma,loss")["keys"]
+    assert [found[key]["last"] for key in ("alpha_hat", "gamma", "loss")] == [[1.5], [0.9], [0.4]]
+
+
+def test_bad_rows_are_refused_one_by_one_and_the_others_stored(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    writer = str(uuid.uuid4())
+    receipt = post(
+        [
+            {"step": 0, "alpha_hat": 1.0},
+            {"step": -1, "alpha_hat": 1.0},
+            {"step": 1, "alpha_hat": 1.0, "histogram": b"junk"},
+            {"step": 2, "alpha_hat": 1.0, "layer": "x" * 2000},
+            {"step": 3, "alpha_hat": 1.0, "metrics": [("", 1.0)]},
+            {"step": 4, "alpha_hat": 1.0, "rank": -3},
+        ],
+        writer=writer,
+    ).json()
+    assert (receipt["accepted"], receipt["next_seq"]) == (1, 6)
+    assert [r["row"] for r in receipt["rejected"]] == [1, 2, 3, 4, 5]
+    assert "negative" in receipt["rejected"][0]["reason"]
+    assert series(api, run_id, "alpha_hat")["step"] == [0]
+
+
+def test_json_rows_need_only_a_step(api: httpx2.Client, run_id: str) -> None:
+    body = {"rows": [{"step": 7, "alpha_hat": "NaN", "metrics": {"loss": 0.3}}, {"step": 8}]}
+    answer = api.post(f"/runs/{run_id}/rows", json=body)
+    assert answer.json()["accepted"] == 2
+    found = series(api, run_id, "alpha_hat,loss")
+    assert found["keys"]["alpha_hat"]["last"] == ["NaN"]
+    assert found["keys"]["loss"]["last"] == [0.3]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "words"),
+    [
+        ("text/plain", b"{}", 415, "Content-Type"),
+        (ARROW_STREAM, b"", 422, "Arrow"),
+        (ARROW_STREAM, b"junk" * 100, 422, "Arrow"),
+        ("application/json", b'{"rows":[{"step":"x"}]}', 422, "rows.0.step"),
+        ("application/json", b'{"rows":[{}]}', 422, "rows.0.step"),
+        ("application/json", b"not json", 422, "JSON"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_in_words(
+    api: httpx2.Client, run_id: str, content_type: str, body: bytes, status: int, words: str
+) -> None:
+    answer = api.post(f"/runs/{run_id}/rows", content=body, headers={"content-type": content_type})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert words in answer.json()["detail"]
+
+
+def test_rows_of_an_unknown_run_are_refused(api: httpx2.Client) -> None:
+    answer = api.post(f"/runs/{uuid.uuid4()}/rows", json={"rows": [{"step": 1}]})
+    assert answer.status_code == 404
+
+
+def test_layers_and_ranks_are_kept_apart(api: httpx2.Client, run_id: str, post: Post) -> None:
+    post(
+        [
+            {"step": 0, "layer": layer, "rank": rank, "alpha_hat": alpha}
+            for layer, rank, alpha in (("", 0, 1.0), ("a", 0, 2.0), ("", 1, 3.0))
+        ]
+    )
+    for layer, rank, alpha in (("", 0, 1.0), ("a", 0, 2.0), ("", 1, 3.0)):
+        found = series(api, run_id, "alpha_hat", layer=layer, rank=rank)
+        assert found["keys"]["alpha_hat"]["last"] == [alpha]
+    assert series(api, run_id, "alpha_hat", layer="none")["step"] == []
+
+
+def test_two_writers_at_once_lose_nothing(api: httpx2.Client, run_id: str, post: Post) -> None:
+    def send(rank: int) -> None:
+        writer = str(uuid.uuid4())
+        for first in range(0, 200, 20):
+            rows = [
+                {"step": i, "rank": rank, "alpha_hat": float(i), "metrics": [(f"m{rank}", 1.0)]}
+                for i in range(first, first + 20)
+            ]
+            assert post(rows, writer=writer, first_seq=first).json()["accepted"] == 20
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(send, range(4)))
+    for rank in range(4):
+        assert series(api, run_id, "alpha_hat", rank=rank)["step"] == list(range(200))
+
+
+def test_the_summary_holds_the_latest_values(api: httpx2.Client, run_id: str, post: Post) -> None:
+    blob = histogram.encode([1, 2], bits=3, first=900)
+    post([{"step": i, "alpha_bar": float(i), "histogram": blob} for i in range(3)])
+    post([{"step": 3, "metrics": [("loss", float("inf"))]}])
+    run = api.get(f"/runs/{run_id}").json()
+    assert run["summary"] == {"alpha_bar": 2.0, "loss": "Infinity"}
+    assert (run["last_step"], run["metrics"]) == (3, ["loss"])

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+
+from htga_server.serve import Server
+from htga_server.tables import runs
+from tests.support.rows import new_run
+
+Post = Callable[..., httpx2.Response]
+
+
+def test_registering_twice_makes_one_run(api: httpx2.Client) -> None:
+    new = new_run(
+        config={"lr": 0.1}, tags=["a", "b"], group="g", notes="n", writer=str(uuid.uuid4())
+    )
+    first, second = api.post("/runs", json=new), api.post("/runs", json=new)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+    run = first.json()
+    assert (run["config"], run["tags"], run["group"]) == ({"lr": 0.1}, ["a", "b"], "g")
+    assert (run["state"], run["attempt"]) == ("running", 1)
+
+
+def test_an_id_of_another_project_is_a_conflict(api: httpx2.Client) -> None:
+    new = new_run()
+    api.post("/runs", json=new)
+    assert api.post("/runs", json=new | {"project": "other"}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [({"id": "../../etc"}, "id must be a UUID"), ({"name": ""}, "name"), ({"tags": 3}, "tags")],
+)
+def test_a_run_that_makes_no_sense_is_refused(
+    api: httpx2.Client, bad: dict[str, object], words: str
+) -> None:
+    answer = api.post("/runs", json=new_run() | bad)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+def test_pages_hold_every_run_once_newest_first(api: httpx2.Client) -> None:
+    made = [api.post("/runs", json=new_run(name=f"run {i}")).json()["id"] for i in range(7)]
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 3} | ({} if cursor is None else {"cursor": cursor})
+        page = api.get("/runs", params=params).json()
+        seen += [run["id"] for run in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_runs_are_found_by_project_group_tag_text_and_state(api: httpx2.Client) -> None:
+    one = api.post("/runs", json=new_run(name="50% off_x", group="g", tags=["t"])).json()["id"]
+    two = api.post("/runs", json=new_run(name="other", project="p2")).json()["id"]
+    api.post(f"/runs/{two}/finish", json={"state": "failed"})
+
+    def found(**params: str) -> list[str]:
+        return [run["id"] for run in api.get("/runs", params=params).json()["items"]]
+
+    assert found(project="p2") == [two]
+    assert found(group="g") == found(tag="t") == found(q="50% OFF_") == [one]
+    assert found(q="5__ off") == []
+    assert found(state="failed") == [two]
+    assert found(state="running") == [one]
+
+
+def test_a_finished_run_says_when_and_a_new_writer_takes_it_up_again(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    post([{"step": 0, "alpha_hat": 1.0}], writer=str(uuid.uuid4()))
+    done = api.post(f"/runs/{run_id}/finish", json={}).json()
+    assert (done["state"], done["finished"] >= done["created"]) == ("finished", True)
+    post([{"step": 1, "alpha_hat": 1.0}], writer=str(uuid.uuid4()))
+    again = api.get(f"/runs/{run_id}").json()
+    assert (again["state"], again["finished"], again["attempt"]) == ("running", None, 2)
+
+
+@pytest.mark.parametrize(("silent", "state"), [(10, "running"), (200, "stale"), (2000, "lost")])
+def test_a_silent_run_turns_stale_then_lost_and_comes_back_with_its_next_row(
+    api: httpx2.Client, collector: Server, run_id: str, post: Post, silent: float, state: str
+) -> None:
+    post([{"step": 0, "alpha_hat": 1.0}])
+    before = sa.update(runs).values(updated=runs.c.updated - silent)
+    collector._app.state.database.write_now(lambda connection: connection.execute(before))
+    assert api.get(f"/runs/{run_id}").json()["state"] == state
+    post([{"step": 1, "alpha_hat": 1.0}])
+    assert api.get(f"/runs/{run_id}").json()["state"] == "running"
+
+
+def test_a_deleted_run_is_gone_with_all_its_rows(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    post([{"step": 0, "alpha_hat": 1.0, "metrics": [("loss", 1.0)]}])
+    assert api.delete(f"/runs/{run_id}").status_code == 204
+    assert api.get(f"/runs/{run_id}").status_code == 404
+    assert api.delete(f"/runs/{run_id}").status_code == 404
+    count = "SELECT (SELECT count(*) FROM steps) + (SELECT count(*) FROM metrics)"
+    assert api.post("/query", json={"sql": count}).json()["rows"] == [[0]]
+
+
+def test_a_page_of_another_site_cannot_reach_the_collector_under_its_own_name(
+    api: httpx2.Client,
+) -> None:
+    assert api.get("/runs", headers={"host": "evil.example"}).status_code == 400
+    assert api.get("/runs", headers={"host": "127.0.0.1.evil.example"}).status_code == 400
+    assert api.get("/runs", headers={"host": "localhost:1"}).status_code == 200

@@ -1,0 +1,32 @@
+"""Runs and rows to send."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from htga_client.wire import FIRST_SEQ, ROWS, WRITER
+
+
+def new_run(**other: Any) -> dict[str, Any]:
+    """The body of `POST /runs`."""
+    return {"id": str(uuid.uuid4()), "project": "digits", "name": "quiet-maple"} | other
+
+
+def stream(
+    rows: Sequence[Mapping[str, Any]], *, writer: str | None = None, first_seq: int = 0
+) -> bytes:
+    """Rows as the Arrow body of a request."""
+    metadata = {} if writer is None else {WRITER: writer, FIRST_SEQ: str(first_seq)}
+    return ipc(pa.Table.from_pylist([dict(row) for row in rows], ROWS.with_metadata(metadata)))
+
+
+def ipc(table: pa.Table, options: pa.ipc.IpcWriteOptions | None = None) -> bytes:
+    """A table as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=options) as out:
+        out.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
