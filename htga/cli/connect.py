@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from htga_client.errors import HTGAClientError
+from htga_client.errors import ClientError, Unreachable
 from htga_client.reader import Client
 
 from htga.cli.output import fail
@@ -22,13 +22,21 @@ def connect(url: str | None, data: Path) -> Iterator[Client]:
     one way to read, whether a collector happens to run or not. Errors become one sentence.
     """
     with contextlib.ExitStack() as stack:
-        client = Client(url or DEFAULT_URL)
-        if url is None and not client.answers():
-            client = Client(stack.enter_context(_local(data)))
         try:
+            client = stack.enter_context(Client(url or DEFAULT_URL))
+            if url is None and not _answers(client):
+                client = stack.enter_context(Client(stack.enter_context(_local(data))))
             yield client
-        except HTGAClientError as error:
+        except (ClientError, ValueError) as error:
             fail(str(error))
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.runs(limit=1)
+    except Unreachable:
+        return False
+    return True
 
 
 @contextlib.contextmanager
