@@ -53,7 +53,11 @@ class Gradients:
             grad = owner.grad
             if grad is not None and grad.is_sparse:
                 owner.grad = torch.sparse_coo_tensor(
-                    grad.coalesce().indices(), update, grad.shape, is_coalesced=True
+                    grad.coalesce().indices(),
+                    update,
+                    grad.shape,
+                    is_coalesced=True,
+                    check_invariants=False,
                 )
             else:
                 entries.copy_(update)

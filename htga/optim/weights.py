@@ -39,12 +39,11 @@ def ranks(magnitudes: Tensor, ties: Ties) -> Tensor:
     Returns:
         Shape and dtype of `magnitudes`.
     """
-    order = descending_order(magnitudes)
-    position = torch.arange(1, order.numel() + 1, dtype=magnitudes.dtype, device=magnitudes.device)
+    keys, order = descending(magnitudes)
+    position = torch.arange(1, keys.numel() + 1, dtype=magnitudes.dtype, device=magnitudes.device)
     if ties == "average":
-        sorted_ = magnitudes[order]
-        starts = torch.ones_like(sorted_, dtype=torch.bool)
-        starts[1:] = sorted_[1:] != sorted_[:-1]
+        starts = torch.ones_like(keys, dtype=torch.bool)
+        starts[1:] = keys[1:] != keys[:-1]
         ends = starts.roll(-1)
         first = position.where(starts, 0).cummax(0).values
         last = position.where(ends, torch.inf).flip(0).cummin(0).values.flip(0)
@@ -52,13 +51,17 @@ def ranks(magnitudes: Tensor, ties: Ties) -> Tensor:
     return torch.empty_like(magnitudes).scatter_(0, order, position)
 
 
-def descending_order(magnitudes: Tensor) -> Tensor:
-    """Indices that sort from large to small, equal ones by position."""
+def descending(magnitudes: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort from large to small, equal magnitudes by position.
+
+    Returns:
+        Sorted keys, equal where the magnitudes are, and the indices that sort the magnitudes.
+    """
     if magnitudes.dtype == torch.float32:
-        # Bit patterns of non-negative floats order as the floats do, and torch sorts integers by
-        # radix, on a CPU 10 times faster.
-        return (0x7FFFFFFF - magnitudes.view(torch.int32)).argsort(stable=True)
-    return magnitudes.argsort(descending=True, stable=True)
+        # Bit patterns of non-negative floats order as the floats do, and torch sorts integers
+        # upwards by radix, on a CPU 10 times faster.
+        return (0x7FFFFFFF - magnitudes.view(torch.int32)).sort(stable=True)
+    return magnitudes.sort(descending=True, stable=True)
 
 
 def normalized(weights: Tensor, gradient: Tensor, normalize: Normalize) -> Tensor:

@@ -84,9 +84,7 @@ def choose_k(
     """
     if rule == "power" and value is None:
         k: K = "auto"
-    elif rule == "fixed" and isinstance(value, int):
-        k = value
-    elif rule == "fraction" and isinstance(value, float):
+    elif value is not None and (rule, type(value)) in {("fraction", float), ("fixed", int)}:
         k = value
     else:
         raise ValueError(

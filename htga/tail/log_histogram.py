@@ -165,7 +165,7 @@ class LogHistogram:
             The edges and the probabilities, float64 of shape [255 * 2**bits] each; the
             probabilities are NaN if there is no entry.
         """
-        above = self._at_least()
+        above = self._at_least().double()
         return self.edges[:-1], above / above[0]
 
     def quantile(self, q: float | Tensor) -> Tensor:
@@ -227,13 +227,19 @@ class LogHistogram:
         return self.counts.flip(0).cumsum(0).flip(0)
 
     def _nearest_edge(self, wanted: Tensor) -> Tensor:
-        """Index of the normal bin with a number of entries at or above it nearest to `wanted`."""
-        distance = (self._at_least() - wanted).abs()
+        """Index of the normal bin with a number of entries at or above it nearest to `wanted`.
+
+        Bins with fewer than `MIN_K` entries at or above them are taken only if there are no others.
+        """
+        above = self._at_least()
+        farthest = above[0] + wanted
+        distance = torch.where(above < MIN_K, farthest, (above - wanted).abs())
         subnormal = 1 << self.bits
-        # argmin may return any of several minima; empty bins make many. We want the lowest one,
-        # where the next smaller magnitude is.
-        first = torch.arange(distance.numel(), device=distance.device)
-        return (distance * distance.numel() + first)[subnormal:].argmin() + subnormal
+        # argmin may return any of several minima, and empty bins make many. We want the lowest,
+        # just above the next smaller magnitude; if there is none smaller, the lowest filled one.
+        index = torch.arange(distance.numel(), device=distance.device)
+        lowest = (distance * distance.numel() + index)[subnormal:].argmin() + subnormal
+        return lowest.maximum((above == above[0]).sum() - 1)
 
 
 def _float32(x: Tensor) -> Tensor:
