@@ -1,0 +1,115 @@
+"""What gamma and beta should be, given how heavy the tail is.
+
+A scalar gamma cannot change a tail index: Hill's estimator is scale invariant, so gamma is a
+multiplier of the learning rate. The rank exponent can: weights (r/d)**-beta add beta * c_k to
+1 / alpha exactly, which `exact_beta` inverts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from htga.optim.settings import Direction, Settings
+from htga.tail import Measurement, TailStatus, smooth
+
+TEMPERING_LIMIT = 0.9
+"""Bounds beta by -0.9 / alpha_hat: near -1 / alpha_hat weights turn the order of entries round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the controller remembers from step to step, every field a 0-d tensor.
+
+    Attributes:
+        alpha_bar: Moving average of the tail index, float64; NaN before the first estimate.
+        gamma: Factor on the gradient, float64.
+        beta: Exponent of the rank weights, float64.
+        skipped: Number of steps skipped so far, int64.
+    """
+
+    alpha_bar: Tensor
+    gamma: Tensor
+    beta: Tensor
+    skipped: Tensor
+
+
+def start(settings: Settings, device: torch.device) -> Memory:
+    """The memory before the first step."""
+    return Memory(
+        alpha_bar=torch.full((), torch.nan, dtype=torch.float64, device=device),
+        gamma=torch.full((), settings.constant_gamma, dtype=torch.float64, device=device),
+        beta=torch.full((), settings.beta, dtype=torch.float64, device=device),
+        skipped=torch.zeros((), dtype=torch.int64, device=device),
+    )
+
+
+def advance(memory: Memory, seen: Measurement, settings: Settings) -> Memory:
+    """The memory after measuring a gradient. An unusable estimate moves neither gamma nor beta."""
+    usable = seen.status == TailStatus.OK
+    alpha_bar = smooth(
+        memory.alpha_bar, seen.alpha_hat, seen.status, settings.smoothing, settings.smoothing_of
+    )
+    gamma = torch.full_like(memory.gamma, settings.constant_gamma)
+    if settings.controls_gamma:
+        error = relative_error(alpha_bar, settings.target_alpha, settings.direction)
+        if settings.law == "proportional":
+            moved = proportional_gamma(error, settings.gain, settings.gamma_bounds)
+        else:
+            moved = integral_gamma(memory.gamma, error, settings.gain, settings.gamma_bounds)
+        gamma = torch.where(usable, moved, memory.gamma)
+    beta = torch.full_like(memory.beta, settings.beta)
+    if settings.controls_beta:
+        moved = exact_beta(seen.alpha_hat, seen.k, settings.target_alpha, settings.beta_bounds)
+        beta = torch.where(usable, moved, memory.beta)
+    return Memory(alpha_bar=alpha_bar, gamma=gamma, beta=beta, skipped=memory.skipped)
+
+
+def relative_error(alpha_bar: Tensor, target_alpha: float, direction: Direction) -> Tensor:
+    """How much gamma should rise: 1 - alpha_bar / target_alpha as the proposal writes it.
+
+    That sign amplifies a tail that is too heavy already; "regulating" turns it round.
+    """
+    error = 1 - alpha_bar / target_alpha
+    return error if direction == "as_written" else -error
+
+
+def proportional_gamma(error: Tensor, gain: float, bounds: tuple[float, float]) -> Tensor:
+    """1 + gain * error, within bounds: the proposal's law, without memory."""
+    return (1 + gain * error).clamp(*bounds)
+
+
+def integral_gamma(
+    gamma: Tensor, error: Tensor, gain: float, bounds: tuple[float, float]
+) -> Tensor:
+    """The last gamma times exp(gain * error); the bounds keep the integral from winding up."""
+    return (gamma * (gain * error).exp()).clamp(*bounds)
+
+
+def exact_beta(
+    alpha_hat: Tensor, k: Tensor, target_alpha: float, bounds: tuple[float, float]
+) -> Tensor:
+    """The exponent that puts the update's tail index on target: (1/target - 1/alpha_hat) / c_k.
+
+    Args:
+        alpha_hat: Hill's estimate at `k`, float64, 0-d.
+        k: Size of the tail, int64, 0-d.
+        target_alpha: Where the update's tail index should be.
+        bounds: Limits on the result; it also stays above -0.9 / alpha_hat, so that tempering
+            keeps the entries in their order.
+    """
+    beta = (1 / target_alpha - 1 / alpha_hat) / rank_constant(k)
+    low, high = bounds
+    return beta.clamp(max=high).maximum((-TEMPERING_LIMIT / alpha_hat).clamp(min=low))
+
+
+def rank_constant(k: Tensor) -> Tensor:
+    """c_k = ln(k + 1) - lnGamma(k + 1) / k: what Hill at `k` makes of the weights r**-1.
+
+    It is the mean of ln((k + 1) / r) over r = 1..k, and rises to 1. For weights r**-beta that
+    keep the order of distinct magnitudes, 1/alpha after = 1/alpha before + beta * c_k exactly.
+    """
+    size = k.double()
+    return size.log1p() - torch.lgamma(size + 1) / size

@@ -1,0 +1,97 @@
+"""The optimizer's mathematics as a textbook has it: slow, on lists of Python floats.
+
+It does not follow `htga.optim.weights` and `htga.optim.controller` line by line but says the same
+thing again, so that a test which steps both finds the slips of either. It covers dense, finite
+gradients and samples large enough for an estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, fsum, hypot, isnan, log, nan
+
+from htga.optim.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceMemory:
+    """What the controller remembers, as Python floats."""
+
+    alpha_bar: float = nan
+    gamma: float = 1.0
+
+
+def tail_size(n: int, k: float | str) -> int:
+    """The k that belongs to `n` non-zero entries."""
+    if isinstance(k, int):
+        return k
+    if isinstance(k, str):
+        return int(min(max(round(n**0.6), 50), n // 10))
+    return max(round(k * n), 50)
+
+
+def hill_alpha(x: list[float], k: int) -> float:
+    """Hill's estimate from the k + 1 largest magnitudes."""
+    s = sorted((abs(value) for value in x), reverse=True)
+    return k / fsum(log(s[i] / s[k]) for i in range(k))
+
+
+def moment_alpha(x: list[float], k: int) -> float:
+    """1 / xi of the moment estimator, for a heavy tail."""
+    s = sorted((abs(value) for value in x), reverse=True)
+    m1, m2 = (fsum(log(s[i] / s[k]) ** power for i in range(k)) / k for power in (1, 2))
+    return 1 / (m1 + 1 - 0.5 / (1 - m1**2 / m2))
+
+
+def rank_of_each(x: list[float], ties: str) -> list[float]:
+    """1 for the largest magnitude; equal ones by position, or their average."""
+    s = [abs(value) for value in x]
+    larger = [sum(other > mine for other in s) for mine in s]
+    equal_before = [sum(other == s[i] for other in s[:i]) for i in range(len(s))]
+    if ties == "ordinal":
+        return [a + b + 1.0 for a, b in zip(larger, equal_before, strict=True)]
+    return [a + (s.count(mine) + 1) / 2 for a, mine in zip(larger, s, strict=True)]
+
+
+def step(
+    x: list[float], memory: ReferenceMemory, settings: Settings
+) -> tuple[list[float], ReferenceMemory]:
+    """Amplify the gradient `x`; returns it and the new memory."""
+    target, (low, high) = settings.target_alpha, settings.gamma_bounds
+    k = tail_size(sum(value != 0 for value in x), settings.k)
+    alpha = (hill_alpha if settings.estimator == "hill" else moment_alpha)(x, k)
+
+    clamped, lam = min(max(alpha, 0.1), 20.0), settings.smoothing
+    if isnan(memory.alpha_bar):
+        alpha_bar = clamped
+    elif settings.smoothing_of == "alpha":
+        alpha_bar = lam * memory.alpha_bar + (1 - lam) * clamped
+    else:
+        alpha_bar = 1 / (lam / memory.alpha_bar + (1 - lam) / clamped)
+
+    gamma = 1.0 if settings.fixed_gamma is None else settings.fixed_gamma
+    if settings.actuator in {"gamma", "both"} and settings.fixed_gamma is None:
+        error = (target - alpha_bar) / target
+        if settings.direction == "regulating":
+            error = -error
+        if settings.law == "proportional":
+            gamma = 1 + settings.gain * error
+        else:
+            gamma = exp(log(memory.gamma) + settings.gain * error)
+        gamma = min(max(gamma, low), high)
+
+    beta = settings.beta
+    if settings.actuator in {"beta", "both"}:
+        c_k = fsum(log((k + 1) / r) for r in range(1, k + 1)) / k
+        beta = (1 / target - 1 / alpha) / c_k
+        beta = max(min(beta, settings.beta_bounds[1]), settings.beta_bounds[0], -0.9 / alpha)
+
+    weights = [(rank / len(x)) ** -beta for rank in rank_of_each(x, settings.ties)]
+    scale = 1.0
+    if settings.normalize == "mean_one":
+        ranked = [w for w, value in zip(weights, x, strict=True) if value != 0]
+        scale = len(ranked) / fsum(ranked)
+    elif settings.normalize == "l2":
+        scale = hypot(*x) / hypot(*(w * value for w, value in zip(weights, x, strict=True)))
+    amplified = [gamma * scale * w * value for w, value in zip(weights, x, strict=True)]
+    return amplified, ReferenceMemory(alpha_bar, gamma)

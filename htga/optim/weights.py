@@ -1,0 +1,102 @@
+"""Rank weights: how much each entry of a gradient is amplified."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from htga.optim.settings import Normalize, Settings, Ties
+
+
+def amplify(
+    gradient: Tensor, *, beta: Tensor, gamma: Tensor, ties: Ties, normalize: Normalize
+) -> Tensor:
+    """Multiply a gradient by gamma and by its rank weights (rank / d)**-beta, normalised.
+
+    The factor gamma comes after the normalisation, which would cancel it otherwise.
+
+    Args:
+        gradient: Shape [d], float32 or float64.
+        beta: Exponent, float64, 0-d; 0 gives equal weights.
+        gamma: Factor, float64, 0-d.
+        ties: See `ranks`.
+        normalize: See `normalized`.
+    """
+    weights = (ranks(gradient.abs(), ties) / gradient.numel()).pow(-beta)
+    return gradient * (gamma * normalized(weights, gradient, normalize))
+
+
+def ranks(magnitudes: Tensor, ties: Ties) -> Tensor:
+    """Rank of every magnitude, 1 for the largest.
+
+    Args:
+        magnitudes: Not negative, float32 or float64, shape [d].
+        ties: Equal magnitudes get their "average" rank, or "ordinal" ones by position.
+
+    Returns:
+        Shape and dtype of `magnitudes`.
+    """
+    keys, order = descending(magnitudes)
+    position = torch.arange(1, keys.numel() + 1, dtype=magnitudes.dtype, device=magnitudes.device)
+    if ties == "average":
+        starts = torch.ones_like(keys, dtype=torch.bool)
+        starts[1:] = keys[1:] != keys[:-1]
+        ends = starts.roll(-1)
+        first = position.where(starts, 0).cummax(0).values
+        last = position.where(ends, torch.inf).flip(0).cummin(0).values.flip(0)
+        position = (first + last) / 2
+    return torch.empty_like(magnitudes).scatter_(0, order, position)
+
+
+def descending(magnitudes: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort from large to small, equal magnitudes by position.
+
+    Returns:
+        Sorted keys, equal where the magnitudes are, and the indices that sort the magnitudes.
+    """
+    if magnitudes.dtype == torch.float32:
+        # Bit patterns of non-negative floats order as the floats do, and torch sorts integers
+        # upwards by radix, on a CPU 10 times faster.
+        return (0x7FFFFFFF - magnitudes.view(torch.int32)).sort(stable=True)
+    return magnitudes.sort(descending=True, stable=True)
+
+
+def normalized(weights: Tensor, gradient: Tensor, normalize: Normalize) -> Tensor:
+    """Weights scaled so that the amplified gradient keeps its size.
+
+    Args:
+        weights: Shape [d].
+        gradient: Shape [d].
+        normalize: "none"; "mean_one": the mean weight of the non-zero entries is 1; "l2": the
+            weighted gradient has the l2 norm of the gradient.
+    """
+    if normalize == "none":
+        return weights
+    if normalize == "mean_one":
+        nonzero = gradient != 0
+        mean = (weights * nonzero).sum() / nonzero.sum()
+        return weights / mean.masked_fill(mean.isnan(), 1)
+    before = torch.linalg.vector_norm(gradient, dtype=torch.float64)
+    after = torch.linalg.vector_norm(gradient * weights, dtype=torch.float64)
+    return weights * torch.where(after > 0, before / after, 1)
+
+
+def warn_of_raw_weights(param_groups: list[dict[str, Any]], settings: Settings) -> None:
+    """Warn where the largest weight alone makes a step unstable."""
+    beta = settings.beta_bounds[1] if settings.controls_beta else settings.beta
+    if settings.normalize != "none" or beta <= 0:
+        return
+    d = sum(p.numel() for group in param_groups for p in group["params"])
+    for group in param_groups:
+        lr, momentum = float(group.get("lr", 0)), group.get("momentum", 0)
+        if momentum > 0 and lr * d**beta > 1:
+            warnings.warn(
+                f"normalize='none' with beta={beta}, momentum={momentum} and lr={lr} steps by "
+                f"lr * d**beta = {lr * d**beta:.3g} times the largest of {d} entries, which often "
+                "diverges; lower lr or beta, or pass normalize='l2'",
+                stacklevel=3,
+            )
+            return

@@ -1,0 +1,52 @@
+"""What an optimizer step leaves for whoever watches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from htga.tail.log_histogram import LogHistogram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailState:
+    """A snapshot of one step, every number a 0-d tensor on the gradient's device.
+
+    No later step writes into its tensors, so they can be read at leisure.
+
+    Attributes:
+        alpha_hat: Tail index of the raw gradient, float64.
+        alpha_bar: Its moving average, float64; NaN before the first usable estimate.
+        alpha_stderr: Standard error of alpha_hat, float64.
+        xi: Extreme-value index by the moment estimator, float64.
+        k: Size of the tail, int64.
+        n: Number of finite non-zero entries, int64.
+        gamma: Factor on the gradient, float64.
+        beta: Exponent of the rank weights, float64.
+        target_alpha: What the controller aims at, float64.
+        update_alpha: Tail index of the amplified gradient, float64.
+        grad_norm: l2 norm of the raw gradient, float64; NaN or infinite if an entry is.
+        n_zero: Number of exact zeros, int64.
+        n_nonfinite: Number of NaNs and infinities, int64.
+        status: `TailStatus` of alpha_hat, int8.
+        skipped: Steps skipped so far because a number was not finite, this one included, int64.
+        histogram: Counts of the raw gradient's magnitudes.
+    """
+
+    alpha_hat: Tensor
+    alpha_bar: Tensor
+    alpha_stderr: Tensor
+    xi: Tensor
+    k: Tensor
+    n: Tensor
+    gamma: Tensor
+    beta: Tensor
+    target_alpha: Tensor
+    update_alpha: Tensor
+    grad_norm: Tensor
+    n_zero: Tensor
+    n_nonfinite: Tensor
+    status: Tensor
+    skipped: Tensor
+    histogram: LogHistogram
