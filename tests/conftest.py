@@ -17,6 +17,7 @@ from htga_client.wire import PREFIX
 from htga_server.app import create_app
 from htga_server.serve import Server
 from htga_server.settings import Settings
+from tests.support.faulty_collector import FaultyCollector
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +67,11 @@ def api(collector: Server) -> Iterator[httpx2.Client]:
     """An HTTP client of the collector's API."""
     with httpx2.Client(base_url=collector.url + PREFIX, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def faulty() -> Iterator[FaultyCollector]:
+    """A collector that misbehaves on demand."""
+    collector = FaultyCollector().start()
+    yield collector
+    collector.stop()

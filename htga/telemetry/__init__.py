@@ -1,1 +1,8 @@
 """Telemetry of any torch optimizer: `attach` measures its gradients and sends them off."""
+
+from __future__ import annotations
+
+from htga.telemetry.attach import attach
+from htga.telemetry.run import Run
+
+__all__ = ["Run", "attach"]

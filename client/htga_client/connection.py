@@ -1,0 +1,188 @@
+"""HTTP to one collector: address, token, time limits, and errors by their meaning."""
+
+from __future__ import annotations
+
+import email.utils
+import ipaddress
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from htga_client import wire
+from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
+
+DEFAULT_URL = "http://127.0.0.1:8642"
+_TRANSIENT = frozenset({408, 425, 429})
+
+
+class Connection:
+    """Requests to the API of one collector.
+
+    Args:
+        url: Base address of the collector, such as "http://127.0.0.1:8642"; a path is kept.
+        token: Sent as bearer token, if given.
+        timeout: Seconds that a whole answer may take.
+        max_answer: Bytes that an answer may have, or None for any number.
+
+    Raises:
+        ValueError: `url` is no http or https address, or `token` cannot stand in a header.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout: float = 10.0,
+        max_answer: int | None = None,
+    ) -> None:
+        self.url = checked_url(url)
+        self._headers = {"Accept-Encoding": "identity"}
+        if token:
+            if not token.isascii() or not token.isprintable():
+                raise ValueError("token must be printable ASCII; copy it again without line breaks")
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._timeout = timeout
+        self._max_answer = max_answer
+        self._client: httpx2.Client | None = None
+        self._pid = 0
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        """The body of the answer, which had a status of 200 to 299.
+
+        Raises:
+            Unreachable: No answer, or one that says to try again later.
+            Refused: The collector says no.
+            NotAnAcknowledgement: What answered is no collector.
+        """
+        headers = {"Accept": accept}
+        if content is not None:
+            headers["Content-Type"] = content_type
+        deadline = time.monotonic() + self._timeout
+        body = bytearray()
+        try:
+            with self._open().stream(
+                method,
+                f"{self.url}{wire.PREFIX}{path}",
+                params={key: value for key, value in (params or {}).items() if value is not None},
+                content=content,
+                headers=headers,
+            ) as response:
+                # Raw, so that a hostile answer cannot unpack to more than its limit.
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if self._max_answer is not None and len(body) > self._max_answer:
+                        raise NotAnAcknowledgement(
+                            f"{self.url} answered with more than {self._max_answer} bytes"
+                        )
+                    if time.monotonic() > deadline:
+                        raise Unreachable(f"{self.url} took longer than {self._timeout:g} s")
+        except httpx2.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"{self.url} is unreachable ({reason})") from error
+        _check_status(response, bytes(body), request=f"{method} {path}", url=self.url)
+        return bytes(body)
+
+    def close(self) -> None:
+        """Close the sockets; a later request opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _open(self) -> httpx2.Client:
+        # A forked child must neither write to its parent's sockets nor wait for a lock that a
+        # thread of its parent held.
+        if self._client is None or self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._client = httpx2.Client(
+                headers=self._headers,
+                timeout=httpx2.Timeout(self._timeout, connect=min(3.0, self._timeout)),
+                follow_redirects=False,
+                trust_env=not _is_loopback(self.url),  # no proxy leads to this machine
+            )
+        return self._client
+
+
+def checked_url(url: str) -> str:
+    """The base address without a slash at its end.
+
+    Raises:
+        ValueError: Not http or https, no host, or a port that is no port.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"url must look like {DEFAULT_URL!r}, got {url!r}")
+    return url.rstrip("/")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_status(response: httpx2.Response, body: bytes, *, request: str, url: str) -> None:
+    status = response.status_code
+    if response.is_success:
+        return
+    if status in _TRANSIENT or response.is_server_error:
+        raise Unreachable(
+            f"{url} answered {status} to {request}",
+            retry_after=_seconds(response.headers.get("Retry-After")),
+        )
+    if not response.is_client_error:
+        raise NotAnAcknowledgement(
+            f"{url} answered {status} to {request}; redirects are not followed, "
+            "so url must be the collector's own address"
+        )
+    problem = _problem(body)
+    detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
+    expected = problem.get("expected_seq")
+    raise Refused(
+        f"{url} refused {request} with {status}: {detail}",
+        status=status,
+        detail=detail,
+        expected_seq=expected if isinstance(expected, int) else None,
+    )
+
+
+def _problem(body: bytes) -> dict[str, Any]:
+    try:
+        problem = json.loads(body)
+    except (ValueError, RecursionError):
+        problem = None
+    if isinstance(problem, dict):
+        return problem
+    return {"detail": body[:200].decode(errors="replace").strip()}
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """A Retry-After header, which is a number of seconds or a date (RFC 9110, section 10.2.3)."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

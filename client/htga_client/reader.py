@@ -1,0 +1,184 @@
+"""Reading runs back, over the same HTTP API that the dashboard uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from htga_client import codec, wire
+from htga_client.connection import DEFAULT_URL, Connection
+
+
+class Client:
+    """A reader of one collector.
+
+    Every method raises `htga_client.errors.Refused` with the collector's reason, and `Unreachable`
+    if there is no answer.
+
+    Args:
+        url: Base address of the collector; HTGA_URL, or this machine, if left out.
+        token: Bearer token; HTGA_TOKEN if left out.
+        timeout: Seconds that an answer may take.
+
+    Raises:
+        ValueError: `url` is no http or https address.
+    """
+
+    def __init__(
+        self, url: str | None = None, token: str | None = None, *, timeout: float = 60.0
+    ) -> None:
+        self._connection = Connection(
+            url or os.environ.get("HTGA_URL") or DEFAULT_URL,
+            token or os.environ.get("HTGA_TOKEN"),
+            timeout=timeout,
+        )
+
+    def runs(
+        self,
+        *,
+        project: str | None = None,
+        state: wire.RunState | None = None,
+        group: str | None = None,
+        tag: str | None = None,
+        q: str | None = None,
+        limit: int | None = None,
+    ) -> list[wire.Run]:
+        """Runs, newest first, of all pages.
+
+        Args:
+            project: Only of this project.
+            state: Only in this state.
+            group: Only of this group.
+            tag: Only with this tag.
+            q: Only those whose name, project or notes contain it.
+            limit: At most so many.
+        """
+        wanted = {"project": project, "state": state, "group": group, "tag": tag, "q": q}
+        found: list[wire.Run] = []
+        cursor = None
+        while limit is None or len(found) < limit:
+            size = 1000 if limit is None else min(1000, limit - len(found))
+            answer = self._connection.request(
+                "GET", "/runs", params=wanted | {"limit": size, "cursor": cursor}
+            )
+            page = codec.loads(wire.RunPage, answer)
+            found += page.items
+            cursor = page.next
+            if cursor is None:
+                break
+        return found
+
+    def run(self, run_id: str) -> wire.Run:
+        """One run with the latest value of everything it measured."""
+        return codec.loads(wire.Run, self._connection.request("GET", _path(run_id)))
+
+    def series(
+        self,
+        run: str | wire.Run,
+        keys: str | Iterable[str],
+        *,
+        layer: str = "",
+        rank: int = 0,
+        start: int | None = None,
+        stop: int | None = None,
+        buckets: int | None = None,
+    ) -> pa.Table:
+        """Values over steps.
+
+        Args:
+            run: The run or its id.
+            keys: Names of scalars and of metrics.
+            layer: A layer; empty for the whole model.
+            rank: Rank of the process that logged them.
+            start: First step.
+            stop: Step to end before.
+            buckets: Reduce to at most so many rows; raw values if they are no more than that. The
+                collector has a default.
+
+        Returns:
+            A table with the columns `step` and `time` and, for each key, `<key>` (the last value
+            of the bucket), `<key>.mean`, `<key>.min` and `<key>.max`; null where nothing was
+            measured.
+        """
+        params = {
+            "keys": keys if isinstance(keys, str) else ",".join(keys),
+            "layer": layer,
+            "rank": rank,
+            "start": start,
+            "stop": stop,
+            "buckets": buckets,
+        }
+        answer = self._connection.request(
+            "GET", _path(run, "/series"), params=params, accept=wire.ARROW_STREAM
+        )
+        return _table(answer)
+
+    def histograms(
+        self,
+        run: str | wire.Run,
+        *,
+        layer: str = "",
+        rank: int = 0,
+        start: int | None = None,
+        stop: int | None = None,
+        buckets: int | None = None,
+    ) -> wire.Histograms:
+        """Histograms of |gradient| over steps; the arguments are those of `series`."""
+        params = {"layer": layer, "rank": rank, "start": start, "stop": stop, "buckets": buckets}
+        answer = self._connection.request("GET", _path(run, "/histograms"), params=params)
+        return codec.loads(wire.Histograms, answer)
+
+    def query(self, sql: str, *, limit: int = 10_000) -> pa.Table:
+        """The result of one SELECT over the tables runs, steps and metrics.
+
+        Args:
+            sql: The statement.
+            limit: Rows at most.
+        """
+        answer = self._connection.request(
+            "POST",
+            "/query",
+            content=codec.dumps(wire.Query(sql=sql, limit=limit)),
+            accept=wire.ARROW_STREAM,
+        )
+        return _table(answer)
+
+    def archive(self, run_id: str) -> wire.Archive:
+        """Write a finished run to the archive."""
+        answer = self._connection.request("POST", _path(run_id, "/archive"))
+        return codec.loads(wire.Archive, answer)
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run, its rows and its archive."""
+        self._connection.request("DELETE", _path(run_id))
+
+    def close(self) -> None:
+        """Close the connection; a later call opens it again."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _path(run: str | wire.Run, rest: str = "") -> str:
+    run_id = run if isinstance(run, str) else run.id
+    return f"/runs/{quote(run_id, safe='')}{rest}"
+
+
+def _table(stream: bytes) -> Any:
+    table = pa.ipc.open_stream(stream).read_all()
+    table.validate(full=True)  # it came over a network
+    return table

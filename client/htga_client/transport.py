@@ -1,0 +1,86 @@
+"""The way of a run's rows to the collector."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from htga_client import codec, wire
+from htga_client.connection import Connection
+from htga_client.errors import NotAnAcknowledgement
+
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """What a sender needs. Every method raises the errors of `htga_client.errors`, no others.
+
+    A transport must work in a forked child as if it had been made there.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where the rows go, for messages."""
+
+    def register(self, run: wire.NewRun) -> wire.Run:
+        """Make the run known; doing so twice changes nothing."""
+
+    def send(self, run_id: str, body: bytes) -> wire.Receipt:
+        """Deliver one Arrow IPC stream and return the receipt for its rows."""
+
+    def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
+        """Say how the run ended."""
+
+    def close(self) -> None:
+        """Release what is held; a later call opens it again."""
+
+
+class HttpTransport:
+    """A `Transport` to a collector over HTTP.
+
+    Args:
+        url: Base address of the collector.
+        token: Bearer token that may ingest.
+
+    Raises:
+        ValueError: `url` is no http or https address, or `token` cannot stand in a header.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._connection = Connection(url, token, max_answer=1 << 20)
+
+    @property
+    def url(self) -> str:
+        """Base address of the collector."""
+        return self._connection.url
+
+    def register(self, run: wire.NewRun) -> wire.Run:
+        """`POST /runs`."""
+        return self._answer(
+            wire.Run, self._connection.request("POST", "/runs", content=codec.dumps(run))
+        )
+
+    def send(self, run_id: str, body: bytes) -> wire.Receipt:
+        """`POST /runs/{id}/rows`."""
+        answer = self._connection.request(
+            "POST", f"/runs/{run_id}/rows", content=body, content_type=wire.ARROW_STREAM
+        )
+        return self._answer(wire.Receipt, answer)
+
+    def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
+        """`POST /runs/{id}/finish`."""
+        answer = self._connection.request(
+            "POST", f"/runs/{run_id}/finish", content=codec.dumps(finish)
+        )
+        return self._answer(wire.Run, answer)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._connection.close()
+
+    def _answer(self, cls: type[T], body: bytes) -> T:
+        try:
+            return codec.loads(cls, body)
+        except ValueError as error:
+            raise NotAnAcknowledgement(
+                f"{self.url} gave an answer that is no collector's ({error})"
+            ) from error

@@ -1,0 +1,41 @@
+"""Numbers on their way from the device to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Readout:
+    """Reads 0-d tensors without making the training thread wait.
+
+    On CUDA all of them are copied as one buffer into pinned memory, in the order of the current
+    stream, and an event says when it is there. On the CPU the tensors themselves are kept, so
+    they must not be written to afterwards. On other accelerators they are cloned.
+
+    Args:
+        tensors: 0-d tensors, all on accelerators or all on the CPU.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._ready: torch.cuda.Event | None = None
+        device = tensors[0].device if tensors else torch.device("cpu")
+        if device.type == "cuda":
+            stacked = torch.stack([t.detach().to(device, torch.float64) for t in tensors])
+            pinned = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)
+            self._tensors = [pinned.copy_(stacked, non_blocking=True)]
+            # Blocking: the reader sleeps until then instead of spinning on a core.
+            self._ready = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._ready.record(torch.cuda.current_stream(device))
+        elif device.type == "cpu":
+            self._tensors = [tensor.detach() for tensor in tensors]
+        else:
+            self._tensors = [tensor.detach().clone() for tensor in tensors]
+
+    def numbers(self) -> list[float]:
+        """The values in order; waits until they are there, so call it from the worker thread."""
+        if self._ready is not None:
+            self._ready.synchronize()
+        return [float(number) for tensor in self._tensors for number in tensor.reshape(-1).tolist()]
