@@ -6,10 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from htga.cli.output import fail
 from htga_client.errors import ClientError, Unreachable
 from htga_client.reader import Client
-
-from htga.cli.output import fail
 
 DEFAULT_URL = "http://127.0.0.1:8642"
 

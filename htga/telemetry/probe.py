@@ -162,7 +162,7 @@ class Probe:
         for name, number in zip(names, readout.numbers(), strict=True):
             row[name] = int(number) if name in _INTEGERS else number
         row["grad_norm_var"] = self._norms.push(row["grad_norm"])
-        # A fused step that meets a NaN or an infinity leaves the gradient scaled, and a histogram in
+        # A fused step that meets a NaN or an infinity leaves the gradient scaled; a histogram in
         # other units than its neighbours' would mislead. The tail index has no units.
         if histogram is not None and not (may_be_scaled and row["n_nonfinite"]):
             row["histogram"] = histogram.to_bytes()
