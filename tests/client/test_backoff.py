@@ -1,0 +1,26 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from htga_client.backoff import Backoff
+
+
+def test_the_bound_doubles_up_to_the_cap_and_starts_anew_after_a_reset() -> None:
+    backoff = Backoff(first=0.5, cap=3.0, uniform=lambda: 1.0)
+    assert [backoff.delay() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    backoff.reset()
+    assert backoff.delay() == 0.5
+
+
+@given(uniform=st.floats(0, 1, exclude_max=True), tries=st.integers(1, 100))
+def test_no_delay_is_longer_than_the_cap_however_many_tries(uniform: float, tries: int) -> None:
+    backoff = Backoff(uniform=lambda: uniform)
+    assert all(0 <= backoff.delay() <= 30 for _ in range(tries))
+
+
+@pytest.mark.parametrize(("asked", "least", "most"), [(0, 0, 0), (5, 5, 5.5), (1e9, 300, 330)])
+def test_what_the_server_asked_for_is_honoured_up_to_five_minutes(
+    asked: float, least: float, most: float
+) -> None:
+    for uniform in (0.0, 1.0):
+        assert least <= Backoff(uniform=lambda u=uniform: u).delay(asked) <= most
