@@ -92,8 +92,8 @@ def straight_into_sqlite(folder: Path) -> float:
         connection.execute(f"PRAGMA {pragma}")
     names = ", ".join(f"c{i} REAL" for i in range(8))
     connection.execute(
-        f"CREATE TABLE steps (run INT, layer INT, rank INT, step INT, attempt INT, time REAL, {names},"
-        " histogram BLOB, PRIMARY KEY (run, layer, rank, step, attempt)) WITHOUT ROWID"
+        "CREATE TABLE steps (run INT, layer INT, rank INT, step INT, attempt INT, time REAL,"
+        f" {names}, histogram BLOB, PRIMARY KEY (run, layer, rank, step, attempt)) WITHOUT ROWID"
     )
     insert = f"INSERT INTO steps VALUES ({', '.join('?' * 15)})"
     begin = time.perf_counter()

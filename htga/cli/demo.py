@@ -42,10 +42,12 @@ def train(url: str, steps: int) -> str:
     from htga import HTGA, telemetry
 
     torch.manual_seed(0)
+    # The collector and the browser want a core, too.
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     data, model = digits.load(), digits.network()
-    config = {"lr": 0.02, "momentum": 0.9, "batch": 64, "target_alpha": 1.5, "actuator": "both"}
+    config = {"lr": 0.02, "momentum": 0.9, "batch": 64, "target_alpha": 1.8, "actuator": "both"}
     base = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
-    optimizer = HTGA(base, target_alpha=1.5, actuator="both")
+    optimizer = HTGA(base, target_alpha=1.8, actuator="both")
     run = telemetry.attach(
         optimizer, url=url, project="digits", tags=("demo",), config=config, model=model
     )
