@@ -1,0 +1,242 @@
+"""Everything that touches CUDA, checked and timed by one script.
+
+    PYTHONPATH=.:client python benchmarks/gpu.py
+
+It needs torch, numpy, pyarrow and the source tree, nothing else, so that it runs on a machine that
+has no more. Checks come first: what the device computes against the same on the CPU, and that
+neither `HTGA.step` nor an attached probe waits for the device. Then the times, as a table.
+Without a CUDA device it says so and measures nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from htga import HTGA
+from htga.tail import LogHistogram, measure
+from htga.telemetry.probe import Probe
+
+ROUNDS = 30
+
+
+def main() -> int:
+    """Check, then time; exit status 1 if a check failed."""
+    if not torch.cuda.is_available():
+        print("no CUDA device: nothing is measured")
+        return 0
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {sys.version.split()[0]}\n")
+    checks = (
+        counts_are_those_of_the_cpu,
+        estimates_are_those_of_the_cpu,
+        steps_are_those_of_the_cpu,
+        a_probe_does_not_wait,
+        a_step_does_not_wait,
+    )
+    print("| check | result |\n|---|---|")
+    failed = [check for check in checks if not run_check(check)]
+    print("\n| what | time | against |\n|---|---|---|")
+    for row in (*bandwidth(), *measuring(), *stepping(), *overhead()):
+        print(f"| {' | '.join(row)} |")
+    return 1 if failed else 0
+
+
+def run_check(check: Callable[[], None]) -> bool:
+    """Run one check and print a line of the table; every check runs whatever the others do."""
+    name = check.__name__.replace("_", " ")
+    try:
+        check()
+    except Exception as error:  # noqa: BLE001 (the table tells)
+        print(f"| {name} | FAILED: {type(error).__name__}: {str(error)[:160]!r} |")
+        return False
+    print(f"| {name} | ok |")
+    return True
+
+
+def sample(size: int, device: str = "cuda") -> Tensor:
+    """Student's t with 1.5 degrees of freedom, some zeros, float32."""
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(size, generator=generator)
+    scale = torch.rand(size, generator=generator).clamp_min(1e-7).pow(-1 / 1.5)
+    return torch.where(torch.arange(size) % 97 == 0, 0.0, normal * scale).to(device)
+
+
+def counts_are_those_of_the_cpu() -> None:
+    """The same bits give the same counts."""
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        x = sample(1_000_003).to(dtype)
+        x[5], x[7], x[9] = torch.inf, torch.nan, -torch.inf
+        there, here = LogHistogram(device="cuda").update(x), LogHistogram().update(x.cpu())
+        assert torch.equal(there.counts.cpu(), here.counts)
+        assert int(there.n_zero) == int(here.n_zero)
+        assert int(there.n_nonfinite) == int(here.n_nonfinite) == 3
+
+
+def estimates_are_those_of_the_cpu() -> None:
+    """Tail index, error and norm agree to rounding."""
+    parts = [sample(n) for n in (1000, 50_000, 1_000_000)]
+    there, here = measure(parts), measure([part.cpu() for part in parts])
+    for name in ("alpha_hat", "alpha_stderr", "xi", "k", "n", "grad_norm", "n_zero", "status"):
+        one, other = float(getattr(there, name)), float(getattr(here, name))
+        assert abs(one - other) <= 1e-6 * abs(other), (name, one, other)
+
+
+def steps_are_those_of_the_cpu() -> None:
+    """Twenty steps of each preset leave the same parameters to float32 rounding."""
+    for preset in ("seed", "stable"):
+        results = []
+        for device in ("cuda", "cpu"):
+            weight = nn.Parameter(sample(200_000, device))
+            base = torch.optim.SGD([weight], lr=1e-6, momentum=0.9)
+            optimizer = HTGA(base, preset=preset, normalize="l2")
+            for step in range(20):
+                weight.grad = sample(200_000, device).roll(step) * (1 + step)
+                optimizer.step()
+            results.append(weight.detach().cpu().double())
+        error = torch.linalg.vector_norm(results[0] - results[1]) / results[1].norm()
+        assert error < 1e-5, (preset, float(error))
+
+
+def a_probe_does_not_wait() -> None:
+    """A step of a probed optimizer synchronises nowhere."""
+    parameters = model_parameters(1_000_000)
+    optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, fused=True)
+    Probe(optimizer, lambda _: None)
+    without_waiting(optimizer.step)
+
+
+def a_step_does_not_wait() -> None:
+    """HTGA's step synchronises nowhere."""
+    parameters = model_parameters(1_000_000)
+    optimizer = HTGA(torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, fused=True))
+    without_waiting(optimizer.step)
+
+
+def without_waiting(step: Callable[[], Any]) -> None:
+    """Step a few times, then with every synchronisation an error."""
+    for _ in range(3):
+        step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def model_parameters(total: int) -> list[nn.Parameter]:
+    """Parameters of uneven sizes that add up to `total`, each with a gradient."""
+    sizes, left = [], total
+    while left:
+        sizes.append(max(1, left // 2))
+        left -= sizes[-1]
+    parameters = [nn.Parameter(torch.zeros(size, device="cuda")) for size in sizes]
+    for parameter in parameters:
+        parameter.grad = sample(parameter.numel())
+    return parameters
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Median time of `work` on the device."""
+    for _ in range(5):
+        work()
+    times = []
+    for _ in range(ROUNDS):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        work()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(begin.elapsed_time(end) / 1e3)
+    return statistics.median(times)
+
+
+def bandwidth() -> list[tuple[str, str, str]]:
+    """What the device can copy at all: the measure of the rest."""
+    x = torch.empty(256 * 2**20 // 4, device="cuda")
+    y = torch.empty_like(x)
+    took = seconds(lambda: y.copy_(x))
+    return [("copy of 256 MiB", f"{took * 1e3:.3f} ms", f"{2 * x.nbytes / took / 1e9:,.0f} GB/s")]
+
+
+def measuring() -> list[tuple[str, str, str]]:
+    """Reading a gradient, as a share of the copy bandwidth."""
+    rows = []
+    for size in (1_000_000, 10_000_000, 100_000_000):
+        x = sample(size)
+        y = torch.empty_like(x)
+        floor = seconds(lambda x=x, y=y: y.copy_(x)) / 2
+        for name, work in (
+            ("LogHistogram.update", lambda x=x: LogHistogram(device="cuda").update(x)),
+            ("measure", lambda x=x: measure([x])),
+        ):
+            took = seconds(work)
+            rows.append(
+                (f"{name}, {size:,}", f"{took * 1e3:.3f} ms", f"{floor / took:.0%} of bandwidth")
+            )
+    return rows
+
+
+def stepping() -> list[tuple[str, str, str]]:
+    """HTGA's step against its fused base."""
+    rows = []
+    for size in (1_000_000, 25_000_000, 100_000_000):
+        base = torch.optim.SGD(model_parameters(size), lr=1e-3, momentum=0.9, fused=True)
+        floor = seconds(base.step)
+        took = seconds(HTGA(base).step)
+        rows.append((f"HTGA.step, {size:,}", f"{took * 1e3:.3f} ms", f"{took / floor:.1f}x SGD"))
+    return rows
+
+
+def overhead() -> list[tuple[str, str, str]]:
+    """A training step of ResNet-18's size with and without a probe, alternating."""
+    torch.manual_seed(0)
+    widths = (3, 64, 128, 256, 512, 512)
+    layers = [
+        layer
+        for a, b in itertools.pairwise(widths)
+        for layer in (nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2))
+    ]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(1000)).cuda()
+    x = torch.randn(128, 3, 32, 32, device="cuda")
+    y = torch.randint(1000, (128,), device="cuda")
+    model(x)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
+
+    def train() -> None:
+        for _ in range(10):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+    ratios, times = [], []
+    for _ in range(10):
+        bare = wall(train)
+        probe = Probe(optimizer, lambda make: make)
+        probed = wall(train)
+        probe.detach()
+        ratios.append(probed / bare)
+        times.append(probed / 10)
+    count = sum(p.numel() for p in model.parameters())
+    took, ratio = statistics.median(times), statistics.median(ratios)
+    return [(f"probed training step, {count:,}", f"{took * 1e3:.2f} ms", f"{ratio:.3f}x bare")]
+
+
+def wall(work: Callable[[], None]) -> float:
+    """Wall time of `work`, the device's included."""
+    torch.cuda.synchronize()
+    begin = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
