@@ -155,7 +155,7 @@ def seconds(work: Callable[[], Any]) -> float:
         end.record()
         torch.cuda.synchronize()
         times.append(begin.elapsed_time(end) / 1e3)
-    return statistics.median(times)
+    return float(statistics.median(times))
 
 
 def bandwidth() -> list[tuple[str, str, str]]:

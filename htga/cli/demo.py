@@ -71,7 +71,8 @@ def train(url: str, steps: int) -> str:
             if step % ACCURACY_EVERY == 0 or step == steps - 1:
                 measured["accuracy"] = digits.accuracy(model, data)
             run.log(measured)
-            tail = optimizer.tail
-            fields = {"alpha_bar": float(tail.alpha_bar), "gamma": float(tail.gamma)}
-            progress.update(task, advance=1, **measured, **fields)
+            if (tail := optimizer.tail) is not None:
+                measured |= {"alpha_bar": float(tail.alpha_bar), "gamma": float(tail.gamma)}
+            progress.tasks[task].fields.update(measured)
+            progress.advance(task)
     return run.url

@@ -1,0 +1,30 @@
+"""Training with HTGA: wrap the optimizer that you have, and watch what the controller does.
+
+htga up
+python examples/htga_optimizer.py
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import htga
+
+torch.manual_seed(0)
+x = torch.randn(4096, 64)
+y = x @ torch.randn(64, 1) + torch.distributions.StudentT(1.5).sample((4096, 1))
+model = nn.Sequential(nn.Linear(64, 256), nn.Tanh(), nn.Linear(256, 1))
+base = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+optimizer = htga.HTGA(base, target_alpha=2.0)
+scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2000)
+
+with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
+    for _ in range(2000):
+        batch = torch.randint(len(x), (128,))
+        loss = nn.functional.huber_loss(model(x[batch]), y[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        run.log(loss=loss, lr=scheduler.get_last_lr()[0])
