@@ -15,6 +15,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -46,7 +47,7 @@ def batches(writer: str) -> list[bytes]:
     bodies = []
     for first in range(0, STEPS, BATCH):
         step = np.arange(first, first + BATCH)
-        columns = {name: dice.normal(size=BATCH) for name in SCALARS}
+        columns: dict[str, Any] = {name: dice.normal(size=BATCH) for name in SCALARS}
         columns |= {"step": step, "time": step * 0.1}
         table = pa.table(
             {

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from htga.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from htga_client.wire import RunState
 
 app = typer.Typer(help="List, show and delete runs.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -37,7 +40,9 @@ def list_runs(
     from htga.cli.connect import connect
 
     with connect(url, data) as client:
-        found = client.runs(project=project, state=state, q=query, limit=limit)
+        found = client.runs(
+            project=project, state=cast("RunState | None", state), q=query, limit=limit
+        )
     if as_json:
         print_json([asdict(run) for run in found])
         return

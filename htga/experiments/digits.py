@@ -66,6 +66,6 @@ def accuracy(model: nn.Module, data: Digits) -> float:
     """Share of held-out images that the model names rightly."""
     training = model.training
     model.eval()
-    right = (model(data.x_test).argmax(1) == data.y_test).float().mean().item()
+    right = (model(data.x_test).argmax(1) == data.y_test).float().mean()
     model.train(training)
-    return right
+    return float(right)
