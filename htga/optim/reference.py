@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, fsum, hypot, isnan, log, nan
+from statistics import fmean
 
 from htga.optim.settings import Settings
 
@@ -45,12 +46,14 @@ def moment_alpha(x: list[float], k: int) -> float:
 
 def rank_of_each(x: list[float], ties: str) -> list[float]:
     """1 for the largest magnitude; equal ones by position, or their average."""
-    s = [abs(value) for value in x]
-    larger = [sum(other > mine for other in s) for mine in s]
-    equal_before = [sum(other == s[i] for other in s[:i]) for i in range(len(s))]
+    order = sorted(range(len(x)), key=lambda i: (-abs(x[i]), i))
+    ordinal = {i: rank for rank, i in enumerate(order, start=1)}
     if ties == "ordinal":
-        return [a + b + 1.0 for a, b in zip(larger, equal_before, strict=True)]
-    return [a + (s.count(mine) + 1) / 2 for a, mine in zip(larger, s, strict=True)]
+        return [float(ordinal[i]) for i in range(len(x))]
+    alike: dict[float, list[int]] = {}
+    for i, rank in ordinal.items():
+        alike.setdefault(abs(x[i]), []).append(rank)
+    return [fmean(alike[abs(value)]) for value in x]
 
 
 def step(

@@ -1,0 +1,58 @@
+"""A small network and a training loop that repeats to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+BASES: dict[str, Callable[[Any], Optimizer]] = {
+    "sgd": lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3, foreach=False),
+    "sgd_foreach": lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3, foreach=True),
+    "adamw": lambda p: AdamW(p, lr=0.01, foreach=False),
+    "adamw_fused": lambda p: AdamW(p, lr=0.01, fused=True),
+}
+
+
+def net(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(20, 60), nn.Tanh(), nn.Linear(60, 3))
+
+
+def loss_of(model: nn.Module, seed: int) -> Tensor:
+    """The loss on a batch of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(16, 20, generator=generator)
+    y = torch.randint(3, (16,), generator=generator)
+    return nn.functional.cross_entropy(model(x), y)
+
+
+def backward(model: nn.Module, seed: int) -> float:
+    loss = loss_of(model, seed)
+    torch.autograd.backward(loss)
+    return loss.item()
+
+
+def train(model: nn.Module, optimizer: Optimizer, steps: range) -> None:
+    for seed in steps:
+        optimizer.zero_grad()
+        backward(model, seed)
+        optimizer.step()
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal to the last bit, tensors included, NaN equal to NaN."""
+    if isinstance(one, Tensor):
+        return torch.equal(one.nan_to_num(-1), other.nan_to_num(-1))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
