@@ -72,9 +72,15 @@ def test_a_step_that_is_no_number_does_not_raise(
 def test_a_block_that_raises_fails_the_run_and_the_exception_goes_on(
     faulty: FaultyCollector, attach: Attach
 ) -> None:
-    with pytest.raises(KeyError, match="oops"), attach(url=faulty.url) as run:
-        run.log(loss=1.0)
-        raise KeyError("oops")
+    run = attach(url=faulty.url)
+
+    def diverge() -> None:
+        with run:
+            run.log(loss=1.0)
+            raise KeyError("oops")
+
+    with pytest.raises(KeyError, match="oops"):
+        diverge()
     assert faulty.finished[run.id] == {"state": "failed", "logged": 1}
     assert metrics_of(faulty) == [(0, {"loss": 1.0})]
 
