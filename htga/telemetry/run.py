@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -77,17 +77,10 @@ class Run:
             if step is None:
                 step = max(0, self._probe.steps - 1) if self._probe is not None else 0
             row: dict[str, Any] = {"step": operator.index(step), "time": time.time()}
-            numbers: dict[str, float] = {}
-            away: dict[str, Tensor] = {}
-            for name, value in (named if metrics is None else {**metrics, **named}).items():
-                if isinstance(value, Tensor) and value.device.type != "cpu" and value.numel() == 1:
-                    away[name] = value
-                    continue
-                try:
-                    numbers[name] = _number(value)
-                except (TypeError, ValueError, OverflowError, RuntimeError):
-                    self._leave_out(name, value)
+            numbers = named if metrics is None else {**metrics, **named}
             row["metrics"] = numbers
+            # Most are floats already, and this is the training thread.
+            away = self._convert(numbers, [k for k, v in numbers.items() if type(v) is not float])
             if not away:
                 self._sender.put(row)
                 return
@@ -134,6 +127,20 @@ class Run:
         traceback: TracebackType | None,
     ) -> None:
         self.finish("finished" if error is None else "failed")
+
+    def _convert(self, numbers: dict[str, Any], names: Sequence[str]) -> dict[str, Tensor]:
+        """Make floats of these numbers; takes out and returns those on an accelerator."""
+        away: dict[str, Tensor] = {}
+        for name in names:
+            value = numbers.pop(name)
+            if isinstance(value, Tensor) and value.device.type != "cpu" and value.numel() == 1:
+                away[name] = value
+                continue
+            try:
+                numbers[name] = _number(value)
+            except (TypeError, ValueError, OverflowError, RuntimeError):
+                self._leave_out(name, value)
+        return away
 
     def _leave_out(self, name: str, value: object) -> None:
         if name not in self._left_out:

@@ -357,7 +357,7 @@ def test_a_forked_child_sends_as_its_own_writer_and_never_hangs(
 
     def keep_locking() -> None:
         while not busy.is_set():
-            with sender._changed:
+            with sender._backlog._changed:
                 pass
 
     holder = threading.Thread(target=keep_locking)

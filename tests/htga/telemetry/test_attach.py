@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import htga
+from htga import telemetry
+from htga.telemetry.environment import project_name
+from htga_client import Client
+from htga_server.app import create_app
+from htga_server.serve import Server
+from htga_server.settings import Settings
+from tests.support.faulty_collector import FaultyCollector
+
+Attach = Callable[..., telemetry.Run]
+Train = Callable[[int], None]
+
+
+def test_a_run_is_stored_by_a_real_collector_step_by_step(
+    collector: Server, attach: Attach, train: Train
+) -> None:
+    model = torch.nn.Linear(3, 2)
+    with attach(url=collector.url, project="p", config={"lr": 0.1}, model=model) as run:
+        train(150)
+        run.log(loss=0.25)
+    assert run.url == f"{collector.url}/run/{run.id}"
+    with Client(collector.url) as client:
+        stored = client.run(run.id)
+        keys = ["alpha_hat", "alpha_bar", "grad_norm", "grad_norm_var", "loss"]
+        table = client.series(run.id, keys).to_pydict()
+        histograms = client.histograms(run.id)
+    assert (stored.state, stored.last_step, stored.config) == ("finished", 149, {"lr": 0.1})
+    assert stored.environment["torch"] == torch.__version__
+    assert stored.environment["optimizer"]["class"] == "SGD"
+    assert stored.environment["model"] == {"class": "Linear", "parameters": 8}
+    assert table["step"] == list(range(150))
+    assert all(value > 0 and math.isfinite(value) for value in table["alpha_hat"])
+    assert table["grad_norm_var"][0] is None
+    window = torch.tensor(table["grad_norm"][-100:], dtype=torch.float64)
+    assert table["grad_norm_var"][-1] == pytest.approx(window.var().item())
+    assert table["loss"] == [None] * 149 + [0.25]
+    assert histograms.total == 150
+    assert run.stats.acked == 151
+
+
+def test_a_collector_that_starts_later_gets_every_step_once(
+    attach: Attach, train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    faulty = FaultyCollector().start()
+    faulty.stop()
+    caplog.set_level(logging.WARNING, "htga")
+    run = attach(url=faulty.url)
+    train(50)
+    run.flush(0.05)
+    train(50)
+    faulty.start()
+    assert run.flush()
+    assert faulty.steps() == list(range(100))
+    (record,) = caplog.records
+    assert "unreachable" in record.message
+    assert faulty.url in record.message
+    faulty.stop()
+
+
+def test_a_real_collector_that_comes_goes_and_returns_has_every_step_once(
+    tmp_path: Path, attach: Attach, train: Train
+) -> None:
+    settings = Settings(data=tmp_path)
+    server = Server(create_app(settings))
+    port, url = server.port, server.url
+    run = attach(url=url)
+    train(40)
+    with server.background():
+        assert run.flush()
+        train(40)
+        run.flush(0.01)
+    train(40)
+    with Server(create_app(settings), port=port).background():
+        assert run.flush()
+        run.finish()
+        with Client(url) as client:
+            assert client.series(run.id, "grad_norm")["step"].to_pylist() == list(range(120))
+            assert client.run(run.id).state == "finished"
+    assert run.stats.acked == 120
+
+
+def test_htga_is_recognised_with_its_base_and_settings(
+    faulty: FaultyCollector, optimizer: torch.optim.Optimizer
+) -> None:
+    run = telemetry.attach(htga.HTGA(optimizer, target_alpha=1.7), url=faulty.url)
+    run.finish()
+    facts = faulty.runs[run.id]["environment"]["optimizer"]
+    assert (facts["class"], facts["base"]) == ("HTGA", "SGD")
+    assert facts["settings"]["target_alpha"] == 1.7
+
+
+def test_disabled_does_nothing_at_all(
+    attach: Attach,
+    train: Train,
+    optimizer: torch.optim.Optimizer,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    no_optimizer: Any = None
+    for nothing in (attach(mode="disabled"), telemetry.attach(no_optimizer, mode="disabled")):
+        with nothing as run:
+            train(2)
+            run.log(loss=object())
+            assert run.flush()
+        assert run.url == ""
+        assert run.stats.logged == 0
+        assert uuid.UUID(run.id)
+    assert not optimizer._optimizer_step_post_hooks
+    assert capfd.readouterr() == ("", "")
+
+
+@dataclass
+class Config:
+    lr: float
+    layers: tuple[int, ...]
+
+
+@pytest.mark.parametrize(
+    ("config", "stored"),
+    [
+        (None, {}),
+        ({"lr": math.inf, 3: object}, {"lr": "Infinity", "3": "<class 'object'>"}),
+        (Config(0.1, (1, 2)), {"lr": 0.1, "layers": [1, 2]}),
+        (argparse.Namespace(lr=0.1, path=Path("/x")), {"lr": 0.1, "path": repr(Path("/x"))}),
+    ],
+)
+def test_a_config_is_stored_as_json(
+    faulty: FaultyCollector, attach: Attach, config: object, stored: dict[str, Any]
+) -> None:
+    run = attach(url=faulty.url, config=config)
+    run.finish()
+    assert faulty.runs[run.id]["config"] == stored
+
+
+def test_the_environment_speaks_where_an_argument_is_missing(
+    faulty: FaultyCollector, attach: Attach, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = str(uuid.uuid4())
+    settings = {
+        "URL": faulty.url, "TOKEN": "secret", "PROJECT": "p", "NAME": "n", "GROUP": "g",
+        "TAGS": "a, b,", "NOTES": "so so", "RUN_ID": run_id, "EVERY": "2", "MODE": "online",
+    }  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setenv(f"HTGA_{name}", value)
+    run = attach(name="argument")
+    train(4)
+    run.finish()
+    stored = faulty.runs[run_id]
+    got = {name: stored[name] for name in ("project", "name", "group", "tags", "notes")}
+    assert got == {
+        "project": "p", "name": "argument", "group": "g", "tags": ["a", "b"], "notes": "so so",
+    }  # fmt: skip
+    assert faulty.steps() == [0, 2]
+    assert faulty.requests[0][2]["Authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        ({"url": "ftp://host"}, ValueError, r"url must look like .*'ftp://host'"),
+        ({"mode": "offline"}, ValueError, r"mode must be one of \('online', 'disabled'\).*offline"),
+        ({"run_id": "mine"}, ValueError, "run_id must be a UUID, got 'mine'"),
+        ({"every": 0}, ValueError, "every must be .* got 0"),
+        ({"every": 1.5}, ValueError, "every must be .* got 1.5"),
+        ({"config": 3}, TypeError, "config must be .* got 3"),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_refused_by_name_and_value(
+    optimizer: torch.optim.Optimizer, wrong: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        telemetry.attach(optimizer, **wrong)
+    assert not optimizer._optimizer_step_post_hooks
+
+
+def test_a_thing_that_is_no_optimizer_is_refused() -> None:
+    wrong: Any = torch.nn.Linear(1, 1)
+    with pytest.raises(TypeError, match=r"optimizer must be a torch.optim.Optimizer, got Linear"):
+        telemetry.attach(wrong)
+
+
+def test_the_project_is_the_repository_or_else_the_folder(tmp_path: Path) -> None:
+    inner = tmp_path / "repo" / "src" / "deep"
+    inner.mkdir(parents=True)
+    assert project_name(inner) == "deep"
+    (tmp_path / "repo" / ".git").write_text("gitdir: elsewhere")  # a worktree has a file
+    assert project_name(inner) == "repo"
+    assert project_name(Path("/")) == "default"
+
+
+SCRIPT = """
+    import sys, torch
+    from htga import telemetry
+    parameter = torch.nn.Parameter(torch.ones(2000))
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    run = telemetry.attach(optimizer, url=sys.argv[1], project="p")
+    for _ in range(30):
+        parameter.grad = torch.randn(2000)
+        optimizer.step()
+        run.log(loss=1.0)
+"""
+
+
+def run_script(url: str, *rest: str) -> subprocess.CompletedProcess[str]:
+    script = textwrap.dedent(SCRIPT) + "\n".join(rest)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HTGA_")}
+    return subprocess.run(
+        [sys.executable, "-c", script, url],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_script_that_just_ends_delivers_everything(faulty: FaultyCollector) -> None:
+    done = run_script(faulty.url)
+    assert done.returncode == 0
+    (run_id,) = faulty.runs
+    assert faulty.finished[run_id] == {"state": "finished", "logged": 60}
+    assert sorted(faulty.steps()) == sorted([*range(30)] * 2)
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f"{faulty.url}/run/{run_id}")
+    assert done.stdout == ""
+
+
+def test_a_script_that_dies_of_an_exception_delivers_and_fails_the_run(
+    faulty: FaultyCollector,
+) -> None:
+    done = run_script(faulty.url, "raise KeyError('oops')")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "KeyError: 'oops'"
+    (how,) = faulty.finished.values()
+    assert how == {"state": "failed", "logged": 60}
+
+
+def test_without_a_collector_a_script_ends_soon_and_says_what_is_lost() -> None:
+    nobody = FaultyCollector().start()
+    nobody.stop()
+    done = run_script(nobody.url)
+    assert done.returncode == 0
+    _, warning, loss = done.stderr.splitlines()
+    assert warning.startswith(f"htga: {nobody.url} is unreachable")
+    assert loss == f"htga: 60 rows could not be delivered to {nobody.url}"
+
+
+def test_a_loader_that_forks_does_not_hang_and_leaves_the_run_alone(
+    faulty: FaultyCollector,
+) -> None:
+    done = run_script(
+        faulty.url,
+        "from torch.utils.data import DataLoader",
+        "loader = DataLoader(range(64), num_workers=2, multiprocessing_context='fork')",
+        "assert len(list(loader)) == 64",
+    )
+    assert done.returncode == 0, done.stderr
+    assert len({row["writer"] for row in faulty.rows}) == 1
+    (how,) = faulty.finished.values()
+    assert how == {"state": "finished", "logged": 60}
+
+
+def test_an_interrupted_script_fails_the_run(faulty: FaultyCollector) -> None:
+    done = run_script(faulty.url, "import os, signal", "os.kill(os.getpid(), signal.SIGINT)")
+    assert done.returncode in {1, -signal.SIGINT, 130}
+    (how,) = faulty.finished.values()
+    assert how["state"] == "failed"

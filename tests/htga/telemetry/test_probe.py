@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, Adamax, Optimizer
+
+import htga
+from htga.tail import LogHistogram, measure
+from htga.telemetry.probe import SMOOTHING, Probe
+from htga_client import wire
+
+SIZE = 4000
+GRADIENT = torch.linspace(-3, 5, SIZE)
+
+
+class Watched:
+    """An optimizer of one parameter whose gradient is always `GRADIENT`, and its rows."""
+
+    def __init__(self, make: Callable[[list[nn.Parameter]], Optimizer], **options: Any) -> None:
+        self.parameter = nn.Parameter(torch.ones(SIZE))
+        self.optimizer = make([self.parameter])
+        self.items: list[Callable[[], Mapping[str, Any]]] = []
+        self.probe = Probe(self.optimizer, self.items.append, **options)
+
+    def loss(self, scale: float = 1.0) -> torch.Tensor:
+        self.optimizer.zero_grad()
+        return scale * (self.parameter * GRADIENT).sum()
+
+    def step(self, scale: float = 1.0) -> None:
+        self.loss(scale).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+    def rows(self) -> list[Mapping[str, Any]]:
+        return [item() for item in self.items]
+
+
+@pytest.fixture(autouse=True)
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTGA_STRICT", "1")
+
+
+OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
+    "sgd": lambda p: SGD(p, lr=0.1),
+    # These three write into p.grad while they step.
+    "nesterov": lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True, foreach=True),
+    "maximize": lambda p: SGD(p, lr=0.1, weight_decay=0.5, maximize=True, foreach=True),
+    "adamax": lambda p: Adamax(p, foreach=True),
+    "fused": lambda p: Adam(p, fused=True),
+}
+
+
+def is_measured(row: Mapping[str, Any]) -> bool:
+    expected = measure(GRADIENT)
+    assert row["alpha_hat"] == pytest.approx(expected.alpha_hat.item(), rel=1e-6)
+    assert row["grad_norm"] == pytest.approx(expected.grad_norm.item(), rel=1e-6)
+    assert (row["k"], row["n"]) == (expected.k.item(), expected.n.item())
+    return LogHistogram.from_bytes(row["histogram"]) == expected.histogram
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_the_gradient_is_seen_that_backward_left(
+    make: Callable[[list[nn.Parameter]], Optimizer],
+) -> None:
+    watched = Watched(make)
+    for _ in range(3):
+        watched.step()
+    rows = watched.rows()
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert all(is_measured(row) for row in rows)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_with_a_closure_the_gradient_is_this_steps(
+    make: Callable[[list[nn.Parameter]], Optimizer], by_name: bool
+) -> None:
+    watched = Watched(make)
+
+    def closure() -> float:
+        loss = watched.loss()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    for _ in range(2):
+        step: Any = watched.optimizer.step
+        loss = step(closure=closure) if by_name else step(closure)
+        assert isinstance(loss, float)
+    assert all(is_measured(row) for row in watched.rows())
+    assert len(watched.items) == 2
+
+
+def test_lbfgs_is_measured_where_its_step_begins() -> None:
+    watched = Watched(lambda p: torch.optim.LBFGS(p, lr=0.1, max_iter=5))
+    scales = iter([1.0, *[7.0] * 50])
+
+    def closure() -> float:
+        loss = watched.loss(next(scales))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    watched.optimizer.step(closure)
+    (row,) = watched.rows()
+    assert is_measured(row)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_under_a_grad_scaler_the_unscaled_gradient_is_seen(fused: bool) -> None:
+    watched = Watched(lambda p: Adam(p, fused=fused))
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for _ in range(2):
+        scaler.scale(watched.loss()).backward()  # type: ignore[no-untyped-call]
+        scaler.step(watched.optimizer)
+        scaler.update()
+    assert all(is_measured(row) for row in watched.rows())
+    assert len(watched.items) == 2
+
+
+def test_a_fused_step_with_an_infinity_sends_no_histogram_of_scaled_values() -> None:
+    watched = Watched(lambda p: Adam(p, fused=True))
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler.scale(watched.loss(float("inf"))).backward()  # type: ignore[no-untyped-call]
+    scaler.step(watched.optimizer)
+    (row,) = watched.rows()
+    assert row["n_nonfinite"] == SIZE
+    assert "histogram" not in row
+
+
+def test_htga_is_not_measured_twice_and_shows_its_controller() -> None:
+    watched = Watched(lambda p: htga.HTGA(SGD(p, lr=0.1), actuator="both"))
+    optimizer: Any = watched.optimizer
+    for _ in range(3):
+        watched.step()
+        tail = optimizer.tail
+        row = watched.items[-1]()
+        for name in set(wire.SCALARS) - {"grad_norm_var"}:
+            assert row[name] == pytest.approx(getattr(tail, name).item(), nan_ok=True), name
+        assert is_measured(row)
+
+
+def test_alpha_bar_of_a_plain_optimizer_is_smoothed_in_its_reciprocal() -> None:
+    watched = Watched(OPTIMIZERS["sgd"])
+    generator = torch.Generator().manual_seed(0)
+    inverse = None
+    for _ in range(5):
+        watched.parameter.grad = torch.randn(SIZE, generator=generator) ** 3
+        watched.optimizer.step()
+        row = watched.items[-1]()
+        new = 1 / row["alpha_hat"]
+        inverse = new if inverse is None else SMOOTHING * inverse + (1 - SMOOTHING) * new
+        assert row["alpha_bar"] == pytest.approx(1 / inverse)
+
+
+def test_the_variance_of_the_norm_is_over_the_steps() -> None:
+    watched = Watched(OPTIMIZERS["sgd"])
+    for scale in (1.0, 2.0, 3.0):
+        watched.step(scale)
+    norm = GRADIENT.double().norm().item()
+    got = [row["grad_norm_var"] for row in watched.rows()]
+    assert got == [None, pytest.approx(0.5 * norm**2), pytest.approx(norm**2)]
+
+
+def test_every_third_step_is_measured_and_all_are_counted() -> None:
+    watched = Watched(OPTIMIZERS["sgd"], every=3, histograms=False)
+    for _ in range(7):
+        watched.step()
+    rows = watched.rows()
+    assert [row["step"] for row in rows] == [0, 3, 6]
+    assert not any("histogram" in row for row in rows)
+    assert watched.probe.steps == 7
+
+
+def test_a_step_without_gradients_is_counted_and_makes_no_row() -> None:
+    for make in (OPTIMIZERS["sgd"], lambda p: htga.HTGA(SGD(p, lr=0.1))):
+        watched = Watched(make)
+        watched.step()
+        watched.optimizer.zero_grad()
+        watched.optimizer.step()
+        watched.step()
+        assert [row["step"] for row in watched.rows()] == [0, 2]
+
+
+def test_after_detach_nothing_is_measured() -> None:
+    watched = Watched(OPTIMIZERS["sgd"])
+    watched.step()
+    watched.probe.detach()
+    watched.probe.detach()
+    watched.step()
+    assert len(watched.items) == 1
+
+
+def test_a_failure_is_logged_once_and_training_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("HTGA_STRICT")
+    parameter = nn.Parameter(torch.ones(4))
+    optimizer = SGD([parameter], lr=0.1)
+
+    def broken(_: object) -> None:
+        raise RuntimeError("no more memory")
+
+    Probe(optimizer, broken)
+    for _ in range(3):
+        parameter.grad = torch.ones(4)
+        optimizer.step()
+    assert torch.allclose(parameter, torch.full((4,), 0.7))
+    (record,) = caplog.records
+    assert "could not be measured; training goes on" in record.message
+    assert record.exc_info
+
+
+def test_a_failure_is_raised_where_tests_ask_for_it() -> None:
+    parameter = nn.Parameter(torch.ones(4))
+    optimizer = SGD([parameter], lr=0.1)
+
+    def broken(_: object) -> None:
+        raise RuntimeError("no more memory")
+
+    Probe(optimizer, broken)
+    parameter.grad = torch.ones(4)
+    with pytest.raises(RuntimeError, match="no more memory"):
+        optimizer.step()

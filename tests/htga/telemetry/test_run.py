@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from htga.telemetry import Run
+from tests.support.faulty_collector import FaultyCollector
+
+Attach = Callable[..., Run]
+Train = Callable[[int], None]
+
+
+def metrics_of(faulty: FaultyCollector) -> list[tuple[int, dict[str, float]]]:
+    return [(row["step"], row["metrics"]) for row in faulty.rows if row["metrics"]]
+
+
+def test_every_kind_of_number_is_logged(faulty: FaultyCollector, attach: Attach) -> None:
+    run = attach(url=faulty.url)
+    loss = torch.tensor(0.5, requires_grad=True) * 1
+    run.log({"train/loss": loss, "hits": np.int64(3)}, epoch=2, done=True, half=np.float16(0.5))
+    run.log(nan=math.nan, inf=math.inf, low=-math.inf, step=7)
+    assert run.flush()
+    (first, second) = metrics_of(faulty)
+    assert first == (0, {"train/loss": 0.5, "hits": 3, "epoch": 2, "done": 1, "half": 0.5})
+    assert second[0] == 7
+    assert math.isnan(second[1].pop("nan"))
+    assert second[1] == {"inf": math.inf, "low": -math.inf}
+
+
+def test_what_is_no_number_is_left_out_with_one_warning_and_the_rest_arrives(
+    faulty: FaultyCollector, attach: Attach, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = attach(url=faulty.url)
+    caplog.clear()
+    odd: list[Any] = ["0.5", None, torch.ones(3), object(), [1], 10**400]
+    for value in odd:
+        run.log(loss=1.0, odd=value)
+    assert run.flush()
+    assert metrics_of(faulty) == [(0, {"loss": 1.0})] * len(odd)
+    assert sum("'odd' is no number" in record.message for record in caplog.records) == 1
+
+
+def test_the_step_is_the_optimizers_last(
+    faulty: FaultyCollector, attach: Attach, train: Train
+) -> None:
+    run = attach(url=faulty.url)
+    run.log(before=1)
+    for _ in range(3):
+        train(1)
+        run.log(loss=1.0)
+    assert run.flush()
+    assert [step for step, _ in metrics_of(faulty)] == [0, 0, 1, 2]
+    assert [row["step"] for row in faulty.rows if row["alpha_hat"] is not None] == [0, 1, 2]
+
+
+def test_a_step_that_is_no_number_does_not_raise(
+    faulty: FaultyCollector, attach: Attach, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = attach(url=faulty.url)
+    bad: Any = "seven"
+    run.log(loss=1.0, step=bad)
+    run.log(loss=2.0, step=bad)
+    assert run.flush()
+    assert sum("could not be logged" in record.message for record in caplog.records) == 1
+
+
+def test_a_block_that_raises_fails_the_run_and_the_exception_goes_on(
+    faulty: FaultyCollector, attach: Attach
+) -> None:
+    run = attach(url=faulty.url)
+
+    def diverge() -> None:
+        with run:
+            run.log(loss=1.0)
+            raise KeyError("oops")
+
+    with pytest.raises(KeyError, match="oops"):
+        diverge()
+    assert faulty.finished[run.id] == {"state": "failed", "logged": 1}
+    assert metrics_of(faulty) == [(0, {"loss": 1.0})]
+
+
+def test_everything_may_be_called_again_after_the_end(
+    faulty: FaultyCollector, attach: Attach, train: Train
+) -> None:
+    run = attach(url=faulty.url)
+    with run:
+        train(2)
+    run.finish("failed")
+    run.detach()
+    run.log(loss=1.0)
+    train(1)
+    assert not run.flush()
+    assert faulty.finished[run.id]["state"] == "finished"
+    assert faulty.steps() == [0, 1]
+    assert run.stats.dropped == {"closed": 1}
+
+
+def test_detached_runs_still_log(faulty: FaultyCollector, attach: Attach, train: Train) -> None:
+    run = attach(url=faulty.url)
+    train(1)
+    run.detach()
+    train(1)
+    run.log(loss=1.0)
+    assert run.flush()
+    assert faulty.steps() == [0, 0]
