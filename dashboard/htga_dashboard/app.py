@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
-from dash import ClientsideFunction, Dash, Input, Output, html
+from dash import ClientsideFunction, Dash, Input, Output, State, html
 from dash.development.base_component import Component
 from fastapi import FastAPI
 
@@ -15,6 +16,9 @@ from htga_dashboard.document import serve
 from htga_dashboard.forward import forward
 from htga_dashboard.pages import message, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
+
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(source: Source, *, server: FastAPI | None = None) -> Dash:
@@ -38,9 +42,10 @@ def create_app(source: Source, *, server: FastAPI | None = None) -> Dash:
         update_title=None,
         assets_ignore=r"theme\.js",
         add_log_handler=False,
+        on_error=_log,
     )
     app.layout = shell.layout()
-    app.validation_layout = html.Div([shell.layout(), runs.layout([]), run.validation_layout()])
+    app.validation_layout = html.Div([shell.layout(), runs.layout([], url=""), run.validation_layout()])
     _register(app, source)
     runs.register(app, source)
     run.register(app, source)
@@ -48,12 +53,14 @@ def create_app(source: Source, *, server: FastAPI | None = None) -> Dash:
     return app
 
 
-async def page(path: str | None, source: Source) -> Component:
-    """The page at `path`."""
+async def page(href: str, source: Source) -> Component:
+    """The page at the address `href`."""
+    url = urlsplit(href)
     try:
-        match (path or "/").strip("/").split("/"):
+        match url.path.strip("/").split("/"):
             case [""]:
-                return runs.layout(await source.newest(runs.SHOWN))
+                origin = f"{url.scheme}://{url.netloc}"
+                return runs.layout(await source.newest(runs.SHOWN), url=origin)
             case ["run", run_id]:
                 return run.layout(await source.run(unquote(run_id)))
     except NotFoundError:
@@ -62,13 +69,15 @@ async def page(path: str | None, source: Source) -> Component:
         )
     except SourceError as error:
         return message.layout("The collector does not answer", f"{error}")
-    return message.layout("No such page", f"There is nothing at {path}.")
+    return message.layout("No such page", f"There is nothing at {unquote(url.path)}.")
 
 
 def _register(app: Dash, source: Source) -> None:
-    @app.callback(Output(ids.PAGE, "children"), Input(ids.URL, "pathname"))
-    async def route(path: str | None) -> Component:
-        return await page(path, source)
+    @app.callback(
+        Output(ids.PAGE, "children"), Input(ids.URL, "pathname"), State(ids.URL, "href")
+    )
+    async def route(_path: str, href: str) -> Component:
+        return await page(href, source)
 
     app.clientside_callback(
         ClientsideFunction("htga", "arrived"),
@@ -81,6 +90,11 @@ def _register(app: Dash, source: Source) -> None:
         *(Output(id_, "aria-pressed") for id_ in ids.THEME_CHOICES.values()),
         *(Input(id_, "n_clicks") for id_ in ids.THEME_CHOICES.values()),
     )
+
+
+def _log(error: Exception) -> None:
+    """Say what went wrong in a callback, whose components then stay as they are."""
+    logger.error("a callback of the dashboard failed", exc_info=error)
 
 
 def _own_server(source: Source) -> FastAPI:

@@ -54,6 +54,11 @@ def waiting() -> Component:
     )
 
 
+def left_out(count: int) -> Component:
+    """After the charts, when there are more metrics than a page can hold."""
+    return html.P(f"{count:,} more metrics have no chart here.", className="left-out")
+
+
 def failure(reason: str) -> Component:
     """In place of the charts, when they could not be fetched."""
     return html.Div(

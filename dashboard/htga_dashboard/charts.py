@@ -48,14 +48,17 @@ class Chart:
     wide: bool = False
 
 
+METRICS = 48
+"""User metrics that get a chart."""
+
 PROBE = (
     Chart(
         name="tail",
         title="Tail index",
         note="heavier tails lie lower",
         curves=(
-            Curve(key="alpha_hat", label="alpha_hat, each step", dots=True),
-            Curve(key="alpha_bar", label="alpha_bar, smoothed"),
+            Curve(key="alpha_hat", label="alpha_hat", dots=True),
+            Curve(key="alpha_bar", label="alpha_bar"),
         ),
         reference=(2.0, "\N{GREEK SMALL LETTER ALPHA} = 2"),
         wide=True,
@@ -98,7 +101,11 @@ PROBE = (
 
 
 def charts_of(run: Run) -> list[Chart]:
-    """The charts that `run` has values for: the probe's first, then one for each user metric."""
+    """The charts that `run` has values for: the probe's, then one for each user metric.
+
+    Of the metrics only the first `METRICS` by name get a chart: a page of hundreds of live charts
+    would stand still.
+    """
     measured = [
         replace(chart, curves=curves)
         for chart in PROBE
@@ -112,7 +119,7 @@ def charts_of(run: Run) -> list[Chart]:
             curves=(Curve(key=name, label="value"),),
             hue=1,
         )
-        for place, name in enumerate(run.metrics)
+        for place, name in enumerate(run.metrics[:METRICS])
         if name not in SCALARS
     ]
     return [*measured, *logged]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from dash import Dash
-from dash.backends._fastapi import reset_current_request, set_current_request
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htga_dashboard.source import Source, SourceError
 
@@ -30,52 +31,77 @@ INDEX = """<!DOCTYPE html>
 """
 """The theme is chosen by a script of its own before anything is painted, so nothing flashes."""
 
+STATUS = "htga_dashboard.status"
+"""Key of an ASGI scope that says with which status the document is to be sent."""
+
 
 def serve(app: Dash, server: FastAPI, source: Source) -> None:
-    """Answer the addresses of the pages on `server`, and any that nobody else answers.
+    """Answer with the document at every address of `server` that is not taken.
 
     Call it when all callbacks are registered: the content security policy lists their scripts.
     """
     app.index_string = INDEX.replace("VERSION", version("htga"))
-    policy = "; ".join(
+    server.add_middleware(Document, policy=_policy(app.csp_hashes()))
+
+    async def latest(_request: Request) -> Response:
+        try:
+            newest = await source.newest(1)
+        except SourceError:
+            newest = []  # the table of runs says what is the matter
+        return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
+
+    server.router.routes.append(Route("/run/latest", latest))
+    server.router.routes.append(Route("/run/{run_id}", Elsewhere(server, status=200)))
+    server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
+
+
+class Document:
+    """Middleware that gives the document at "/" its headers and its status."""
+
+    def __init__(self, app: ASGIApp, *, policy: str) -> None:
+        self._app = app
+        self._policy = policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_document(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = self._policy
+                headers["Cache-Control"] = "no-cache"
+                if message["status"] == 200:
+                    message["status"] = scope.get(STATUS, 200)
+            await send(message)
+
+        is_document = scope["type"] == "http" and scope["path"] == "/"
+        await self._app(scope, receive, send_document if is_document else send)
+
+
+class Elsewhere:
+    """The document at another address than "/"; its script finds out where it is.
+
+    It is asked of the server anew, because Dash prepares it only for requests to "/".
+    """
+
+    def __init__(self, server: ASGIApp, *, status: int) -> None:
+        self._server = server
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        there = {**scope, "path": "/", "raw_path": b"/", STATUS: self._status}
+        await self._server(there, receive, send)
+
+
+def _policy(script_hashes: list[str]) -> str:
+    return "; ".join(
         (
             "default-src 'self'",
-            f"script-src 'self' {' '.join(app.csp_hashes())}",
+            f"script-src 'self' {' '.join(script_hashes)}",
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",
-            "worker-src 'self' blob:",
             "object-src 'none'",
             "base-uri 'none'",
             "form-action 'self'",
             "frame-ancestors 'none'",
         )
     )
-
-    async def document(request: Request) -> Response:
-        path = request.url.path
-        if path.startswith("/api/"):
-            raise HTTPException(404, f"there is nothing at {path}")
-        token = set_current_request(request)
-        try:
-            content = app.index()
-        finally:
-            reset_current_request(token)
-        known = path == "/" or path.startswith("/run/")
-        return HTMLResponse(
-            content,
-            status_code=200 if known else 404,
-            headers={"Content-Security-Policy": policy, "Cache-Control": "no-cache"},
-        )
-
-    async def latest(_request: Request) -> Response:
-        try:
-            newest = await source.newest(1)
-        except SourceError:
-            newest = []  # the table of runs says why
-        return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
-
-    # Before Dash's own answer to "/", which knows no policy; the last one after every other.
-    server.router.routes.insert(0, Route("/", document))
-    server.add_route("/run/latest", latest)
-    server.add_route("/{path:path}", document)

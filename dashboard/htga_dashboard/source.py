@@ -15,7 +15,8 @@ from htga_client.wire import PREFIX, Histograms, Run, RunPage, Series
 
 T = TypeVar("T")
 
-TIMEOUT_S = 30.0
+PAGE = 200
+"""Runs asked for at a time."""
 
 
 class SourceError(Exception):
@@ -34,21 +35,18 @@ class Source:
     """Reads runs and their values from a collector.
 
     Args:
-        url: Address of the collector.
-        token: Read token, where the collector asks for one.
-        transport: `httpx2.ASGITransport(app=api)` reads from a collector in the same process.
+        client: Knows the collector's address, as its `base_url`, and the read token in its headers
+            where the collector asks for one. With `httpx2.ASGITransport(app=api)` for transport it
+            reads from a collector in the same process.
     """
 
-    def __init__(
-        self,
-        url: str = "http://127.0.0.1:8642",
-        *,
-        token: str | None = None,
-        transport: httpx2.AsyncBaseTransport | None = None,
-    ) -> None:
-        self.url = url
-        self.token = token
-        self.client = httpx2.AsyncClient(base_url=url, transport=transport, timeout=TIMEOUT_S)
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self.client = client
+
+    @property
+    def url(self) -> str:
+        """The collector's address."""
+        return str(self.client.base_url)
 
     async def runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
         """One page of runs, newest first."""
@@ -59,7 +57,7 @@ class Source:
         runs: list[Run] = []
         cursor: str | None = None
         while len(runs) < count:
-            page = await self.runs(limit=min(count - len(runs), 200), cursor=cursor)
+            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor)
             runs += page.items
             cursor = page.next
             if cursor is None:
@@ -87,7 +85,7 @@ class Source:
         return await self._get(
             Series,
             f"/runs/{_segment(run_id)}/series",
-            keys=",".join(keys),
+            keys=",".join(quote(key, safe="") for key in keys),
             layer=layer,
             buckets=buckets,
             since=since,
@@ -122,9 +120,8 @@ class Source:
 
     async def _get(self, kind: type[T], path: str, **query: str | int | None) -> T:
         params = {name: value for name, value in query.items() if value is not None}
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            answer = await self.client.get(PREFIX + path, params=params, headers=headers)
+            answer = await self.client.get(PREFIX + path, params=params)
         except httpx2.TransportError as error:
             raise UnavailableError(f"the collector at {self.url} does not answer: {error}") from error
         if answer.status_code == httpx2.codes.NOT_FOUND:

@@ -7,9 +7,7 @@ own SVG and cannot read those.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,6 @@ class Theme:
         grid, surface: Of grid lines and of the card behind the figure.
         lines: Of curves, in order; every one keeps a contrast of 3 against `surface`, and stays
             apart from the others for the colour-blind.
-        reference: Of lines that data are compared with.
         danger: Of marks that tell of NaN and infinity.
         heat: From the emptiest to the fullest cell, increasing in contrast to `surface`.
     """
@@ -31,7 +28,6 @@ class Theme:
     grid: str
     surface: str
     lines: tuple[str, ...]
-    reference: str
     danger: str
     heat: tuple[str, ...]
 
@@ -42,7 +38,6 @@ LIGHT = Theme(
     grid="#e9edf2",
     surface="#ffffff",
     lines=("#0072b2", "#d55e00", "#009e73", "#b0578d"),
-    reference="#b34a00",
     danger="#c62828",
     heat=("#edf4fa", "#b5d6ec", "#62a9d6", "#1d77b0", "#0b4a7a", "#052a4a"),
 )
@@ -52,7 +47,6 @@ DARK = Theme(
     grid="#253040",
     surface="#161d28",
     lines=("#56b4e9", "#ff8a5c", "#2fc79a", "#e08bc0"),
-    reference="#e69f00",
     danger="#ff7a6b",
     heat=("#1b2838", "#1f4666", "#2c74a6", "#56b4e9", "#a5dbfa", "#f4fbff"),
 )
@@ -61,61 +55,6 @@ DARK = Theme(
 def named(name: str | None) -> Theme:
     """The palette called `name`; anything but "dark" is light."""
     return DARK if name == "dark" else LIGHT
-
-
-def layout(theme: Theme, *, revision: str) -> dict[str, Any]:
-    """What all figures share.
-
-    Args:
-        theme: The palette.
-        revision: The user's zoom lasts as long as this stays the same.
-    """
-    axis = {
-        "gridcolor": theme.grid,
-        "linecolor": theme.grid,
-        "zeroline": False,
-        "tickfont": {"color": theme.muted, "size": 11},
-        "automargin": True,
-    }
-    return {
-        "uirevision": revision,
-        "paper_bgcolor": theme.surface,
-        "plot_bgcolor": theme.surface,
-        "font": {"family": FONT, "size": 12, "color": theme.text},
-        "margin": {"l": 44, "r": 12, "t": 26, "b": 30},
-        "xaxis": {
-            **axis,
-            "showgrid": False,
-            "ticks": "outside",
-            "ticklen": 4,
-            "tickcolor": theme.grid,
-            "separatethousands": True,
-            "tickformat": ",~d",
-            "nticks": 7,
-            "unifiedhovertitle": {"text": "step %{x:,}"},
-        },
-        "yaxis": {**axis, "nticks": 6, "exponentformat": "power"},
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1.0,
-            "yanchor": "bottom",
-            "font": {"size": 11, "color": theme.muted},
-            "itemwidth": 30,
-            "bgcolor": "rgba(0,0,0,0)",
-        },
-        "hovermode": "x unified",
-        "hoverlabel": {
-            "bgcolor": theme.surface,
-            "bordercolor": theme.grid,
-            "font": {"color": theme.text, "size": 12},
-        },
-        "modebar": {
-            "bgcolor": "rgba(0,0,0,0)",
-            "color": theme.muted,
-            "activecolor": theme.text,
-        },
-    }
 
 
 def translucent(colour: str, opacity: float) -> str:

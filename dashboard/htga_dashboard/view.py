@@ -28,7 +28,7 @@ class View:
 
     Attributes:
         run: Id of the run.
-        state: Its state.
+        state, attempt: Its state, and which start or resume of it this is.
         step: The last step drawn, or None.
         charts: Name and keys of every chart.
         series, histograms: Cursors, which ask for what came later.
@@ -39,6 +39,7 @@ class View:
 
     run: str
     state: str
+    attempt: int = 1
     step: int | None = None
     charts: tuple[tuple[str, ...], ...] = ()
     series: str | None = None
@@ -54,6 +55,7 @@ class View:
         return cls(
             run=run.id,
             state=run.state,
+            attempt=run.attempt,
             step=series.step[-1] if series.step else None,
             charts=_names(charts_of(run), heat=bool(histograms.step)),
             series=series.cursor,
@@ -77,8 +79,8 @@ class View:
         return replace(self, beat=self.beat + 1)
 
     def keys(self) -> list[str]:
-        """The keys that the charts on the screen need."""
-        return [key for _, *keys in self.charts for key in keys]
+        """The keys that the charts on the screen need, or one that every run knows."""
+        return [key for _, *keys in self.charts for key in keys] or ["alpha_hat"]
 
     def grow(
         self, run: Run, series: Series, histograms: Histograms
@@ -86,8 +88,8 @@ class View:
         """This view with what came since, and what to append to each chart by its name.
 
         None where appending would not do, and the page has to be drawn anew: a chart is missing,
-        a step came twice, a value lies outside the heat map, or there are too many points, or so
-        few that it costs nothing.
+        the run was resumed or has ended, a value lies outside the heat map, or there are too many
+        points to append to, or so few that drawing them costs nothing.
         """
         charts = charts_of(run)
         shown = [name for name, *_ in self.charts]
@@ -97,13 +99,12 @@ class View:
             _names(charts, heat=HEAT in shown or bool(histograms.step)) != self.charts
             or columns is None
             or (series.step and self.drawn < curves.FEW)
-            or (series.step and self.step is not None and series.step[0] <= self.step)
+            or (run.state, run.attempt) != (self.state, self.attempt)
             or appended > CAP
         ):
             return None
         view = replace(
             self,
-            state=run.state,
             step=series.step[-1] if series.step else self.step,
             series=series.cursor or self.series,
             histograms=histograms.cursor or self.histograms,
@@ -124,5 +125,5 @@ def _names(charts: Sequence[Chart], *, heat: bool) -> tuple[tuple[str, ...], ...
 
 
 def keys_of(charts: Sequence[Chart]) -> list[str]:
-    """The keys that `charts` draw, each once."""
-    return list(dict.fromkeys(curve.key for chart in charts for curve in chart.curves))
+    """The keys to fetch for `charts`: theirs, or one that every run knows."""
+    return [curve.key for chart in charts for curve in chart.curves] or ["alpha_hat"]

@@ -18,7 +18,8 @@ import plotly.graph_objects as go
 from htga_client.wire import Series
 from htga_dashboard.charts import Chart, Curve
 from htga_dashboard.digits import significant
-from htga_dashboard.theme import Theme, layout, translucent
+from htga_dashboard.figures.look import look
+from htga_dashboard.theme import Theme, translucent
 
 Points = dict[str, list[Any]]
 """The data of one trace: `x`, `y` and, in `customdata`, what hovering says besides."""
@@ -61,18 +62,21 @@ def figure(series: Series, chart: Chart, theme: Theme) -> go.Figure:
         for style in _styles(curve, theme, place=chart.hue + place, few=len(series.step) < FEW)
     ]
     styles.append(_mark_style(theme))
-    look = layout(theme, revision=f"{series.run_id} {chart.name}")
-    look["showlegend"] = len(chart.curves) > 1
-    look["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+    layout = look(theme, revision=f"{series.run_id} {chart.name}")
+    layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+    if len(chart.curves) > 1:
+        layout |= {"showlegend": True, "margin": {**layout["margin"], "t": 24}}
+    else:
+        layout["showlegend"] = False
     if chart.log:
-        look["yaxis"] |= {"type": "log", "minorloglabels": "complete"}
+        layout["yaxis"] |= {"type": "log", "tickformat": "~g"}
     if chart.reference is not None:
         level, label = chart.reference
-        look["yaxis"]["autorangeoptions"] = {"include": [level]}
-        look["shapes"] = [_level(level, label, theme)]
+        layout["yaxis"]["autorangeoptions"] = {"include": [level]}
+        layout["shapes"] = [_level(level, label, theme)]
     data = points(series, chart)
     return go.Figure(
-        data=[{**style, **trace} for style, trace in zip(styles, data, strict=True)], layout=look
+        data=[{**style, **trace} for style, trace in zip(styles, data, strict=True)], layout=layout
     )
 
 
@@ -138,7 +142,7 @@ def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[s
                 "type": "scatter",
                 "mode": "markers",
                 "name": curve.label,
-                "marker": {"color": translucent(colour, 0.45), "size": 4},
+                "marker": {"color": translucent(colour, 0.4), "size": 4},
                 "hovertemplate": "%{y:.4~g}",
             }
         ]
@@ -189,11 +193,11 @@ def _level(level: float, label: str, theme: Theme) -> dict[str, Any]:
         "x1": 1,
         "y0": level,
         "y1": level,
-        "line": {"color": theme.reference, "width": 1.25, "dash": "dot"},
+        "line": {"color": theme.muted, "width": 1.25, "dash": "dot"},
         "label": {
             "text": label,
             "textposition": "end",
             "yanchor": "bottom",
-            "font": {"color": theme.reference, "size": 11},
+            "font": {"color": theme.muted, "size": 11},
         },
     }

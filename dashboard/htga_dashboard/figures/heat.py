@@ -12,58 +12,71 @@ import numpy as np
 import plotly.graph_objects as go
 
 from htga_client.wire import Histograms
-from htga_dashboard.theme import Theme, layout
+from htga_dashboard.figures.look import look
+from htga_dashboard.theme import Theme
 
-ROWS = 72
-"""Bins drawn at most; a card is about three times as many pixels high."""
+ROWS = 96
+"""Bins drawn at most; a card is hardly twice as many pixels high."""
 
 FLOOR = -7.0
 """Shares below 10 to this power look alike."""
 
+SHARES = {-6: "1e-6", -5: "1e-5", -4: "0.01 %", -3: "0.1 %", -2: "1 %", -1: "10 %", 0: "100 %"}
+
 
 def edges_of(histograms: Histograms) -> list[float]:
-    """The bin edges to draw: every few of the histograms' own, so that at most `ROWS` bins remain."""
-    size = max(1, -(-(len(histograms.edges) - 1) // ROWS))
-    edges = histograms.edges[::size]
-    if edges and edges[-1] != histograms.edges[-1]:
-        edges.append(histograms.edges[-1])
-    if edges and edges[0] <= 0:
-        edges[0] = edges[1] / 2
-    return edges
+    """The edges of the bins to draw: `ROWS` at most, and room for a few more at both ends.
+
+    Every edge is one of the histograms' own, so that later histograms fit without splitting a bin.
+    """
+    edges = [edge for edge in histograms.edges if edge > 0]
+    if len(edges) < 2:
+        return []
+    every = -(-(len(edges) - 1) // (ROWS - 4))
+    return [
+        edges[0] / 4,
+        edges[0] / 2,
+        *edges[:-1:every],
+        edges[-1],
+        edges[-1] * 2,
+        edges[-1] * 4,
+    ]
 
 
 def columns(histograms: Histograms, edges: list[float]) -> dict[str, list[Any]] | None:
     """The data of the heat map: `x` of length S, and `z` of S columns on the bins of `edges`.
 
-    None where entries lie outside these edges, so that nothing is drawn rather than too little.
+    None where entries lie outside these edges: nothing is left out silently.
     """
-    counts = np.asarray(histograms.counts, dtype=np.int64).reshape(len(histograms.step), -1)
-    if not counts.size:
-        return {"x": list(histograms.step), "z": [[None] * (len(edges) - 1) for _ in counts]}
-    middles = np.convolve(histograms.edges, [0.5, 0.5], mode="valid")
-    rows = np.searchsorted(edges, middles, side="right") - 1
-    inside = (rows >= 0) & (rows < len(edges) - 1)
+    bins = max(len(edges) - 1, 0)
+    counts = np.array(histograms.counts, dtype=np.float64)
+    if counts.size == 0:
+        return {"x": list(histograms.step), "z": [[None] * bins for _ in histograms.step]}
+    middles = (np.array(histograms.edges[:-1]) + np.array(histograms.edges[1:])) / 2
+    place = np.searchsorted(edges, middles) - 1
+    inside = (place >= 0) & (place < bins)
     if counts[:, ~inside].any():
         return None
-    merged = np.zeros((len(counts), len(edges) - 1))
-    np.add.at(merged.T, rows[inside], counts[:, inside].T)
+    merged = np.zeros((len(counts), bins))
+    np.add.at(merged.T, place[inside], counts[:, inside].T)
     shares = merged / np.maximum(merged.sum(axis=1, keepdims=True), 1)
-    with np.errstate(divide="ignore"):
-        shades = np.maximum(np.log10(shares), FLOOR)
-    shades[merged == 0] = np.nan
-    z = np.where(np.isnan(shades), None, np.round(shades, 3).astype(object))
-    return {"x": list(histograms.step), "z": z.tolist()}
+    shades = np.round(np.log10(np.maximum(shares, 10**FLOOR)), 3).astype(object)
+    shades[merged == 0] = None
+    return {"x": list(histograms.step), "z": shades.tolist()}
 
 
 def figure(histograms: Histograms, theme: Theme) -> go.Figure:
     """The heat map in the colours of `theme`."""
     edges = edges_of(histograms)
+    data = columns(histograms, edges) or {"x": [], "z": []}
+    shades = [shade for column in data["z"] for shade in column if shade is not None]
+    low, high = np.floor(min(shades, default=FLOOR)), np.ceil(max(shades, default=0.0))
     trace = {
         "type": "heatmap",
         "transpose": True,
         "y": edges,
-        "zmin": FLOOR,
-        "zmax": 0,
+        "zmin": low,
+        "zmax": high,
         "colorscale": list(theme.heat),
         "hoverongaps": False,
         "hovertemplate": (
@@ -72,19 +85,15 @@ def figure(histograms: Histograms, theme: Theme) -> go.Figure:
         "colorbar": {
             "thickness": 8,
             "outlinewidth": 0,
-            "tickvals": [-6, -4, -2, 0],
-            "ticktext": ["1 ppm", "0.01 %", "1 %", "100 %"],
+            "tickvals": list(SHARES),
+            "ticktext": list(SHARES.values()),
             "tickfont": {"size": 10, "color": theme.muted},
             "xpad": 6,
+            "ypad": 0,
         },
-        **(columns(histograms, edges) or {}),
+        **data,
     }
-    look = layout(theme, revision=f"{histograms.run_id} heat")
-    look["hovermode"] = "closest"
-    look["margin"] |= {"t": 10}
-    look["yaxis"] |= {"type": "log", "dtick": 1 if _decades(edges) < 7 else 2, "showgrid": False}
-    return go.Figure(data=[trace], layout=look)
-
-
-def _decades(edges: list[float]) -> float:
-    return float(np.log10(edges[-1] / edges[0])) if len(edges) > 1 else 0.0
+    layout = look(theme, revision=f"{histograms.run_id} heat")
+    layout["hovermode"] = "closest"
+    layout["yaxis"] |= {"type": "log", "tickformat": ".0e", "showgrid": False}
+    return go.Figure(data=[trace], layout=layout)

@@ -10,9 +10,9 @@ from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
 from htga_dashboard import cards, ids, theme
-from htga_dashboard.charts import charts_of
+from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, heat
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.source import NotFoundError, Source, SourceError
 from htga_dashboard.view import HEAT, View, keys_of
 
 BUCKETS = 1200
@@ -63,8 +63,10 @@ def charts(
     ]
     if histograms.step:
         figure = heat.figure(histograms, palette)
-        note = "share of the entries, by size"
-        drawn.append(cards.card(HEAT, "|gradient| over steps", note, figure, wide=True))
+        shares = cards.card(HEAT, "|gradient| over steps", "share of the entries", figure, wide=True)
+        drawn.insert(2, shares)
+    if len(run.metrics) > METRICS:
+        drawn.append(cards.left_out(len(run.metrics) - METRICS))
     return drawn or [cards.waiting()]
 
 
@@ -115,6 +117,8 @@ def register(app: Dash, source: Source) -> None:
                 source.series(view.run, view.keys(), buckets=BUCKETS, since=view.series),
                 source.histograms(view.run, buckets=COLUMNS, since=view.histograms),
             )
+        except NotFoundError:
+            return still, no_update, no_update, no_update, redraw + 1
         except SourceError:
             return still, view.answered().to_json(), no_update, no_update, no_update
         heading, readings = cards.heading(run), cards.readings(run)

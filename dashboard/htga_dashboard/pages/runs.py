@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dash_ag_grid as dag
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
@@ -21,14 +21,21 @@ SHOWN = 1000
 ONE_BY_ONE = 20
 """Up to this many changed runs are fetched singly, more with the whole list."""
 
+EVERY = "*"
+"""What the browser says instead of ids when any run may have changed."""
+
 SNIPPET = """import htga
+run = htga.telemetry.attach(optimizer, url="{url}")
+...  # your training loop, as it is"""
 
-run = htga.telemetry.attach(optimizer, url="http://127.0.0.1:8642")
-"""
 
+def layout(runs: Sequence[Run], *, url: str) -> Component:
+    """The page with a row for each of `runs`, or with what to do where there is none.
 
-def layout(runs: Sequence[Run]) -> Component:
-    """The page with a row for each of `runs`, or with what to do where there is none."""
+    Args:
+        runs: Newest first.
+        url: Address of this server, as the reader's browser knows it.
+    """
     return html.Div(
         [
             dcc.Store(id=ids.RUNS_NEWS),
@@ -48,7 +55,7 @@ def layout(runs: Sequence[Run]) -> Component:
                 ],
                 className="title",
             ),
-            _empty(),
+            _empty(url),
             _grid(runs),
         ],
         id=ids.RUNS_BODY,
@@ -71,7 +78,7 @@ def row(run: Run) -> dict[str, Any]:
         **values,
         "group": run.group,
         "tags": ", ".join(run.tags),
-        "created": run.created,
+        "started": run.created,
     }
 
 
@@ -86,14 +93,16 @@ def register(app: Dash, source: Source) -> None:
     async def changes(news: dict[str, Any]) -> Any:
         changed: list[str] = news["runs"]
         try:
-            if len(changed) > ONE_BY_ONE:
-                return {"rows": [row(run) for run in await source.newest(SHOWN)], "gone": []}
+            if EVERY in changed or len(changed) > ONE_BY_ONE:
+                newest = await source.newest(SHOWN)
+                return {"rows": [row(run) for run in newest], "gone": [], "all": True}
             found = await asyncio.gather(*(_find(source, run_id) for run_id in changed))
         except SourceError:
-            return no_update
+            return {"rows": [], "gone": [], "all": False}
         return {
             "rows": [row(run) for run in found if run is not None],
             "gone": [id_ for id_, run in zip(changed, found, strict=True) if run is None],
+            "all": False,
         }
 
     app.clientside_callback(
@@ -124,15 +133,15 @@ def _jsonable(value: float | None) -> float | str | None:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _empty() -> Component:
+def _empty(url: str) -> Component:
     return html.Div(
         [
             html.H2("No runs yet"),
             html.P("Add one line to your training loop, and this page fills itself:"),
             html.Div(
                 [
-                    html.Pre(html.Code(SNIPPET, id=ids.SNIPPET)),
-                    html.Button("Copy", className="button copy", **{"data-copies": ids.SNIPPET}),
+                    html.Pre(SNIPPET.format(url=url), id=ids.SNIPPET),
+                    dcc.Clipboard(target_id=ids.SNIPPET, title="Copy", className="copy"),
                 ],
                 className="snippet",
             ),
@@ -146,13 +155,12 @@ def _grid(runs: Sequence[Run]) -> Component:
         "type": "rightAligned",
         "valueFormatter": {"function": "htgaNumber(params.value)"},
         "comparator": {"function": "htgaCompare"},
-        "cellClass": "number",
         "width": 112,
     }
     columns: list[dict[str, Any]] = [
-        {"field": "name", "cellRenderer": "HtgaRunLink", "minWidth": 170, "flex": 2},
+        {"field": "name", "cellRenderer": "HtgaRunLink", "minWidth": 120, "flex": 2},
         {"field": "project", "minWidth": 110, "flex": 1},
-        {"field": "state", "cellRenderer": "HtgaState", "width": 112},
+        {"field": "state", "cellRenderer": "HtgaState", "width": 118},
         {"field": "step", **number, "valueFormatter": {"function": "htgaStep(params.value)"}},
         {"field": "alpha_bar", **number},
         {"field": "gamma", **number},
@@ -161,14 +169,17 @@ def _grid(runs: Sequence[Run]) -> Component:
         {"field": "group", "minWidth": 90, "flex": 1},
         {"field": "tags", "minWidth": 90, "flex": 1},
         {
-            "field": "created",
-            "headerName": "started",
+            "field": "started",
+            "sort": "desc",
+            "sortingOrder": ["desc", "asc"],
             "valueFormatter": {"function": "htgaAgo(params.value)"},
             "tooltipValueGetter": {"function": "htgaDate(params.value)"},
             "getQuickFilterText": {"function": "htgaNothing()"},
-            "width": 130,
+            "width": 128,
         },
     ]
+    for column in columns:
+        column["headerName"] = column["field"]
     return dag.AgGrid(
         id=ids.RUNS_GRID,
         rowData=[row(run) for run in runs],
@@ -189,5 +200,5 @@ def _grid(runs: Sequence[Run]) -> Component:
             "gridSizeChanged": ["htgaFit(params)"],
         },
         className="grid",
-        style=None,
+        style={"height": "var(--grid-height)"},
     )
