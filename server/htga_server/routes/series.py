@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -42,12 +43,12 @@ async def read_series(
     keys: str,
     buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1200,
 ) -> Series | Response:
-    """Values of keys (separated by commas) over steps `start <= step < stop`.
+    """Values of keys (separated by commas; a comma within one is %2C) over `start <= step < stop`.
 
     With more rows than `buckets`, each bucket gives mean, min, max and last, so that no spike is
     lost. `since` takes the `cursor` of the answer before and gives what came after it.
     """
-    wanted = [key for key in dict.fromkeys(keys.split(",")) if key]
+    wanted = [unquote(key) for key in dict.fromkeys(keys.split(",")) if key]
     if not 0 < len(wanted) <= MAX_KEYS:
         raise BadRequest(f"keys must name 1 to {MAX_KEYS} keys, got {len(wanted)}")
     read = partial(series.read, run_id=run_id, keys=wanted, within=within, buckets=buckets)

@@ -1,0 +1,108 @@
+"""The dashboard as an application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import unquote, urlsplit
+
+from dash import ClientsideFunction, Dash, Input, Output, State, html
+from dash.development.base_component import Component
+from fastapi import FastAPI
+
+from htga_dashboard import ids, shell
+from htga_dashboard.document import serve
+from htga_dashboard.forward import forward
+from htga_dashboard.pages import message, run, runs
+from htga_dashboard.source import NotFoundError, Source, SourceError
+
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(source: Source, *, server: FastAPI | None = None) -> Dash:
+    """Build the dashboard that reads from `source`.
+
+    Args:
+        source: Where runs and their values come from.
+        server: The collector's application, when both share one port. Add its own routes first:
+            the dashboard answers every address that is left. Without it the dashboard gets a
+            server of its own, which passes the API on to the collector and closes `source` when
+            it stops.
+
+    Returns:
+        The Dash application; `.server` is what an ASGI server runs.
+    """
+    api = server or _own_server(source)
+    app = Dash(
+        "htga_dashboard",
+        server=api,
+        title="HTGA",
+        update_title=None,
+        assets_ignore=r"theme\.js",
+        add_log_handler=False,
+        on_error=_log,
+    )
+    app.layout = shell.layout()
+    app.validation_layout = html.Div([shell.layout(), runs.layout([], url=""), run.validation_layout()])
+    _register(app, source)
+    runs.register(app, source)
+    run.register(app, source)
+    serve(app, api, source)
+    return app
+
+
+async def page(href: str, source: Source) -> Component:
+    """The page at the address `href`."""
+    url = urlsplit(href)
+    try:
+        match url.path.strip("/").split("/"):
+            case [""]:
+                origin = f"{url.scheme}://{url.netloc}"
+                return runs.layout(await source.newest(runs.SHOWN), url=origin)
+            case ["run", run_id]:
+                return run.layout(await source.run(unquote(run_id)))
+    except NotFoundError:
+        return message.layout(
+            "No such run", "The collector knows no run of this id. It may have been deleted."
+        )
+    except SourceError as error:
+        return message.layout("The collector does not answer", f"{error}")
+    return message.layout("No such page", f"There is nothing at {unquote(url.path)}.")
+
+
+def _register(app: Dash, source: Source) -> None:
+    @app.callback(
+        Output(ids.PAGE, "children"), Input(ids.URL, "pathname"), State(ids.URL, "href")
+    )
+    async def route(_path: str, href: str) -> Component:
+        return await page(href, source)
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "arrived"),
+        Input(ids.PAGE, "children"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "chooseTheme"),
+        Output(ids.THEME, "data"),
+        *(Output(id_, "aria-pressed") for id_ in ids.THEME_CHOICES.values()),
+        *(Input(id_, "n_clicks") for id_ in ids.THEME_CHOICES.values()),
+    )
+
+
+def _log(error: Exception) -> None:
+    """Say what went wrong in a callback, whose components then stay as they are."""
+    logger.error("a callback of the dashboard failed", exc_info=error)
+
+
+def _own_server(source: Source) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_server: FastAPI) -> AsyncIterator[None]:
+        async with source:
+            yield
+
+    server = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    forward(server, source)
+    return server

@@ -1,0 +1,61 @@
+"use strict";
+// What Dash calls in the browser.
+window.dash_clientside = window.dash_clientside || {};
+
+dash_clientside.htga = {
+  // A page has been put on screen.
+  arrived: (page) => {
+    const title = page && page.props["data-title"];
+    document.title = title ? `${title} · HTGA` : "HTGA";
+    // The components of the page are mounted in this turn of the event loop.
+    setTimeout(() => {
+      htga.tick();
+      htga.live.arrived();
+    });
+  },
+
+  landed: (view) => {
+    htga.live.landed(view);
+    setTimeout(htga.tick);
+  },
+
+  // The first call, at load, has no click behind it: it says what was chosen before.
+  chooseTheme: async () => {
+    const clicked = dash_clientside.callback_context.triggered_id;
+    const choices = ["auto", "light", "dark"];
+    if (clicked) htga.theme.choose(clicked.replace("theme-", ""));
+    await htga.live.quiet();
+    if (htga.live.page() && htga.live.page().dataset.run) htga.live.expectAnswer();
+    return [
+      htga.theme.resolved(),
+      ...choices.map((choice) => String(choice === htga.theme.choice())),
+    ];
+  },
+
+  applyChanges: async (changes, grid) => {
+    const api = await dash_ag_grid.getApiAsync(grid);
+    const known = (id) => api.getRowNode(id);
+    const kept = new Set(changes.rows.map((row) => row.id));
+    const gone = changes.gone.filter(known).map((id) => ({ id }));
+    if (changes.all) api.forEachNode((node) => kept.has(node.id) || gone.push({ id: node.id }));
+    api.applyTransaction({
+      addIndex: 0,
+      add: changes.rows.filter((row) => !known(row.id)),
+      update: changes.rows.filter((row) => known(row.id)),
+      remove: gone,
+    });
+    htga.live.landed(null);
+  },
+
+  search: async (text, grid) => {
+    const api = await dash_ag_grid.getApiAsync(grid);
+    api.setGridOption("quickFilterText", text || "");
+  },
+};
+
+htga.theme.system.addEventListener("change", async () => {
+  if (htga.theme.choice() !== "auto") return;
+  await htga.live.quiet();
+  if (htga.live.page() && htga.live.page().dataset.run) htga.live.expectAnswer();
+  dash_clientside.set_props("theme", { data: htga.theme.resolved() });
+});

@@ -1,0 +1,148 @@
+"use strict";
+// One stream of events says which runs have news. The page on screen names, in its `data-news`, the
+// store that wants to hear of it and, in its `data-run`, the one run that it is about, if any; the
+// rest is Dash's. News is handed over at most four times a second, and never before the answer to
+// the last, so a slow server is asked less often instead of ever more.
+window.htga = window.htga || {};
+
+htga.live = (() => {
+  const EVERY_MS = 250; // between two handovers
+  const PATIENCE_MS = 10000; // for an answer
+  const RETRY_MS = 2000; // after the stream was refused
+  const CHECK_MS = 60000; // a run that fell silent says nothing
+  const ANY = "*";
+
+  const fresh = new Set(); // runs with news that no page has fetched yet
+  const seen = {}; // what was last heard of each run
+  let stream = null;
+  let connected = null; // null until the first attempt has come to something
+  let asked = -Infinity;
+  let answered = true;
+  let timer = null;
+  let idle = [];
+
+  const page = () => document.querySelector("[data-news]");
+
+  const due = (run) => (run ? fresh.has(run) || fresh.has(ANY) : fresh.size > 0);
+
+  const handOver = () => {
+    clearTimeout(timer);
+    const host = page();
+    if (!host || document.hidden || !due(host.dataset.run)) return;
+    const now = performance.now();
+    const wait = asked + (answered ? EVERY_MS : PATIENCE_MS) - now;
+    if (wait > 0) {
+      timer = setTimeout(handOver, wait);
+      return;
+    }
+    const runs = [...fresh];
+    fresh.clear();
+    expectAnswer();
+    dash_clientside.set_props(host.dataset.news, { data: { runs, at: now } });
+  };
+
+  const expectAnswer = () => {
+    asked = performance.now();
+    answered = false;
+  };
+
+  // Dash has answered; `view` is what the page of a run shows now.
+  const landed = (view) => {
+    answered = true;
+    if (view && view.run) seen[view.run] = { ...seen[view.run], state: view.state };
+    if (view && view.run && view.step !== null && !(seen[view.run].step > view.step))
+      seen[view.run].step = view.step;
+    idle.forEach((resolve) => resolve());
+    idle = [];
+    show();
+    handOver();
+  };
+
+  // A page has come on screen; the page of a run asks for its charts at once.
+  const arrived = () => {
+    answered = true;
+    if (page() && page().dataset.run) expectAnswer();
+    show();
+    handOver();
+  };
+
+  // Resolves when no answer is on its way, so that two never cross.
+  const quiet = () =>
+    new Promise((resolve) => {
+      if (answered) resolve();
+      else {
+        idle.push(resolve);
+        setTimeout(resolve, PATIENCE_MS);
+      }
+    });
+
+  const news = (run) => {
+    fresh.add(run);
+    handOver();
+  };
+
+  const open = () => {
+    if (stream || document.hidden) return;
+    stream = new EventSource("/api/v1/live");
+    stream.onopen = () => {
+      connected = true;
+      show();
+      news(ANY); // whatever happened while nobody listened
+    };
+    stream.onerror = () => {
+      connected = false;
+      show();
+      if (stream && stream.readyState === EventSource.CLOSED) {
+        close();
+        setTimeout(open, RETRY_MS);
+      }
+    };
+    stream.addEventListener("rows", (event) => {
+      const { run, step } = JSON.parse(event.data);
+      seen[run] = { ...seen[run], step, state: "running" };
+      show();
+      news(run);
+    });
+    stream.addEventListener("run", (event) => {
+      const { run, state } = JSON.parse(event.data);
+      seen[run] = { ...seen[run], state };
+      show();
+      news(run);
+    });
+  };
+
+  const close = () => {
+    if (stream) stream.close();
+    stream = null;
+  };
+
+  // What the pill says: [class, word, rest].
+  const status = () => {
+    if (connected === null) return ["waiting", "connecting", ""];
+    if (!connected) return ["reconnecting", "reconnecting", ""];
+    const run = page() && page().dataset.run;
+    if (!run) return ["live", "live", ""];
+    const { state, step } = seen[run] || {};
+    const rest = step === undefined ? "" : ` · step ${step.toLocaleString("en")}`;
+    if (state && state !== "running") return [state, state, rest];
+    return rest ? ["live", "live", rest] : ["waiting", "waiting", ""];
+  };
+
+  const show = () => {
+    const pill = document.getElementById("live");
+    if (!pill) return;
+    const [kind, word, rest] = status();
+    const [first, second] = pill.children;
+    pill.dataset.kind = kind;
+    // Written only when it changes: a screen reader reads each change aloud.
+    if (first.textContent !== word) first.textContent = word;
+    second.textContent = rest;
+  };
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  setInterval(() => page() && news(ANY), CHECK_MS);
+  open();
+
+  return { landed, arrived, quiet, expectAnswer, page };
+})();

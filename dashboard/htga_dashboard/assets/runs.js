@@ -1,0 +1,62 @@
+"use strict";
+// The table of runs: how its cells look, and how changed rows get in without losing sort,
+// selection or scroll. Text from outside becomes text nodes only.
+(() => {
+  const { createElement } = React;
+
+  const number = (value) => {
+    if (value === null || value === undefined) return "–";
+    if (typeof value === "string") return value.replace("Infinity", "∞").replace("-", "−");
+    const size = Math.abs(value);
+    if (size >= 1e6 || (size > 0 && size < 1e-3))
+      return value.toExponential(3).replace("e+", "e");
+    if (size >= 1000) return Math.round(value).toLocaleString("en");
+    return String(Number(value.toPrecision(4)));
+  };
+
+  // Finite values by size; infinities at the ends, what is not measured or not a number first.
+  const rank = (value) => {
+    const size = value === null || value === undefined ? NaN : Number(value);
+    return Number.isNaN(size) ? -Infinity : size;
+  };
+  const compare = (a, b) => (rank(a) === rank(b) ? 0 : rank(a) < rank(b) ? -1 : 1);
+
+  const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
+  functions.htgaNumber = number;
+  functions.htgaStep = (value) => (value === null ? "–" : value.toLocaleString("en"));
+  functions.htgaCompare = compare;
+  functions.htgaAgo = (unix) => htga.ago(unix);
+  functions.htgaDate = (unix) => htga.date(unix);
+  functions.htgaNothing = () => "";
+
+  functions.htgaCounted = ({ api }) => {
+    const page = document.querySelector("[data-rows]");
+    let rows = 0;
+    api.forEachNode(() => (rows += 1));
+    if (!page) return;
+    page.dataset.rows = rows;
+    page.style.setProperty("--rows", Math.max(api.getDisplayedRowCount(), 1));
+    const count = document.getElementById("runs-count");
+    if (count) count.textContent = rows.toLocaleString("en");
+  };
+
+  // On a narrow screen only what tells most; the rest is one tap away, on the page of the run.
+  functions.htgaFit = ({ api, clientWidth }) => {
+    const narrow = clientWidth < 640;
+    api.setColumnsVisible(
+      ["project", "step", "gamma", "grad_norm", "loss", "group", "tags", "started"],
+      !narrow,
+    );
+  };
+
+  const components = (window.dashAgGridComponentFunctions =
+    window.dashAgGridComponentFunctions || {});
+  components.HtgaRunLink = ({ data, value }) =>
+    createElement(
+      window.dash_core_components.Link,
+      { href: `/run/${encodeURIComponent(data.id)}`, className: "run-link" },
+      value || data.id,
+    );
+  components.HtgaState = ({ value }) =>
+    createElement("span", { className: `state ${value}` }, value);
+})();

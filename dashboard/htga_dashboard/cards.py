@@ -1,0 +1,162 @@
+"""The pieces of a run's page: arguments in, components out.
+
+Names, tags and notes come from whoever sends telemetry. They go into the page as text nodes only,
+and never into a figure, whose labels would be read as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import plotly.graph_objects as go
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from htga_client.wire import Run
+from htga_dashboard import ids
+from htga_dashboard.digits import significant, step
+
+GRAPH: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    "doubleClick": "reset",
+    "modeBarButtons": [["resetScale2d", "toImage"]],
+    "toImageButtonOptions": {"format": "png", "scale": 2},
+}
+METRICS_READ = 3
+"""User metrics among the readings at the top; all of them have a chart."""
+
+
+def card(name: str, title: str, note: str, figure: go.Figure, *, wide: bool = False) -> Component:
+    """A titled graph."""
+    return html.Article(
+        [
+            html.Header([html.H2(title, title=title), html.Span(note)]),
+            html.Div(
+                dcc.Graph(id=ids.chart(name), figure=figure, config=GRAPH, className="graph"),
+                className="plot",
+            ),
+        ],
+        className="card wide" if wide else "card",
+    )
+
+
+def waiting() -> Component:
+    """In place of the charts, before the first step."""
+    return html.Div(
+        [
+            html.H2("Waiting for the first step"),
+            html.P("The run is registered. Its charts appear here with its first row."),
+        ],
+        className="empty",
+    )
+
+
+def left_out(count: int) -> Component:
+    """After the charts, when there are more metrics than a page can hold."""
+    return html.P(f"{count:,} more metrics have no chart here.", className="left-out")
+
+
+def failure(reason: str) -> Component:
+    """In place of the charts, when they could not be fetched."""
+    return html.Div(
+        [html.H2("The charts could not be fetched"), html.P(reason), html.P("Trying again.")],
+        className="empty",
+        role="alert",
+    )
+
+
+def skeleton() -> list[Component]:
+    """In place of the charts, until they are fetched."""
+    return [
+        html.Div(className="card wide skeleton" if place == 0 else "card skeleton")
+        for place in range(5)
+    ]
+
+
+def heading(run: Run) -> list[Component]:
+    """Name, state and dates."""
+    facts: list[Component] = [
+        html.Span(["started ", _time(run.created)]),
+        html.Span(["ended ", _time(run.finished)] if run.finished else ["last step ", _time(run.updated)]),
+    ]
+    if run.attempt > 1:
+        facts.append(html.Span(f"attempt {run.attempt}"))
+    if run.group:
+        facts.append(html.Span(["group ", html.B(run.group)]))
+    return [
+        html.P([dcc.Link("Runs", href="/"), html.Span("/"), html.Span(run.project)], className="crumbs"),
+        html.Div([html.H1(run.name or run.id), state(run.state)], className="name"),
+        html.P(
+            [*facts, *(html.Span(tag, className="tag") for tag in run.tags)], className="facts"
+        ),
+    ]
+
+
+def state(word: str) -> Component:
+    """A run's state as sign and word."""
+    return html.Span(word, className=f"state {word}")
+
+
+def readings(run: Run) -> list[Component]:
+    """The latest values, each with its name and, where there is something to say, a remark."""
+    rows = [("step", step(run.last_step), "")]
+    rows += [
+        (name, significant(run.summary[key]), remark(run.summary[key]) if key == "alpha_bar" else "")
+        for key, name in (
+            ("alpha_bar", "tail index, alpha_bar"),
+            ("gamma", "gamma"),
+            ("beta", "beta"),
+            ("grad_norm", "gradient norm"),
+        )
+        if key in run.summary
+    ]
+    rows += [
+        (name, significant(run.summary[name]), "")
+        for name in run.metrics[:METRICS_READ]
+        if name in run.summary
+    ]
+    return [
+        html.Div([html.Dt(name, title=name), html.Dd([value, html.Small(remark)])])
+        for name, value, remark in rows
+    ]
+
+
+def remark(alpha: float) -> str:
+    """What a tail index means for the gradient's moments."""
+    if math.isnan(alpha):
+        return ""
+    if alpha <= 1:
+        return "no finite mean"
+    return "no finite variance" if alpha <= 2 else "finite variance"
+
+
+def details(run: Run) -> list[Component]:
+    """Configuration, environment and notes, where there are any."""
+    tables = [("Configuration", run.config), ("Environment", run.environment)]
+    parts: list[Component] = [
+        html.Article([html.Header(html.H2(title)), _table(values)], className="card facts-card")
+        for title, values in tables
+        if values
+    ]
+    if run.notes:
+        notes = html.P(run.notes, className="notes")
+        parts.insert(0, html.Article([html.Header(html.H2("Notes")), notes], className="card facts-card"))
+    return parts
+
+
+def _table(values: dict[str, Any]) -> Component:
+    return html.Dl(
+        [
+            html.Div([html.Dt(key), html.Dd(value if isinstance(value, str) else json.dumps(value))])
+            for key, value in values.items()
+        ],
+        className="table",
+    )
+
+
+def _time(unix: float | None) -> Component:
+    """A moment, which the browser writes as a time ago, in its own time zone on hovering."""
+    return html.Time(**{} if unix is None else {"data-unix": str(unix)})

@@ -1,0 +1,125 @@
+"""Which charts a run has: what each of them shows, not how it is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from htga_client.wire import SCALARS, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One key of a series in a chart.
+
+    Attributes:
+        key: Name of the value.
+        label: Its name in the legend.
+        dots: Whether it is drawn as dots, each a value measured, rather than as a line.
+        dashed: Whether the line is dashed.
+    """
+
+    key: str
+    label: str
+    dots: bool = False
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One card of values over steps.
+
+    Attributes:
+        name: Tells the charts of a page apart.
+        title, note: Of the card.
+        curves: What it draws; those that the run has never measured are left out.
+        log: Whether the axis of values is logarithmic.
+        reference: A value to compare with, drawn as a level line, and its label.
+        hue: Place of the first curve's colour in the palette.
+        wide: Whether the card is twice as wide as others, where there is room.
+    """
+
+    name: str
+    title: str
+    note: str
+    curves: tuple[Curve, ...]
+    log: bool = False
+    reference: tuple[float, str] | None = None
+    hue: int = 0
+    wide: bool = False
+
+
+METRICS = 48
+"""User metrics that get a chart."""
+
+PROBE = (
+    Chart(
+        name="tail",
+        title="Tail index",
+        note="heavier tails lie lower",
+        curves=(
+            Curve(key="alpha_hat", label="alpha_hat", dots=True),
+            Curve(key="alpha_bar", label="alpha_bar"),
+        ),
+        reference=(2.0, "\N{GREEK SMALL LETTER ALPHA} = 2"),
+        wide=True,
+    ),
+    Chart(
+        name="control",
+        title="Controller",
+        note="gain and rank exponent",
+        curves=(Curve(key="gamma", label="gamma"), Curve(key="beta", label="beta")),
+        hue=3,
+    ),
+    Chart(
+        name="update",
+        title="Tail index of the update",
+        note="after amplification",
+        curves=(
+            Curve(key="update_alpha", label="update_alpha"),
+            Curve(key="target_alpha", label="target_alpha", dashed=True),
+        ),
+        hue=0,
+    ),
+    Chart(
+        name="norm",
+        title="Gradient norm",
+        note="log scale",
+        curves=(Curve(key="grad_norm", label="grad_norm"),),
+        log=True,
+        hue=2,
+    ),
+    Chart(
+        name="variance",
+        title="Variance of the gradient norm",
+        note="over 100 steps, log scale",
+        curves=(Curve(key="grad_norm_var", label="grad_norm_var"),),
+        log=True,
+        hue=2,
+    ),
+)
+"""The charts of what the probe measures, in the order of the page."""
+
+
+def charts_of(run: Run) -> list[Chart]:
+    """The charts that `run` has values for: the probe's, then one for each user metric.
+
+    Of the metrics only the first `METRICS` by name get a chart: a page of hundreds of live charts
+    would stand still.
+    """
+    measured = [
+        replace(chart, curves=curves)
+        for chart in PROBE
+        if (curves := tuple(curve for curve in chart.curves if curve.key in run.summary))
+    ]
+    logged = [
+        Chart(
+            name=f"metric-{place}",
+            title=name,
+            note="metric",
+            curves=(Curve(key=name, label="value"),),
+            hue=1,
+        )
+        for place, name in enumerate(run.metrics[:METRICS])
+        if name not in SCALARS
+    ]
+    return [*measured, *logged]

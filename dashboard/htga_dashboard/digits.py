@@ -1,0 +1,28 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def significant(value: float | None) -> str:
+    """`value` to 4 significant digits, or a dash where nothing was measured.
+
+    Whole digits are never dropped below a million, so that 84,310 stays 84,310.
+    """
+    if value is None:
+        return "\N{EN DASH}"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.4g}"
+
+
+def step(value: int | None) -> str:
+    """A step with its thousands set apart, or a dash before the first one."""
+    return "\N{EN DASH}" if value is None else f"{value:,}"

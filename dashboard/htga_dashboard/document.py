@@ -1,0 +1,107 @@
+"""The HTML document that every page arrives in, and the addresses that answer with it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from dash import Dash
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from htga_dashboard.source import Source, SourceError
+
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+  <head>
+    {%metas%}
+    <title>{%title%}</title>
+    <link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
+    <script src="/assets/theme.js?v=VERSION"></script>
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+  </body>
+</html>
+"""
+"""The theme is chosen by a script of its own before anything is painted, so nothing flashes."""
+
+STATUS = "htga_dashboard.status"
+"""Key of an ASGI scope that says with which status the document is to be sent."""
+
+
+def serve(app: Dash, server: FastAPI, source: Source) -> None:
+    """Answer with the document at every address of `server` that is not taken.
+
+    Call it when all callbacks are registered: the content security policy lists their scripts.
+    """
+    app.index_string = INDEX.replace("VERSION", version("htga"))
+    server.add_middleware(Document, policy=_policy(app.csp_hashes()))
+
+    async def latest(_request: Request) -> Response:
+        try:
+            newest = await source.newest(1)
+        except SourceError:
+            newest = []  # the table of runs says what is the matter
+        return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
+
+    server.router.routes.append(Route("/run/latest", latest))
+    server.router.routes.append(Route("/run/{run_id}", Elsewhere(server, status=200)))
+    server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
+
+
+class Document:
+    """Middleware that gives the document at "/" its headers and its status."""
+
+    def __init__(self, app: ASGIApp, *, policy: str) -> None:
+        self._app = app
+        self._policy = policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_document(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = self._policy
+                headers["Cache-Control"] = "no-cache"
+                if message["status"] == 200:
+                    message["status"] = scope.get(STATUS, 200)
+            await send(message)
+
+        is_document = scope["type"] == "http" and scope["path"] == "/"
+        await self._app(scope, receive, send_document if is_document else send)
+
+
+class Elsewhere:
+    """The document at another address than "/"; its script finds out where it is.
+
+    It is asked of the server anew, because Dash prepares it only for requests to "/".
+    """
+
+    def __init__(self, server: ASGIApp, *, status: int) -> None:
+        self._server = server
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        there = {**scope, "path": "/", "raw_path": b"/", STATUS: self._status}
+        await self._server(there, receive, send)
+
+
+def _policy(script_hashes: list[str]) -> str:
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"script-src 'self' {' '.join(script_hashes)}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )

@@ -1,0 +1,203 @@
+"""Values over steps as lines and dots, with nothing lost where steps are put together.
+
+A bucket of many steps is drawn as its mean and, faintly behind it, as a line from its minimum to
+its maximum: at the width of a pixel that is what the raw values would look like, so a spike of one
+step in a million stays a spike. Dots are drawn at a bucket's minimum and maximum, which were both
+measured. A NaN or an infinity leaves a gap and a mark at the foot of the chart, as does a value
+that a logarithmic axis has no place for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from htga_client.wire import Series
+from htga_dashboard.charts import Chart, Curve
+from htga_dashboard.digits import significant
+from htga_dashboard.figures.look import look
+from htga_dashboard.theme import Theme, translucent
+
+Points = dict[str, list[Any]]
+"""The data of one trace: `x`, `y` and, in `customdata`, what hovering says besides."""
+
+FEW = 60
+"""Below this many steps a line shows its points too; a lone one could not be seen otherwise."""
+
+
+class Bucket(NamedTuple):
+    """One key over one or more steps, up to `step`."""
+
+    step: int
+    mean: float
+    low: float
+    high: float
+    last: float
+
+
+def points(series: Series, chart: Chart) -> list[Points]:
+    """The data of every trace of `figure`, in its order.
+
+    Appending those of later steps to those of earlier ones gives the picture of them all.
+    """
+    traces: list[Points] = []
+    marks: Points = _points([])
+    for curve in chart.curves:
+        buckets = _buckets(series, curve.key)
+        extremes = _extremes(buckets, chart)
+        traces += [extremes] if curve.dots else [extremes, _line(buckets, chart)]
+        for axis, values in _marks(buckets, curve, chart).items():
+            marks[axis] += values
+    return [*traces, marks]
+
+
+def figure(series: Series, chart: Chart, theme: Theme) -> go.Figure:
+    """`chart` of `series` in the colours of `theme`."""
+    styles = [
+        style
+        for place, curve in enumerate(chart.curves)
+        for style in _styles(curve, theme, place=chart.hue + place, few=len(series.step) < FEW)
+    ]
+    styles.append(_mark_style(theme))
+    layout = look(theme, revision=f"{series.run_id} {chart.name}")
+    layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+    if len(chart.curves) > 1:
+        layout |= {"showlegend": True, "margin": {**layout["margin"], "t": 24}}
+    else:
+        layout["showlegend"] = False
+    if chart.log:
+        layout["yaxis"] |= {"type": "log", "tickformat": "~g"}
+    if chart.reference is not None:
+        level, label = chart.reference
+        layout["yaxis"]["autorangeoptions"] = {"include": [level]}
+        layout["shapes"] = [_level(level, label, theme)]
+    data = points(series, chart)
+    return go.Figure(
+        data=[{**style, **trace} for style, trace in zip(styles, data, strict=True)], layout=layout
+    )
+
+
+def _buckets(series: Series, key: str) -> list[Bucket]:
+    """The buckets in which `key` was measured at all."""
+    if key not in series.keys:
+        return []
+    lists = series.keys[key]
+    rows = zip(series.step, lists.mean, lists.min, lists.max, lists.last, strict=True)
+    return [Bucket(*row) for row in rows if None not in row]  # type: ignore[arg-type]  # no None is left
+
+
+def _line(buckets: Iterable[Bucket], chart: Chart) -> Points:
+    return _points(
+        (
+            bucket.step,
+            _drawn(bucket.mean, chart),
+            f"  ({significant(bucket.low)} to {significant(bucket.high)})"
+            if bucket.low < bucket.high
+            else "",
+        )
+        for bucket in buckets
+    )
+
+
+def _extremes(buckets: Iterable[Bucket], chart: Chart) -> Points:
+    return _points(
+        (bucket.step, _drawn(value, chart), "")
+        for bucket in buckets
+        for value in dict.fromkeys((bucket.low, bucket.high))
+    )
+
+
+def _marks(buckets: Iterable[Bucket], curve: Curve, chart: Chart) -> Points:
+    return _points(
+        (bucket.step, 0.0, f"{curve.label}: {word}")
+        for bucket in buckets
+        for word in dict.fromkeys(
+            significant(value) for value in bucket[1:] if _drawn(value, chart) is None
+        )
+    )
+
+
+def _points(rows: Iterable[tuple[int, float | None, str]]) -> Points:
+    data: Points = {"x": [], "y": [], "customdata": []}
+    for step, value, text in rows:
+        data["x"].append(step)
+        data["y"].append(value)
+        data["customdata"].append(text)
+    return data
+
+
+def _drawn(value: float, chart: Chart) -> float | None:
+    """`value`, or None where it has no place on the chart's axis."""
+    return value if math.isfinite(value) and (value > 0 or not chart.log) else None
+
+
+def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[str, Any]]:
+    colour = theme.lines[place % len(theme.lines)]
+    if curve.dots:
+        return [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": curve.label,
+                "marker": {"color": translucent(colour, 0.4), "size": 4},
+                "hovertemplate": "%{y:.4~g}",
+            }
+        ]
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": curve.label,
+            "line": {"color": translucent(colour, 0.3), "width": 1},
+            "hoverinfo": "skip",
+            "legendgroup": curve.key,
+            "showlegend": False,
+        },
+        {
+            "type": "scatter",
+            "mode": "lines+markers" if few else "lines",
+            "name": curve.label,
+            "line": {
+                "color": colour,
+                "width": 1.75,
+                "dash": "dash" if curve.dashed else "solid",
+            },
+            "marker": {"size": 4},
+            "hovertemplate": "%{y:.4~g}%{customdata}",
+            "legendgroup": curve.key,
+        },
+    ]
+
+
+def _mark_style(theme: Theme) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "not drawable",
+        "yaxis": "y2",
+        "marker": {"symbol": "line-ns", "size": 10, "line": {"color": theme.danger, "width": 2}},
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "showlegend": False,
+        "cliponaxis": False,
+    }
+
+
+def _level(level: float, label: str, theme: Theme) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": level,
+        "y1": level,
+        "line": {"color": theme.muted, "width": 1.25, "dash": "dot"},
+        "label": {
+            "text": label,
+            "textposition": "end",
+            "yanchor": "bottom",
+            "font": {"color": theme.muted, "size": 11},
+        },
+    }

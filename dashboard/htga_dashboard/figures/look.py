@@ -1,0 +1,65 @@
+"""How every figure looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from htga_dashboard.theme import Theme
+
+FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+
+
+def look(theme: Theme, *, revision: str) -> dict[str, Any]:
+    """The layout that all figures share.
+
+    Args:
+        theme: The palette.
+        revision: The user's zoom lasts as long as this stays the same.
+    """
+    axis = {
+        "gridcolor": theme.grid,
+        "linecolor": theme.grid,
+        "zeroline": False,
+        "tickfont": {"color": theme.muted, "size": 11},
+        "automargin": True,
+    }
+    return {
+        "uirevision": revision,
+        "paper_bgcolor": theme.surface,
+        "plot_bgcolor": theme.surface,
+        "font": {"family": FONT, "size": 12, "color": theme.text},
+        "margin": {"l": 44, "r": 12, "t": 8, "b": 28},
+        "xaxis": {
+            **axis,
+            "showgrid": False,
+            "ticks": "outside",
+            "ticklen": 4,
+            "tickcolor": theme.grid,
+            "separatethousands": True,
+            "tickformat": ",~d",
+            "nticks": 7,
+            "unifiedhovertitle": {"text": "step %{x:,}"},
+        },
+        "yaxis": {**axis, "nticks": 6, "exponentformat": "e"},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "font": {"size": 11, "color": theme.muted},
+            "itemwidth": 30,
+            "bgcolor": "rgba(0,0,0,0)",
+        },
+        "hovermode": "x unified",
+        "hoverlabel": {
+            "bgcolor": theme.surface,
+            "bordercolor": theme.grid,
+            "font": {"color": theme.text, "size": 12},
+        },
+        "modebar": {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": theme.muted,
+            "activecolor": theme.text,
+        },
+    }

@@ -1,0 +1,1 @@
+"""Pages: each a pure `layout` and the callbacks that `register` adds to an app."""

@@ -1,0 +1,136 @@
+"""One run, live: what is known of it, its latest readings, and its charts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from htga_client.wire import Histograms, Run, Series
+from htga_dashboard import cards, ids, theme
+from htga_dashboard.charts import METRICS, charts_of
+from htga_dashboard.figures import curves, heat
+from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.view import HEAT, View, keys_of
+
+BUCKETS = 1200
+"""Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
+
+COLUMNS = 320
+"""Columns that the heat map is fetched in."""
+
+
+def layout(run: Run) -> Component:
+    """The page of `run`; its charts are drawn when the browser has said which theme it wants."""
+    return html.Div(
+        [
+            dcc.Store(id=ids.RUN, data=run.id),
+            dcc.Store(id=ids.RUN_NEWS),
+            dcc.Store(id=ids.RUN_VIEW),
+            dcc.Store(id=ids.RUN_REDRAW, data=0),
+            html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
+            html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
+            html.Section(cards.skeleton(), id=ids.RUN_CARDS, className="cards"),
+            html.Section(cards.details(run), className="cards"),
+        ],
+        className="page run",
+        **{"data-title": run.name or run.id, "data-news": ids.RUN_NEWS, "data-run": run.id},
+    )
+
+
+def validation_layout() -> Component:
+    """Every component that the callbacks of `register` name, for Dash to check their ids."""
+    stores = (ids.RUN, ids.RUN_NEWS, ids.RUN_VIEW, ids.RUN_REDRAW)
+    places = (ids.RUN_HEADING, ids.RUN_READINGS, ids.RUN_CARDS)
+    return html.Div([*(dcc.Store(id=id_) for id_ in stores), *(html.Div(id=id_) for id_ in places)])
+
+
+def charts(
+    run: Run, series: Series, histograms: Histograms, palette: theme.Theme
+) -> list[Component]:
+    """A card for every chart that there are values for."""
+    drawn = [
+        cards.card(
+            chart.name,
+            chart.title,
+            chart.note,
+            curves.figure(series, chart, palette),
+            wide=chart.wide,
+        )
+        for chart in charts_of(run)
+    ]
+    if histograms.step:
+        figure = heat.figure(histograms, palette)
+        shares = cards.card(HEAT, "|gradient| over steps", "share of the entries", figure, wide=True)
+        drawn.insert(2, shares)
+    if len(run.metrics) > METRICS:
+        drawn.append(cards.left_out(len(run.metrics) - METRICS))
+    return drawn or [cards.waiting()]
+
+
+def register(app: Dash, source: Source) -> None:
+    """Draw the charts, and let them grow while the run does."""
+
+    @app.callback(
+        Output(ids.RUN_CARDS, "children"),
+        Output(ids.RUN_VIEW, "data"),
+        Input(ids.THEME, "data"),
+        Input(ids.RUN_REDRAW, "data"),
+        State(ids.RUN, "data"),
+    )
+    async def draw(theme_name: str | None, _redraw: int, run_id: str) -> Any:
+        try:
+            run = await source.run(run_id)
+            keys = keys_of(charts_of(run))
+            series, histograms = await asyncio.gather(
+                source.series(run_id, keys, buckets=BUCKETS),
+                source.histograms(run_id, buckets=COLUMNS),
+            )
+        except SourceError as error:
+            return cards.failure(str(error)), None
+        palette = theme.named(theme_name)
+        view = View.of(run, series, histograms)
+        return await asyncio.to_thread(charts, run, series, histograms, palette), view.to_json()
+
+    @app.callback(
+        Output(ids.chart(ALL), "extendData"),
+        Output(ids.RUN_VIEW, "data", allow_duplicate=True),
+        Output(ids.RUN_HEADING, "children"),
+        Output(ids.RUN_READINGS, "children"),
+        Output(ids.RUN_REDRAW, "data"),
+        Input(ids.RUN_NEWS, "data"),
+        State(ids.RUN_VIEW, "data"),
+        State(ids.RUN_REDRAW, "data"),
+        prevent_initial_call=True,
+    )
+    async def grow(_news: Any, data: dict[str, Any] | None, redraw: int) -> Any:
+        graphs = [output["id"]["name"] for output in ctx.outputs_list[0]]
+        still = [no_update] * len(graphs)
+        if data is None:
+            return still, no_update, no_update, no_update, redraw + 1
+        view = View.from_json(data)
+        try:
+            run, series, histograms = await asyncio.gather(
+                source.run(view.run),
+                source.series(view.run, view.keys(), buckets=BUCKETS, since=view.series),
+                source.histograms(view.run, buckets=COLUMNS, since=view.histograms),
+            )
+        except NotFoundError:
+            return still, no_update, no_update, no_update, redraw + 1
+        except SourceError:
+            return still, view.answered().to_json(), no_update, no_update, no_update
+        heading, readings = cards.heading(run), cards.readings(run)
+        growth = view.grow(run, series, histograms)
+        if growth is None:
+            return still, no_update, heading, readings, redraw + 1
+        grown, extensions = growth
+        appended = [extensions.get(name, no_update) for name in graphs]
+        return appended, grown.to_json(), heading, readings, no_update
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "landed"),
+        Input(ids.RUN_VIEW, "data"),
+        prevent_initial_call=True,
+    )

@@ -1,0 +1,204 @@
+"""The table of runs, newest first, each row as fresh as its run."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import dash_ag_grid as dag
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from htga_client.wire import Run
+from htga_dashboard import ids
+from htga_dashboard.source import NotFoundError, Source, SourceError
+
+SHOWN = 1000
+"""Runs in the table at most; the collector keeps the others."""
+
+ONE_BY_ONE = 20
+"""Up to this many changed runs are fetched singly, more with the whole list."""
+
+EVERY = "*"
+"""What the browser says instead of ids when any run may have changed."""
+
+SNIPPET = """import htga
+run = htga.telemetry.attach(optimizer, url="{url}")
+...  # your training loop, as it is"""
+
+
+def layout(runs: Sequence[Run], *, url: str) -> Component:
+    """The page with a row for each of `runs`, or with what to do where there is none.
+
+    Args:
+        runs: Newest first.
+        url: Address of this server, as the reader's browser knows it.
+    """
+    return html.Div(
+        [
+            dcc.Store(id=ids.RUNS_NEWS),
+            dcc.Store(id=ids.RUNS_CHANGES),
+            html.Header(
+                [
+                    html.H1("Runs"),
+                    html.Span(id=ids.RUNS_COUNT, className="count"),
+                    dcc.Input(
+                        id=ids.RUNS_SEARCH,
+                        type="search",
+                        placeholder="Search runs",
+                        debounce=False,
+                        autoComplete="off",
+                        className="search",
+                    ),
+                ],
+                className="title",
+            ),
+            _empty(url),
+            _grid(runs),
+        ],
+        id=ids.RUNS_BODY,
+        className="page runs",
+        **{"data-title": "Runs", "data-news": ids.RUNS_NEWS, "data-rows": str(len(runs))},
+    )
+
+
+def row(run: Run) -> dict[str, Any]:
+    """`run` as the table shows it: numbers stay numbers, so that they sort."""
+    values = {
+        key: _jsonable(run.summary.get(key)) for key in ("alpha_bar", "gamma", "grad_norm", "loss")
+    }
+    return {
+        "id": run.id,
+        "name": run.name,
+        "project": run.project,
+        "state": run.state,
+        "step": run.last_step,
+        **values,
+        "group": run.group,
+        "tags": ", ".join(run.tags),
+        "started": run.created,
+    }
+
+
+def register(app: Dash, source: Source) -> None:
+    """Keep the table fresh, and searchable."""
+
+    @app.callback(
+        Output(ids.RUNS_CHANGES, "data"),
+        Input(ids.RUNS_NEWS, "data"),
+        prevent_initial_call=True,
+    )
+    async def changes(news: dict[str, Any]) -> Any:
+        changed: list[str] = news["runs"]
+        try:
+            if EVERY in changed or len(changed) > ONE_BY_ONE:
+                newest = await source.newest(SHOWN)
+                return {"rows": [row(run) for run in newest], "gone": [], "all": True}
+            found = await asyncio.gather(*(_find(source, run_id) for run_id in changed))
+        except SourceError:
+            return {"rows": [], "gone": [], "all": False}
+        return {
+            "rows": [row(run) for run in found if run is not None],
+            "gone": [id_ for id_, run in zip(changed, found, strict=True) if run is None],
+            "all": False,
+        }
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "applyChanges"),
+        Input(ids.RUNS_CHANGES, "data"),
+        State(ids.RUNS_GRID, "id"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "search"),
+        Input(ids.RUNS_SEARCH, "value"),
+        State(ids.RUNS_GRID, "id"),
+        prevent_initial_call=True,
+    )
+
+
+async def _find(source: Source, run_id: str) -> Run | None:
+    try:
+        return await source.run(run_id)
+    except NotFoundError:
+        return None
+
+
+def _jsonable(value: float | None) -> float | str | None:
+    """JSON has no NaN: like the collector, the table says it in a word."""
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _empty(url: str) -> Component:
+    return html.Div(
+        [
+            html.H2("No runs yet"),
+            html.P("Add one line to your training loop, and this page fills itself:"),
+            html.Div(
+                [
+                    html.Pre(SNIPPET.format(url=url), id=ids.SNIPPET),
+                    dcc.Clipboard(target_id=ids.SNIPPET, title="Copy", className="copy"),
+                ],
+                className="snippet",
+            ),
+        ],
+        className="empty",
+    )
+
+
+def _grid(runs: Sequence[Run]) -> Component:
+    number = {
+        "type": "rightAligned",
+        "valueFormatter": {"function": "htgaNumber(params.value)"},
+        "comparator": {"function": "htgaCompare"},
+        "width": 112,
+    }
+    columns: list[dict[str, Any]] = [
+        {"field": "name", "cellRenderer": "HtgaRunLink", "minWidth": 120, "flex": 2},
+        {"field": "project", "minWidth": 110, "flex": 1},
+        {"field": "state", "cellRenderer": "HtgaState", "width": 118},
+        {"field": "step", **number, "valueFormatter": {"function": "htgaStep(params.value)"}},
+        {"field": "alpha_bar", **number},
+        {"field": "gamma", **number},
+        {"field": "grad_norm", **number},
+        {"field": "loss", **number},
+        {"field": "group", "minWidth": 90, "flex": 1},
+        {"field": "tags", "minWidth": 90, "flex": 1},
+        {
+            "field": "started",
+            "sort": "desc",
+            "sortingOrder": ["desc", "asc"],
+            "valueFormatter": {"function": "htgaAgo(params.value)"},
+            "tooltipValueGetter": {"function": "htgaDate(params.value)"},
+            "getQuickFilterText": {"function": "htgaNothing()"},
+            "width": 128,
+        },
+    ]
+    for column in columns:
+        column["headerName"] = column["field"]
+    return dag.AgGrid(
+        id=ids.RUNS_GRID,
+        rowData=[row(run) for run in runs],
+        columnDefs=columns,
+        defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True},
+        getRowId="params.data.id",
+        dashGridOptions={
+            "rowHeight": 44,
+            "headerHeight": 40,
+            "suppressCellFocus": True,
+            "tooltipShowDelay": 300,
+            "animateRows": False,
+            "localeText": {"noRowsToShow": "No run matches the search"},
+            "includeHiddenColumnsInQuickFilter": False,
+        },
+        eventListeners={
+            "modelUpdated": ["htgaCounted(params)"],
+            "gridSizeChanged": ["htgaFit(params)"],
+        },
+        className="grid",
+        style={"height": "var(--grid-height)"},
+    )

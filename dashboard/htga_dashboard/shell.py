@@ -1,0 +1,51 @@
+"""What every page has around it: brand, navigation, live state and choice of theme."""
+
+from __future__ import annotations
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from htga_dashboard import ids
+
+THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
+
+
+def layout() -> Component:
+    """The shell, with an empty place for the page."""
+    return html.Div(
+        [
+            dcc.Location(id=ids.URL, refresh="callback-nav"),
+            dcc.Store(id=ids.THEME),
+            html.A("Skip to the page", href=f"#{ids.PAGE}", className="skip"),
+            html.Header(
+                [
+                    dcc.Link([html.Span(className="mark"), "HTGA"], href="/", className="brand"),
+                    html.Nav([dcc.Link("Runs", href="/", className="tab")]),
+                    html.Div(
+                        [
+                            html.Span("connecting", id=ids.LIVE_WORD, role="status"),
+                            html.Span(id=ids.LIVE_STEP),
+                        ],
+                        id=ids.LIVE,
+                        className="live",
+                    ),
+                    html.Div(
+                        [
+                            html.Button(
+                                id=id_,
+                                className=f"theme {choice}",
+                                title=THEME_NAMES[choice],
+                                **{"aria-label": THEME_NAMES[choice], "aria-pressed": "false"},
+                            )
+                            for choice, id_ in ids.THEME_CHOICES.items()
+                        ],
+                        className="themes",
+                        role="group",
+                        **{"aria-label": "Theme"},
+                    ),
+                ],
+                className="shell",
+            ),
+            html.Main(id=ids.PAGE, tabIndex=-1),
+        ]
+    )

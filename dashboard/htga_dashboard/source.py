@@ -1,0 +1,149 @@
+"""Where the dashboard reads: the collector's HTTP API, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import TypeAdapter, ValidationError
+
+from htga_client.wire import PREFIX, Histograms, Run, RunPage, Series
+
+T = TypeVar("T")
+
+PAGE = 200
+"""Runs asked for at a time."""
+
+
+class SourceError(Exception):
+    """The collector did not give what was asked of it."""
+
+
+class NotFoundError(SourceError):
+    """The collector does not know the run."""
+
+
+class UnavailableError(SourceError):
+    """The collector did not answer, or its answer was of no use."""
+
+
+class Source:
+    """Reads runs and their values from a collector.
+
+    Args:
+        client: Knows the collector's address, as its `base_url`, and the read token in its headers
+            where the collector asks for one. With `httpx2.ASGITransport(app=api)` for transport it
+            reads from a collector in the same process.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self.client = client
+
+    @property
+    def url(self) -> str:
+        """The collector's address."""
+        return str(self.client.base_url)
+
+    async def runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
+        """One page of runs, newest first."""
+        return await self._get(RunPage, "/runs", limit=limit, cursor=cursor)
+
+    async def newest(self, count: int) -> list[Run]:
+        """The `count` newest runs, or all of them where there are fewer."""
+        runs: list[Run] = []
+        cursor: str | None = None
+        while len(runs) < count:
+            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor)
+            runs += page.items
+            cursor = page.next
+            if cursor is None:
+                break
+        return runs
+
+    async def run(self, run_id: str) -> Run:
+        """The run of this id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await self._get(Run, f"/runs/{_segment(run_id)}")
+
+    async def series(
+        self,
+        run_id: str,
+        keys: Iterable[str],
+        *,
+        buckets: int,
+        layer: str = "",
+        since: str | None = None,
+    ) -> Series:
+        """Values of `keys` over steps, in at most `buckets` buckets; `since` is a cursor."""
+        return await self._get(
+            Series,
+            f"/runs/{_segment(run_id)}/series",
+            keys=",".join(quote(key, safe="") for key in keys),
+            layer=layer,
+            buckets=buckets,
+            since=since,
+        )
+
+    async def histograms(
+        self, run_id: str, *, buckets: int, layer: str = "", since: str | None = None
+    ) -> Histograms:
+        """Histograms of |gradient| over steps, in at most `buckets` columns."""
+        return await self._get(
+            Histograms,
+            f"/runs/{_segment(run_id)}/histograms",
+            layer=layer,
+            buckets=buckets,
+            since=since,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _get(self, kind: type[T], path: str, **query: str | int | None) -> T:
+        params = {name: value for name, value in query.items() if value is not None}
+        try:
+            answer = await self.client.get(PREFIX + path, params=params)
+        except httpx2.TransportError as error:
+            raise UnavailableError(f"the collector at {self.url} does not answer: {error}") from error
+        if answer.status_code == httpx2.codes.NOT_FOUND:
+            raise NotFoundError(f"the collector at {self.url} knows nothing of {path}")
+        if not answer.is_success:
+            raise UnavailableError(
+                f"the collector at {self.url} answered {answer.status_code} to {path}: "
+                f"{answer.text[:300]}"
+            )
+        try:
+            return _adapter(kind).validate_json(answer.content)
+        except ValidationError as error:
+            raise UnavailableError(
+                f"what {self.url} answered to {path} is no {kind.__name__}: {error}"
+            ) from error
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _segment(run_id: str) -> str:
+    """`run_id` as one segment of a path, so that no id can ask for another resource."""
+    return quote(run_id, safe="")
