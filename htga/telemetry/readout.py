@@ -27,7 +27,7 @@ class Readout:
             pinned = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)
             self._tensors = [pinned.copy_(stacked, non_blocking=True)]
             # Blocking: the reader sleeps until then instead of spinning on a core.
-            self._ready = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._ready = torch.cuda.Event(blocking=True)
             self._ready.record(torch.cuda.current_stream(device))
         elif device.type == "cpu":
             self._tensors = [tensor.detach() for tensor in tensors]

@@ -31,7 +31,7 @@ class Watched:
         return scale * (self.parameter * GRADIENT).sum()
 
     def step(self, scale: float = 1.0) -> None:
-        self.loss(scale).backward()  # type: ignore[no-untyped-call]
+        self.loss(scale).backward()
         self.optimizer.step()
 
     def rows(self) -> list[Mapping[str, Any]]:
@@ -82,7 +82,7 @@ def test_with_a_closure_the_gradient_is_this_steps(
 
     def closure() -> float:
         loss = watched.loss()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.item()
 
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_lbfgs_is_measured_where_its_step_begins() -> None:
 
     def closure() -> float:
         loss = watched.loss(next(scales))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.item()
 
     watched.optimizer.step(closure)
@@ -112,7 +112,7 @@ def test_under_a_grad_scaler_the_unscaled_gradient_is_seen(fused: bool) -> None:
     watched = Watched(lambda p: Adam(p, fused=fused))
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     for _ in range(2):
-        scaler.scale(watched.loss()).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(watched.loss()).backward()
         scaler.step(watched.optimizer)
         scaler.update()
     assert all(is_measured(row) for row in watched.rows())
@@ -122,7 +122,7 @@ def test_under_a_grad_scaler_the_unscaled_gradient_is_seen(fused: bool) -> None:
 def test_a_fused_step_with_an_infinity_sends_no_histogram_of_scaled_values() -> None:
     watched = Watched(lambda p: Adam(p, fused=True))
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
-    scaler.scale(watched.loss(float("inf"))).backward()  # type: ignore[no-untyped-call]
+    scaler.scale(watched.loss(float("inf"))).backward()
     scaler.step(watched.optimizer)
     (row,) = watched.rows()
     assert row["n_nonfinite"] == SIZE
