@@ -166,7 +166,10 @@ def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[s
     }
     if curve.dots:
         marker = {"color": translucent(colour, 0.75), "size": 4}
-        return [behind, {**trace, "mode": "markers", "marker": marker, "hovertemplate": "%{y:.4~g}"}]
+        return [
+            behind,
+            {**trace, "mode": "markers", "marker": marker, "hovertemplate": "%{y:.4~g}"},
+        ]
     line = {"color": colour, "width": 1.75, "dash": "dash" if curve.dashed else "solid"}
     return [
         behind,

@@ -60,7 +60,9 @@ def charts(
     ]
     if histograms.step:
         figure = heat.figure(histograms, palette)
-        shares = cards.card(HEAT, "|gradient| over steps", "share of the entries", figure, wide=True)
+        shares = cards.card(
+            HEAT, "|gradient| over steps", "share of the entries", figure, wide=True
+        )
         drawn.insert(2, shares)
     if len(run.metrics) > METRICS:
         drawn.append(cards.left_out(len(run.metrics) - METRICS))
