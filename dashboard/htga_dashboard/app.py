@@ -45,7 +45,9 @@ def create_app(source: Source, *, server: FastAPI | None = None) -> Dash:
         on_error=_log,
     )
     app.layout = shell.layout()
-    app.validation_layout = html.Div([shell.layout(), runs.layout([], url=""), run.validation_layout()])
+    app.validation_layout = html.Div(
+        [shell.layout(), runs.layout([], url=""), run.validation_layout()]
+    )
     _register(app, source)
     runs.register(app, source)
     run.register(app, source)
@@ -73,9 +75,7 @@ async def page(href: str, source: Source) -> Component:
 
 
 def _register(app: Dash, source: Source) -> None:
-    @app.callback(
-        Output(ids.PAGE, "children"), Input(ids.URL, "pathname"), State(ids.URL, "href")
-    )
+    @app.callback(Output(ids.PAGE, "children"), Input(ids.URL, "pathname"), State(ids.URL, "href"))
     async def route(_path: str, href: str) -> Component:
         return await page(href, source)
 

@@ -80,18 +80,20 @@ def heading(run: Run) -> list[Component]:
     """Name, state and dates."""
     facts: list[Component] = [
         html.Span(["started ", _time(run.created)]),
-        html.Span(["ended ", _time(run.finished)] if run.finished else ["last step ", _time(run.updated)]),
+        html.Span(
+            ["ended ", _time(run.finished)] if run.finished else ["last step ", _time(run.updated)]
+        ),
     ]
     if run.attempt > 1:
         facts.append(html.Span(f"attempt {run.attempt}"))
     if run.group:
         facts.append(html.Span(["group ", html.B(run.group)]))
     return [
-        html.P([dcc.Link("Runs", href="/"), html.Span("/"), html.Span(run.project)], className="crumbs"),
-        html.Div([html.H1(run.name or run.id), state(run.state)], className="name"),
         html.P(
-            [*facts, *(html.Span(tag, className="tag") for tag in run.tags)], className="facts"
+            [dcc.Link("Runs", href="/"), html.Span("/"), html.Span(run.project)], className="crumbs"
         ),
+        html.Div([html.H1(run.name or run.id), state(run.state)], className="name"),
+        html.P([*facts, *(html.Span(tag, className="tag") for tag in run.tags)], className="facts"),
     ]
 
 
@@ -104,7 +106,11 @@ def readings(run: Run) -> list[Component]:
     """The latest values, each with its name and, where there is something to say, a remark."""
     rows = [("step", step(run.last_step), "")]
     rows += [
-        (name, significant(run.summary[key]), remark(run.summary[key]) if key == "alpha_bar" else "")
+        (
+            name,
+            significant(run.summary[key]),
+            remark(run.summary[key]) if key == "alpha_bar" else "",
+        )
         for key, name in (
             ("alpha_bar", "tail index, alpha_bar"),
             ("gamma", "gamma"),
@@ -143,14 +149,18 @@ def details(run: Run) -> list[Component]:
     ]
     if run.notes:
         notes = html.P(run.notes, className="notes")
-        parts.insert(0, html.Article([html.Header(html.H2("Notes")), notes], className="card facts-card"))
+        parts.insert(
+            0, html.Article([html.Header(html.H2("Notes")), notes], className="card facts-card")
+        )
     return parts
 
 
 def _table(values: dict[str, Any]) -> Component:
     return html.Dl(
         [
-            html.Div([html.Dt(key), html.Dd(value if isinstance(value, str) else json.dumps(value))])
+            html.Div(
+                [html.Dt(key), html.Dd(value if isinstance(value, str) else json.dumps(value))]
+            )
             for key, value in values.items()
         ],
         className="table",

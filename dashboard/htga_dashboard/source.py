@@ -123,7 +123,9 @@ class Source:
         try:
             answer = await self.client.get(PREFIX + path, params=params)
         except httpx2.TransportError as error:
-            raise UnavailableError(f"the collector at {self.url} does not answer: {error}") from error
+            raise UnavailableError(
+                f"the collector at {self.url} does not answer: {error}"
+            ) from error
         if answer.status_code == httpx2.codes.NOT_FOUND:
             raise NotFoundError(f"the collector at {self.url} knows nothing of {path}")
         if not answer.is_success:

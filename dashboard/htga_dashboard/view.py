@@ -15,11 +15,48 @@ from htga_dashboard.charts import Chart, charts_of
 from htga_dashboard.figures import curves, heat
 from htga_dashboard.figures.extension import Extension, extension
 
-HEAT = "heat"
-"""Name of the heat map among the charts of a page."""
+ANY_KEY = "alpha_hat"
+"""A key that every run knows, for a run that has measured nothing yet."""
 
-CAP = 1200
-"""Steps appended at most before all of them are put into buckets anew."""
+HEAT = "heat"
+"""Name of the heat map among the graphs of a page."""
+
+STEPS = 600
+"""Steps appended to the curves at most before all of them are put into buckets anew."""
+
+COLUMNS = 200
+"""Columns of the heat map when it is drawn whole; as many are appended at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatView:
+    """What is on the screen of the heat map.
+
+    Attributes:
+        step: The last step drawn, or None.
+        width: Steps in a column. Later columns get the same, so that a long run does not redraw
+            its heat map at every step.
+        edges: Bin edges.
+        cursor: Asks for the histograms that came later.
+        grown: Columns appended.
+    """
+
+    step: int | None
+    width: int
+    edges: tuple[float, ...]
+    cursor: str | None
+    grown: int = 0
+
+    @classmethod
+    def of(cls, histograms: Histograms) -> Self:
+        """The view that draws these histograms whole."""
+        steps = histograms.step
+        return cls(
+            step=steps[-1] if steps else None,
+            width=-(-(steps[-1] - steps[0] + 1) // COLUMNS) if steps else 1,
+            edges=tuple(heat.edges_of(histograms)),
+            cursor=histograms.cursor,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +67,24 @@ class View:
         run: Id of the run.
         state, attempt: Its state, and which start or resume of it this is.
         step: The last step drawn, or None.
-        charts: Name and keys of every chart.
-        series, histograms: Cursors, which ask for what came later.
+        keys: What the curves show.
+        cursor: Asks for the values that came later.
         drawn, grown: Steps drawn at first, and appended since.
-        edges: Bin edges of the heat map.
+        stride: From one dot to the next, in steps.
+        heat: The heat map.
         beat: Counts the answers, so that the browser sees each of them.
     """
 
     run: str
     state: str
-    attempt: int = 1
-    step: int | None = None
-    charts: tuple[tuple[str, ...], ...] = ()
-    series: str | None = None
-    histograms: str | None = None
-    drawn: int = 0
+    attempt: int
+    step: int | None
+    keys: tuple[str, ...]
+    cursor: str | None
+    drawn: int
+    stride: int
+    heat: HeatView
     grown: int = 0
-    edges: tuple[float, ...] = ()
     beat: int = 0
 
     @classmethod
@@ -57,18 +95,18 @@ class View:
             state=run.state,
             attempt=run.attempt,
             step=series.step[-1] if series.step else None,
-            charts=_names(charts_of(run), heat=bool(histograms.step)),
-            series=series.cursor,
-            histograms=histograms.cursor,
+            keys=tuple(keys_of(charts_of(run))),
+            cursor=series.cursor,
             drawn=len(series.step),
-            edges=tuple(heat.edges_of(histograms)),
+            stride=curves.stride_of(series),
+            heat=HeatView.of(histograms),
         )
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The view that `to_json` wrote."""
-        charts = tuple(tuple(chart) for chart in data["charts"])
-        return cls(**{**data, "charts": charts, "edges": tuple(data["edges"])})
+        shares = HeatView(**{**data["heat"], "edges": tuple(data["heat"]["edges"])})
+        return cls(**{**data, "keys": tuple(data["keys"]), "heat": shares})
 
     def to_json(self) -> dict[str, Any]:
         """The view as a browser keeps it."""
@@ -78,52 +116,57 @@ class View:
         """The same view, one answer later."""
         return replace(self, beat=self.beat + 1)
 
-    def keys(self) -> list[str]:
-        """The keys that the charts on the screen need, or one that every run knows."""
-        return [key for _, *keys in self.charts for key in keys] or ["alpha_hat"]
+    def columns_due(self) -> int:
+        """How many columns the heat map lacks: histograms are worth asking for when one is full."""
+        if self.step is None:
+            return 0
+        if self.heat.step is None:
+            return 1
+        return min((self.step - self.heat.step) // self.heat.width, COLUMNS)
 
     def grow(
-        self, run: Run, series: Series, histograms: Histograms
+        self, run: Run, series: Series, histograms: Histograms | None
     ) -> tuple[View, dict[str, Extension]] | None:
-        """This view with what came since, and what to append to each chart by its name.
+        """This view with what came since, and what to append to each graph by its name.
 
-        None where appending would not do, and the page has to be drawn anew: a chart is missing,
-        the run was resumed or has ended, a value lies outside the heat map, or there are too many
-        points to append to, or so few that drawing them costs nothing.
+        Args:
+            run: As it is now.
+            series: What came after the cursor.
+            histograms: What came after the cursor of the heat map, or None where no column is due.
+
+        Returns:
+            None where appending would not do, and the page has to be drawn anew: a chart is
+            missing, the run was resumed or has ended, a histogram does not fit into the heat map,
+            or there are too many points to append to, or so few that drawing them costs nothing.
         """
         charts = charts_of(run)
-        shown = [name for name, *_ in self.charts]
-        appended = self.grown + len(series.step)
-        columns = heat.columns(histograms, list(self.edges))
         if (
-            _names(charts, heat=HEAT in shown or bool(histograms.step)) != self.charts
-            or columns is None
-            or (series.step and self.drawn < curves.FEW)
+            tuple(keys_of(charts)) != self.keys
             or (run.state, run.attempt) != (self.state, self.attempt)
-            or appended > CAP
+            or (series.step and self.drawn < curves.FEW)
+            or self.grown + len(series.step) > STEPS
         ):
             return None
-        view = replace(
-            self,
-            step=series.step[-1] if series.step else self.step,
-            series=series.cursor or self.series,
-            histograms=histograms.cursor or self.histograms,
-            grown=appended,
-            beat=self.beat + 1,
-        )
-        growth = {}
+        view = replace(self, beat=self.beat + 1)
+        extensions = {}
         if series.step:
-            growth = {c.name: extension(curves.points(series, c)) for c in charts}
-        if histograms.step:
-            growth[HEAT] = extension([columns])
-        return view, growth
-
-
-def _names(charts: Sequence[Chart], *, heat: bool) -> tuple[tuple[str, ...], ...]:
-    names = [(chart.name, *keys_of([chart])) for chart in charts]
-    return (*names, (HEAT,)) if heat else tuple(names)
+            extensions = {
+                chart.name: extension(curves.points(series, chart, stride=self.stride))
+                for chart in charts
+            }
+            grown = self.grown + len(series.step)
+            view = replace(view, step=series.step[-1], cursor=series.cursor, grown=grown)
+        if histograms is not None and histograms.step:
+            columns = heat.columns(histograms, self.heat.edges)
+            grown = self.heat.grown + len(histograms.step)
+            if columns is None or self.heat.step is None or grown > COLUMNS:
+                return None
+            extensions[HEAT] = extension([columns])
+            cursor, step = histograms.cursor, histograms.step[-1]
+            view = replace(view, heat=replace(self.heat, cursor=cursor, step=step, grown=grown))
+        return view, extensions
 
 
 def keys_of(charts: Sequence[Chart]) -> list[str]:
-    """The keys to fetch for `charts`: theirs, or one that every run knows."""
-    return [curve.key for chart in charts for curve in chart.curves] or ["alpha_hat"]
+    """The keys to ask for to draw `charts`."""
+    return [curve.key for chart in charts for curve in chart.curves] or [ANY_KEY]

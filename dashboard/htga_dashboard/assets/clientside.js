@@ -4,13 +4,13 @@ window.dash_clientside = window.dash_clientside || {};
 
 dash_clientside.htga = {
   // A page has been put on screen.
-  arrived: (page) => {
-    const title = page && page.props["data-title"];
-    document.title = title ? `${title} · HTGA` : "HTGA";
-    // The components of the page are mounted in this turn of the event loop.
+  arrived: ({ props }) => {
+    document.title = `${props["data-title"]} · HTGA`;
+    // Its elements are there when React is through with this turn of the event loop.
     setTimeout(() => {
       htga.tick();
       htga.live.arrived();
+      if ("data-rows" in props) htga.watchTable("runs-grid");
     });
   },
 

@@ -1,8 +1,9 @@
 "use strict";
 // One stream of events says which runs have news. The page on screen names, in its `data-news`, the
 // store that wants to hear of it and, in its `data-run`, the one run that it is about, if any; the
-// rest is Dash's. News is handed over at most four times a second, and never before the answer to
-// the last, so a slow server is asked less often instead of ever more.
+// rest is Dash's. News is handed over at most four times a second, never before the answer to the
+// last, and then after a rest as long as that took: a slow server, or a slow browser, is asked
+// less often instead of ever more.
 window.htga = window.htga || {};
 
 htga.live = (() => {
@@ -17,6 +18,7 @@ htga.live = (() => {
   let stream = null;
   let connected = null; // null until the first attempt has come to something
   let asked = -Infinity;
+  let took = 0;
   let answered = true;
   let timer = null;
   let idle = [];
@@ -30,7 +32,7 @@ htga.live = (() => {
     const host = page();
     if (!host || document.hidden || !due(host.dataset.run)) return;
     const now = performance.now();
-    const wait = asked + (answered ? EVERY_MS : PATIENCE_MS) - now;
+    const wait = asked + (answered ? Math.max(EVERY_MS, 2 * took) : PATIENCE_MS) - now;
     if (wait > 0) {
       timer = setTimeout(handOver, wait);
       return;
@@ -48,6 +50,7 @@ htga.live = (() => {
 
   // Dash has answered; `view` is what the page of a run shows now.
   const landed = (view) => {
+    if (!answered) took = performance.now() - asked;
     answered = true;
     if (view && view.run) seen[view.run] = { ...seen[view.run], state: view.state };
     if (view && view.run && view.step !== null && !(seen[view.run].step > view.step))

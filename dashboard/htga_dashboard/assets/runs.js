@@ -29,24 +29,30 @@
   functions.htgaDate = (unix) => htga.date(unix);
   functions.htgaNothing = () => "";
 
-  functions.htgaCounted = ({ api }) => {
-    const page = document.querySelector("[data-rows]");
+  // The height of the table follows its rows, and with no rows at all the page says what to do.
+  const counted = (api) => {
     let rows = 0;
     api.forEachNode(() => (rows += 1));
-    if (!page) return;
+    const page = document.querySelector("[data-rows]");
     page.dataset.rows = rows;
     page.style.setProperty("--rows", Math.max(api.getDisplayedRowCount(), 1));
-    const count = document.getElementById("runs-count");
-    if (count) count.textContent = rows.toLocaleString("en");
+    document.getElementById("runs-count").textContent = rows.toLocaleString("en");
   };
 
   // On a narrow screen only what tells most; the rest is one tap away, on the page of the run.
-  functions.htgaFit = ({ api, clientWidth }) => {
-    const narrow = clientWidth < 640;
-    api.setColumnsVisible(
-      ["project", "step", "gamma", "grad_norm", "loss", "group", "tags", "started"],
-      !narrow,
-    );
+  const fit = (api) => {
+    const columns = ["project", "step", "gamma", "grad_norm", "loss", "group", "tags", "started"];
+    api.setColumnsVisible(columns, document.querySelector("[data-rows]").clientWidth >= 640);
+  };
+
+  // A table has come on screen.
+  window.htga = window.htga || {};
+  htga.watchTable = async (id) => {
+    const api = await dash_ag_grid.getApiAsync(id);
+    api.addEventListener("modelUpdated", () => counted(api));
+    api.addEventListener("gridSizeChanged", () => fit(api));
+    counted(api);
+    fit(api);
   };
 
   const components = (window.dashAgGridComponentFunctions =

@@ -2,9 +2,9 @@
 
 A bucket of many steps is drawn as its mean and, faintly behind it, as a line from its minimum to
 its maximum: at the width of a pixel that is what the raw values would look like, so a spike of one
-step in a million stays a spike. Dots are drawn at a bucket's minimum and maximum, which were both
-measured. A NaN or an infinity leaves a gap and a mark at the foot of the chart, as does a value
-that a logarithmic axis has no place for.
+step in a million stays a spike. Dots are single values, thinned to what a browser draws swiftly,
+before the same faint line, which leaves none out. A NaN or an infinity leaves a gap and a mark at
+the foot of the chart, as does a value that a logarithmic axis has no place for.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ FEW = 60
 """Below this many steps a line shows its points too; a lone one could not be seen otherwise."""
 
 
+DOTS = 300
+"""Dots of one curve at most, when it is drawn whole."""
+
+
 class Bucket(NamedTuple):
     """One key over one or more steps, up to `step`."""
 
@@ -38,17 +42,28 @@ class Bucket(NamedTuple):
     last: float
 
 
-def points(series: Series, chart: Chart) -> list[Points]:
+def stride_of(series: Series) -> int:
+    """From one dot to the next, in steps, so that there are `DOTS` at most."""
+    steps = series.step
+    return -(-(steps[-1] - steps[0] + 1) // DOTS) if steps else 1
+
+
+def points(series: Series, chart: Chart, *, stride: int) -> list[Points]:
     """The data of every trace of `figure`, in its order.
 
     Appending those of later steps to those of earlier ones gives the picture of them all.
+
+    Args:
+        series: Holds the chart's keys.
+        chart: What to draw.
+        stride: From one dot to the next, in steps; from `stride_of`.
     """
     traces: list[Points] = []
     marks: Points = _points([])
     for curve in chart.curves:
         buckets = _buckets(series, curve.key)
-        extremes = _extremes(buckets, chart)
-        traces += [extremes] if curve.dots else [extremes, _line(buckets, chart)]
+        traces.append(_extremes(buckets, chart))
+        traces.append(_dots(buckets, chart, stride) if curve.dots else _line(buckets, chart))
         for axis, values in _marks(buckets, curve, chart).items():
             marks[axis] += values
     return [*traces, marks]
@@ -74,7 +89,7 @@ def figure(series: Series, chart: Chart, theme: Theme) -> go.Figure:
         level, label = chart.reference
         layout["yaxis"]["autorangeoptions"] = {"include": [level]}
         layout["shapes"] = [_level(level, label, theme)]
-    data = points(series, chart)
+    data = points(series, chart, stride=stride_of(series))
     return go.Figure(
         data=[{**style, **trace} for style, trace in zip(styles, data, strict=True)], layout=layout
     )
@@ -100,6 +115,11 @@ def _line(buckets: Iterable[Bucket], chart: Chart) -> Points:
         )
         for bucket in buckets
     )
+
+
+def _dots(buckets: Iterable[Bucket], chart: Chart, stride: int) -> Points:
+    cells = {bucket.step // stride: bucket for bucket in buckets}
+    return _points((step, _drawn(last, chart), "") for step, *_, last in cells.values())
 
 
 def _extremes(buckets: Iterable[Bucket], chart: Chart) -> Points:
@@ -136,38 +156,29 @@ def _drawn(value: float, chart: Chart) -> float | None:
 
 def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[str, Any]]:
     colour = theme.lines[place % len(theme.lines)]
+    trace = {"type": "scatter", "name": curve.label, "legendgroup": curve.key}
+    behind = {
+        **trace,
+        "mode": "lines",
+        "line": {"color": translucent(colour, 0.3), "width": 1},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
     if curve.dots:
+        marker = {"color": translucent(colour, 0.75), "size": 4}
         return [
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": curve.label,
-                "marker": {"color": translucent(colour, 0.4), "size": 4},
-                "hovertemplate": "%{y:.4~g}",
-            }
+            behind,
+            {**trace, "mode": "markers", "marker": marker, "hovertemplate": "%{y:.4~g}"},
         ]
+    line = {"color": colour, "width": 1.75, "dash": "dash" if curve.dashed else "solid"}
     return [
+        behind,
         {
-            "type": "scatter",
-            "mode": "lines",
-            "name": curve.label,
-            "line": {"color": translucent(colour, 0.3), "width": 1},
-            "hoverinfo": "skip",
-            "legendgroup": curve.key,
-            "showlegend": False,
-        },
-        {
-            "type": "scatter",
+            **trace,
             "mode": "lines+markers" if few else "lines",
-            "name": curve.label,
-            "line": {
-                "color": colour,
-                "width": 1.75,
-                "dash": "dash" if curve.dashed else "solid",
-            },
+            "line": line,
             "marker": {"size": 4},
             "hovertemplate": "%{y:.4~g}%{customdata}",
-            "legendgroup": curve.key,
         },
     ]
 

@@ -6,6 +6,7 @@ entries, on a logarithmic scale: the tail is where the shares are small.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from htga_client.wire import Histograms
 from htga_dashboard.figures.look import look
 from htga_dashboard.theme import Theme
 
-ROWS = 96
-"""Bins drawn at most; a card is hardly twice as many pixels high."""
+ROWS = 72
+"""Bins drawn at most; a card is about three times as many pixels high."""
 
 FLOOR = -7.0
 """Shares below 10 to this power look alike."""
@@ -43,7 +44,7 @@ def edges_of(histograms: Histograms) -> list[float]:
     ]
 
 
-def columns(histograms: Histograms, edges: list[float]) -> dict[str, list[Any]] | None:
+def columns(histograms: Histograms, edges: Sequence[float]) -> dict[str, list[Any]] | None:
     """The data of the heat map: `x` of length S, and `z` of S columns on the bins of `edges`.
 
     None where entries lie outside these edges: nothing is left out silently.

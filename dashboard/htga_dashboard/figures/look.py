@@ -21,14 +21,14 @@ def look(theme: Theme, *, revision: str) -> dict[str, Any]:
         "linecolor": theme.grid,
         "zeroline": False,
         "tickfont": {"color": theme.muted, "size": 11},
-        "automargin": True,
+        "ticklabeloverflow": "allow",
     }
     return {
         "uirevision": revision,
         "paper_bgcolor": theme.surface,
         "plot_bgcolor": theme.surface,
         "font": {"family": FONT, "size": 12, "color": theme.text},
-        "margin": {"l": 44, "r": 12, "t": 8, "b": 28},
+        "margin": {"l": 52, "r": 12, "t": 8, "b": 28},
         "xaxis": {
             **axis,
             "showgrid": False,

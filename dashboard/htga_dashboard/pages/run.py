@@ -13,13 +13,10 @@ from htga_dashboard import cards, ids, theme
 from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, heat
 from htga_dashboard.source import NotFoundError, Source, SourceError
-from htga_dashboard.view import HEAT, View, keys_of
+from htga_dashboard.view import COLUMNS, HEAT, View, keys_of
 
-BUCKETS = 1200
+BUCKETS = 800
 """Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
-
-COLUMNS = 320
-"""Columns that the heat map is fetched in."""
 
 
 def layout(run: Run) -> Component:
@@ -63,7 +60,9 @@ def charts(
     ]
     if histograms.step:
         figure = heat.figure(histograms, palette)
-        shares = cards.card(HEAT, "|gradient| over steps", "share of the entries", figure, wide=True)
+        shares = cards.card(
+            HEAT, "|gradient| over steps", "share of the entries", figure, wide=True
+        )
         drawn.insert(2, shares)
     if len(run.metrics) > METRICS:
         drawn.append(cards.left_out(len(run.metrics) - METRICS))
@@ -114,8 +113,8 @@ def register(app: Dash, source: Source) -> None:
         try:
             run, series, histograms = await asyncio.gather(
                 source.run(view.run),
-                source.series(view.run, view.keys(), buckets=BUCKETS, since=view.series),
-                source.histograms(view.run, buckets=COLUMNS, since=view.histograms),
+                source.series(view.run, view.keys, buckets=BUCKETS, since=view.cursor),
+                _columns_due(source, view),
             )
         except NotFoundError:
             return still, no_update, no_update, no_update, redraw + 1
@@ -134,3 +133,10 @@ def register(app: Dash, source: Source) -> None:
         Input(ids.RUN_VIEW, "data"),
         prevent_initial_call=True,
     )
+
+
+async def _columns_due(source: Source, view: View) -> Histograms | None:
+    if not (columns := view.columns_due()):
+        return None
+    since = view.heat.cursor or view.cursor
+    return await source.histograms(view.run, buckets=columns, since=since)

@@ -195,10 +195,6 @@ def _grid(runs: Sequence[Run]) -> Component:
             "localeText": {"noRowsToShow": "No run matches the search"},
             "includeHiddenColumnsInQuickFilter": False,
         },
-        eventListeners={
-            "modelUpdated": ["htgaCounted(params)"],
-            "gridSizeChanged": ["htgaFit(params)"],
-        },
         className="grid",
         style={"height": "var(--grid-height)"},
     )
