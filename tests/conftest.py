@@ -12,11 +12,13 @@ from pathlib import Path
 import httpx2
 import psycopg
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from htga_client.wire import PREFIX
 from htga_server.app import create_app
 from htga_server.serve import Server
 from htga_server.settings import Settings
+from tests.browser import FLAGS, chromium
 from tests.support.faulty_collector import FaultyCollector
 
 
@@ -60,6 +62,23 @@ def collector(settings: Settings) -> Iterator[Server]:
     """A collector that listens on a free port."""
     with Server(create_app(settings)).background() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page, with storage of its own."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture

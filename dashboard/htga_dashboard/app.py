@@ -17,7 +17,6 @@ from htga_dashboard.forward import forward
 from htga_dashboard.pages import message, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
 
-
 logger = logging.getLogger(__name__)
 
 

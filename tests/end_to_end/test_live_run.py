@@ -14,29 +14,30 @@ import pytest
 from playwright.sync_api import Page
 
 from htga_client import Client
+from tests.support.charts import wait_for_points
 
 ROOT = Path(__file__).parents[2]
 STEPS, PAUSE_AT = 200, 80
-POINTS = "name => document.querySelector(`[id*='\"${name}\"'] .js-plotly-plot`).data[0].x.length"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """`htga up` on a free port, in a process of its own; gives its address."""
     command = ["-m", "htga.cli.main", "up", "--port", "0", "--data", str(tmp_path / "data")]
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("HTGA is on http://127.0.0.1:"), line
-    yield line.split()[3]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) in {0, -signal.SIGTERM}
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("HTGA is on http://127.0.0.1:"), line
+        yield line.split()[3]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) in {0, -signal.SIGTERM}
 
 
 @pytest.mark.browser
 def test_a_run_is_watched_live_and_every_step_of_it_is_stored(
     server: str, page: Page, tmp_path: Path
 ) -> None:
+    page.set_default_timeout(120_000)
     trouble: list[str] = []
     hosts: set[str] = set()
     page.on("console", lambda m: m.type in {"error", "warning"} and trouble.append(m.text))
@@ -56,18 +57,17 @@ def test_a_run_is_watched_live_and_every_step_of_it_is_stored(
         assert word == "paused"
         page.goto(f"{server}/run/{run_id}")
         for chart in ("tail", "control", "norm", "variance"):
-            page.wait_for_function(f"({POINTS})('{chart}') >= {PAUSE_AT - 1}", timeout=60_000)
+            wait_for_points(page, chart, PAUSE_AT - 1)
         assert training.poll() is None
         training.stdin.write("go\n")
         training.stdin.flush()
-        page.wait_for_function(f"({POINTS})('tail') > {PAUSE_AT}", timeout=60_000)
-        page.wait_for_function(f"({POINTS})('tail') == {STEPS}", timeout=120_000)
+        assert wait_for_points(page, "tail", PAUSE_AT + 1) <= STEPS
+        assert wait_for_points(page, "tail", STEPS) == STEPS
         assert training.stdout.readline() == "finished\n"
     assert training.returncode == 0
 
-    heat = "document.querySelector(`[id*='\"heat\"'] .js-plotly-plot`).data[0]"
-    page.wait_for_function(f"{heat}.z.flat().some(share => share > 0)", timeout=30_000)
-    page.get_by_text("finished").first.wait_for(timeout=30_000)
+    assert wait_for_points(page, "heat", STEPS) >= STEPS
+    page.get_by_text("finished").first.wait_for()
     assert trouble == []
     assert hosts == {server.removeprefix("http://")}
 

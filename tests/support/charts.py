@@ -1,0 +1,25 @@
+"""Looking into the charts of a page."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+# The page's own policy forbids `eval`, which Playwright's wait_for_function needs between frames.
+WAIT = """
+([chart, least]) => new Promise((resolve, reject) => {
+  const stop = performance.now() + 120_000;
+  const look = () => {
+    const plot = document.querySelector(`[id*='"${chart}"'] .js-plotly-plot`);
+    const points = plot?.data?.[0]?.x?.length ?? 0;
+    if (points >= least) resolve(points);
+    else if (performance.now() > stop) reject(new Error(`${chart} has ${points} points`));
+    else requestAnimationFrame(look);
+  };
+  look();
+})
+"""
+
+
+def wait_for_points(page: Page, chart: str, least: int) -> int:
+    """Wait until the first trace of a chart has at least so many points; returns how many."""
+    return int(page.evaluate(WAIT, [chart, least]))
