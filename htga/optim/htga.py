@@ -285,7 +285,7 @@ class HTGA(Optimizer):
             )
         self.base.load_state_dict({name: part for name, part in state.items() if name != "htga"})
         device = self._memory.gamma.device
-        self._memory = Memory(**{k: v.to(device, copy=True) for k, v in state["htga"].items()})
+        self._memory = Memory(**{k: v.to(device) for k, v in state["htga"].items()})
         for after in self._optimizer_load_state_dict_post_hooks.values():
             after(self)
 

@@ -3,8 +3,9 @@
 A bin is the top bits of an IEEE float32: its exponent and `bits` of its mantissa, so the bins and
 the bytes are those of `htga_client.histogram`. Finding a bin takes a shift, so the same numbers
 fall into the same bins on every device; counts are integers, so histograms merge by addition,
-bit for bit, over layers, processes and steps. At 3 bits a bin is 6 to 12 % wide and the tail index
-of a million entries agrees with the order statistics' to 0.1 %.
+bit for bit, over layers, processes and steps. At 3 bits a bin is 7 to 13 % wide. On a million
+Pareto, Student-t or stable entries the tail index then agrees with that of the order statistics to
+0.2 % at the same k; on lighter tails, which bend within a bin, to a percent or two.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from htga_client.histogram import MAX_BITS, decode, encode, n_bins
 from htga_client.histogram import edges as bin_edges
 
 FLOAT32 = torch.finfo(torch.float32)
-NEWTON_STEPS = 8  # Started from the uniform bins' closed form, 4 already give 1e-14.
+NEWTON_STEPS = 3  # From so near a start the third gives the last bit, even on a Gaussian.
 
 
 class LogHistogram:

@@ -66,7 +66,9 @@ def test_the_seed_preset_steps_as_written_on_a_hand_example() -> None:
 def test_the_stable_preset_holds_the_updates_tail_index_on_target_and_keeps_the_length() -> None:
     gradient = student_t(1.8, 20_000).float()
     parameter, optimizer = with_gradient(gradient, target_alpha=1.5)
+    own = parameter.grad
     optimizer.step()
+    assert parameter.grad is own  # written in place: the gradient may be a view of a bucket
     tail = tail_of(optimizer)
     assert float(tail.alpha_hat) == pytest.approx(1.8, rel=0.1)
     assert float(tail.update_alpha) == pytest.approx(1.5, rel=1e-5)

@@ -89,7 +89,7 @@ def test_a_run_resumed_from_a_checkpoint_goes_on_to_the_last_bit(
     assert int(resumed.state_dict()["htga"]["skipped"]) == 1
 
 
-def test_a_state_dict_is_a_snapshot_and_loading_copies_it() -> None:
+def test_a_state_dict_is_a_snapshot() -> None:
     model = net()
     optimizer = HTGA(SGD(model.parameters(), lr=0.1), actuator="both")
     train(model, optimizer, range(3))
