@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -20,6 +21,10 @@ from htga_server.serve import Server
 from htga_server.settings import Settings
 from tests.browser import FLAGS, chromium
 from tests.support.faulty_collector import FaultyCollector
+
+# How long an example takes says nothing about whether it is right.
+hypothesis.settings.register_profile("htga", deadline=None)
+hypothesis.settings.load_profile("htga")
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ def open_server(
 def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
     """A dashboard that reads, and forwards to, a collector elsewhere."""
     import httpx2
+
     from htga_dashboard.app import create_app
     from htga_dashboard.source import Source
 

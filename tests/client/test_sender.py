@@ -308,7 +308,7 @@ def test_closing_drops_what_waits_and_counts_it(make_sender: MakeSender) -> None
     assert balanced(sender.stats)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     items=st.lists(st.sampled_from(["row", "list", "raise", "bad"]), max_size=30),
     faults=st.lists(st.sampled_from(["lose", "503", "422", "ok"]), max_size=8),

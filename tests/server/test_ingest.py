@@ -78,9 +78,7 @@ def test_a_batch_ahead_of_its_turn_is_refused_and_told_what_is_missing(post: Pos
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), max_size=12))
 def test_any_order_of_resends_stores_each_row_once(
     api: httpx2.Client, cuts: list[tuple[int, int]]
