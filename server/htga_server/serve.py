@@ -17,11 +17,11 @@ class Server(uvicorn.Server):
     """A uvicorn server on a socket of its own.
 
     uvicorn waits for open responses before it runs the app's shutdown, and an event stream would
-    never end by itself; so the streams of `app.state.broker` are ended as soon as the server is
-    asked to stop.
+    never end by itself; so the streams of `app.state.broker`, where an app has one, are ended as
+    soon as the server is asked to stop.
 
     Args:
-        app: A collector, or any app with a `state.broker`.
+        app: A collector, or a dashboard.
         host: Address to bind.
         port: Port to bind; 0 takes a free one, which `port` then tells.
 
@@ -65,8 +65,9 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Ask the server to stop, from any thread or signal handler."""
         self.should_exit = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._app.state.broker.close)
+        broker = getattr(self._app.state, "broker", None)
+        if broker is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(broker.close)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at a signal; uvicorn's own handler."""
