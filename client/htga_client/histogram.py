@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 VERSION = 1
 MAX_BITS = 8
+_HEADER = 2  # bytes before the numbers
+_FIELDS = 4  # numbers before the counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,26 @@ def encode(
     return bytes(out)
 
 
+@dataclass(frozen=True, slots=True)
+class Histograms:
+    """Many decoded histograms as columns; the numbers of one that is not valid mean nothing.
+
+    Attributes:
+        valid: Whether each was readable, shape [N].
+        bits, first, n_zero, n_nonfinite: As in `Histogram`, int64 of shape [N].
+        size: Number of counts of each, int64 of shape [N].
+        counts: The counts of all valid ones, one after the other, int64.
+    """
+
+    valid: NDArray[np.bool_]
+    bits: NDArray[np.int64]
+    first: NDArray[np.int64]
+    n_zero: NDArray[np.int64]
+    n_nonfinite: NDArray[np.int64]
+    size: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
 def decode(data: bytes) -> Histogram:
     """Unpack the bytes of `encode`.
 
@@ -84,16 +106,55 @@ def decode(data: bytes) -> Histogram:
         ValueError: The bytes are not a histogram of a known version, are cut short or go on after
             their end.
     """
-    if len(data) < 2 or data[0] != VERSION or data[1] > MAX_BITS:
-        raise ValueError(
-            f"not a version {VERSION} histogram: begins with {data[:2].hex() or 'nothing'}"
-        )
-    bits = data[1]
-    values = _take_all(data[2:])
-    if len(values) < 4 or len(values) - 4 != values[3] or values[2] + values[3] > n_bins(bits):
-        raise ValueError(f"a histogram of {len(data)} bytes is cut short or too long")
-    n_zero, n_nonfinite, first, _ = values[:4].tolist()
-    return Histogram(bits, first, values[4:], n_zero, n_nonfinite)
+    one = decode_all([data])
+    if not one.valid[0]:
+        raise ValueError(f"{len(data)} bytes are no version {VERSION} histogram: {data[:8].hex()}")
+    return Histogram(
+        int(one.bits[0]),
+        int(one.first[0]),
+        one.counts,
+        int(one.n_zero[0]),
+        int(one.n_nonfinite[0]),
+    )
+
+
+def decode_all(blobs: Sequence[bytes]) -> Histograms:
+    """Unpack many at once, in a few passes over all their bytes; never raises on what they hold."""
+    length = np.fromiter(map(len, blobs), np.int64, len(blobs))
+    valid = length >= _HEADER + _FIELDS
+    whole = np.flatnonzero(valid)
+    header = np.frombuffer(b"".join(blobs[i][:_HEADER] for i in whole.tolist()), np.uint8)
+    version, bits = header.astype(np.int64).reshape(-1, _HEADER).T
+    raw = np.frombuffer(b"".join(blobs[i][_HEADER:] for i in whole.tolist()), np.uint8)
+    after = np.cumsum(length[whole] - _HEADER)  # where each one's numbers end
+    numbers, upto, sound = _varints(raw, after)
+    held = np.diff(upto, prepend=0)
+    begin = upto - held
+    sound &= (version == VERSION) & (bits <= MAX_BITS) & (held >= _FIELDS)
+    field = np.zeros((_FIELDS, whole.size), np.int64)
+    field[:, sound] = numbers[begin[sound] + np.arange(_FIELDS)[:, None]]
+    n_zero, n_nonfinite, first, size = field
+    # Bounded before they are added: two numbers of 63 bits would overflow.
+    sound &= (size == held - _FIELDS) & (first <= n_bins(MAX_BITS))
+    sound &= first + size <= (255 << np.where(sound, bits, 0))
+    ours = np.repeat(sound, held)
+    place = np.arange(numbers.size) - np.repeat(begin, held)
+    valid[whole] = sound
+
+    def column(values: NDArray[np.int64]) -> NDArray[np.int64]:
+        full = np.zeros(len(blobs), np.int64)
+        full[whole] = np.where(sound, values, 0)
+        return full
+
+    return Histograms(
+        valid=valid,
+        bits=column(bits),
+        first=column(first),
+        n_zero=column(n_zero),
+        n_nonfinite=column(n_nonfinite),
+        size=column(size),
+        counts=numbers[ours & (place >= _FIELDS)],
+    )
 
 
 def _put(out: bytearray, value: int) -> None:
@@ -105,15 +166,31 @@ def _put(out: bytearray, value: int) -> None:
     out.append(value)
 
 
-def _take_all(data: bytes) -> NDArray[np.int64]:
-    """All varints of `data` at once: each byte's 7 bits are shifted into place and summed."""
-    raw = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(raw < 0x80)
-    if raw.size == 0 or ends.size == 0 or ends[-1] != raw.size - 1:
-        raise ValueError(f"a histogram of {len(data)} bytes ends within a number")
+def _varints(
+    raw: NDArray[np.uint8], after: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """All varints of several byte strings that lie one after the other.
+
+    Args:
+        raw: The bytes, none of the strings empty.
+        after: Where each string ends, shape [N].
+
+    Returns:
+        The numbers; how many of them there are up to the end of each string; and whether each
+        string ends with a number's last byte and holds none above 63 bits.
+    """
+    if raw.size == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    is_end = raw < 0x80
+    sound = is_end[after - 1]
+    is_end[after - 1] = True
+    ends = np.flatnonzero(is_end)
     starts = np.concatenate(([0], ends[:-1] + 1))
-    place = np.arange(raw.size) - np.repeat(starts, ends - starts + 1)
-    if place.max() > 8:
-        raise ValueError("a histogram holds a number above 2**63")
-    parts = (raw & 0x7F).astype(np.int64) << (7 * place)
-    return np.add.reduceat(parts, starts)
+    width = ends - starts + 1
+    place = np.arange(raw.size) - np.repeat(starts, width)
+    # Each byte's 7 bits are shifted into place and summed.
+    numbers = np.add.reduceat((raw & 0x7F).astype(np.int64) << (7 * np.minimum(place, 8)), starts)
+    upto = np.searchsorted(ends, after)
+    too_wide = np.searchsorted(after, starts[width > 9], side="right")
+    sound[too_wide] = False
+    return numbers, upto, sound

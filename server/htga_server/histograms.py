@@ -6,7 +6,8 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from htga_client.histogram import Histogram, decode, edges
+from htga_client.histogram import Histograms as Decoded
+from htga_client.histogram import decode_all, edges
 from htga_client.wire import Histograms
 from htga_server.buckets import starts
 from htga_server.runs import key_of, name_ids
@@ -40,8 +41,8 @@ def read(
         ).all()
     )
     step = np.array([row.step for row in rows], np.int64)
-    decoded = [decode(bytes(row.histogram)) for row in rows]
-    bits = min([bits, *(one.bits for one in decoded)])
+    decoded = decode_all([bytes(row.histogram) for row in rows])
+    bits = min(bits, int(decoded.bits.min(initial=bits)))
     first = starts(step, buckets)
     low, counts = _on_common_bins(decoded, bits)
     last = np.append(first[1:], step.size) - 1 if step.size else first
@@ -55,22 +56,21 @@ def read(
         step=step[last].tolist(),
         edges=edges(bits, low, counts.shape[1]).tolist(),
         counts=per_bucket(counts).tolist(),
-        n_zero=per_bucket(np.array([one.n_zero for one in decoded], np.int64)).tolist(),
-        n_nonfinite=per_bucket(np.array([one.n_nonfinite for one in decoded], np.int64)).tolist(),
+        n_zero=per_bucket(decoded.n_zero).tolist(),
+        n_nonfinite=per_bucket(decoded.n_nonfinite).tolist(),
         total=step.size,
         cursor=str(step[-1]) if step.size else None,
     )
 
 
-def _on_common_bins(decoded: list[Histogram], bits: int) -> tuple[int, NDArray[np.int64]]:
+def _on_common_bins(decoded: Decoded, bits: int) -> tuple[int, NDArray[np.int64]]:
     """Counts of shape [steps, bins] on the coarser bins of `bits`, and the first bin's index."""
-    filled = [one for one in decoded if one.counts.size]
-    low = min((one.first >> (one.bits - bits) for one in filled), default=0)
-    high = max(
-        ((one.first + one.counts.size - 1) >> (one.bits - bits) for one in filled), default=-1
-    )
-    counts = np.zeros((len(decoded), high - low + 1), np.int64)
-    for row, one in zip(counts, decoded, strict=True):
-        index = np.arange(one.first, one.first + one.counts.size) >> (one.bits - bits)
-        np.add.at(row, index - low, one.counts)
+    size = decoded.size
+    row = np.repeat(np.arange(size.size), size)
+    place = np.arange(row.size) - np.repeat(np.cumsum(size) - size, size)
+    fine = np.repeat(decoded.first, size) + place
+    index = fine >> np.repeat(decoded.bits - bits, size)
+    low = int(index.min(initial=index[0] if index.size else 0))
+    counts = np.zeros((size.size, int(index.max(initial=low - 1)) - low + 1), np.int64)
+    np.add.at(counts, (row, index - low), decoded.counts)
     return low, counts

@@ -135,11 +135,16 @@ def _merge(
     statement = insert.on_conflict_do_update(
         index_elements=list(table.primary_key.columns), set_=merged
     )
-    parameters = [
-        key | dict(zip(columns, values, strict=True))
-        for values in zip(*columns.values(), strict=True)
-    ]
-    connection.execute(statement, parameters)
+    rows = len(columns["step"])
+    columns = columns | {name: [value] * rows for name, value in key.items()}
+    # The values are cells already: handed straight to the driver they cost half as much.
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
+    order = getattr(compiled, "positiontup", None)
+    values = zip(*(columns[name] for name in order or columns), strict=True)
+    parameters: Any = (
+        list(values) if order else [dict(zip(columns, row, strict=True)) for row in values]
+    )
+    connection.exec_driver_sql(str(compiled), parameters)
 
 
 def _intern(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_client.histogram import decode, edges, encode, n_bins
+from htga_client.histogram import decode, decode_all, edges, encode, n_bins
 
 
 @given(
@@ -51,3 +51,35 @@ def test_a_histogram_that_was_cut_short_is_refused() -> None:
 def test_a_negative_count_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="negative, got -1"):
         encode([-1], bits=3)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.builds(
+                encode,
+                st.lists(st.integers(0, 2**50), max_size=9),
+                bits=st.integers(0, 8),
+                n_zero=st.integers(0, 2**50),
+            ),
+        ),
+        max_size=12,
+    )
+)
+def test_many_are_decoded_as_each_would_be_alone(blobs: list[bytes]) -> None:
+    together = decode_all(blobs)
+    begin = 0
+    for i, blob in enumerate(blobs):
+        try:
+            alone = decode(blob)
+        except ValueError:
+            assert not together.valid[i]
+            continue
+        assert together.valid[i]
+        counts = together.counts[begin : begin + together.size[i]]
+        begin += int(together.size[i])
+        assert counts.tolist() == alone.counts.tolist()
+        assert (together.bits[i], together.first[i]) == (alone.bits, alone.first)
+        assert (together.n_zero[i], together.n_nonfinite[i]) == (alone.n_zero, alone.n_nonfinite)
+    assert begin == together.counts.size
