@@ -42,7 +42,8 @@ class Server(uvicorn.Server):
 
     def serve_forever(self) -> None:
         """Serve until SIGINT or SIGTERM."""
-        self.run(sockets=[self._socket])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when all is done
+            self.run(sockets=[self._socket])
 
     @contextlib.contextmanager
     def background(self) -> Iterator[Server]:
@@ -71,8 +72,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at a signal; uvicorn's own handler."""
+        super().handle_exit(sig, frame)  # first: to it, a second SIGINT means "at once"
         self.stop()
-        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; uvicorn's own hook."""
@@ -90,6 +91,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.listen()  # who connects before the app has started waits instead of being refused
     except OSError:
         bound.close()
         raise
