@@ -151,7 +151,9 @@ class View:
         extensions = {}
         if series.step:
             extensions = {
-                chart.name: extension(curves.points(series, chart, stride=self.stride))
+                chart.name: extension(
+                    curves.points(series, chart, stride=self.stride, after=self.step)
+                )
                 for chart in charts
             }
             grown = self.grown + len(series.step)

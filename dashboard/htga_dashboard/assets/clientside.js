@@ -14,7 +14,11 @@ dash_clientside.htga = {
     });
   },
 
-  landed: (view) => {
+  // The server has answered: the page is drawn anew, or `growth` is to be appended to its graphs.
+  landed: async (view, growth) => {
+    const grown = dash_clientside.callback_context.triggered.some(({ value }) => value === growth);
+    if (grown && growth) await htga.growth.append(growth);
+    else htga.growth.forget();
     htga.live.landed(view);
     setTimeout(htga.tick);
   },

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
 from htga_dashboard import cards, ids, theme
+from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, heat
 from htga_dashboard.source import NotFoundError, Source, SourceError
@@ -26,6 +27,7 @@ def layout(run: Run) -> Component:
             dcc.Store(id=ids.RUN, data=run.id),
             dcc.Store(id=ids.RUN_NEWS),
             dcc.Store(id=ids.RUN_VIEW),
+            dcc.Store(id=ids.RUN_GROWTH),
             dcc.Store(id=ids.RUN_REDRAW, data=0),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
@@ -33,13 +35,13 @@ def layout(run: Run) -> Component:
             html.Section(cards.details(run), className="cards"),
         ],
         className="page run",
-        **{"data-title": run.name or run.id, "data-news": ids.RUN_NEWS, "data-run": run.id},
+        **attributes(data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id),
     )
 
 
 def validation_layout() -> Component:
     """Every component that the callbacks of `register` name, for Dash to check their ids."""
-    stores = (ids.RUN, ids.RUN_NEWS, ids.RUN_VIEW, ids.RUN_REDRAW)
+    stores = (ids.RUN, ids.RUN_NEWS, ids.RUN_VIEW, ids.RUN_GROWTH, ids.RUN_REDRAW)
     places = (ids.RUN_HEADING, ids.RUN_READINGS, ids.RUN_CARDS)
     return html.Div([*(dcc.Store(id=id_) for id_ in stores), *(html.Div(id=id_) for id_ in places)])
 
@@ -94,8 +96,8 @@ def register(app: Dash, source: Source) -> None:
         return await asyncio.to_thread(charts, run, series, histograms, palette), view.to_json()
 
     @app.callback(
-        Output(ids.chart(ALL), "extendData"),
         Output(ids.RUN_VIEW, "data", allow_duplicate=True),
+        Output(ids.RUN_GROWTH, "data"),
         Output(ids.RUN_HEADING, "children"),
         Output(ids.RUN_READINGS, "children"),
         Output(ids.RUN_REDRAW, "data"),
@@ -104,11 +106,10 @@ def register(app: Dash, source: Source) -> None:
         State(ids.RUN_REDRAW, "data"),
         prevent_initial_call=True,
     )
-    async def grow(_news: Any, data: dict[str, Any] | None, redraw: int) -> Any:
-        graphs = [output["id"]["name"] for output in ctx.outputs_list[0]]
-        still = [no_update] * len(graphs)
+    async def grow(_news: Any, data: dict[str, Any] | None, redraws: int) -> Any:
+        redraw = (no_update, no_update, no_update, no_update, redraws + 1)
         if data is None:
-            return still, no_update, no_update, no_update, redraw + 1
+            return redraw
         view = View.from_json(data)
         try:
             run, series, histograms = await asyncio.gather(
@@ -117,20 +118,20 @@ def register(app: Dash, source: Source) -> None:
                 _columns_due(source, view),
             )
         except NotFoundError:
-            return still, no_update, no_update, no_update, redraw + 1
+            return redraw
         except SourceError:
-            return still, view.answered().to_json(), no_update, no_update, no_update
+            return view.answered().to_json(), no_update, no_update, no_update, no_update
         heading, readings = cards.heading(run), cards.readings(run)
         growth = view.grow(run, series, histograms)
         if growth is None:
-            return still, no_update, heading, readings, redraw + 1
+            return no_update, no_update, heading, readings, redraws + 1
         grown, extensions = growth
-        appended = [extensions.get(name, no_update) for name in graphs]
-        return appended, grown.to_json(), heading, readings, no_update
+        return grown.to_json(), extensions, heading, readings, no_update
 
     app.clientside_callback(
         ClientsideFunction("htga", "landed"),
         Input(ids.RUN_VIEW, "data"),
+        Input(ids.RUN_GROWTH, "data"),
         prevent_initial_call=True,
     )
 
