@@ -166,7 +166,7 @@ def _drawn(value: float, chart: Chart) -> float | None:
 
 def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[str, Any]]:
     colour = theme.lines[place % len(theme.lines)]
-    trace = {"type": "scatter", "name": curve.label, "legendgroup": curve.key}
+    trace = {"type": "scatter", "name": curve.label, "legendgroup": str(place)}
     behind = {
         **trace,
         "mode": "lines",
