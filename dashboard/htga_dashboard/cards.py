@@ -22,8 +22,8 @@ from htga_dashboard.digits import significant, step
 GRAPH: Any = {
     "displaylogo": False,
     "responsive": True,
-    "doubleClick": "reset",
-    "modeBarButtons": [["resetScale2d", "toImage"]],
+    "doubleClick": "autosize",
+    "modeBarButtons": [["autoScale2d", "toImage"]],
     "toImageButtonOptions": {"format": "png", "scale": 2},
 }
 METRICS_READ = 3

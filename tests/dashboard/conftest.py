@@ -8,41 +8,30 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from htga_client.wire import ARROW_STREAM, PREFIX
-from htga_dashboard.app import create_app
-from htga_dashboard.source import Source
 from htga_server.app import create_app as create_collector
 from htga_server.serve import Server
 from htga_server.settings import Settings
 from tests.browser import chromium
+from tests.support.dashboard import dashboard_on
 from tests.support.rows import new_run, stream
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 @pytest.fixture
-def collector_app(tmp_path: Path) -> FastAPI:
-    """A collector on an empty SQLite database."""
-    return create_collector(Settings(data=tmp_path / "data"))
-
-
-@pytest.fixture
-def dashboard(collector_app: FastAPI) -> Iterator[Server]:
+def dashboard(tmp_path: Path) -> Iterator[Server]:
     """Collector and dashboard on one free port."""
-    transport = httpx2.ASGITransport(app=collector_app)
-    client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
-    create_app(Source(client), server=collector_app)
-    with Server(collector_app).background() as server:
+    with dashboard_on(tmp_path, port=0).background() as server:
         yield server
 
 
 @pytest.fixture
-def collector(collector_app: FastAPI) -> Iterator[Server]:
+def collector(tmp_path: Path) -> Iterator[Server]:
     """A collector without a dashboard, on a free port."""
-    with Server(collector_app).background() as server:
+    with Server(create_collector(Settings(data=tmp_path / "data"))).background() as server:
         yield server
 
 
@@ -73,7 +62,8 @@ def send() -> Callable[..., None]:
     return post
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it lives, playwright keeps an event loop running in this thread.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium that asks nobody else for anything."""
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")

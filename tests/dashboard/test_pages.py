@@ -9,6 +9,7 @@ import pytest
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from htga_client.wire import Histograms, Run, Series
 from htga_dashboard import cards, ids, theme
 from htga_dashboard.pages import message, run, runs
 from tests.support.series import histograms, series
@@ -30,6 +31,11 @@ def _texts(child: Any) -> Iterator[str]:
             yield from _texts(one)
     elif child is not None:
         yield str(child)
+
+
+def shown(now: Run, values: Series, columns: Histograms | None = None) -> list[Component]:
+    drawn = run.figures(now, values, columns or histograms({}), theme.LIGHT)
+    return run.charts(now, drawn)
 
 
 def test_a_row_holds_the_latest_values_of_its_run() -> None:
@@ -97,21 +103,21 @@ def test_a_tail_index_is_put_into_words(alpha: float, words: str) -> None:
 def test_every_chart_gets_a_card_and_the_heat_map_comes_third() -> None:
     now = make_run(metrics=("loss",), summary=make_run().summary | {"gamma": 0.1, "loss": 1.0})
     values = series([0], alpha_hat=[1.4], alpha_bar=[1.5], grad_norm=[0.2], gamma=[0.1], loss=[1.0])
-    shown = run.charts(now, values, histograms({0: {0.5: 3}}), theme.LIGHT)
+    found = shown(now, values, histograms({0: {0.5: 3}}))
     graphs: list[Any] = [
-        next(c for c in card._traverse() if isinstance(c, dcc.Graph)) for card in shown
+        next(c for c in card._traverse() if isinstance(c, dcc.Graph)) for card in found
     ]
     assert [graph.id["name"] for graph in graphs] == ["tail", "control", "heat", "norm", "metric-0"]
 
 
 def test_before_its_first_step_a_run_is_said_to_be_waited_for() -> None:
-    (card,) = run.charts(make_run(summary={}), series([]), histograms({}), theme.LIGHT)
+    (card,) = shown(make_run(summary={}), series([]))
     assert "Waiting for the first step" in texts(card)
 
 
 def test_metrics_without_a_chart_are_counted() -> None:
     now = make_run(summary={}, metrics=tuple(f"m{i}" for i in range(60)))
-    *_, last = run.charts(now, series([]), histograms({}), theme.LIGHT)
+    *_, last = shown(now, series([]))
     assert "12 more metrics" in texts(last)
 
 
@@ -128,17 +134,17 @@ def test_text_from_outside_is_nothing_but_text() -> None:
         summary={HOSTILE: 1.0},
     )
     page = run.layout(hostile)
-    shown = run.charts(hostile, series([0], **{HOSTILE: [1.0]}), histograms({}), theme.LIGHT)
+    found = shown(hostile, series([0], **{HOSTILE: [1.0]}))
     kinds = {
         type(c).__name__
-        for part in (page, *shown)
+        for part in (page, *found)
         for c in part._traverse()
         if isinstance(c, Component)
     }
     assert "Markdown" not in kinds
     assert "DangerouslySetInnerHTML" not in kinds
     assert HOSTILE in texts(page)
-    assert HOSTILE in texts(html.Div(shown))
+    assert HOSTILE in texts(html.Div(found))
 
 
 def test_a_message_leads_back_to_the_runs() -> None:

@@ -14,11 +14,12 @@ dash_clientside.htga = {
     });
   },
 
-  // The server has answered: the page is drawn anew, or `growth` is to be appended to its graphs.
-  landed: async (view, growth) => {
-    const grown = dash_clientside.callback_context.triggered.some(({ value }) => value === growth);
-    if (grown && growth) await htga.growth.append(growth);
-    else htga.growth.forget();
+  // The server has answered: the page was drawn, its graphs get new figures, or they grow.
+  landed: async (view, growth, figures) => {
+    const came = dash_clientside.callback_context.triggered.map(({ prop_id }) => prop_id);
+    if (came.includes("run-figures.data")) await htga.graphs.redraw(figures);
+    else if (came.includes("run-growth.data")) await htga.graphs.append(growth);
+    else htga.graphs.forget();
     htga.live.landed(view);
     setTimeout(htga.tick);
   },

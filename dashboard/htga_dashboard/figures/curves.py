@@ -136,7 +136,7 @@ def _extremes(buckets: Iterable[Bucket], chart: Chart) -> Points:
     return _points(
         (bucket.step, _drawn(value, chart), "")
         for bucket in buckets
-        for value in dict.fromkeys((bucket.low, bucket.high))
+        for value in ((bucket.low, bucket.high) if bucket.low < bucket.high else (bucket.low,))
     )
 
 

@@ -193,7 +193,7 @@ def _grid(runs: Sequence[Run]) -> Component:
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,
             "animateRows": False,
-            "localeText": {"noRowsToShow": "No run matches the search"},
+            "localeText": {"noMatchingRows": "No run matches the search"},
             "includeHiddenColumnsInQuickFilter": False,
         },
         className="grid",

@@ -1,14 +1,16 @@
 "use strict";
 // Graphs that grow. What is to be appended to a graph out of sight waits until it is scrolled into
 // view, and between two graphs the browser gets to do other things: drawing is what costs most.
+// All of it keeps what the reader has zoomed to.
 window.htga = window.htga || {};
 
-htga.growth = (() => {
+htga.graphs = (() => {
   const waiting = new Map(); // from a graph to what was not appended to it yet
 
+  const breathe = () => new Promise((resolve) => setTimeout(resolve));
+
   const graphOf = (name) => {
-    const id = JSON.stringify({ name, type: "chart" });
-    const host = document.getElementById(id);
+    const host = document.getElementById(JSON.stringify({ name, type: "chart" }));
     return host && host.querySelector(".js-plotly-plot");
   };
 
@@ -34,7 +36,7 @@ htga.growth = (() => {
       if (!graph.isConnected) waiting.delete(graph);
       else if (inSight(graph)) {
         await draw(graph);
-        await new Promise((resolve) => setTimeout(resolve));
+        await breathe();
       }
     }
   };
@@ -48,8 +50,26 @@ htga.growth = (() => {
     return drawInSight();
   };
 
+  // Give every graph, by its name, a new figure. Dash's graph writes a zoom into the figure that it
+  // holds, so plotly no longer knows it for the reader's own and `uirevision` does not save it.
+  const redraw = async (figures) => {
+    waiting.clear();
+    for (const [name, figure] of Object.entries(figures)) {
+      const graph = graphOf(name);
+      if (!graph || !graph.layout) continue;
+      for (const axis of ["xaxis", "yaxis"]) {
+        const { autorange, range } = graph.layout[axis];
+        if (autorange === false) Object.assign(figure.layout[axis], { autorange, range });
+      }
+      const drawn = new Promise((resolve) => graph.once("plotly_afterplot", resolve));
+      dash_clientside.set_props({ name, type: "chart" }, { figure });
+      await drawn;
+      await breathe();
+    }
+  };
+
   addEventListener("scroll", drawInSight, { passive: true });
   addEventListener("resize", drawInSight);
 
-  return { append, forget: () => waiting.clear() };
+  return { append, redraw, forget: () => waiting.clear() };
 })();
