@@ -1,4 +1,4 @@
-"""A dashboard on a real collector, and a real browser."""
+"""A dashboard on a real collector."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server.app import create_app as create_collector
 from htga_server.serve import Server
 from htga_server.settings import Settings
-from tests.browser import chromium
 from tests.support.dashboard import dashboard_on
 from tests.support.rows import new_run, stream
 
@@ -60,25 +58,3 @@ def send() -> Callable[..., None]:
         assert answer.json()["accepted"] == len(rows)
 
     return post
-
-
-# Not for the session: while it lives, playwright keeps an event loop running in this thread.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium that asks nobody else for anything."""
-    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium(),
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *quiet],
-        )
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """An empty page in a browser profile of its own."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    yield context.new_page()
-    context.close()
