@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html
 from dash.development.base_component import Component
 from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from htga_dashboard import ids, shell
 from htga_dashboard.document import serve
@@ -20,7 +21,12 @@ from htga_dashboard.source import NotFoundError, Source, SourceError
 logger = logging.getLogger(__name__)
 
 
-def create_app(source: Source, *, server: FastAPI | None = None) -> Dash:
+def create_app(
+    source: Source,
+    *,
+    server: FastAPI | None = None,
+    allowed_hosts: Sequence[str] = ("127.0.0.1", "localhost"),
+) -> Dash:
     """Build the dashboard that reads from `source`.
 
     Args:
@@ -29,24 +35,25 @@ def create_app(source: Source, *, server: FastAPI | None = None) -> Dash:
             the dashboard answers every address that is left. Without it the dashboard gets a
             server of its own, which passes the API on to the collector and closes `source` when
             it stops.
+        allowed_hosts: Values of the Host header that a server of its own answers, without the port;
+            a page of another site that resolves its own name to this machine is turned away.
 
     Returns:
         The Dash application; `.server` is what an ASGI server runs.
     """
-    api = server or _own_server(source)
+    api = server or _own_server(source, allowed_hosts)
     app = Dash(
         "htga_dashboard",
-        server=api,
+        server=api,  # type: ignore[arg-type]  # Dash's FastAPI backend takes any FastAPI
         title="HTGA",
-        update_title=None,
+        update_title="",
         assets_ignore=r"theme\.js",
         add_log_handler=False,
         on_error=_log,
     )
     app.layout = shell.layout()
-    app.validation_layout = html.Div(
-        [shell.layout(), runs.layout([], url=""), run.validation_layout()]
-    )
+    pages = html.Div([shell.layout(), runs.layout([], url=""), run.validation_layout()])
+    app.validation_layout = pages  # type: ignore[assignment]  # Dash declares it to be None
     _register(app, source)
     runs.register(app, source)
     run.register(app, source)
@@ -96,12 +103,13 @@ def _log(error: Exception) -> None:
     logger.error("a callback of the dashboard failed", exc_info=error)
 
 
-def _own_server(source: Source) -> FastAPI:
+def _own_server(source: Source, allowed_hosts: Sequence[str]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_server: FastAPI) -> AsyncIterator[None]:
         async with source:
             yield
 
     server = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    server.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
     forward(server, source)
     return server

@@ -16,13 +16,14 @@ from dash.development.base_component import Component
 
 from htga_client.wire import Run
 from htga_dashboard import ids
+from htga_dashboard.attributes import attributes
 from htga_dashboard.digits import significant, step
 
-GRAPH: dict[str, Any] = {
+GRAPH: Any = {
     "displaylogo": False,
     "responsive": True,
-    "doubleClick": "reset",
-    "modeBarButtons": [["resetScale2d", "toImage"]],
+    "doubleClick": "autosize",
+    "modeBarButtons": [["autoScale2d", "toImage"]],
     "toImageButtonOptions": {"format": "png", "scale": 2},
 }
 METRICS_READ = 3
@@ -169,4 +170,4 @@ def _table(values: dict[str, Any]) -> Component:
 
 def _time(unix: float | None) -> Component:
     """A moment, which the browser writes as a time ago, in its own time zone on hovering."""
-    return html.Time(**{} if unix is None else {"data-unix": str(unix)})
+    return html.Time() if unix is None else html.Time(**attributes(data_unix=str(unix)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from dash import Dash
@@ -63,6 +64,8 @@ class Document:
         self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, and look at the answers to requests for "/"."""
+
         async def send_document(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -87,11 +90,12 @@ class Elsewhere:
         self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask for "/" instead."""
         there = {**scope, "path": "/", "raw_path": b"/", STATUS: self._status}
         await self._server(there, receive, send)
 
 
-def _policy(script_hashes: list[str]) -> str:
+def _policy(script_hashes: Sequence[str]) -> str:
     return "; ".join(
         (
             "default-src 'self'",

@@ -84,6 +84,8 @@ class Forwarder:
                     yield data
                 else:
                     return
+        except httpx2.TransportError:
+            return  # the answer was cut off, and so is ours: its reader sees that
         finally:
             closed.cancel()
             await answer.aclose()

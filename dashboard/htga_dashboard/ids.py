@@ -21,12 +21,15 @@ SNIPPET = "snippet"
 RUN = "run"
 RUN_NEWS = "run-news"
 RUN_VIEW = "run-view"
+RUN_GROWTH = "run-growth"
+RUN_FIGURES = "run-figures"
+RUN_DRAW = "run-draw"
 RUN_REDRAW = "run-redraw"
 RUN_HEADING = "run-heading"
 RUN_READINGS = "run-readings"
 RUN_CARDS = "run-cards"
 
 
-def chart(name: object) -> dict[str, object]:
-    """Id of the graph called `name`; give `dash.ALL` for the graphs of a whole page."""
+def chart(name: str) -> dict[str, str]:
+    """Id of the graph called `name`."""
     return {"type": "chart", "name": name}

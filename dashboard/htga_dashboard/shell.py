@@ -6,6 +6,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_dashboard import ids
+from htga_dashboard.attributes import attributes
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
@@ -35,13 +36,13 @@ def layout() -> Component:
                                 id=id_,
                                 className=f"theme {choice}",
                                 title=THEME_NAMES[choice],
-                                **{"aria-label": THEME_NAMES[choice], "aria-pressed": "false"},
+                                **attributes(aria_label=THEME_NAMES[choice], aria_pressed="false"),
                             )
                             for choice, id_ in ids.THEME_CHOICES.items()
                         ],
                         className="themes",
                         role="group",
-                        **{"aria-label": "Theme"},
+                        **attributes(aria_label="Theme"),
                     ),
                 ],
                 className="shell",

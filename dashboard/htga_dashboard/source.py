@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -42,6 +41,9 @@ class Source:
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
+        self._kinds: dict[type, TypeAdapter[Any]] = {
+            kind: TypeAdapter(kind) for kind in (RunPage, Run, Series, Histograms)
+        }
 
     @property
     def url(self) -> str:
@@ -123,9 +125,8 @@ class Source:
         try:
             answer = await self.client.get(PREFIX + path, params=params)
         except httpx2.TransportError as error:
-            raise UnavailableError(
-                f"the collector at {self.url} does not answer: {error}"
-            ) from error
+            reason = f"the collector at {self.url} does not answer: {error}"
+            raise UnavailableError(reason) from error
         if answer.status_code == httpx2.codes.NOT_FOUND:
             raise NotFoundError(f"the collector at {self.url} knows nothing of {path}")
         if not answer.is_success:
@@ -134,16 +135,12 @@ class Source:
                 f"{answer.text[:300]}"
             )
         try:
-            return _adapter(kind).validate_json(answer.content)
+            found: T = self._kinds[kind].validate_json(answer.content)
         except ValidationError as error:
             raise UnavailableError(
                 f"what {self.url} answered to {path} is no {kind.__name__}: {error}"
             ) from error
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+        return found
 
 
 def _segment(run_id: str) -> str:

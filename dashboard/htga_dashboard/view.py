@@ -112,6 +112,11 @@ class View:
         """The view as a browser keeps it."""
         return asdict(self)
 
+    @property
+    def graphs(self) -> tuple[object, ...]:
+        """What tells whether two views show the same graphs."""
+        return self.keys, self.heat.step is not None
+
     def answered(self) -> View:
         """The same view, one answer later."""
         return replace(self, beat=self.beat + 1)
@@ -151,7 +156,9 @@ class View:
         extensions = {}
         if series.step:
             extensions = {
-                chart.name: extension(curves.points(series, chart, stride=self.stride))
+                chart.name: extension(
+                    curves.points(series, chart, stride=self.stride, after=self.step)
+                )
                 for chart in charts
             }
             grown = self.grown + len(series.step)

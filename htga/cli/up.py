@@ -53,10 +53,12 @@ def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
 
     from htga_dashboard.app import create_app
     from htga_dashboard.source import Source
+    from htga_server.settings import Settings
 
     _refuse_strangers(host, insecure)
     source = Source(httpx2.AsyncClient(base_url=url, timeout=10))
-    return _bind(create_app(source).server, host, port)
+    app = create_app(source, allowed_hosts=Settings().allowed_hosts)
+    return _bind(app.server, host, port)
 
 
 def _add_dashboard(api: FastAPI) -> None:

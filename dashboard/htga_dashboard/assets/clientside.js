@@ -14,7 +14,12 @@ dash_clientside.htga = {
     });
   },
 
-  landed: (view) => {
+  // The server has answered: the page was drawn, its graphs get new figures, or they grow.
+  landed: async (view, growth, figures) => {
+    const came = dash_clientside.callback_context.triggered.map(({ prop_id }) => prop_id);
+    if (came.includes("run-figures.data")) await htga.graphs.redraw(figures);
+    else if (came.includes("run-growth.data")) await htga.graphs.append(growth);
+    else htga.graphs.forget();
     htga.live.landed(view);
     setTimeout(htga.tick);
   },

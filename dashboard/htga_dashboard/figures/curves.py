@@ -27,8 +27,7 @@ Points = dict[str, list[Any]]
 FEW = 60
 """Below this many steps a line shows its points too; a lone one could not be seen otherwise."""
 
-
-DOTS = 300
+DOTS = 200
 """Dots of one curve at most, when it is drawn whole."""
 
 
@@ -48,7 +47,7 @@ def stride_of(series: Series) -> int:
     return -(-(steps[-1] - steps[0] + 1) // DOTS) if steps else 1
 
 
-def points(series: Series, chart: Chart, *, stride: int) -> list[Points]:
+def points(series: Series, chart: Chart, *, stride: int, after: int | None = None) -> list[Points]:
     """The data of every trace of `figure`, in its order.
 
     Appending those of later steps to those of earlier ones gives the picture of them all.
@@ -57,15 +56,20 @@ def points(series: Series, chart: Chart, *, stride: int) -> list[Points]:
         series: Holds the chart's keys.
         chart: What to draw.
         stride: From one dot to the next, in steps; from `stride_of`.
+        after: The last step drawn before these, or None for the first ones.
     """
     traces: list[Points] = []
     marks: Points = _points([])
     for curve in chart.curves:
         buckets = _buckets(series, curve.key)
         traces.append(_extremes(buckets, chart))
-        traces.append(_dots(buckets, chart, stride) if curve.dots else _line(buckets, chart))
         for axis, values in _marks(buckets, curve, chart).items():
             marks[axis] += values
+        if curve.dots:
+            buckets = _thinned(buckets, stride=stride, after=after)
+            traces.append(_points((step, _drawn(v, chart), "") for step, *_, v in buckets))
+        else:
+            traces.append(_line(buckets, chart))
     return [*traces, marks]
 
 
@@ -101,7 +105,8 @@ def _buckets(series: Series, key: str) -> list[Bucket]:
         return []
     lists = series.keys[key]
     rows = zip(series.step, lists.mean, lists.min, lists.max, lists.last, strict=True)
-    return [Bucket(*row) for row in rows if None not in row]  # type: ignore[arg-type]  # no None is left
+    measured = [row for row in rows if None not in row]
+    return [Bucket(*row) for row in measured]  # type: ignore[arg-type]  # mypy misses the filter
 
 
 def _line(buckets: Iterable[Bucket], chart: Chart) -> Points:
@@ -117,16 +122,21 @@ def _line(buckets: Iterable[Bucket], chart: Chart) -> Points:
     )
 
 
-def _dots(buckets: Iterable[Bucket], chart: Chart, stride: int) -> Points:
-    cells = {bucket.step // stride: bucket for bucket in buckets}
-    return _points((step, _drawn(last, chart), "") for step, *_, last in cells.values())
+def _thinned(buckets: list[Bucket], *, stride: int, after: int | None) -> list[Bucket]:
+    """The first bucket in each stretch of `stride` steps that `after` does not lie in."""
+    before = [after, *(bucket.step for bucket in buckets)]
+    return [
+        bucket
+        for bucket, last in zip(buckets, before, strict=False)
+        if last is None or bucket.step // stride > last // stride
+    ]
 
 
 def _extremes(buckets: Iterable[Bucket], chart: Chart) -> Points:
     return _points(
         (bucket.step, _drawn(value, chart), "")
         for bucket in buckets
-        for value in dict.fromkeys((bucket.low, bucket.high))
+        for value in ((bucket.low, bucket.high) if bucket.low < bucket.high else (bucket.low,))
     )
 
 
@@ -156,7 +166,7 @@ def _drawn(value: float, chart: Chart) -> float | None:
 
 def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[str, Any]]:
     colour = theme.lines[place % len(theme.lines)]
-    trace = {"type": "scatter", "name": curve.label, "legendgroup": curve.key}
+    trace = {"type": "scatter", "name": curve.label, "legendgroup": str(place)}
     behind = {
         **trace,
         "mode": "lines",

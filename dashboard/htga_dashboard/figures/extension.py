@@ -1,4 +1,4 @@
-"""How a graph grows: what `dcc.Graph.extendData` takes."""
+"""How a graph grows: what `Plotly.extendTraces` takes."""
 
 from __future__ import annotations
 

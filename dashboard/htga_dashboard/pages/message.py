@@ -5,6 +5,8 @@ from __future__ import annotations
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from htga_dashboard.attributes import attributes
+
 
 def layout(title: str, text: str) -> Component:
     """A page of a title, a sentence, and the way back to the runs."""
@@ -15,5 +17,5 @@ def layout(title: str, text: str) -> Component:
             dcc.Link("All runs", href="/", className="button"),
         ],
         className="page message",
-        **{"data-title": title},
+        **attributes(data_title=title),
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+import plotly.graph_objects as go
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
 from htga_dashboard import cards, ids, theme
+from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, heat
 from htga_dashboard.source import NotFoundError, Source, SourceError
@@ -26,6 +28,9 @@ def layout(run: Run) -> Component:
             dcc.Store(id=ids.RUN, data=run.id),
             dcc.Store(id=ids.RUN_NEWS),
             dcc.Store(id=ids.RUN_VIEW),
+            dcc.Store(id=ids.RUN_GROWTH),
+            dcc.Store(id=ids.RUN_FIGURES),
+            dcc.Store(id=ids.RUN_DRAW, data=0),
             dcc.Store(id=ids.RUN_REDRAW, data=0),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
@@ -33,69 +38,113 @@ def layout(run: Run) -> Component:
             html.Section(cards.details(run), className="cards"),
         ],
         className="page run",
-        **{"data-title": run.name or run.id, "data-news": ids.RUN_NEWS, "data-run": run.id},
+        **attributes(data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id),
     )
 
 
 def validation_layout() -> Component:
     """Every component that the callbacks of `register` name, for Dash to check their ids."""
-    stores = (ids.RUN, ids.RUN_NEWS, ids.RUN_VIEW, ids.RUN_REDRAW)
+    stores = (
+        ids.RUN,
+        ids.RUN_NEWS,
+        ids.RUN_VIEW,
+        ids.RUN_GROWTH,
+        ids.RUN_FIGURES,
+        ids.RUN_DRAW,
+        ids.RUN_REDRAW,
+    )
     places = (ids.RUN_HEADING, ids.RUN_READINGS, ids.RUN_CARDS)
     return html.Div([*(dcc.Store(id=id_) for id_ in stores), *(html.Div(id=id_) for id_ in places)])
 
 
-def charts(
+def figures(
     run: Run, series: Series, histograms: Histograms, palette: theme.Theme
-) -> list[Component]:
-    """A card for every chart that there are values for."""
-    drawn = [
-        cards.card(
-            chart.name,
-            chart.title,
-            chart.note,
-            curves.figure(series, chart, palette),
-            wide=chart.wide,
-        )
+) -> dict[str, go.Figure]:
+    """A figure for every chart that there are values for, by name, in the order of the page."""
+    drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
+    if histograms.step:
+        drawn[HEAT] = heat.figure(histograms, palette)
+    return drawn
+
+
+def charts(run: Run, drawn: dict[str, go.Figure]) -> list[Component]:
+    """A card for each of the figures."""
+    shown = [
+        cards.card(chart.name, chart.title, chart.note, drawn[chart.name], wide=chart.wide)
         for chart in charts_of(run)
     ]
-    if histograms.step:
-        figure = heat.figure(histograms, palette)
-        shares = cards.card(
-            HEAT, "|gradient| over steps", "share of the entries", figure, wide=True
-        )
-        drawn.insert(2, shares)
+    if HEAT in drawn:
+        title, note = "|gradient| over steps", "share of the entries"
+        shown.insert(2, cards.card(HEAT, title, note, drawn[HEAT], wide=True))
     if len(run.metrics) > METRICS:
-        drawn.append(cards.left_out(len(run.metrics) - METRICS))
-    return drawn or [cards.waiting()]
+        shown.append(cards.left_out(len(run.metrics) - METRICS))
+    return shown or [cards.waiting()]
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw the charts, and let them grow while the run does."""
+    """Draw the charts, and let them grow while the run does.
+
+    `draw` puts the cards on the page. `redraw` gives the graphs that are on it new figures, which
+    keeps their zoom. `grow` only appends to them, and asks for `redraw` where that would not do.
+    """
+    _register_drawing(app, source)
+    _register_growth(app, source)
+    app.clientside_callback(
+        ClientsideFunction("htga", "landed"),
+        Input(ids.RUN_VIEW, "data"),
+        Input(ids.RUN_GROWTH, "data"),
+        Input(ids.RUN_FIGURES, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _register_drawing(app: Dash, source: Source) -> None:
 
     @app.callback(
         Output(ids.RUN_CARDS, "children"),
         Output(ids.RUN_VIEW, "data"),
-        Input(ids.THEME, "data"),
-        Input(ids.RUN_REDRAW, "data"),
+        Input(ids.RUN_DRAW, "data"),
         State(ids.RUN, "data"),
+        State(ids.THEME, "data"),
     )
-    async def draw(theme_name: str | None, _redraw: int, run_id: str) -> Any:
+    async def draw(_draws: int, run_id: str, theme_name: str | None) -> Any:
         try:
-            run = await source.run(run_id)
-            keys = keys_of(charts_of(run))
-            series, histograms = await asyncio.gather(
-                source.series(run_id, keys, buckets=BUCKETS),
-                source.histograms(run_id, buckets=COLUMNS),
-            )
+            run, view, drawn = await _read(source, run_id, theme.named(theme_name))
         except SourceError as error:
             return cards.failure(str(error)), None
-        palette = theme.named(theme_name)
-        view = View.of(run, series, histograms)
-        return await asyncio.to_thread(charts, run, series, histograms, palette), view.to_json()
+        return charts(run, drawn), view.to_json()
 
     @app.callback(
-        Output(ids.chart(ALL), "extendData"),
         Output(ids.RUN_VIEW, "data", allow_duplicate=True),
+        Output(ids.RUN_FIGURES, "data"),
+        Output(ids.RUN_DRAW, "data"),
+        Input(ids.RUN_REDRAW, "data"),
+        Input(ids.THEME, "data"),
+        State(ids.RUN, "data"),
+        State(ids.RUN_VIEW, "data"),
+        State(ids.RUN_DRAW, "data"),
+        prevent_initial_call=True,
+    )
+    async def redraw(
+        _redraws: int,
+        theme_name: str | None,
+        run_id: str,
+        data: dict[str, Any] | None,
+        draws: int,
+    ) -> Any:
+        try:
+            _, view, drawn = await _read(source, run_id, theme.named(theme_name))
+        except SourceError:
+            return no_update, no_update, draws + 1
+        if data is None or View.from_json(data).graphs != view.graphs:
+            return no_update, no_update, draws + 1
+        return view.to_json(), drawn, no_update
+
+
+def _register_growth(app: Dash, source: Source) -> None:
+    @app.callback(
+        Output(ids.RUN_VIEW, "data", allow_duplicate=True),
+        Output(ids.RUN_GROWTH, "data"),
         Output(ids.RUN_HEADING, "children"),
         Output(ids.RUN_READINGS, "children"),
         Output(ids.RUN_REDRAW, "data"),
@@ -104,11 +153,10 @@ def register(app: Dash, source: Source) -> None:
         State(ids.RUN_REDRAW, "data"),
         prevent_initial_call=True,
     )
-    async def grow(_news: Any, data: dict[str, Any] | None, redraw: int) -> Any:
-        graphs = [output["id"]["name"] for output in ctx.outputs_list[0]]
-        still = [no_update] * len(graphs)
+    async def grow(_news: Any, data: dict[str, Any] | None, redraws: int) -> Any:
+        anew = (no_update, no_update, no_update, no_update, redraws + 1)
         if data is None:
-            return still, no_update, no_update, no_update, redraw + 1
+            return anew
         view = View.from_json(data)
         try:
             run, series, histograms = await asyncio.gather(
@@ -117,22 +165,28 @@ def register(app: Dash, source: Source) -> None:
                 _columns_due(source, view),
             )
         except NotFoundError:
-            return still, no_update, no_update, no_update, redraw + 1
+            return anew
         except SourceError:
-            return still, view.answered().to_json(), no_update, no_update, no_update
+            return view.answered().to_json(), no_update, no_update, no_update, no_update
         heading, readings = cards.heading(run), cards.readings(run)
         growth = view.grow(run, series, histograms)
         if growth is None:
-            return still, no_update, heading, readings, redraw + 1
+            return no_update, no_update, heading, readings, redraws + 1
         grown, extensions = growth
-        appended = [extensions.get(name, no_update) for name in graphs]
-        return appended, grown.to_json(), heading, readings, no_update
+        return grown.to_json(), extensions, heading, readings, no_update
 
-    app.clientside_callback(
-        ClientsideFunction("htga", "landed"),
-        Input(ids.RUN_VIEW, "data"),
-        prevent_initial_call=True,
+
+async def _read(
+    source: Source, run_id: str, palette: theme.Theme
+) -> tuple[Run, View, dict[str, go.Figure]]:
+    """All that there is to draw of a run; figures are built beside the event loop."""
+    run = await source.run(run_id)
+    series, histograms = await asyncio.gather(
+        source.series(run_id, keys_of(charts_of(run)), buckets=BUCKETS),
+        source.histograms(run_id, buckets=COLUMNS),
     )
+    drawn = await asyncio.to_thread(figures, run, series, histograms, palette)
+    return run, View.of(run, series, histograms), drawn
 
 
 async def _columns_due(source: Source, view: View) -> Histograms | None:

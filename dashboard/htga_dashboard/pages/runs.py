@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 
 from htga_client.wire import Run
 from htga_dashboard import ids
+from htga_dashboard.attributes import attributes
 from htga_dashboard.source import NotFoundError, Source, SourceError
 
 SHOWN = 1000
@@ -60,7 +61,7 @@ def layout(runs: Sequence[Run], *, url: str) -> Component:
         ],
         id=ids.RUNS_BODY,
         className="page runs",
-        **{"data-title": "Runs", "data-news": ids.RUNS_NEWS, "data-rows": str(len(runs))},
+        **attributes(data_title="Runs", data_news=ids.RUNS_NEWS, data_rows=str(len(runs))),
     )
 
 
@@ -180,7 +181,7 @@ def _grid(runs: Sequence[Run]) -> Component:
     ]
     for column in columns:
         column["headerName"] = column["field"]
-    return dag.AgGrid(
+    grid: Component = dag.AgGrid(
         id=ids.RUNS_GRID,
         rowData=[row(run) for run in runs],
         columnDefs=columns,
@@ -192,9 +193,10 @@ def _grid(runs: Sequence[Run]) -> Component:
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,
             "animateRows": False,
-            "localeText": {"noRowsToShow": "No run matches the search"},
+            "localeText": {"noMatchingRows": "No run matches the search"},
             "includeHiddenColumnsInQuickFilter": False,
         },
         className="grid",
         style={"height": "var(--grid-height)"},
     )
+    return grid

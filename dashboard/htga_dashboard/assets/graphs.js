@@ -1,0 +1,75 @@
+"use strict";
+// Graphs that grow. What is to be appended to a graph out of sight waits until it is scrolled into
+// view, and between two graphs the browser gets to do other things: drawing is what costs most.
+// All of it keeps what the reader has zoomed to.
+window.htga = window.htga || {};
+
+htga.graphs = (() => {
+  const waiting = new Map(); // from a graph to what was not appended to it yet
+
+  const breathe = () => new Promise((resolve) => setTimeout(resolve));
+
+  const graphOf = (name) => {
+    const host = document.getElementById(JSON.stringify({ name, type: "chart" }));
+    return host && host.querySelector(".js-plotly-plot");
+  };
+
+  const inSight = (graph) => {
+    const { top, bottom } = graph.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+
+  const draw = async (graph) => {
+    const extensions = waiting.get(graph);
+    // A graph that has not been plotted yet has nothing to append to.
+    if (!extensions || !graph.data) return;
+    waiting.delete(graph);
+    const [{ ...all }, traces] = extensions[0];
+    for (const [more] of extensions.slice(1))
+      for (const key of Object.keys(all))
+        all[key] = all[key].map((values, trace) => values.concat(more[key][trace]));
+    await Plotly.extendTraces(graph, all, traces);
+  };
+
+  const drawInSight = async () => {
+    for (const graph of [...waiting.keys()]) {
+      if (!graph.isConnected) waiting.delete(graph);
+      else if (inSight(graph)) {
+        await draw(graph);
+        await breathe();
+      }
+    }
+  };
+
+  // Append to every graph, by its name, an extension as figures/extension.py makes it.
+  const append = (extensions) => {
+    for (const [name, extension] of Object.entries(extensions)) {
+      const graph = graphOf(name);
+      if (graph) waiting.set(graph, [...(waiting.get(graph) || []), extension]);
+    }
+    return drawInSight();
+  };
+
+  // Give every graph, by its name, a new figure. Dash's graph writes a zoom into the figure that it
+  // holds, so plotly no longer knows it for the reader's own and `uirevision` does not save it.
+  const redraw = async (figures) => {
+    waiting.clear();
+    for (const [name, figure] of Object.entries(figures)) {
+      const graph = graphOf(name);
+      if (!graph || !graph.layout) continue;
+      for (const axis of ["xaxis", "yaxis"]) {
+        const { autorange, range } = graph.layout[axis];
+        if (autorange === false) Object.assign(figure.layout[axis], { autorange, range });
+      }
+      const drawn = new Promise((resolve) => graph.once("plotly_afterplot", resolve));
+      dash_clientside.set_props({ name, type: "chart" }, { figure });
+      await drawn;
+      await breathe();
+    }
+  };
+
+  addEventListener("scroll", drawInSight, { passive: true });
+  addEventListener("resize", drawInSight);
+
+  return { append, redraw, forget: () => waiting.clear() };
+})();

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from typing import Any
+
+import httpx2
+from dash import Dash
+from fastapi import FastAPI
+
+from htga_dashboard import ids
+from htga_dashboard.app import create_app
+from htga_dashboard.source import Source
+from htga_server.serve import Server
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def app_without_collector() -> Dash:
+    return create_app(Source(httpx2.AsyncClient(base_url=NOBODY)))
+
+
+def page_text(server: Server, path: str) -> str:
+    """What Dash's router answers for an address, as JSON text."""
+    href = server.url + path
+    body = {
+        "output": f"{ids.PAGE}.children",
+        "outputs": {"id": ids.PAGE, "property": "children"},
+        "inputs": [{"id": ids.URL, "property": "pathname", "value": path}],
+        "state": [{"id": ids.URL, "property": "href", "value": href}],
+        "changedPropIds": [f"{ids.URL}.pathname"],
+    }
+    answer = httpx2.post(f"{server.url}/_dash-update-component", json=body)
+    assert answer.status_code == 200
+    return json.dumps(answer.json())
+
+
+def test_no_callback_holds_up_the_event_loop() -> None:
+    callbacks: dict[str, Any] = app_without_collector().callback_map
+    of_server = {
+        name: entry["callback"] for name, entry in callbacks.items() if "callback" in entry
+    }
+    assert len(of_server) == 5
+    assert [name for name, call in of_server.items() if not inspect.iscoroutinefunction(call)] == []
+
+
+def test_every_id_in_a_callback_is_that_of_a_component() -> None:
+    app: Any = app_without_collector()
+    assert not app.config.suppress_callback_exceptions
+    known = {getattr(c, "id", None) for c in app.validation_layout._traverse()}
+    for entry in app._callback_list:
+        for end in (*entry["inputs"], *entry["state"]):
+            assert end["id"] in known, end
+
+
+def test_pages_come_with_a_policy_that_lets_no_foreign_script_in(dashboard: Server) -> None:
+    for path, status in (("/", 200), ("/run/x", 200), ("/nothing", 404)):
+        answer = httpx2.get(dashboard.url + path)
+        policy = answer.headers["content-security-policy"]
+        assert answer.status_code == status
+        assert "default-src 'self'" in policy
+        assert "'unsafe-inline'" not in policy.split("style-src")[0]
+        assert '<link rel="stylesheet" href="/assets/htga.css' in answer.text
+        assert "https://" not in answer.text
+
+
+def test_the_api_keeps_its_addresses(dashboard: Server) -> None:
+    assert httpx2.get(f"{dashboard.url}/api/v1/runs").json() == {"items": [], "next": None}
+    typo = httpx2.get(f"{dashboard.url}/api/v1/rnus")
+    assert typo.status_code == 404
+    assert typo.headers["content-type"] == "application/problem+json"
+    assert httpx2.get(f"{dashboard.url}/healthz").json() == {"status": "ok"}
+    assert "swagger" in httpx2.get(f"{dashboard.url}/docs").text
+
+
+def test_the_latest_run_has_an_address(dashboard: Server, register: Any) -> None:
+    latest = f"{dashboard.url}/run/latest"
+    assert httpx2.get(latest).headers["location"] == "/"
+    register(dashboard, name="old")
+    newest = register(dashboard, name="new")
+    assert httpx2.get(latest).headers["location"] == f"/run/{newest}"
+
+
+def test_the_page_of_a_run_and_the_table_are_served(dashboard: Server, register: Any) -> None:
+    run_id = register(dashboard, name="quiet-maple")
+    assert "quiet-maple" in page_text(dashboard, "/")
+    assert "quiet-maple" in page_text(dashboard, f"/run/{run_id}")
+
+
+def test_what_is_not_there_is_said_in_words(dashboard: Server) -> None:
+    assert "No such run" in page_text(dashboard, "/run/00000000-0000-0000-0000-000000000000")
+    assert "No such page" in page_text(dashboard, "/nothing/here")
+
+
+def test_without_a_collector_the_page_says_so() -> None:
+    server = app_without_collector().server
+    with Server(server).background() as alone:
+        assert f"{NOBODY} does not answer" in page_text(alone, "/").replace(":9/", ":9")
+        assert httpx2.get(f"{alone.url}/run/latest").headers["location"] == "/"
+
+
+def test_two_dashboards_in_one_process_do_not_mix() -> None:
+    first, second = FastAPI(), FastAPI()
+    for server in (first, second):
+        client = httpx2.AsyncClient(base_url=NOBODY)
+        create_app(Source(client), server=server)
+
+    async def ask(server: FastAPI) -> int:
+        transport = httpx2.ASGITransport(app=server)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return (await client.get("/run/x")).status_code
+
+    assert asyncio.run(ask(first)) == asyncio.run(ask(second)) == 200

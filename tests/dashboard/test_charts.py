@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from htga_dashboard.charts import METRICS, charts_of
+from tests.support.series import run
+
+
+def test_a_run_without_the_optimizer_has_no_chart_of_the_controller() -> None:
+    assert [chart.name for chart in charts_of(run())] == ["tail", "norm"]
+
+
+def test_a_chart_shows_only_what_the_run_has_measured() -> None:
+    (chart,) = charts_of(run(summary={"beta": 0.1}))
+    assert chart.name == "control"
+    assert [curve.key for curve in chart.curves] == ["beta"]
+
+
+def test_every_metric_of_the_user_has_a_chart_under_its_own_name() -> None:
+    charts = charts_of(run(summary={}, metrics=("accuracy", "loss")))
+    assert [chart.title for chart in charts] == ["accuracy", "loss"]
+    assert [chart.curves[0].key for chart in charts] == ["accuracy", "loss"]
+
+
+def test_the_charts_of_hundreds_of_metrics_are_limited() -> None:
+    names = tuple(f"metric {i}" for i in range(300))
+    assert len(charts_of(run(summary={}, metrics=names))) == METRICS
