@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import ConsoleMessage, Page
 
 from htga_client import Client
 from tests.support.charts import wait_for_points
@@ -40,7 +40,12 @@ def test_a_run_is_watched_live_and_every_step_of_it_is_stored(
     page.set_default_timeout(120_000)
     trouble: list[str] = []
     hosts: set[str] = set()
-    page.on("console", lambda m: m.type in {"error", "warning"} and trouble.append(m.text))
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            trouble.append(message.text)
+
+    page.on("console", hear)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
 
