@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, sync_playwright
 from htga.cli.demo import train
 from htga.cli.up import open_server
 from tests.browser import FLAGS, chromium
+from tests.support.charts import wait_for_points
 
 IMAGES = Path(__file__).parent / "images"
-READY = "document.querySelectorAll('.js-plotly-plot .main-svg').length > 10"
 
 
 def main() -> None:
@@ -37,7 +37,9 @@ def photograph(browser: Browser, address: str, theme: str, path: Path) -> None:
         viewport={"width": 1440, "height": 1120}, color_scheme="dark" if dark else "light"
     )
     page.goto(address)
-    page.wait_for_function(READY)
+    for chart in ("tail", "norm", "heat"):
+        wait_for_points(page, chart, 200)
+    page.get_by_text("finished").first.wait_for()
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path)
     page.close()
