@@ -76,7 +76,7 @@ async def page(href: str, source: Source) -> Component:
             "No such run", "The collector knows no run of this id. It may have been deleted."
         )
     except SourceError as error:
-        return message.layout("The collector does not answer", f"{error}")
+        return message.layout("The collector does not answer", f"{error}", passing=True)
     return message.layout("No such page", f"There is nothing at {unquote(url.path)}.")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import plotly.graph_objects as go
@@ -157,15 +158,18 @@ def details(run: Run) -> list[Component]:
 
 
 def _table(values: dict[str, Any]) -> Component:
-    return html.Dl(
-        [
-            html.Div(
-                [html.Dt(key), html.Dd(value if isinstance(value, str) else json.dumps(value))]
-            )
-            for key, value in values.items()
-        ],
-        className="table",
-    )
+    rows = [html.Div([html.Dt(name), html.Dd(text)]) for name, text in _flat(values)]
+    return html.Dl(rows, className="table", tabIndex=0)
+
+
+def _flat(values: dict[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values in words; what is nested is named by its path."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{within}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield within + key, text
 
 
 def _time(unix: float | None) -> Component:

@@ -51,6 +51,9 @@ class Chart:
 METRICS = 48
 """User metrics that get a chart."""
 
+TWO = (2.0, "\N{GREEK SMALL LETTER ALPHA} = 2")
+"""Below this tail index the variance is infinite."""
+
 PROBE = (
     Chart(
         name="tail",
@@ -60,7 +63,7 @@ PROBE = (
             Curve(key="alpha_hat", label="alpha_hat", dots=True),
             Curve(key="alpha_bar", label="alpha_bar"),
         ),
-        reference=(2.0, "\N{GREEK SMALL LETTER ALPHA} = 2"),
+        reference=TWO,
         wide=True,
     ),
     Chart(
@@ -78,7 +81,7 @@ PROBE = (
             Curve(key="update_alpha", label="update_alpha"),
             Curve(key="target_alpha", label="target_alpha", dashed=True),
         ),
-        hue=0,
+        reference=TWO,
     ),
     Chart(
         name="norm",

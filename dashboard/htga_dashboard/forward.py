@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 
+import anyio
 import httpx2
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -73,22 +74,24 @@ class Forwarder:
 
     async def _body(self, answer: httpx2.Response) -> AsyncIterator[bytes]:
         chunks = answer.aiter_raw()
+        chunk = asyncio.ensure_future(anext(chunks, b""))
         closed = asyncio.ensure_future(self._closed.wait())
         try:
-            while not closed.done():
-                chunk = asyncio.ensure_future(anext(chunks, b""))
+            while True:
                 await asyncio.wait({chunk, closed}, return_when=asyncio.FIRST_COMPLETED)
-                if not chunk.done():
-                    chunk.cancel()
-                elif data := await chunk:
-                    yield data
-                else:
+                if not chunk.done() or not (data := await chunk):
                     return
+                yield data
+                chunk = asyncio.ensure_future(anext(chunks, b""))
         except httpx2.TransportError:
             return  # the answer was cut off, and so is ours: its reader sees that
         finally:
-            closed.cancel()
-            await answer.aclose()
+            # The reader may have gone, which cancels whatever is awaited here.
+            with anyio.CancelScope(shield=True):
+                chunk.cancel()
+                closed.cancel()
+                await asyncio.gather(chunk, closed, return_exceptions=True)
+                await answer.aclose()
 
 
 def forward(server: FastAPI, source: Source) -> None:

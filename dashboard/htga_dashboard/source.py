@@ -125,20 +125,20 @@ class Source:
         try:
             answer = await self.client.get(PREFIX + path, params=params)
         except httpx2.TransportError as error:
-            reason = f"the collector at {self.url} does not answer: {error}"
+            reason = f"The collector at {self.url} does not answer: {error}"
             raise UnavailableError(reason) from error
         if answer.status_code == httpx2.codes.NOT_FOUND:
-            raise NotFoundError(f"the collector at {self.url} knows nothing of {path}")
+            raise NotFoundError(f"The collector at {self.url} knows nothing of {path}")
         if not answer.is_success:
             raise UnavailableError(
-                f"the collector at {self.url} answered {answer.status_code} to {path}: "
+                f"The collector at {self.url} answered {answer.status_code} to {path}: "
                 f"{answer.text[:300]}"
             )
         try:
             found: T = self._kinds[kind].validate_json(answer.content)
         except ValidationError as error:
             raise UnavailableError(
-                f"what {self.url} answered to {path} is no {kind.__name__}: {error}"
+                f"What {self.url} answered to {path} is no {kind.__name__}: {error}"
             ) from error
         return found
 

@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
 from dash import Dash
 from fastapi import FastAPI
 
+import htga_dashboard
 from htga_dashboard import ids
 from htga_dashboard.app import create_app
 from htga_dashboard.source import Source
@@ -52,6 +55,17 @@ def test_every_id_in_a_callback_is_that_of_a_component() -> None:
     for entry in app._callback_list:
         for end in (*entry["inputs"], *entry["state"]):
             assert end["id"] in known, end
+
+
+def test_the_browsers_code_names_components_that_there_are() -> None:
+    known = {value for value in vars(ids).values() if isinstance(value, str)}
+    pattern = r'(?:getElementById|set_props|watchTable|includes)\("([a-z-]+)[".]'
+    named = {
+        name
+        for script in (Path(htga_dashboard.__file__).parent / "assets").glob("*.js")
+        for name in re.findall(pattern, script.read_text())
+    }
+    assert {"live", "runs-grid", "run-growth", "theme"} <= named <= known
 
 
 def test_pages_come_with_a_policy_that_lets_no_foreign_script_in(dashboard: Server) -> None:

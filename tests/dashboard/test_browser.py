@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
 from htga_client.histogram import encode
+from htga_dashboard.app import create_app
+from htga_dashboard.source import Source
 from htga_server.serve import Server
 from tests.support.dashboard import dashboard_on
 
@@ -276,3 +279,16 @@ def test_after_a_restart_of_the_server_the_page_goes_on_by_itself(
         expect(page.locator("#live")).to_have_text("live · step 99", timeout=30_000)
         send(server, run_id, rows(range(100, 110)))
         wait_for_length(page, "tail", 110)
+
+
+def test_a_page_without_its_collector_comes_back_with_it(
+    page: Page, tmp_path: Path, register: Register
+) -> None:
+    with dashboard_on(tmp_path, port=0).background() as collector:
+        register(collector, name="quiet-maple")
+    client = httpx2.AsyncClient(base_url=collector.url)
+    with Server(create_app(Source(client)).server).background() as alone:
+        page.goto(alone.url)
+        page.get_by_role("heading", name="The collector does not answer").wait_for()
+        with dashboard_on(tmp_path, port=collector.port).background():
+            page.get_by_role("link", name="quiet-maple").wait_for()

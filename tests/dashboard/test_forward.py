@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import logging
 from collections.abc import Iterator
 
 import httpx2
@@ -61,6 +63,19 @@ def test_an_open_stream_does_not_keep_a_stopping_dashboard_alive(beside: Server)
         assert next(lines) == ": open"
         beside.stop()
         assert [line for line in lines if line.startswith("data:")] == []
+
+
+def test_a_reader_who_leaves_a_stream_leaves_nothing_behind(
+    collector: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = httpx2.AsyncClient(base_url=collector.url)
+    with (
+        Server(create_app(Source(client)).server).background() as server,
+        httpx2.stream("GET", f"{server.url}{PREFIX}/live", timeout=30) as live,
+    ):
+        assert next(live.iter_lines()) == ": open"
+    gc.collect()
+    assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 def test_a_stream_ends_with_the_collector_so_that_its_reader_comes_back(

@@ -100,6 +100,12 @@ def test_a_tail_index_is_put_into_words(alpha: float, words: str) -> None:
     assert cards.remark(alpha) == words
 
 
+def test_a_nested_setting_is_named_by_its_path() -> None:
+    config = {"lr": 0.1, "optimizer": {"name": "SGD", "groups": [1, 2], "extra": {}}}
+    text = texts(run.layout(make_run(config=config)))
+    assert "lr 0.1 optimizer.name SGD optimizer.groups [1, 2] optimizer.extra {}" in text
+
+
 def test_every_chart_gets_a_card_and_the_heat_map_comes_third() -> None:
     now = make_run(metrics=("loss",), summary=make_run().summary | {"gamma": 0.1, "loss": 1.0})
     values = series([0], alpha_hat=[1.4], alpha_bar=[1.5], grad_norm=[0.2], gamma=[0.1], loss=[1.0])

@@ -89,6 +89,7 @@ htga.live = (() => {
     stream = new EventSource("/api/v1/live");
     stream.onopen = () => {
       connected = true;
+      if (document.querySelector("[data-passing]")) location.reload();
       show();
       news(ANY); // whatever happened while nobody listened
     };

@@ -34,8 +34,13 @@ def layout(run: Run) -> Component:
             dcc.Store(id=ids.RUN_REDRAW, data=0),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
-            html.Section(cards.skeleton(), id=ids.RUN_CARDS, className="cards"),
-            html.Section(cards.details(run), className="cards"),
+            html.Div(
+                [
+                    html.Section(cards.skeleton(), id=ids.RUN_CARDS),
+                    html.Section(cards.details(run)),
+                ],
+                className="cards",
+            ),
         ],
         className="page run",
         **attributes(data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id),
