@@ -23,7 +23,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as data:
         server = open_server(host="127.0.0.1", port=0, database="", data=Path(data))
         with server.background(), sync_playwright() as playwright:
-            address = train(server.url, 1500)
+            address = train(server.url, 600)
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for theme in ("light", "dark"):
                 photograph(browser, address, theme, IMAGES / f"run-{theme}.png")
@@ -38,7 +38,7 @@ def photograph(browser: Browser, address: str, theme: str, path: Path) -> None:
     )
     page.goto(address)
     for chart in ("tail", "norm", "heat"):
-        wait_for_points(page, chart, 200)
+        wait_for_points(page, chart, 100)
     page.get_by_text("finished").first.wait_for()
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path)
