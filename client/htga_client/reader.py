@@ -92,7 +92,7 @@ class Client:
 
         Args:
             run: The run or its id.
-            keys: Names of scalars and of metrics.
+            keys: Names of scalars and of metrics, one by one or separated by commas.
             layer: A layer; empty for the whole model.
             rank: Rank of the process that logged them.
             start: First step.
@@ -105,8 +105,9 @@ class Client:
             of the bucket), `<key>.mean`, `<key>.min` and `<key>.max`; null where nothing was
             measured.
         """
+        names = keys.split(",") if isinstance(keys, str) else keys
         params = {
-            "keys": keys if isinstance(keys, str) else ",".join(keys),
+            "keys": ",".join(quote(key, safe="") for key in names),
             "layer": layer,
             "rank": rank,
             "start": start,

@@ -133,12 +133,16 @@ def readings(run: Run) -> list[Component]:
 
 
 def remark(alpha: float) -> str:
-    """What a tail index means for the gradient's moments."""
+    """Where a tail index lies: below 1 a power law has no mean, below 2 no variance.
+
+    It says no more than that. A finite index is no evidence of a power law.
+    """
     if math.isnan(alpha):
         return ""
-    if alpha <= 1:
-        return "no finite mean"
-    return "no finite variance" if alpha <= 2 else "finite variance"
+    for bound in (1, 2):
+        if alpha <= bound:
+            return f"heavier than \N{GREEK SMALL LETTER ALPHA} = {bound}"
+    return "lighter than \N{GREEK SMALL LETTER ALPHA} = 2"
 
 
 def details(run: Run) -> list[Component]:

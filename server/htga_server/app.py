@@ -34,7 +34,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         broker.close()
         await asyncio.to_thread(database.close)
 
-    app = FastAPI(title="HTGA collector", version="1", lifespan=lifespan)
+    # FastAPI's page of the API would load its scripts from another host.
+    app = FastAPI(
+        title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
     problems.install(app)

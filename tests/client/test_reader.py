@@ -55,6 +55,16 @@ def test_what_was_logged_is_read_back(collector: Server, client: Client) -> None
     assert part["step"].to_pylist() == [1, 2]
 
 
+def test_a_key_may_hold_any_character(collector: Server, client: Client) -> None:
+    keys = ["a,b", "100%", "50%2C", "x/y z", "ä&=?"]
+    new = wire.NewRun(id=str(uuid7()), project="p", name="n")
+    sender = Sender(HttpTransport(collector.url), new, linger=0.0)
+    sender.put({"step": 0, "metrics": {key: float(i) for i, key in enumerate(keys)}})
+    assert sender.finish(timeout=30)
+    table = client.series(new.id, keys)
+    assert [table[key].to_pylist() for key in keys] == [[float(i)] for i in range(len(keys))]
+
+
 def test_histograms_are_read_back(collector: Server, client: Client) -> None:
     found = client.histograms(log(collector.url))
     assert isinstance(found, wire.Histograms)

@@ -82,7 +82,7 @@ def test_a_runs_page_names_the_run_and_its_latest_values() -> None:
     assert "quiet-maple" in texts(page[ids.RUN_HEADING])
     readings = texts(page[ids.RUN_READINGS])
     assert "1.482" in readings
-    assert "no finite variance" in readings
+    assert "heavier than α = 2" in readings
     assert "loss 0.5" in readings
     assert getattr(page, "data-run") == make_run().id
 
@@ -90,9 +90,9 @@ def test_a_runs_page_names_the_run_and_its_latest_values() -> None:
 @pytest.mark.parametrize(
     ("alpha", "words"),
     [
-        (0.9, "no finite mean"),
-        (1.5, "no finite variance"),
-        (2.5, "finite variance"),
+        (0.9, "heavier than α = 1"),
+        (1.5, "heavier than α = 2"),
+        (2.5, "lighter than α = 2"),
         (math.nan, ""),
     ],
 )
