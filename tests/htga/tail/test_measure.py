@@ -13,7 +13,7 @@ def test_measure_gives_what_its_parts_give() -> None:
     assert torch.equal(seen.alpha_stderr, by_hill.stderr)
     assert torch.equal(seen.xi, by_moment.xi)
     assert (int(seen.k), int(seen.n), int(seen.n_zero), int(seen.n_nonfinite)) == (300, 6000, 50, 0)
-    assert float(seen.grad_norm) == pytest.approx(float(x.double().norm()), rel=1e-12)
+    assert float(seen.grad_norm) == pytest.approx(float(x.double().norm()), rel=1e-7)
     assert seen.histogram == LogHistogram(4).update(parts)
     assert seen.status == TailStatus.OK
 
