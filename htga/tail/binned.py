@@ -160,11 +160,11 @@ def ranks(counts: Tensor, bits: int, magnitudes: Tensor) -> Tensor:
     """
     above = at_least(counts).double()
     top = above.new_zeros(1)
-    # Of the n entries at or above an edge the lowest has rank n, so the edge itself is at n + 1/2.
+    # Of the n entries at or above an edge the lowest has rank n: the edge is at n + 1/2.
     log_rank = (torch.cat([above, top]) + 0.5).log()
     logs = log_edges(bits, counts.device)
     slope = log_rank.diff() / logs.diff()
-    index = (magnitudes.view(torch.int32) >> (23 - bits)).clamp(max=counts.numel() - 1)
+    index = (magnitudes.view(torch.int32) >> (23 - bits)).long().clamp(max=counts.numel() - 1)
     lower = logs.take(index)
     rise = magnitudes.double().clamp(min=TINIEST).log() - lower
     rank = (log_rank.take(index) + slope.take(index) * rise).exp()

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from htga.tail.estimate import TailEstimate
 
+NEWTON_STEPS = 4
+
 
 def confidence_interval(
     estimate: TailEstimate,
@@ -21,8 +23,7 @@ def confidence_interval(
     * "normal": alpha -+ z stderr, of any estimate. Give it one of `jackknife` and it allows for
       entries that depend on one another.
     * "exact": of Hill's estimate of independent Pareto entries, where 2 k alpha / alpha_hat has
-      the chi-square law with 2 k degrees of freedom. The quantiles are those of Wilson and
-      Hilferty (1931), right to 0.1 % from k = 10 on.
+      the chi-square law with 2 k degrees of freedom.
 
     Args:
         estimate: Any estimate; for "exact", one of `hill`.
@@ -37,14 +38,23 @@ def confidence_interval(
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be in (0, 1), got {level}")
-    z = torch.special.ndtri(
-        torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    ).to(estimate.alpha.device)
+    device = estimate.alpha.device
+    p = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device=device)
     if method == "normal":
-        lower, upper = estimate.alpha + z * estimate.stderr
+        lower, upper = estimate.alpha + torch.special.ndtri(p) * estimate.stderr
     elif method == "exact":
-        ninth = 2 / (9 * 2 * estimate.k.double())
-        lower, upper = estimate.alpha * (1 - ninth + z * ninth.sqrt()) ** 3
+        k = estimate.k.double()
+        lower, upper = estimate.alpha * _gamma_quantile(k, p) / k
     else:
         raise ValueError(f"method must be 'normal' or 'exact', got {method!r}")
     return lower, upper
+
+
+def _gamma_quantile(k: Tensor, p: Tensor) -> Tensor:
+    """Quantiles of the gamma law of shape `k`, half those of chi-square with 2 k degrees."""
+    ninth = 1 / (9 * k)
+    x = k * (1 - ninth + torch.special.ndtri(p) * ninth.sqrt()) ** 3  # Wilson and Hilferty
+    for _ in range(NEWTON_STEPS):
+        density = ((k - 1) * x.log() - x - torch.lgamma(k)).exp()
+        x = x - (torch.special.gammainc(k.expand_as(x), x) - p) / density
+    return x

@@ -4,8 +4,9 @@ A bin is the top bits of an IEEE float32: its exponent and `bits` of its mantiss
 the bytes are those of `htga_client.histogram`. Finding a bin takes a shift, so the same numbers
 fall into the same bins on every device; counts are integers, so histograms merge by addition,
 bit for bit, over layers, processes and steps. At 3 bits a bin is 7 to 13 % wide. On a million
-Pareto, Student-t or stable entries the tail index then agrees with that of the order statistics to
-0.1 % at the same k; on lighter tails, which bend within a bin, to a percent or two.
+Pareto, Student-t or stable entries the tail index of the largest 1 % then agrees with that of the
+order statistics at the same k to 0.1 %, and at any k to a fifth of its standard error; on lighter
+tails, which bend within a bin, to a percent or two.
 """
 
 from __future__ import annotations
