@@ -53,7 +53,7 @@ def confidence_interval(
 def _gamma_quantile(k: Tensor, p: Tensor) -> Tensor:
     """Quantiles of the gamma law of shape `k`, half those of chi-square with 2 k degrees."""
     ninth = 1 / (9 * k)
-    x = k * (1 - ninth + torch.special.ndtri(p) * ninth.sqrt()) ** 3  # Wilson and Hilferty
+    x: Tensor = k * (1 - ninth + torch.special.ndtri(p) * ninth.sqrt()) ** 3  # Wilson and Hilferty
     for _ in range(NEWTON_STEPS):
         density = ((k - 1) * x.log() - x - torch.lgamma(k)).exp()
         x = x - (torch.special.gammainc(k.expand_as(x), x) - p) / density

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 import torch
-import torch.multiprocessing as mp
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
+from torch.multiprocessing.spawn import spawn
 
 from htga.tail import LogHistogram, hill, measure
 from tests.htga.distributions import student_t
@@ -35,5 +35,5 @@ def rank(number: int, store: str) -> None:
 
 
 if __name__ == "__main__":
-    mp.spawn(rank, (sys.argv[1],), WORLD)  # type: ignore[no-untyped-call] # torch has no types here
+    spawn(rank, (sys.argv[1],), WORLD)  # type: ignore[no-untyped-call] # torch has no types here
     print("both hold the whole")

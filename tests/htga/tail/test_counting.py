@@ -51,9 +51,7 @@ def run(script: str, tmp_path: Path, **environment: str) -> list[str]:
     path = os.pathsep.join([str(ROOT), *sys.path])
     done = subprocess.run(
         [sys.executable, "-W", "error", str(Path(__file__).with_name(script))],
-        env=os.environ
-        | {"PYTHONPATH": path, "TRITON_CACHE_DIR": str(tmp_path)}
-        | environment,
+        env=os.environ | {"PYTHONPATH": path, "TRITON_CACHE_DIR": str(tmp_path)} | environment,
         stdout=subprocess.PIPE,
         text=True,
         timeout=300,

@@ -35,9 +35,7 @@ def test_the_size_gives_an_index_near_the_truth(x: Tensor, alpha: float, factor:
 
 def test_the_same_seed_gives_the_same_size() -> None:
     x = student_t(1.5, 2000)
-    first, second, other = (
-        int(double_bootstrap(x, resamples=20, seed=seed)) for seed in (1, 1, 2)
-    )
+    first, second, other = (int(double_bootstrap(x, resamples=20, seed=seed)) for seed in (1, 1, 2))
     assert first == second != other
     assert int(choose_k(x, "double_bootstrap", seed=3)) == int(double_bootstrap(x, seed=3))
 
@@ -48,10 +46,10 @@ def test_a_small_sample_has_no_size() -> None:
 
 
 def test_what_it_cannot_do_is_refused_by_name_and_value() -> None:
-    with pytest.raises(ValueError, match="x must have at most 100000 .* got 100001"):
+    with pytest.raises(ValueError, match=r"x must have at most 100000 .* got 100001"):
         double_bootstrap(torch.ones(100_001))
     with pytest.raises(ValueError, match="resamples must be at least 1, got 0"):
         double_bootstrap(torch.ones(1000), resamples=0)
     unknown: Any = "hall"
-    with pytest.raises(ValueError, match="factor must be .* got 'hall'"):
+    with pytest.raises(ValueError, match=r"factor must be .* got 'hall'"):
         double_bootstrap(torch.ones(1000), factor=unknown)

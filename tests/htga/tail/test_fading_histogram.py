@@ -16,8 +16,8 @@ def test_what_is_old_fades_by_the_same_factor_each_step() -> None:
     for histogram in steps:
         fading.update(histogram)
     weights = (0.125, 0.25, 0.5, 1.0)
-    expected = sum(w * h.counts.double() for w, h in zip(weights, steps, strict=True))
-    assert torch.equal(fading.counts, expected)
+    counts = torch.stack([histogram.counts for histogram in steps])
+    assert torch.equal(fading.counts, (torch.tensor(weights)[:, None] * counts.double()).sum(0))
 
 
 def test_zeros_and_non_finite_entries_fade_too() -> None:

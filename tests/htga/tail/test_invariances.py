@@ -142,7 +142,9 @@ def test_what_is_no_sample_is_refused_by_its_type(
         estimator(x)
 
 
-@pytest.mark.parametrize("k", [0, -3, 9, 2**70, True, 0.0, 1.0, -0.1, 1.5, float("nan"), "all", None])
+@pytest.mark.parametrize(
+    "k", [0, -3, 9, 2**70, True, 0.0, 1.0, -0.1, 1.5, float("nan"), "all", None]
+)
 @pytest.mark.parametrize("estimator", [hill, moment, pickands, rank_regression, qq, measure])
 def test_a_senseless_k_is_refused_by_name_and_value(estimator: Any, k: Any) -> None:
     with pytest.raises(ValueError, match=rf"k must be .* got {k!r}"):

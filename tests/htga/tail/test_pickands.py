@@ -19,9 +19,7 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("x", "k", "xi", "tolerance"), GOLDEN)
-def test_pickands_gives_the_golden_values(
-    x: Tensor, k: int, xi: float, tolerance: float
-) -> None:
+def test_pickands_gives_the_golden_values(x: Tensor, k: int, xi: float, tolerance: float) -> None:
     estimate = pickands(x, k)
     assert float(estimate.xi) == pytest.approx(xi, rel=tolerance)
     assert float(estimate.alpha) == pytest.approx(1 / xi, rel=tolerance)

@@ -85,7 +85,7 @@ def test_mmo_depends_on_the_order_of_the_sample() -> None:
 def test_mmo_leaves_out_what_does_not_fill_a_sum() -> None:
     x = stable(1.5, 10_030)
     assert torch.equal(stable_mmo(x, 100).alpha, stable_mmo(x[:10_000], 100).alpha)
-    with pytest.raises(ValueError, match="m must be .* at least 2, got 1"):
+    with pytest.raises(ValueError, match=r"m must be .* at least 2, got 1"):
         stable_mmo(x, 1)
     assert stable_mmo(x, 20_000).status == TailStatus.DEGENERATE
 
