@@ -35,5 +35,5 @@ def rank(number: int, store: str) -> None:
 
 
 if __name__ == "__main__":
-    spawn(rank, (sys.argv[1],), WORLD)  # type: ignore[no-untyped-call] # torch has no types here
+    spawn(rank, (sys.argv[1],), WORLD)
     print("both hold the whole")

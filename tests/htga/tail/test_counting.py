@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from htga.tail.counting import count, count_plain, counted, uses_triton
+from htga.tail.counting import _triton_works, count, count_plain, counted, uses_triton
 from htga.tail.entries import CHUNK
 from tests.htga.distributions import student_t
 
+CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
 any_float = st.one_of(
     hnp.arrays(np.float32, st.integers(0, 60), elements=st.floats(width=32)),
@@ -75,9 +76,22 @@ def test_the_triton_kernel_compiles_for_devices_that_are_not_here(tmp_path: Path
     ]
 
 
-@needs_triton
 def test_without_an_interpreter_no_kernel_counts_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert not uses_triton(torch.device("cpu"))
+    assert not uses_triton(CPU)
+
+
+@needs_triton
+def test_where_triton_fails_counts_are_made_without_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = student_t(1.5, 5000).float()
+    expected = count([x], 3, CPU)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    assert uses_triton(torch.device("cpu"))
+    monkeypatch.setitem(sys.modules, "htga.tail.triton_counting", None)
+    _triton_works.cache_clear()
+    for _ in range(2):
+        assert torch.equal(count([x], 3, CPU), expected)
+    (record,) = caplog.records
+    assert "Triton does not work on cpu; counting without it" in record.message
+    _triton_works.cache_clear()
