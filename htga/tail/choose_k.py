@@ -1,4 +1,4 @@
-"""The size k of the tail: how many of the largest magnitudes an estimator looks at."""
+"""Rules for the size k of the tail: how many of the largest magnitudes to look at."""
 
 from __future__ import annotations
 
@@ -7,89 +7,51 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from htga.tail.double_bootstrap import double_bootstrap
 from htga.tail.entries import Tensors, flatten
+from htga.tail.goodness_of_fit import ks_minimum
+from htga.tail.tail_size import K, check_k, k_for
 
-K = int | float | Literal["auto"]
-"""A number of entries, a fraction of the finite non-zero entries, or the power rule."""
-
-MIN_K = 10
-"""No tail is estimated from fewer entries: its standard error would exceed 30 %."""
-
-MIN_N = 500
-"""No k is derived from a smaller sample: a tenth of it would be fewer than 50 entries."""
-
-
-def check_k(k: K) -> None:
-    """Refuse a k that could never give an estimate.
-
-    Raises:
-        ValueError: `k` is an integer below 10, a fraction outside (0, 1), or an unknown word.
-    """
-    if isinstance(k, str):
-        accepted = k == "auto"
-    elif isinstance(k, int):
-        accepted = k >= MIN_K
-    else:
-        accepted = 0 < k < 1
-    if not accepted:
-        raise ValueError(
-            f"k must be an integer of at least {MIN_K}, a fraction in (0, 1) or 'auto', got {k!r}"
-        )
-
-
-def k_for(n: Tensor, k: K) -> Tensor:
-    """The tail size for a sample of `n` finite non-zero entries; never falls as `n` grows.
-
-    * an integer: itself;
-    * a fraction: round(k * n), at least 50;
-    * "auto": n**0.6, at least 50 and at most n // 10. On stable, Student-t and Pareto samples of
-      1e4 to 1e7 entries this keeps both bias and variance small, where a fixed fraction is biased
-      for large n.
-
-    The last two give 0 for n < 500.
-
-    Args:
-        n: int64, 0-d.
-        k: As above, checked by `check_k`.
-
-    Returns:
-        int64, 0-d, on the device of `n`.
-    """
-    if isinstance(k, int):
-        return torch.full_like(n, k)
-    if k == "auto":
-        size = torch.minimum(n.double().pow(0.6).round().long().clamp(min=50), n // 10)
-    else:
-        size = (n.double() * k).round().long().clamp(min=50)
-    return size.masked_fill(n < MIN_N, 0)
+Rule = Literal["power", "fraction", "fixed", "ks", "double_bootstrap"]
 
 
 def choose_k(
-    x: Tensors,
-    rule: Literal["power", "fraction", "fixed"] = "power",
-    value: float | None = None,
+    x: Tensors, rule: Rule = "power", value: float | None = None, *, seed: int = 0
 ) -> Tensor:
     """Choose the tail size of a sample.
 
+    * "power": n**0.6, at least 50 and at most n // 10; the default everywhere. See `k_for`.
+    * "fraction": `value` of the entries, in (0, 1).
+    * "fixed": `value` itself.
+    * "ks": where the tail is nearest to a Pareto law, see `ks_minimum`; offline.
+    * "double_bootstrap": where Hill's mean squared error is least, see there; offline, and for
+      at most 100,000 entries.
+
     Args:
         x: The sample.
-        rule: "power", or "fraction" or "fixed" of `value`; see `k_for`.
-        value: The fraction in (0, 1), or the number of entries.
+        rule: One of the above.
+        value: What a "fraction" or a "fixed" size needs, and no other.
+        seed: Of the bootstrap.
 
     Returns:
-        int64, 0-d, on the device of `x`; 0 where the sample is too small.
+        int64, 0-d; 0 where the sample is too small. On the device of `x`, but for the bootstrap's.
 
     Raises:
+        TypeError: `x` is neither a tensor nor a sequence of them.
         ValueError: The rule is unknown, or the value does not belong to it.
     """
-    if rule == "power" and value is None:
+    if value is None and rule == "ks":
+        return ks_minimum(x)
+    if value is None and rule == "double_bootstrap":
+        return double_bootstrap(x, seed=seed)
+    if value is None and rule == "power":
         k: K = "auto"
     elif value is not None and (rule, type(value)) in {("fraction", float), ("fixed", int)}:
         k = value
     else:
         raise ValueError(
-            "rule must be 'power' without a value, 'fraction' with a float or 'fixed' with an "
-            f"integer, got {rule!r} with {value!r}"
+            "rule must be 'power', 'ks' or 'double_bootstrap' without a value, 'fraction' with a "
+            f"float or 'fixed' with an integer, got {rule!r} with {value!r}"
         )
     check_k(k)
     flat = flatten(x)

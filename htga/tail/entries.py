@@ -1,8 +1,8 @@
-"""The entries of one tensor or of many, as one flat vector."""
+"""The entries of one tensor or of many, flat and ready to be looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,17 +10,34 @@ from torch import Tensor
 Tensors = Tensor | Sequence[Tensor]
 """One tensor of any shape, or several that together are one sample."""
 
+CHUNK = 2**18
+"""Entries that a CPU looks at together: few enough to stay in its cache from pass to pass."""
+
 
 def values(x: Tensor) -> Tensor:
-    """The stored values of `x`, detached; duplicate indices of a sparse tensor are summed first.
+    """The stored values of `x` on this process, detached.
+
+    Of a sparse tensor that is the values it stores, those of duplicate indices summed first; of a
+    distributed tensor, the local shard.
 
     Raises:
+        TypeError: `x` is no tensor.
         ValueError: `x` is not floating point.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"x must be a torch tensor or a sequence of them, got {type(x).__name__}; "
+            "convert it with torch.as_tensor(x)"
+        )
     if not x.is_floating_point():
-        raise ValueError(f"x must be floating point, got {x.dtype}; convert it with x.float()")
+        remedy = "take x.abs() first" if x.is_complex() else "convert it with x.float()"
+        raise ValueError(f"x must be floating point, got {x.dtype}; {remedy}")
     x = x.detach()
-    return x.coalesce().values() if x.is_sparse else x
+    if hasattr(x, "to_local"):  # DTensor, whose module a single process need not import.
+        x = x.to_local()
+    if x.layout == torch.strided:
+        return x
+    return x.coalesce().values() if x.layout == torch.sparse_coo else x.values()
 
 
 def flatten(x: Tensors) -> Tensor:
@@ -30,14 +47,68 @@ def flatten(x: Tensors) -> Tensor:
     share memory with `x`.
 
     Raises:
+        TypeError: `x` is neither a tensor nor a sequence of them.
         ValueError: A tensor is not floating point.
     """
-    tensors = [x] if isinstance(x, Tensor) else x
-    if not tensors:
+    parts = [values(tensor).reshape(-1) for tensor in _listed(x)]
+    if not parts:
         return torch.empty(0)
-    parts = [values(tensor).reshape(-1) for tensor in tensors]
     dtype = torch.float32
     for part in parts:
-        dtype = torch.promote_types(dtype, part.dtype)
+        dtype = torch.promote_types(dtype, widened(part.dtype))
     parts = [part.to(parts[0].device, dtype) for part in parts]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def pieces(x: Tensors) -> list[Tensor]:
+    """The entries of each tensor, flat in the order of memory, on the device of the first.
+
+    Unlike `flatten` this copies next to nothing: types stay as they are (but for those of eight
+    bits, which few operations know), and a tensor that is dense in another order than its indices'
+    (channels last) is not rearranged.
+
+    Raises:
+        TypeError: `x` is neither a tensor nor a sequence of them.
+        ValueError: A tensor is not floating point.
+    """
+    parts = [_in_memory_order(values(tensor)) for tensor in _listed(x)]
+    parts = [part if part.element_size() > 1 else part.float() for part in parts]
+    return [part.to(parts[0].device) for part in parts]
+
+
+def blocks(parts: Iterable[Tensor], size: int = CHUNK) -> list[Tensor]:
+    """Flat tensors that together hold the same entries: the small are joined, up to `size`.
+
+    So a few operations on each of them serve a model of many small tensors.
+    """
+    joined: list[Tensor] = []
+    group: list[Tensor] = []
+    room = size
+    for part in parts:
+        if part.numel() > room:
+            joined += _joined(group)
+            group, room = [], size
+        group.append(part)
+        room -= part.numel()
+    return joined + _joined(group)
+
+
+def widened(dtype: torch.dtype) -> torch.dtype:
+    """float64 stays, everything else becomes float32, which holds it exactly."""
+    return dtype if dtype == torch.float64 else torch.float32
+
+
+def _listed(x: Tensors) -> Sequence[Tensor]:
+    if isinstance(x, Tensor):
+        return [x]
+    return x if isinstance(x, Sequence) else [x]
+
+
+def _in_memory_order(x: Tensor) -> Tensor:
+    if not x.is_contiguous():
+        x = x.permute(sorted(range(x.dim()), key=x.stride, reverse=True))
+    return x.reshape(-1)
+
+
+def _joined(group: list[Tensor]) -> list[Tensor]:
+    return [torch.cat(group)] if len(group) > 1 else group

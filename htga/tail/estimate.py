@@ -17,9 +17,10 @@ class TailStatus(IntEnum):
     TOO_FEW = 1
     """The sample is too small for this k: fewer than k + 1 entries, or k below 10."""
     DEGENERATE = 2
-    """The tail has no spread: all of its magnitudes are equal."""
+    """The estimator has no answer: all magnitudes of the tail are equal, or it divides by zero."""
     LIGHT = 3
-    """The tail is not heavy: its extreme-value index is not positive, so alpha is infinite."""
+    """The tail is not heavy: its extreme-value index is not positive, so alpha is infinite. From
+    an estimator that assumes a stable law: alpha is at its end, 2, the Gaussian."""
     NONFINITE = 4
     """The sample holds NaN or infinity; the estimate describes the finite rest of it."""
 
@@ -31,6 +32,9 @@ class TailEstimate:
     Nothing here waits for the device. alpha, xi, stderr and threshold are NaN where there is no
     estimate (too few entries, or a degenerate tail).
 
+    A finite alpha is never evidence of a power law: Hill's and its kin's are finite and positive
+    on any data. `light` says so beside each of them.
+
     Attributes:
         alpha: Tail index, float64: P(|x| > t) falls like t**-alpha.
         xi: Extreme-value index, float64; 1 / alpha where the tail is heavy.
@@ -40,6 +44,8 @@ class TailEstimate:
         threshold: Magnitude above which the tail begins, float64.
         n_zero: Number of exact zeros, int64; they carry no information about the tail.
         n_nonfinite: Number of NaNs and infinities, int64.
+        light: Whether the moment estimator, from the same tail, cannot tell it from a light one
+            at 95 %, bool.
         status: A `TailStatus`, int8.
     """
 
@@ -51,6 +57,7 @@ class TailEstimate:
     threshold: Tensor
     n_zero: Tensor
     n_nonfinite: Tensor
+    light: Tensor
     status: Tensor
 
     def host(self) -> dict[str, Any]:
@@ -61,7 +68,7 @@ class TailEstimate:
             field.name: number if tensor.is_floating_point() else int(number)
             for field, tensor, number in zip(fields(self), tensors, numbers, strict=True)
         }
-        return python | {"status": TailStatus(python["status"])}
+        return python | {"light": bool(python["light"]), "status": TailStatus(python["status"])}
 
 
 def conclude(
@@ -74,6 +81,7 @@ def conclude(
     threshold: Tensor,
     n_zero: Tensor,
     n_nonfinite: Tensor,
+    light: Tensor,
     enough: Tensor,
     degenerate: Tensor,
 ) -> TailEstimate:
@@ -82,23 +90,24 @@ def conclude(
     `enough` says whether the sample is large enough for this k, `degenerate` whether the tail has
     no spread; the other arguments are fields of `TailEstimate`.
     """
-    light = xi <= 0
+    infinite = xi <= 0
     status = (
         torch.zeros_like(n, dtype=torch.int8)
-        .masked_fill(light, TailStatus.LIGHT)
+        .masked_fill(infinite, TailStatus.LIGHT)
         .masked_fill(degenerate, TailStatus.DEGENERATE)
         .masked_fill(~enough, TailStatus.TOO_FEW)
         .masked_fill(n_nonfinite > 0, TailStatus.NONFINITE)
     )
     void = degenerate | ~enough
     return TailEstimate(
-        alpha=alpha.masked_fill(light, torch.inf).masked_fill(void, torch.nan),
+        alpha=alpha.masked_fill(infinite, torch.inf).masked_fill(void, torch.nan),
         xi=xi.masked_fill(void, torch.nan),
-        stderr=stderr.masked_fill(light, torch.inf).masked_fill(void, torch.nan),
+        stderr=stderr.masked_fill(infinite, torch.inf).masked_fill(void, torch.nan),
         k=k,
         n=n,
         threshold=threshold.masked_fill(void, torch.nan),
         n_zero=n_zero,
         n_nonfinite=n_nonfinite,
+        light=(light | infinite) & ~void,
         status=status,
     )

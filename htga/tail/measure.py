@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from htga.tail.choose_k import K
-from htga.tail.entries import Tensors, flatten
+from htga.tail.entries import Tensors, flatten, pieces
+from htga.tail.estimate import TailStatus
 from htga.tail.hill import hill_of
 from htga.tail.log_histogram import LogHistogram
 from htga.tail.moment import moment_of
-from htga.tail.order_statistics import order_statistics
+from htga.tail.norm import norm
+from htga.tail.survey import Survey, survey
+from htga.tail.systematic import fair_stride, systematic
+from htga.tail.tail_size import K
 
 Estimator = Literal["hill", "moment"]
 
@@ -21,6 +24,9 @@ Estimator = Literal["hill", "moment"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What one gradient looks like; every number a 0-d tensor on its device.
+
+    Where the gradient was sampled, `n`, `n_zero` and `histogram` count the entries of the sample,
+    and the tail is the sample's; `grad_norm` and `n_nonfinite` are those of all entries.
 
     Attributes:
         alpha_hat: Tail index, float64.
@@ -48,7 +54,13 @@ class Measurement:
 
 
 def measure(
-    tensors: Tensors, *, k: K = "auto", bits: int = 3, estimator: Estimator = "hill"
+    tensors: Tensors,
+    *,
+    k: K = "auto",
+    bits: int = 3,
+    estimator: Estimator = "hill",
+    sample: int | None = None,
+    seed: int = 0,
 ) -> Measurement:
     """Measure gradients as one sample, without waiting for the device.
 
@@ -58,24 +70,57 @@ def measure(
         bits: Resolution of the histogram.
         estimator: Where alpha_hat comes from: "hill" on the order statistics, or "moment". xi is
             always the moment estimator's, which alone can call a tail light.
+        sample: Look at about this many entries, at least, rather than at all; see `Measurement`.
+        seed: Which entries. A step's number makes consecutive steps look at each entry in turn.
 
     Raises:
+        TypeError: `tensors` is neither a tensor nor a sequence of them.
         ValueError: An argument is out of range, or a tensor is not floating point.
     """
-    flat = flatten(tensors)
-    top = order_statistics(flat, k)
-    by_moment = moment_of(top)
-    estimate = hill_of(top) if estimator == "hill" else by_moment
+    if sample is None:
+        return _measurement(survey(tensors, k, bits), estimator)
+    if sample < 1:
+        raise ValueError(f"sample must be a number of entries of at least 1, got {sample}")
+    parts = pieces(tensors)
+    total = sum(part.numel() for part in parts)
+    shapes = [x.shape for x in ([tensors] if isinstance(tensors, Tensor) else tensors)]
+    stride = fair_stride(max(1, total // sample), shapes)
+    if stride == 1:
+        return _measurement(survey(parts, k, bits), estimator)
+    seen = _measurement(survey(systematic(parts, stride, seed), k, bits), estimator)
+    grad_norm, n_nonfinite = _of_all(parts)
+    return replace(
+        seen,
+        grad_norm=grad_norm,
+        n_nonfinite=n_nonfinite,
+        status=seen.status.masked_fill(n_nonfinite > 0, TailStatus.NONFINITE),
+    )
+
+
+def _measurement(seen: Survey, estimator: Estimator) -> Measurement:
+    by_moment = moment_of(seen.top)
+    estimate = hill_of(seen.top) if estimator == "hill" else by_moment
     return Measurement(
         alpha_hat=estimate.alpha,
         alpha_stderr=estimate.stderr,
         xi=by_moment.xi,
         k=estimate.k,
         n=estimate.n,
-        # Squares of float32 numbers above 1e19 would overflow where the norm itself does not.
-        grad_norm=torch.linalg.vector_norm(flat, dtype=torch.float64),
+        grad_norm=seen.norm,
         n_zero=estimate.n_zero,
         n_nonfinite=estimate.n_nonfinite,
         status=estimate.status,
-        histogram=LogHistogram(bits, flat.device).update(flat),
+        histogram=seen.histogram,
     )
+
+
+def _of_all(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Norm, and number of NaNs and infinities, of all entries."""
+    if parts[0].device.type == "cpu":
+        total = norm(parts)
+        if total.isfinite():  # As it is in all steps but a few, which then are counted.
+            return total, torch.zeros((), dtype=torch.int64)
+        return total, torch.stack([(~part.isfinite()).sum() for part in parts]).sum()
+    flat = flatten(parts)
+    total = torch.linalg.vector_norm(flat, dtype=torch.float64)
+    return total, flat.numel() - torch.count_nonzero(flat.isfinite())

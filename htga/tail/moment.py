@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from htga.tail.choose_k import K
 from htga.tail.entries import Tensors
-from htga.tail.estimate import TailEstimate, conclude
-from htga.tail.order_statistics import OrderStatistics, order_statistics
+from htga.tail.estimate import TailEstimate
+from htga.tail.light import moment_index
+from htga.tail.order_statistics import OrderStatistics
+from htga.tail.survey import order_statistics
+from htga.tail.tail_size import K
 
 
 def moment(x: Tensors, k: K = "auto") -> TailEstimate:
@@ -21,6 +23,7 @@ def moment(x: Tensors, k: K = "auto") -> TailEstimate:
         k: Tail size: a number, a fraction of the entries that remain, or "auto" for n**0.6.
 
     Raises:
+        TypeError: `x` is neither a tensor nor a sequence of them.
         ValueError: `k` is out of range, or `x` is not floating point.
     """
     return moment_of(order_statistics(x, k))
@@ -28,21 +31,11 @@ def moment(x: Tensors, k: K = "auto") -> TailEstimate:
 
 def moment_of(top: OrderStatistics) -> TailEstimate:
     """`moment` of a sample whose order statistics have been taken already."""
-    m1 = top.excesses.sum() / top.k
-    m2 = top.excesses.square().sum() / top.k
-    spread = 1 - m1.square() / m2
-    xi = m1 + 1 - 0.5 / spread
+    xi, spread = moment_index(top.m1, top.m2)
     alpha = 1 / xi
-    return conclude(
+    return top.conclude(
         alpha=alpha,
         xi=xi,
         stderr=alpha * (alpha.square() + 1).sqrt() / top.k.double().sqrt(),
-        k=top.k,
-        n=top.n,
-        threshold=top.threshold,
-        n_zero=top.n_zero,
-        n_nonfinite=top.n_nonfinite,
-        enough=top.enough,
-        # Zero up to rounding where all excesses are the same; NaN where they are all zero.
         degenerate=~(spread > 1e-12),
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htga.tail.choose_k import MIN_K, K, check_k, k_for
-from htga.tail.entries import Tensors, flatten
+from htga.tail.estimate import TailEstimate, conclude
+from htga.tail.light import is_light, moment_index
+from htga.tail.tail_size import MIN_K
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,11 @@ class OrderStatistics:
     """The top of a sample, and how many entries of which kind there are.
 
     Attributes:
-        excesses: ln(s_(i) / s_(k+1)) for i = 1 to k and zeros after, float64 of shape [m], m > k.
+        largest: s_(1) >= s_(2) >= ..., float64 of shape [m] with m > k where the sample is as
+            large, and zeros where it is not.
+        excesses: ln(s_(i) / s_(k+1)) for i = 1 to k and zeros after, float64 of shape [m].
+        m1: Mean of the excesses, float64, 0-d.
+        m2: Mean of their squares, float64, 0-d.
         threshold: s_(k+1), float64, 0-d.
         k: Size of the tail, int64, 0-d.
         n: Number of finite non-zero entries, int64, 0-d.
@@ -24,45 +29,63 @@ class OrderStatistics:
         n_nonfinite: Number of NaNs and infinities, int64, 0-d.
     """
 
+    largest: Tensor
     excesses: Tensor
+    m1: Tensor
+    m2: Tensor
     threshold: Tensor
     k: Tensor
     n: Tensor
     n_zero: Tensor
     n_nonfinite: Tensor
 
-    @property
-    def enough(self) -> Tensor:
-        """Whether the sample has an order statistic below the tail, and the tail is usable."""
-        return (self.k >= MIN_K) & (self.n > self.k)
+    @classmethod
+    def of(
+        cls, largest: Tensor, *, k: Tensor, n: Tensor, n_zero: Tensor, n_nonfinite: Tensor
+    ) -> OrderStatistics:
+        """Measure a tail against the largest magnitude that is not part of it.
 
-
-def order_statistics(x: Tensors, k: K) -> OrderStatistics:
-    """Take the `k` largest finite magnitudes of `x`, measured against the next one.
-
-    Raises:
-        ValueError: `k` or the type of `x` is not acceptable.
-    """
-    check_k(k)
-    flat = flatten(x)
-    total = flat.numel()
-    magnitudes = flat.abs().nan_to_num_(nan=0.0, posinf=0.0)
-    n = torch.count_nonzero(magnitudes)
-    n_nonfinite = total - torch.count_nonzero(flat.isfinite())
-
-    # How many entries are zero is known on the device only. The tail of the whole sample is never
-    # smaller than that of its non-zero part, so we take that many and mask the rest: no waiting.
-    at_most = min(int(k_for(torch.tensor(total), k)), total - 1)
-    largest = magnitudes.topk(at_most + 1).values.double() if total else flat.new_zeros(1).double()
-    size = k_for(n, k)
-    threshold = largest.take(size.clamp(max=largest.numel() - 1))
-    in_tail = torch.arange(largest.numel(), device=flat.device) < size
-    return OrderStatistics(
+        Args:
+            largest: As the attribute, in any float type, of shape [m] with m >= 1.
+            k: As the attribute, like the rest.
+        """
+        largest = largest.double()
+        threshold = largest.take(k.clamp(max=largest.numel() - 1))
+        in_tail = torch.arange(largest.numel(), device=largest.device) < k
         # A ratio, because scaling the sample by a power of two then changes no bit of it.
-        excesses=torch.where(in_tail, (largest / threshold).log(), 0.0),
-        threshold=threshold,
-        k=size,
-        n=n,
-        n_zero=total - n - n_nonfinite,
-        n_nonfinite=n_nonfinite,
-    )
+        excesses = torch.where(in_tail, (largest / threshold).log(), 0.0)
+        return cls(
+            largest=largest,
+            excesses=excesses,
+            m1=excesses.sum() / k,
+            m2=excesses.square().sum() / k,
+            threshold=threshold,
+            k=k,
+            n=n,
+            n_zero=n_zero,
+            n_nonfinite=n_nonfinite,
+        )
+
+    @property
+    def in_tail(self) -> Tensor:
+        """Which of `largest` belong to the tail, bool of shape [m]."""
+        return torch.arange(self.largest.numel(), device=self.k.device) < self.k
+
+    def conclude(
+        self, *, alpha: Tensor, xi: Tensor, stderr: Tensor, degenerate: Tensor
+    ) -> TailEstimate:
+        """Judge raw numbers of this tail, see `htga.tail.estimate.conclude`."""
+        index, _ = moment_index(self.m1, self.m2)
+        return conclude(
+            alpha=alpha,
+            xi=xi,
+            stderr=stderr,
+            k=self.k,
+            n=self.n,
+            threshold=self.threshold,
+            n_zero=self.n_zero,
+            n_nonfinite=self.n_nonfinite,
+            light=is_light(index, self.k),
+            enough=(self.k >= MIN_K) & (self.n > self.k),
+            degenerate=degenerate,
+        )

@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from htga.telemetry.environment import describe, project_name
-from htga.telemetry.probe import Probe
+from htga.telemetry.probe import SAMPLE, Probe
 from htga.telemetry.run import Run
 from htga_client import wire
 from htga_client.codec import plain
@@ -44,6 +44,7 @@ def attach(
     model: nn.Module | None = None,
     every: int | None = None,
     histograms: bool = True,
+    sample: int | None = None,
 ) -> Run:
     """Measure every step of an optimizer and send it to a collector.
 
@@ -69,10 +70,13 @@ def attach(
         model: The model, to be described beside the run.
         every: Measure every so many steps (HTGA_EVERY; 1).
         histograms: Whether to send the histogram of |gradient| with each step.
+        sample: On a CPU, how many entries of the gradient to look at in a step, 0 for all of them
+            (HTGA_SAMPLE; 65,536). `n` says how many it was; the norm and the count of non-finite
+            entries are always those of all. HTGA measures its own gradients whole.
 
     Raises:
         TypeError: `optimizer` is no torch optimizer, or `config` none of its types.
-        ValueError: `url`, `token`, `run_id`, `mode` or `every` cannot be used.
+        ValueError: `url`, `token`, `run_id`, `mode`, `every` or `sample` cannot be used.
     """
     mode = _setting(mode, "MODE", "online")
     if mode not in MODES:
@@ -81,7 +85,8 @@ def attach(
         return Run(run_id or str(uuid7()), url="")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r:.100}")
-    every = _steps(_setting(every, "EVERY", 1))
+    every = _integer("every", _setting(every, "EVERY", 1), at_least=1)
+    sample = _integer("sample", _setting(sample, "SAMPLE", SAMPLE), at_least=0)
     transport = HttpTransport(
         _setting(url, "URL", DEFAULT_URL), _setting(token, "TOKEN", "") or None
     )
@@ -96,7 +101,7 @@ def attach(
         environment=describe(optimizer, model),
     )
     sender = Sender(transport, new_run)
-    probe = Probe(optimizer, sender.put, every=every, histograms=histograms)
+    probe = Probe(optimizer, sender.put, every=every, histograms=histograms, sample=sample or None)
     run = Run(new_run.id, url=f"{transport.url}/run/{new_run.id}", sender=sender, probe=probe)
     say(f"run {new_run.name} of {new_run.project}: {run.url}")
     sender.start()
@@ -119,14 +124,14 @@ def _run_id(text: str) -> str:
         ) from None
 
 
-def _steps(every: int | str) -> int:
+def _integer(name: str, value: int | str, *, at_least: int) -> int:
     try:
-        steps = int(every) if isinstance(every, str) else operator.index(every)
+        number = int(value) if isinstance(value, str) else operator.index(value)
     except (ValueError, TypeError):
-        steps = 0
-    if steps < 1:
-        raise ValueError(f"every must be a number of steps of at least 1, got {every!r}")
-    return steps
+        number = at_least - 1
+    if number < at_least:
+        raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
+    return number
 
 
 def _tags(tags: str | Sequence[str]) -> tuple[str, ...]:

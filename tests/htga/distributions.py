@@ -43,3 +43,25 @@ def gaussian(n: int, seed: int = 12345) -> Tensor:
 def uniform(n: int, seed: int = 12345) -> Tensor:
     """A bounded law: the extreme-value index is -1."""
     return torch.from_numpy(np.random.default_rng(seed).random(n))
+
+
+def frechet(alpha: float, n: int, seed: int = 12345) -> Tensor:
+    """Extreme values of index alpha; a power law in the tail alone."""
+    return torch.from_numpy(stats.invweibull.ppf(np.random.default_rng(seed).random(n), alpha))
+
+
+def burr(alpha: float, n: int, seed: int = 12345) -> Tensor:
+    """Burr XII with c = 2, so that its tail index c * d is alpha."""
+    return torch.from_numpy(stats.burr12.ppf(np.random.default_rng(seed).random(n), 2, alpha / 2))
+
+
+def laplace(n: int, seed: int = 12345) -> Tensor:
+    """No power law: the extreme-value index is 0."""
+    return torch.from_numpy(stats.laplace.ppf(np.random.default_rng(seed).random(n)))
+
+
+def layers(count: int, n: int, seed: int = 12345) -> Tensor:
+    """Gaussian layers of n entries each whose scales spread over three decades, end to end."""
+    generator = np.random.default_rng(seed)
+    scales = 10 ** generator.uniform(-3, 0, count)
+    return torch.from_numpy((scales[:, None] * generator.standard_normal((count, n))).ravel())

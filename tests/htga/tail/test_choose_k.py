@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htga.tail import K, choose_k
-from htga.tail.choose_k import k_for
+from htga.tail.tail_size import k_for
 
 
 @pytest.mark.parametrize(

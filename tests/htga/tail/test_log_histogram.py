@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from htga.tail import LogHistogram, TailStatus, hill
+from htga.tail.binned import grouped_pareto
 from htga_client.histogram import edges
-from tests.htga.distributions import gaussian, pareto, pareto_grid, stable, student_t
+from tests.htga.distributions import gaussian, laplace, pareto, pareto_grid, stable, student_t
 
 any_float32 = hnp.arrays(np.float32, st.integers(0, 60), elements=st.floats(width=32))
 
@@ -80,6 +83,76 @@ def test_a_sparse_tensor_is_summed_before_it_is_counted() -> None:
         torch.tensor([[3, 3, 5]]), torch.ones(3), (9,), check_invariants=True
     )
     assert histogram(x) == histogram(torch.tensor([2.0, 1.0]))
+
+
+GOLDEN_OCTAVES = [
+    (pareto_grid(1.5, 10_000), 500, 1.5028524320601289, 442),
+    (pareto_grid(1.5, 10_000), 1000, 1.5008841539211453, 1250),
+    (pareto(1.5, 10_000), 100, 1.7297340249, 139),
+    (pareto(1.5, 10_000), 500, 1.6898048666, 443),
+    (pareto(1.5, 10_000), 1000, 1.5025003405, 1177),
+    (student_t(1.5, 10_000), 500, 1.4218818803, 309),
+    (student_t(1.5, 10_000), 1000, 1.4850087153, 887),
+    (stable(1.5, 10_000), 500, 1.6784070648, 592),
+    (stable(1.5, 10_000), 1000, 1.6784070648, 592),
+]
+GOLDEN_EIGHTHS = [
+    (pareto_grid(1.5, 10_000), 500, 1.4996958050687597, 503),
+    (pareto_grid(1.5, 10_000), 1000, 1.500570025692079, 964),
+]
+GOLDEN_SIXTEENTHS = [
+    (pareto(1.5, 10_000), 100, 1.6634867179, 102),
+    (pareto(1.5, 10_000), 500, 1.5948310579, 487),
+    (pareto(1.5, 10_000), 1000, 1.5174991241, 978),
+    (student_t(1.5, 10_000), 500, 1.5104534294, 504),
+    (student_t(1.5, 10_000), 1000, 1.4478676832, 982),
+    (stable(1.5, 10_000), 500, 1.6551469149, 513),
+    (stable(1.5, 10_000), 1000, 1.7378535457, 966),
+]
+
+
+@pytest.mark.parametrize(("x", "wanted", "alpha", "k"), GOLDEN_OCTAVES)
+def test_octave_bins_give_the_golden_values(x: Tensor, wanted: int, alpha: float, k: int) -> None:
+    estimate = histogram(x, 0).hill(wanted)
+    assert int(estimate.k) == k
+    assert float(estimate.alpha) == pytest.approx(alpha, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("x", "wanted", "alpha", "k", "per_octave"),
+    [(*row, 8) for row in GOLDEN_EIGHTHS] + [(*row, 16) for row in GOLDEN_SIXTEENTHS],
+)
+def test_the_likelihood_of_bins_of_one_ratio_gives_the_golden_values(
+    x: Tensor, wanted: int, alpha: float, k: int, per_octave: int
+) -> None:
+    index = (x.abs().log2() * per_octave).floor()
+    edge = min(index.unique(), key=lambda j: abs(int((index >= j).sum()) - wanted))
+    above = index[index >= edge] - edge
+    assert above.numel() == k
+    width = torch.tensor([np.log(2) / per_octave])
+    found, _ = grouped_pareto(torch.tensor([float(k)]).double(), width, (above * width).sum())
+    assert float(found) == pytest.approx(alpha, rel=1e-9)
+
+
+MILLION = 1_000_000
+
+
+@pytest.mark.parametrize("seed", [1, 2, 12345])
+@pytest.mark.parametrize("law", [pareto, student_t, stable])
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 1.8])
+def test_of_a_million_entries_bins_give_what_order_statistics_give(
+    law: Callable[[float, int, int], Tensor], alpha: float, seed: int
+) -> None:
+    x = law(alpha, MILLION, seed)
+    counted = histogram(x)
+    largest = x.abs().topk(MILLION // 8).values
+    for k in (1000, "auto", 0.01, 0.1):
+        binned = counted.hill(k)
+        size = int(binned.k)
+        exact = 1 / (largest[:size] / largest[size]).log().mean()
+        difference = abs(float(binned.alpha / exact) - 1)
+        assert difference < 0.2 / size**0.5
+        assert k != 0.01 or difference < 0.001
 
 
 @pytest.mark.parametrize("x", [pareto(1.5, 200_000), student_t(1.5, 200_000), stable(1.5, 200_000)])
@@ -173,6 +246,28 @@ def test_histograms_of_different_bits_do_not_merge() -> None:
 def test_bits_out_of_range_are_refused(bits: int) -> None:
     with pytest.raises(ValueError, match=f"bits must be from 0 to 8, got {bits}"):
         LogHistogram(bits)
+
+
+@given(any_float32, any_float32)
+def test_taking_a_part_away_leaves_the_rest(a: np.ndarray, b: np.ndarray) -> None:
+    x, y = torch.from_numpy(a), torch.from_numpy(b)
+    assert histogram(torch.cat([x, y])) - histogram(y) == histogram(x)
+
+
+def test_light_tails_are_called_light_beside_their_finite_index() -> None:
+    for light in (gaussian(100_000), laplace(100_000)):
+        assert bool(histogram(light).hill().light)
+    for heavy in (pareto(1.5, 100_000), student_t(3.0, 100_000), stable(1.5, 100_000)):
+        assert not bool(histogram(heavy).hill().light)
+
+
+def test_the_csr_layout_and_hybrid_sparse_tensors_are_counted_by_their_values() -> None:
+    dense = torch.tensor([[0.0, 2.0], [3.0, 0.0]])
+    assert histogram(dense.to_sparse_coo()) == histogram(torch.tensor([2.0, 3.0]))
+    rows = torch.sparse_coo_tensor(
+        torch.tensor([[5, 5]]), torch.ones(2, 3), (10**9, 3), check_invariants=True
+    )
+    assert histogram(rows) == histogram(torch.full((3,), 2.0))
 
 
 def test_repr_says_what_was_counted() -> None:

@@ -180,6 +180,7 @@ def test_the_environment_speaks_where_an_argument_is_missing(
         ({"run_id": "mine"}, ValueError, "run_id must be a UUID, got 'mine'"),
         ({"every": 0}, ValueError, "every must be .* got 0"),
         ({"every": 1.5}, ValueError, "every must be .* got 1.5"),
+        ({"sample": -1}, ValueError, "sample must be .* at least 0, got -1"),
         ({"config": 3}, TypeError, "config must be .* got 3"),
     ],
 )

@@ -173,6 +173,33 @@ def test_every_third_step_is_measured_and_all_are_counted() -> None:
     assert watched.probe.steps == 7
 
 
+def test_a_large_gradient_is_sampled_anew_at_each_step_and_the_row_says_so() -> None:
+    watched = Watched(OPTIMIZERS["sgd"], sample=500)
+    for _ in range(2):
+        watched.step()
+    first, second = watched.rows()
+    for step, row in enumerate((first, second)):
+        expected = measure(GRADIENT, sample=500, seed=step)
+        assert row["n"] == expected.n.item() < SIZE / 2
+        assert row["alpha_hat"] == pytest.approx(expected.alpha_hat.item())
+        assert row["grad_norm"] == pytest.approx(GRADIENT.double().norm().item(), rel=1e-6)
+    assert first["histogram"] != second["histogram"]
+
+
+def test_htga_is_shown_whole_however_small_the_sample() -> None:
+    watched = Watched(lambda p: htga.HTGA(SGD(p, lr=0.1)), sample=500)
+    watched.step()
+    (row,) = watched.rows()
+    assert is_measured(row)
+
+
+def test_no_sample_means_all_entries() -> None:
+    watched = Watched(OPTIMIZERS["sgd"], sample=None)
+    watched.step()
+    (row,) = watched.rows()
+    assert is_measured(row)
+
+
 def test_a_step_without_gradients_is_counted_and_makes_no_row() -> None:
     for make in (OPTIMIZERS["sgd"], lambda p: htga.HTGA(SGD(p, lr=0.1))):
         watched = Watched(make)

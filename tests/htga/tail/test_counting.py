@@ -1,0 +1,97 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from htga.tail.counting import _triton_works, count, count_plain, counted, uses_triton
+from htga.tail.entries import CHUNK
+from tests.htga.distributions import student_t
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[3]
+any_float = st.one_of(
+    hnp.arrays(np.float32, st.integers(0, 60), elements=st.floats(width=32)),
+    hnp.arrays(np.float64, st.integers(0, 60), elements=st.floats()),
+    hnp.arrays(np.float16, st.integers(0, 60), elements=st.floats(width=16)),
+)
+
+
+@given(any_float, st.integers(0, 8))
+def test_chunks_and_plain_operations_count_the_same(x: np.ndarray, bits: int) -> None:
+    sample = torch.from_numpy(x)
+    assert torch.equal(count([sample], bits, sample.device), count_plain(sample, bits))
+
+
+def test_large_and_small_tensors_count_like_one() -> None:
+    x = student_t(1.5, 3 * CHUNK + 5).float()
+    parts = [*x[:300].split(7), x[300 : 300 + 2 * CHUNK], x[300 + 2 * CHUNK :]]
+    assert torch.equal(count(parts, 3, x.device), count_plain(x, 3))
+    assert torch.equal(count([x.bfloat16()], 3, x.device), count_plain(x.bfloat16(), 3))
+
+
+def test_every_chunk_is_shown_before_the_next() -> None:
+    x = -student_t(1.5, 2 * CHUNK + 5).float()
+    state = torch.zeros(255 * 8 + 2, dtype=torch.int64)
+    shown = torch.cat([magnitudes.clone() for magnitudes in counted([x], 3, state)])
+    assert torch.equal(shown, x.abs())
+    assert int(state.sum()) == x.numel()
+
+
+needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux alone")
+
+
+def run(script: str, tmp_path: Path, **environment: str) -> list[str]:
+    """The lines that a script of this folder prints; Triton keeps its files in `tmp_path`."""
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(Path(__file__).with_name(script))],
+        env=os.environ | {"PYTHONPATH": path, "TRITON_CACHE_DIR": str(tmp_path)} | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.stdout.splitlines()
+
+
+@needs_triton
+def test_the_triton_kernel_counts_the_same_under_its_interpreter(tmp_path: Path) -> None:
+    printed = run("count_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    assert printed == ["all counts agree"]
+
+
+@needs_triton
+def test_the_triton_kernel_compiles_for_devices_that_are_not_here(tmp_path: Path) -> None:
+    assert run("compile_with_triton.py", tmp_path) == [
+        f"{dtype} on {capability}: global and shared counts"
+        for dtype in ("float32", "float16", "bfloat16")
+        for capability in (80, 90)
+    ]
+
+
+def test_without_an_interpreter_no_kernel_counts_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert not uses_triton(CPU)
+
+
+@needs_triton
+def test_where_triton_fails_counts_are_made_without_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = student_t(1.5, 5000).float()
+    expected = count([x], 3, CPU)
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setitem(sys.modules, "htga.tail.triton_counting", None)
+    _triton_works.cache_clear()
+    for _ in range(2):
+        assert torch.equal(count([x], 3, CPU), expected)
+    (record,) = caplog.records
+    assert "Triton does not work on cpu; counting without it" in record.message
+    _triton_works.cache_clear()
