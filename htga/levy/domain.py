@@ -47,4 +47,5 @@ class Ball:
 
     def left(self, x: Tensor) -> Tensor:
         """Which particles are on the sphere or beyond."""
-        return torch.linalg.vector_norm(x, dim=-1) >= self.radius
+        outside: Tensor = torch.linalg.vector_norm(x, dim=-1) >= self.radius
+        return outside

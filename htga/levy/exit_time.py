@@ -32,12 +32,12 @@ class ExitTime:
 
     @property
     def mean(self) -> float:
-        """total / exits; infinite if none left."""
+        """The total time over the number of exits; infinite if none left."""
         return self.total / self.exits if self.exits else math.inf
 
     @property
     def stderr(self) -> float:
-        """mean / sqrt(exits), as if exit times were exponential, which small noise makes them."""
+        """Of the mean, as if exit times were exponential, which small noise makes them."""
         return self.mean / math.sqrt(self.exits) if self.exits else math.inf
 
 

@@ -39,9 +39,9 @@ def imkeller_pavlyukevich_exit_time(alpha: float, scale: float, low: float, high
 def kramers_exit_time(scale: float, width: float = 1.0, curvature: float = 1.0) -> float:
     """`gaussian_exit_time` as scale -> 0: an exponential of the barrier, curvature width**2 / 2.
 
-    scale / (curvature width) sqrt(pi / (2 curvature)) exp(barrier / scale**2). L has variance 2 t at
-    alpha = 2, so Kramers' exp(2 barrier / variance) has this exponent (Kramers 1940; Freidlin and
-    Wentzell 1984); the prefactor is Laplace's method on the exact integral, for a kink as the edge.
+    scale / (curvature width) sqrt(pi / (2 curvature)) exp(barrier / scale**2). L has variance 2 t
+    at alpha = 2, so Kramers' exp(2 barrier / variance) has this exponent (Kramers 1940; Freidlin
+    and Wentzell 1984); the prefactor is Laplace's method on the exact integral, for a kink as the edge.
 
     Raises:
         ValueError: An argument is not positive.
@@ -55,8 +55,8 @@ def kramers_exit_time(scale: float, width: float = 1.0, curvature: float = 1.0) 
 def gaussian_exit_time(scale: float, width: float = 1.0, curvature: float = 1.0) -> float:
     """Mean exit time from (-width, width) at alpha = 2, from the minimum of curvature x**2 / 2.
 
-    scale**-2 int_0^w exp(curvature y**2 / 2 scale**2) int_0^y exp(-curvature z**2 / 2 scale**2) dz dy
-    exactly (the solution of the backward equation scale**2 T'' - curvature x T' = -1).
+    With r = curvature / 2 scale**2 it is scale**-2 int_0^width exp(r y**2) int_0^y exp(-r z**2) dz
+    dy exactly, the solution of the backward equation scale**2 T'' - curvature x T' = -1.
 
     Raises:
         ValueError: An argument is not positive.

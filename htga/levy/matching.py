@@ -33,7 +33,12 @@ def matched_scale(alpha: float, *, threshold: float, rate: float) -> float:
 
 
 def matched_noise(
-    alpha: float, *, threshold: float, rate: float, deviation: float = 0.0, stable_below: float = 1.95
+    alpha: float,
+    *,
+    threshold: float,
+    rate: float,
+    deviation: float = 0.0,
+    stable_below: float = 1.95,
 ) -> Noise:
     """The noise with these jumps: stable, or above `stable_below` Pareto jumps and a Gaussian.
 
@@ -59,8 +64,8 @@ def recorded_noise(
 ) -> list[Noise]:
     """The noises of a recorded tail index, one for each value: what `simulate` takes.
 
-    The rate of jumps larger than `threshold` stays what it is along the way, so that the index alone
-    moves. The arguments are those of `matched_noise`.
+    The rate of jumps larger than `threshold` stays what it is along the way, so that the index
+    alone moves. The arguments are those of `matched_noise`.
 
     Raises:
         ValueError: An index is not positive and finite, as before a run's first estimate.

@@ -40,7 +40,7 @@ class Noise(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stable:
-    """scale * L, in every component a process of its own: large jumps lie along the axes.
+    """L times a scale, in every component a process of its own: large jumps lie along axes.
 
     Attributes:
         alpha: Stability index in (0, 2].
@@ -62,14 +62,14 @@ class Stable:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """scale * h**(1/alpha) times standard stable numbers: exact for every `h`."""
+        """Standard stable numbers times scale * h**(1/alpha): exact for every `h`."""
         scale = self.scale * h ** (1 / self.alpha)
         return sample_stable(self.alpha, shape, scale=scale, generator=generator, device=device)
 
 
 @dataclass(frozen=True, slots=True)
 class Isotropic:
-    """scale * L in several dimensions, rotation invariant; the last axis holds the components.
+    """L times a scale in several dimensions, rotation invariant; the last axis is a vector.
 
     Attributes:
         alpha: Stability index in (0, 2].
@@ -91,7 +91,7 @@ class Isotropic:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """scale * h**(1/alpha) times isotropic stable vectors: exact for every `h`."""
+        """Isotropic stable vectors times scale * h**(1/alpha): exact for every `h`."""
         scale = self.scale * h ** (1 / self.alpha)
         return sample_isotropic_stable(
             self.alpha, shape, scale=scale, generator=generator, device=device

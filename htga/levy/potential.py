@@ -52,7 +52,7 @@ class DoubleWell:
         return x.square().sub_(1).square_().div_(4)
 
     def force(self, x: Tensor) -> Tensor:
-        """x - x**3."""
+        """The cubic x - x**3."""
         return x - x**3
 
 

@@ -93,4 +93,3 @@ def check_step(h: float, steps: int) -> None:
         raise ValueError(f"h={h} must be positive and finite")
     if steps < 1:
         raise ValueError(f"steps={steps} must be at least 1")
-

@@ -24,7 +24,7 @@ def sample_stable(
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Draw independent symmetric alpha-stable numbers, each with E exp(i xi X) = exp(-|s xi|**alpha).
+    """Draw independent symmetric stable numbers, E exp(i xi X) = exp(-|s xi|**alpha).
 
     With U uniform on (-pi/2, pi/2) and W exponential,
     X = s sin(alpha U) cos(U)**(-1/alpha) (cos((1 - alpha) U) / W)**((1 - alpha) / alpha)
@@ -45,7 +45,10 @@ def sample_stable(
     """
     check_alpha(alpha)
     check_scale(scale)
-    angle, waiting = _uniform_angle(shape, generator, device), _exponential(shape, generator, device)
+    angle, waiting = (
+        _uniform_angle(shape, generator, device),
+        _exponential(shape, generator, device),
+    )
     if alpha == 1:
         return angle.tan_().mul_(scale)
     if alpha == 2:
@@ -91,9 +94,7 @@ def sample_isotropic_stable(
     normal.normal_(generator=generator)
     if alpha == 2:
         return normal.mul_(math.sqrt(2) * scale)
-    radius = sample_positive_stable(
-        alpha / 2, (*shape[:-1], 1), generator=generator, device=device
-    )
+    radius = sample_positive_stable(alpha / 2, (*shape[:-1], 1), generator=generator, device=device)
     return normal.mul_(radius.mul_(2).sqrt_()).mul_(scale)
 
 

@@ -1,0 +1,316 @@
+"""The experiments E1 to E8: exit times against the laws that they should follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import torch
+from scipy.stats import kstest
+
+from htga.experiments.levy.point import Experiment, Measured, Point, Verdict, log_log_slope
+from htga.levy import (
+    Ball,
+    DoubleWell,
+    Interval,
+    Isotropic,
+    Quadratic,
+    Stable,
+    Truncated,
+    first_exits,
+    gaussian_exit_time,
+    getoor_exit_time,
+    imkeller_pavlyukevich_exit_time,
+    monitored_width,
+    truncated_exit_order,
+)
+
+Judge = Callable[[Sequence[Measured]], list[Verdict]]
+
+
+def experiments() -> list[Experiment]:
+    """All that are exit times; `memoryless` is E6."""
+    return [
+        Experiment("E1", "free flight follows Getoor's constant", getoor(), free_flight),
+        Experiment("E2", "the exit time is a power of the intensity", scaling(), slopes),
+        Experiment("E3", "barriers do not matter below alpha = 2", barriers(), barrier_effect),
+        Experiment("E4", "widths matter", widths(), ratios("E4", 0.9, 1.1)),
+        Experiment("E5", "the law holds for a double well", double_well(), ratios("E5", 0.75, 1.1)),
+        Experiment("E7", "Gaussian exits follow Kramers", gaussian(), ratios("E7", 0.93, 1.07)),
+        Experiment("E8", "truncated jumps must add up", truncated(), orders),
+    ]
+
+
+def getoor() -> list[Point]:
+    """E1: no drift, out of (-1, 1) and out of the unit disc."""
+    line = [
+        Point(
+            curve="interval",
+            x=alpha,
+            potential=Quadratic(0),
+            noise=Stable(alpha),
+            domain=Interval(-1, 1),
+            expected=getoor_exit_time(alpha),
+            h=1e-3,
+            paths=500,
+        )
+        for alpha in (1.2, 1.5, 1.8)
+    ]
+    disc = Point(
+        curve="disc, isotropic noise",
+        x=1.5,
+        potential=Quadratic(0),
+        noise=Isotropic(1.5),
+        domain=Ball(1),
+        start=(0.0, 0.0),
+        expected=getoor_exit_time(1.5, dim=2),
+        h=1e-3,
+        paths=500,
+    )
+    return [*line, disc]
+
+
+def scaling() -> list[Point]:
+    """E2: out of (-1, 1) against x**2 / 2, at several intensities."""
+    scales = {
+        1.2: (0.01, 0.02, 0.04, 0.08),
+        1.5: (0.02, 0.04, 0.08, 0.12),
+        1.8: (0.03, 0.045, 0.0675, 0.1),
+    }
+    return [
+        Point(
+            curve=f"alpha={alpha}",
+            x=scale,
+            potential=Quadratic(),
+            noise=Stable(alpha, scale),
+            domain=Interval(-1, 1),
+            expected=imkeller_pavlyukevich_exit_time(alpha, scale, -1, 1),
+        )
+        for alpha, several in scales.items()
+        for scale in several
+    ]
+
+
+def barriers() -> list[Point]:
+    """E3: four barriers, the highest eight times the lowest, in stable and in Gaussian noise."""
+    curvatures = (0.5, 1.0, 2.0, 4.0)
+    stable = [
+        Point(
+            curve="alpha=1.5",
+            x=curvature / 2,
+            potential=Quadratic(curvature),
+            noise=Stable(1.5, 0.04),
+            domain=Interval(-1, 1),
+            expected=imkeller_pavlyukevich_exit_time(1.5, 0.04, -1, 1),
+            h=0.05,
+            precision=8,
+        )
+        for curvature in curvatures
+    ]
+    return stable + [
+        gaussian_point("alpha=2", curvature / 2, 0.55, curvature, h=2e-3)
+        for curvature in curvatures
+    ]
+
+
+def widths() -> list[Point]:
+    """E4: out of (-B, 1)."""
+    return [
+        Point(
+            curve="alpha=1.5",
+            x=width,
+            potential=Quadratic(),
+            noise=Stable(1.5, 0.04),
+            domain=Interval(-width, 1),
+            expected=imkeller_pavlyukevich_exit_time(1.5, 0.04, -width, 1),
+        )
+        for width in (0.5, 1.0, 2.0)
+    ]
+
+
+def double_well() -> list[Point]:
+    """E5: from the left minimum over the saddle."""
+    return [
+        Point(
+            curve="alpha=1.5",
+            x=scale,
+            potential=DoubleWell(),
+            noise=Stable(1.5, scale),
+            domain=Interval(-math.inf, 0),
+            start=-1,
+            expected=imkeller_pavlyukevich_exit_time(1.5, scale, -math.inf, 1),
+            h=0.05,
+            tamed=True,
+            precision=4,
+        )
+        for scale in (0.02, 0.04)
+    ]
+
+
+def gaussian() -> list[Point]:
+    """E7: alpha = 2, out of (-1, 1) against x**2 / 2."""
+    return [gaussian_point("alpha=2", scale, scale, 1.0, h=4e-3) for scale in (0.35, 0.4, 0.5)]
+
+
+def gaussian_point(curve: str, x: float, scale: float, curvature: float, *, h: float) -> Point:
+    """A Brownian exit from (-1, 1), watched so that steps of `h` do not delay it."""
+    edge = monitored_width(1, scale, h)
+    return Point(
+        curve=curve,
+        x=x,
+        potential=Quadratic(curvature),
+        noise=Stable(2, scale),
+        domain=Interval(-edge, edge),
+        expected=gaussian_exit_time(scale, curvature=curvature),
+        h=h,
+        precision=2,
+        paths=200,
+    )
+
+
+def truncated() -> list[Point]:
+    """E8: out of (-1, 1) with jumps of at most b: one is enough, or two are needed."""
+    return [
+        Point(
+            curve=f"b={bound}",
+            x=scale,
+            potential=Quadratic(),
+            noise=Truncated(1.5, bound, scale),
+            domain=Interval(-1, 1),
+            expected=None,
+            h=0.05,
+        )
+        for bound, scales in {
+            1.5: (0.04, 0.056, 0.08),
+            0.75: (0.08, 0.113, 0.16),
+            0.6: (0.08, 0.113, 0.16),
+        }.items()
+        for scale in scales
+    ]
+
+
+def memoryless(*, paths: int, generator: torch.Generator) -> tuple[torch.Tensor, Verdict]:
+    """E6: exit times over their mean against the exponential law, by Kolmogorov and Smirnov.
+
+    The mean is the sample's own, which makes the p-value larger than it would be of a known one.
+
+    Returns:
+        The exit times, sorted, and the verdict on the p-value.
+    """
+    times = (
+        first_exits(
+            Quadratic(), Stable(1.5, 0.08), Interval(-1, 1), paths=paths, generator=generator
+        )
+        .sort()
+        .values
+    )
+    p = float(kstest((times / times.mean()).tolist(), "expon").pvalue)
+    verdict = Verdict(
+        experiment="E6",
+        quantity="p-value, exponential",
+        measured=p,
+        stderr=math.nan,
+        expected=0.5,
+        low=1e-3,
+        high=1,
+    )
+    return times, verdict
+
+
+def ratios(name: str, low: float, high: float) -> Judge:
+    """Every measured mean must be between `low` and `high` of its law."""
+
+    def judge(measured: Sequence[Measured]) -> list[Verdict]:
+        return [
+            Verdict(
+                experiment=name,
+                quantity=f"mean over law, {m.point.curve}, at {m.point.x:g}",
+                measured=m.ratio,
+                stderr=m.ratio / math.sqrt(max(1, m.time.exits)),
+                expected=1,
+                low=low,
+                high=high,
+            )
+            for m in measured
+        ]
+
+    return judge
+
+
+def free_flight(measured: Sequence[Measured]) -> list[Verdict]:
+    """E1, late by what passes unseen within a step."""
+    return ratios("E1", 0.97, 1.05)(measured)
+
+
+def slopes(measured: Sequence[Measured]) -> list[Verdict]:
+    """E2: -alpha in log-log, and the level itself where the noise is small."""
+    verdicts = []
+    for curve, points in curves(measured):
+        alpha = float(curve.removeprefix("alpha="))
+        slope, stderr = log_log_slope(points)
+        verdicts.append(
+            Verdict(
+                experiment="E2",
+                quantity=f"slope, {curve}",
+                measured=slope,
+                stderr=stderr,
+                expected=-alpha,
+                low=-alpha - 0.1,
+                high=-alpha + 0.1,
+            )
+        )
+    return verdicts + ratios("E2b", 0.85, 1.1)([m for m in measured if m.point.x <= 0.04])
+
+
+def barrier_effect(measured: Sequence[Measured]) -> list[Verdict]:
+    """E3: from the lowest to the highest barrier nothing happens, or what Kramers says."""
+    verdicts = []
+    for curve, points in curves(measured):
+        times = [m.time for m in points]
+        # Stable: the largest over the smallest. Gaussian: in the order of the barriers.
+        stable = curve == "alpha=1.5"
+        means = sorted(time.mean for time in times) if stable else [time.mean for time in times]
+        factor = means[-1] / means[0]
+        law = points[-1].point.expected or math.nan
+        expected = law / (points[0].point.expected or math.nan)
+        low, high = (1.0, 1.1) if stable else (0.9 * expected, 1.1 * expected)
+        verdicts.append(
+            Verdict(
+                experiment="E3",
+                quantity=f"{'spread' if stable else 'growth'} over barriers, {curve}",
+                measured=factor,
+                stderr=factor * math.hypot(*(1 / math.sqrt(times[i].exits) for i in (0, -1))),
+                expected=expected,
+                low=low,
+                high=high,
+            )
+        )
+    return verdicts
+
+
+def orders(measured: Sequence[Measured]) -> list[Verdict]:
+    """E8: the power of the intensity. Below width 1 theory's is the limit, the range is wider."""
+    verdicts = []
+    for curve, points in curves(measured):
+        bound = float(curve.removeprefix("b="))
+        order = -truncated_exit_order(1.5, bound, 1)
+        slope, stderr = log_log_slope(points)
+        low, high = (order - 0.2, order + 0.2) if bound > 1 else (-math.inf, -2.5)
+        verdicts.append(
+            Verdict(
+                experiment="E8",
+                quantity=f"slope, {curve}",
+                measured=slope,
+                stderr=stderr,
+                expected=order,
+                low=low,
+                high=high,
+            )
+        )
+    return verdicts
+
+
+def curves(measured: Sequence[Measured]) -> list[tuple[str, list[Measured]]]:
+    """The points of each curve, in their order."""
+    return [(curve, list(points)) for curve, points in groupby(measured, lambda m: m.point.curve)]
