@@ -82,8 +82,11 @@ def exit_times(
         "verdicts": found,
         "points": rows,
     }
-    columns = ("experiment", "quantity", "measured", "stderr", "expected", "holds")
-    _show(report, found, columns, as_json=as_json)
+    if as_json:
+        print_json(report)
+    else:
+        columns = ("experiment", "quantity", "measured", "stderr", "expected", "holds")
+        print_table(columns, [[row[column] for column in columns] for row in found])
     if out is not None:
         _write(out, "exit_time", report, rows, figures)
     if failed := [v for v in verdicts if not v.holds]:
@@ -154,21 +157,28 @@ def escape(
         "normalize": normalize,
         "escapes": rows,
     }
-    columns = (
-        "noise",
-        "control",
-        "target_alpha",
-        "update_alpha",
-        "narrow",
-        "narrow_law",
-        "wide",
-        "wide_law",
-        "width_exponent",
-        "width_exponent_stderr",
-        "balance",
-        "share",
-    )
-    _show(report, rows, columns, as_json=as_json)
+    if as_json:
+        print_json(report)
+    else:
+        columns = ("noise", "control", "target", "tail", "narrow", "law", "wide", "law", "mass")
+        print_table(
+            columns,
+            [
+                (
+                    e.noise,
+                    e.control,
+                    e.target_alpha,
+                    e.update_alpha,
+                    f"{e.narrow:.1e}",
+                    f"{e.narrow_law:.1e}",
+                    f"{e.wide:.1e}",
+                    f"{e.wide_law:.1e}",
+                    f"{e.balance:.3f} ± {e.balance_stderr:.3f}",
+                )
+                for e in found
+            ],
+        )
+        typer.echo("narrow, wide: escapes per step. mass: share in the wide well at balance.")
     if out is not None:
         _write(out, "escape", report, rows, [charts.escapes(found), charts.preference(found)])
 
@@ -178,19 +188,6 @@ def _choose(only: Sequence[str] | None, names: Sequence[str]) -> set[str]:
     if unknown := chosen - set(names):
         fail(f"--only {' '.join(sorted(unknown))}: there is {', '.join(sorted(names))}")
     return chosen
-
-
-def _show(
-    report: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
-    *,
-    as_json: bool,
-) -> None:
-    if as_json:
-        print_json(report)
-    else:
-        print_table(columns, [[row[column] for column in columns] for row in rows])
 
 
 def _write(

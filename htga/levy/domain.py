@@ -14,7 +14,10 @@ class Domain(Protocol):
     """A set of states."""
 
     def left(self, x: Tensor) -> Tensor:
-        """Which particles are outside: bool, shape [n] for `x` of shape [n] or [n, d]."""
+        """Which particles are outside: bool, shape [n] for `x` of shape [n] or [n, d].
+
+        NaN is outside, so that a particle whose force overflowed does not stay for ever.
+        """
         ...
 
 
@@ -31,8 +34,7 @@ class Interval:
 
     def left(self, x: Tensor) -> Tensor:
         """Which particles are at an end or beyond."""
-        outside = x >= self.high
-        return outside if self.low == -math.inf else outside | (x <= self.low)
+        return ((x > self.low) & (x < self.high)).logical_not_()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +49,5 @@ class Ball:
 
     def left(self, x: Tensor) -> Tensor:
         """Which particles are on the sphere or beyond."""
-        outside: Tensor = torch.linalg.vector_norm(x, dim=-1) >= self.radius
-        return outside
+        inside: Tensor = torch.linalg.vector_norm(x, dim=-1) < self.radius
+        return ~inside

@@ -41,7 +41,8 @@ def kramers_exit_time(scale: float, width: float = 1.0, curvature: float = 1.0) 
 
     scale / (curvature width) sqrt(pi / (2 curvature)) exp(barrier / scale**2). L has variance 2 t
     at alpha = 2, so Kramers' exp(2 barrier / variance) has this exponent (Kramers 1940; Freidlin
-    and Wentzell 1984); the prefactor is Laplace's method on the exact integral, for a kink as the edge.
+    and Wentzell 1984); the prefactor is Laplace's method on the exact integral, which ends
+    on the slope.
 
     Raises:
         ValueError: An argument is not positive.

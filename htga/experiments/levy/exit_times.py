@@ -52,7 +52,8 @@ def getoor() -> list[Point]:
             noise=Stable(alpha),
             domain=Interval(-1, 1),
             expected=getoor_exit_time(alpha),
-            h=1e-3,
+            h=5e-4,
+            precision=12,
             paths=500,
         )
         for alpha in (1.2, 1.5, 1.8)
@@ -65,7 +66,8 @@ def getoor() -> list[Point]:
         domain=Ball(1),
         start=(0.0, 0.0),
         expected=getoor_exit_time(1.5, dim=2),
-        h=1e-3,
+        h=5e-4,
+        precision=12,
         paths=500,
     )
     return [*line, disc]

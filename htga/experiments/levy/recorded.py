@@ -81,7 +81,8 @@ def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> Sou
     pool = flat * ((tail_constant(alpha) / share) ** (1 / alpha) / threshold)
 
     def draw(count: int) -> Tensor:
-        return pool[torch.randint(len(pool), (count,), generator=generator)]
+        drawn: Tensor = pool[torch.randint(len(pool), (count,), generator=generator)]
+        return drawn
 
     return Source("digits", draw, None)
 
