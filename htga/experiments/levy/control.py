@@ -8,7 +8,7 @@ overshoot in wells as steep as these, and mix two effects.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from htga.levy import TwoWells, sample_stable, tail_constant
 from htga.optim import HTGA
-from htga.optim.settings import Normalize
+from htga.optim.settings import Normalize, resolve
 
 WELLS = TwoWells(left=1.0, right=2.0, depth=1.0)
 LEARNING_RATE = 0.1
@@ -50,19 +50,26 @@ class Control:
     """A name, and how `HTGA` differs from its defaults."""
 
     name: str
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
 
 
 def controls(targets: Sequence[float], normalize: Normalize) -> list[Control]:
-    """None, the proposal's gamma, and beta for each of the targets."""
+    """None, the proposal's gamma, and beta for each of the targets.
+
+    Raises:
+        ValueError: `HTGA` has no such setting.
+    """
     common = {"k": 0.01, "normalize": normalize}
     gamma = {"actuator": "gamma", "direction": "as_written", "target_alpha": 1.5}
     beta = {"actuator": "beta", "beta_bounds": (-2.0, 2.0)}
-    return [
+    several = [
         Control("none", common | {"actuator": "none"}),
         Control("gamma", common | gamma),
         *(Control("beta", common | beta | {"target_alpha": target}) for target in targets),
     ]
+    for control in several:
+        resolve("stable", control.settings)  # before any of them has run for minutes
+    return several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
