@@ -9,12 +9,15 @@ from torch import Tensor
 
 from htga.experiments.levy.chart import Chart, Curve
 from htga.experiments.levy.control import WELLS, Escape
-from htga.experiments.levy.exit_times import curves
+from htga.experiments.levy.judging import curves
 from htga.experiments.levy.point import Measured
 from htga.levy import (
     gaussian_exit_time,
+    gibbs_share,
     imkeller_pavlyukevich_exit_time,
     refuted_proposal_exit_time,
+    truncated_exit_order,
+    two_well_share,
 )
 
 
@@ -50,7 +53,7 @@ def barriers(measured: Sequence[Measured]) -> Chart:
     exact = [gaussian_exit_time(0.55, curvature=2 * height) for height in heights]
     return Chart(
         name="barriers",
-        title="Barriers stop Gaussian noise, and no other",
+        title="Barriers hold Gaussian noise, not heavy tails",
         x_label="height of the barrier (width 1)",
         y_label="mean exit time",
         curves=[
@@ -72,16 +75,21 @@ def barriers(measured: Sequence[Measured]) -> Chart:
 
 
 def truncation(measured: Sequence[Measured]) -> Chart:
-    """E8: mean exit time over intensity for jumps that are cut."""
+    """E8: mean exit time over intensity for jumps that are cut, and the predicted slopes."""
+    found = []
+    for colour, (name, points) in enumerate(curves(measured)):
+        order = truncated_exit_order(1.5, float(name.removeprefix("b=")), 1)
+        # Theory gives the order only: the line begins at the first point.
+        x = [m.point.x for m in points]
+        y = [points[0].time.mean * (scale / x[0]) ** -order for scale in x]
+        found += [marks(f"simulated, {name}", points, colour)]
+        found += [Curve(name=f"slope {-order:g}", x=x, y=y, style="line", colour=colour)]
     return Chart(
         name="truncation",
         title="Clipped jumps must add up: width 1, jumps of at most b",
         x_label="intensity of the noise",
         y_label="mean exit time",
-        curves=[
-            marks(f"simulated, {name}", points, colour)
-            for colour, (name, points) in enumerate(curves(measured))
-        ],
+        curves=found,
         log="xy",
     )
 
@@ -155,7 +163,12 @@ def preference(results: Sequence[Escape]) -> Chart:
             )
         )
     grid = [1 + i / 10 for i in range(32)]
-    ratio = WELLS.right / WELLS.left
+    gibbs = gibbs_share(WELLS.left, WELLS.right)
+    law = sorted(
+        (e.update_alpha, e.narrow_law / (e.narrow_law + e.wide_law))
+        for e in results
+        if math.isfinite(e.narrow_law)
+    )
     return Chart(
         name="preference",
         title="Where the mass goes: share in the wide well",
@@ -166,10 +179,17 @@ def preference(results: Sequence[Escape]) -> Chart:
             Curve(
                 name="single jumps of that index",
                 x=grid,
-                y=[1 / (1 + ratio**-a) for a in grid],
+                y=[two_well_share(a, WELLS.left, WELLS.right) for a in grid],
                 style="line",
                 colour=5,
             ),
+            Curve(
+                name="single jumps, stable noise, ranks as they are",
+                x=[x for x, _ in law],
+                y=[y for _, y in law],
+                style="line",
+            ),
+            Curve(name="Gaussian noise", x=grid, y=[gibbs] * len(grid), style="line", colour=3),
         ],
     )
 
