@@ -48,11 +48,12 @@ def getoor() -> list[Point]:
             noise=Stable(alpha),
             domain=Interval(-1, 1),
             expected=getoor_exit_time(alpha),
-            h=5e-4,
-            precision=12,
+            h=h,
+            # The delay goes as h**(1/alpha), and flights must be many in a row.
+            precision=6e-3 / h,
             paths=500,
         )
-        for alpha in (1.2, 1.5, 1.8)
+        for alpha, h in ((1.2, 1e-3), (1.5, 1e-3), (1.8, 5e-4))
     ]
     disc = Point(
         curve="disc, isotropic noise",
@@ -62,8 +63,8 @@ def getoor() -> list[Point]:
         domain=Ball(1),
         start=(0.0, 0.0),
         expected=getoor_exit_time(1.5, dim=2),
-        h=5e-4,
-        precision=12,
+        h=1e-3,
+        precision=6,
         paths=500,
     )
     return [*line, disc]
@@ -198,7 +199,12 @@ def memoryless(*, paths: int, generator: torch.Generator) -> tuple[torch.Tensor,
     """
     times = (
         first_exits(
-            Quadratic(), Stable(1.5, 0.08), Interval(-1, 1), paths=paths, generator=generator
+            Quadratic(),
+            Stable(1.5, 0.08),
+            Interval(-1, 1),
+            h=0.05,
+            paths=paths,
+            generator=generator,
         )
         .sort()
         .values

@@ -39,11 +39,10 @@ class Point:
     def steps(self, exits: int) -> int:
         """Steps of every path for about so many exits, within 4e6 to 4e7 particle-steps.
 
-        Where no time is expected, half as many as the most.
+        Where no time is expected, it is taken to be 30,000 steps.
         """
-        if self.expected is None:
-            return round(2e7 / self.paths)
-        wanted = self.precision * exits * self.expected / self.h
+        each = 30_000 if self.expected is None else self.expected / self.h
+        wanted = self.precision * exits * each
         return round(min(max(wanted, 4e6), 4e7) / self.paths)
 
 

@@ -16,7 +16,7 @@ from htga.experiments.levy.point import (
 )
 from htga.levy import ExitTime, Interval, Quadratic, Stable
 
-EXITS = {"E1": 600, "E2": 400, "E3": 250, "E4": 600, "E5": 200, "E7": 300, "E8": 100}
+EXITS = {"E1": 600, "E2": 400, "E3": 150, "E4": 400, "E5": 150, "E7": 200, "E8": 150}
 
 
 @pytest.mark.slow
