@@ -21,7 +21,12 @@ def fail(message: str) -> NoReturn:
 
 def print_json(value: Any) -> None:
     """Print JSON in which non-finite numbers are the strings "NaN", "Infinity", "-Infinity"."""
-    typer.echo(json.dumps(_plain(value), indent=2, default=str))
+    typer.echo(to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """What `print_json` prints."""
+    return json.dumps(_plain(value), indent=2, default=str)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -1,0 +1,1 @@
+"""The theory of heavy-tailed noise, checked by simulation."""

@@ -1,0 +1,98 @@
+"""The gradient noise of a small real network, recorded while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from htga.experiments import digits
+from htga.experiments.levy.control import Source
+from htga.levy import tail_constant
+from htga.tail import hill
+
+TAIL = 0.01
+"""Share of entries that count as the tail."""
+
+
+def gradient_noise(
+    *,
+    seed: int,
+    steps: int = 200,
+    records: int = 32,
+    batch: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Minibatch gradient minus full gradient of the digits network, after some training.
+
+    Args:
+        seed: Of the parameters and the batches.
+        steps: Steps of SGD with momentum before the first record.
+        records: How many minibatches to record, at the same parameters.
+        batch: Size of a minibatch.
+        progress: Called with 1 after every minibatch.
+
+    Returns:
+        float32, shape [records, number of parameters].
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        data, model = digits.load(), digits.network()
+    parameters = list(model.parameters())
+    optimizer = torch.optim.SGD(parameters, lr=0.02, momentum=0.9)
+    stream = digits.batches(data, batch, seed)
+    for x, y in islice(stream, steps):
+        for parameter, part in zip(parameters, gradient(model, x, y), strict=True):
+            parameter.grad = part
+        optimizer.step()
+        if progress is not None:
+            progress(1)
+    full = flatten(gradient(model, data.x, data.y))
+    rows = []
+    for x, y in islice(stream, records):
+        rows.append(flatten(gradient(model, x, y)) - full)
+        if progress is not None:
+            progress(1)
+    return torch.stack(rows)
+
+
+def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> Source:
+    """Draw entries of recorded noise at random, on the scale of stable noise.
+
+    The scale is such that as many exceed the noise's own upper 1 % of magnitudes as do in stable
+    noise of scale 1 and index `alpha`. Drawing entry by entry destroys what dependence there is.
+
+    Args:
+        noise: Recorded noise of any shape.
+        alpha: Index of the stable noise to compare with, in (0, 2).
+        generator: Source of randomness.
+
+    Raises:
+        ValueError: The tail of the noise has no estimate, as when all of it is 0.
+    """
+    flat = noise.flatten()
+    threshold = float(hill(flat, TAIL).threshold)
+    if not threshold > 0:
+        raise ValueError("the recorded noise has no tail: it is all zeros, or holds too few values")
+    share = TAIL * float((flat != 0).float().mean())
+    pool = flat * ((tail_constant(alpha) / share) ** (1 / alpha) / threshold)
+
+    def draw(count: int) -> Tensor:
+        drawn: Tensor = pool[torch.randint(len(pool), (count,), generator=generator)]
+        return drawn
+
+    return Source("digits", draw, None)
+
+
+def gradient(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """The gradient of the mean loss on a batch."""
+    loss = cross_entropy(model(x), y)
+    return torch.autograd.grad(loss, list(model.parameters()))
+
+
+def flatten(parts: tuple[Tensor, ...]) -> Tensor:
+    """As one vector."""
+    return torch.cat([part.flatten() for part in parts])
