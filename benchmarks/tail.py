@@ -218,7 +218,7 @@ def telemetry() -> None:
     table("telemetry", "bare step, ms", "adds, ms", "ratio")
     for name, sample in (("default: a sample of 65,536", 2**16), ("all entries", None)):
         bare, probed = [], []
-        for _ in range(60):
+        for _ in range(100):
             bare.append(seconds(step))
             probe = Probe(optimizer, lambda make: make, sample=sample)
             probed.append(seconds(step))

@@ -40,8 +40,18 @@ SCALARS: dict[str, pa.DataType] = {
     "grad_norm_var": pa.float64(),
     "n_zero": pa.int64(),
     "n_nonfinite": pa.int64(),
+    "status": pa.int64(),
+    "alpha_quarter": pa.float64(),
+    "alpha_fourfold": pa.float64(),
+    "norm_ratio": pa.float64(),
+    "overhead_ms": pa.float64(),
 }
-"""What the probe measures at a step, by name. Every one of them may be null."""
+"""What the probe measures at a step, by name. Every one of them may be null.
+
+`status` says whether alpha_hat can be used (0 ok, 1 too few entries, 2 degenerate, 3 light tail,
+4 non-finite entries); `alpha_quarter` and `alpha_fourfold` are alpha_hat's estimator at a quarter
+of `k` and at four times `k`; `norm_ratio` is the norm of the amplified gradient over that of the
+raw one; `overhead_ms` is what measuring the step cost the training thread."""
 
 ROWS = pa.schema(
     [
@@ -60,6 +70,9 @@ holds what the user logged."""
 # Keys of the Arrow schema's metadata, which say who sends a batch and where it stands in line.
 WRITER = b"htga.writer"
 FIRST_SEQ = b"htga.first_seq"
+GAPS = b"htga.gaps"
+"""JSON list of [first, end) pairs of sequence numbers that the writer has lost and says so, for
+instance because its disk was full. The collector keeps them and expects `end` next."""
 
 RunState = Literal["running", "finished", "failed", "stale", "lost"]
 JSON_FLOATS: dict[str, Any] = {"ser_json_inf_nan": "strings"}
@@ -171,6 +184,11 @@ class JsonRow:
     grad_norm_var: float | None = None
     n_zero: int | None = None
     n_nonfinite: int | None = None
+    status: int | None = None
+    alpha_quarter: float | None = None
+    alpha_fourfold: float | None = None
+    norm_ratio: float | None = None
+    overhead_ms: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 

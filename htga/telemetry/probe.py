@@ -23,7 +23,7 @@ SMOOTHING = 0.95
 SAMPLE = 2**16
 """Entries that steady the tail index to 4 %, at a small part of what a step costs."""
 
-_INTEGERS = frozenset({"k", "n", "n_zero", "n_nonfinite"})
+_INTEGERS = frozenset({"k", "n", "n_zero", "n_nonfinite", "status"})
 
 
 class Probe:
