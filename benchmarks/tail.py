@@ -1,4 +1,4 @@
-"""Tail estimation against its peers: time, error, and what it adds to a training step.
+"""Tail estimation against its peers: time and error.
 
     PYTHONPATH=.:client python benchmarks/tail.py
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from machine import describe
 from powerlaw import Fit
-from torch import Tensor, nn
+from torch import Tensor
 
 from htga.tail import (
     LogHistogram,
@@ -34,7 +34,6 @@ from htga.tail import (
     stable_mmo,
     stable_quantile,
 )
-from htga.telemetry.probe import Probe
 
 SIZE = 10_000_000
 ALPHA = 1.5
@@ -50,7 +49,6 @@ def main() -> None:
     counting()
     error()
     binning()
-    telemetry()
 
 
 def table(*head: str) -> None:
@@ -188,45 +186,6 @@ def binning() -> None:
                     worst[k] = max(worst[k], abs(float(binned.alpha / exact) - 1))
             row(law, str(bits), *(f"{worst[k]:.2%}" for k in ks))
     print()
-
-
-def telemetry() -> None:
-    """A training step with a probe and without, step by step in turn."""
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(4096, 512),
-        nn.ReLU(),
-        nn.Linear(512, 10),
-    )
-    count = sum(parameter.numel() for parameter in model.parameters())
-    x, y = torch.randn(64, 3, 32, 32), torch.randint(10, (64,))
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
-        optimizer.step()
-
-    print(f"A training step of a CNN of {count:,} parameters, batch 64, measured at every step.\n")
-    table("telemetry", "bare step, ms", "adds, ms", "ratio")
-    for name, sample in (("default: a sample of 65,536", 2**16), ("all entries", None)):
-        bare, probed = [], []
-        for _ in range(100):
-            bare.append(seconds(step))
-            probe = Probe(optimizer, lambda make: make, sample=sample)
-            probed.append(seconds(step))
-            probe.detach()
-        adds = statistics.median(b - a for a, b in zip(bare, probed, strict=True))
-        ratio = statistics.median(b / a for a, b in zip(bare, probed, strict=True))
-        middle = statistics.median(bare)
-        row(name, f"{middle * 1e3:.1f}", f"{adds * 1e3:.2f}", f"{ratio:.3f}")
 
 
 if __name__ == "__main__":
