@@ -13,9 +13,10 @@ from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from htga_dashboard import ids, shell
+from htga_dashboard.comparison import MOST, Comparison
 from htga_dashboard.document import serve
 from htga_dashboard.forward import forward
-from htga_dashboard.pages import message, run, runs
+from htga_dashboard.pages import compare, message, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
 
 logger = logging.getLogger(__name__)
@@ -52,11 +53,19 @@ def create_app(
         on_error=_log,
     )
     app.layout = shell.layout()
-    pages = html.Div([shell.layout(), runs.layout([], url=""), run.validation_layout()])
+    pages = html.Div(
+        [
+            shell.layout(),
+            runs.layout([], url=""),
+            run.validation_layout(),
+            compare.layout(Comparison(), [], []),
+        ]
+    )
     app.validation_layout = pages  # type: ignore[assignment]  # Dash declares it to be None
     _register(app, source)
     runs.register(app, source)
     run.register(app, source)
+    compare.register(app, source)
     serve(app, api, source)
     return app
 
@@ -71,6 +80,10 @@ async def page(href: str, source: Source) -> Component:
                 return runs.layout(await source.newest(runs.SHOWN), url=origin)
             case ["run", run_id]:
                 return run.layout(await source.run(unquote(run_id)))
+            case ["compare"]:
+                how = Comparison.from_query(url.query)
+                found = await source.several(how.runs[:MOST])
+                return compare.layout(how, found, await source.newest(compare.CHOICE))
     except NotFoundError:
         return message.layout(
             "No such run", "The collector knows no run of this id. It may have been deleted."

@@ -6,9 +6,7 @@ and never into a figure, whose labels would be read as markup.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import plotly.graph_objects as go
@@ -18,6 +16,7 @@ from dash.development.base_component import Component
 from htga_client.wire import Run
 from htga_dashboard import ids
 from htga_dashboard.attributes import attributes
+from htga_dashboard.config import flat
 from htga_dashboard.digits import significant, step
 
 GRAPH: Any = {
@@ -162,18 +161,8 @@ def details(run: Run) -> list[Component]:
 
 
 def _table(values: dict[str, Any]) -> Component:
-    rows = [html.Div([html.Dt(name), html.Dd(text)]) for name, text in _flat(values)]
+    rows = [html.Div([html.Dt(name), html.Dd(text)]) for name, text in flat(values).items()]
     return html.Dl(rows, className="table", tabIndex=0)
-
-
-def _flat(values: dict[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values in words; what is nested is named by its path."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{within}{key}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield within + key, text
 
 
 def _time(unix: float | None) -> Component:

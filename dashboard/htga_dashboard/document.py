@@ -52,7 +52,8 @@ def serve(app: Dash, server: FastAPI, source: Source) -> None:
         return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
 
     server.router.routes.append(Route("/run/latest", latest))
-    server.router.routes.append(Route("/run/{run_id}", Elsewhere(server, status=200)))
+    for path in ("/run/{run_id}", "/compare"):
+        server.router.routes.append(Route(path, Elsewhere(server, status=200)))
     server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
 
 

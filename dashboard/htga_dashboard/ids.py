@@ -29,6 +29,22 @@ RUN_HEADING = "run-heading"
 RUN_READINGS = "run-readings"
 RUN_CARDS = "run-cards"
 
+RUNS_COMPARE = "runs-compare"
+
+COMPARE_QUERY = "compare-query"
+COMPARE_NEWS = "compare-news"
+COMPARE_RUNS = "compare-runs"
+COMPARE_KEYS = "compare-keys"
+COMPARE_X = "compare-x"
+COMPARE_LOG = "compare-log"
+COMPARE_SMOOTHING = "compare-smoothing"
+COMPARE_GROUP = "compare-group"
+COMPARE_BAND = "compare-band"
+COMPARE_LEGEND = "compare-legend"
+COMPARE_CHARTS = "compare-charts"
+COMPARE_TABLES = "compare-tables"
+COMPARE_FIGURES = "compare-figures"
+
 
 def chart(name: str) -> dict[str, str]:
     """Id of the graph called `name`."""

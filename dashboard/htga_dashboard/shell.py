@@ -10,6 +10,9 @@ from htga_dashboard.attributes import attributes
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
+TABS = {"Runs": "/", "Compare": "/compare"}
+"""The pages that the header leads to."""
+
 
 def layout() -> Component:
     """The shell, with an empty place for the page."""
@@ -21,7 +24,9 @@ def layout() -> Component:
             html.Header(
                 [
                     dcc.Link([html.Span(className="mark"), "HTGA"], href="/", className="brand"),
-                    html.Nav([dcc.Link("Runs", href="/", className="tab")]),
+                    html.Nav(
+                        [dcc.Link(name, href=href, className="tab") for name, href in TABS.items()]
+                    ),
                     html.Div(
                         [
                             html.Span("connecting", id=ids.LIVE_WORD, role="status"),

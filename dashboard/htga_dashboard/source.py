@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -74,6 +75,11 @@ class Source:
         """
         return await self._get(Run, f"/runs/{_segment(run_id)}")
 
+    async def several(self, run_ids: Iterable[str]) -> list[Run]:
+        """The runs of these ids in their order, without those that the collector does not know."""
+        found = await asyncio.gather(*(self._known(run_id) for run_id in run_ids))
+        return [run for run in found if run is not None]
+
     async def series(
         self,
         run_id: str,
@@ -119,6 +125,12 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    async def _known(self, run_id: str) -> Run | None:
+        try:
+            return await self.run(run_id)
+        except NotFoundError:
+            return None
 
     async def _get(self, kind: type[T], path: str, **query: str | int | None) -> T:
         params = {name: value for name, value in query.items() if value is not None}

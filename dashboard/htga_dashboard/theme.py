@@ -36,7 +36,7 @@ LIGHT = Theme(
     muted="#5b6678",
     grid="#e9edf2",
     surface="#ffffff",
-    lines=("#0072b2", "#d55e00", "#009e73", "#b0578d"),
+    lines=("#0072b2", "#d55e00", "#009e73", "#b0578d", "#7a4f00", "#566072"),
     danger="#c62828",
     heat=("#edf4fa", "#b5d6ec", "#62a9d6", "#1d77b0", "#0b4a7a", "#052a4a"),
 )
@@ -45,7 +45,7 @@ DARK = Theme(
     muted="#9aa7b8",
     grid="#253040",
     surface="#161d28",
-    lines=("#56b4e9", "#ff8a5c", "#2fc79a", "#e08bc0"),
+    lines=("#56b4e9", "#ff8a5c", "#2fc79a", "#e08bc0", "#e6b84a", "#b9a3ff"),
     danger="#ff7a6b",
     heat=("#1b2838", "#1f4666", "#2c74a6", "#56b4e9", "#a5dbfa", "#f4fbff"),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from playwright.sync_api import Page
 
 from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server.app import create_app as create_collector
@@ -58,3 +60,17 @@ def send() -> Callable[..., None]:
         assert answer.json()["accepted"] == len(rows)
 
     return post
+
+
+@pytest.fixture
+def watched(page: Page) -> Iterator[Page]:
+    """A page that must not complain, nor ask anybody but its own server."""
+    trouble: list[str] = []
+    hosts: set[str | None] = set()
+    page.on("console", lambda m: trouble.append(m.text) if m.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: trouble.append(dialog.message))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    yield page
+    assert trouble == []
+    assert hosts <= {"127.0.0.1", None}

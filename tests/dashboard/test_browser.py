@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from htga_client.histogram import encode
 from htga_dashboard.app import create_app
 from htga_dashboard.source import Source
 from htga_server.serve import Server
+from tests.support.charts import DATA, LENGTH, RANGE, wait_for_length
 from tests.support.dashboard import dashboard_on
+from tests.support.rows import probe_rows as rows
 
 pytestmark = pytest.mark.browser
 
@@ -24,45 +23,6 @@ Register = Callable[..., str]
 Send = Callable[..., None]
 
 HOSTILE = "<img src=x onerror=alert(1)>, <b>50 %"
-DATA = "name => document.querySelector(`[id*='\"${name}\"'] .js-plotly-plot`)"
-LENGTH = f"name => ({DATA})(name)?.data?.[0].x.length ?? 0"
-RANGE = f"name => ({DATA})(name)._fullLayout.xaxis.range.map(Number)"
-
-
-def rows(steps: range, **other: Any) -> list[dict[str, Any]]:
-    """Rows as a probe sends them, with one user metric."""
-    return [
-        {
-            "step": step,
-            "alpha_hat": 1.5 + 0.1 * math.sin(step),
-            "alpha_bar": 1.5,
-            "gamma": 0.3,
-            "grad_norm": 0.1 + 0.01 * (step % 7),
-            "grad_norm_var": 0.01,
-            "histogram": encode([5, 20, 60, 15], bits=1, first=220),
-            "metrics": [("loss", 2.0 / (step + 1))],
-        }
-        | other
-        for step in steps
-    ]
-
-
-def wait_for_length(page: Page, name: str, length: int) -> None:
-    page.wait_for_function(f"([name, length]) => ({LENGTH})(name) == length", arg=[name, length])
-
-
-@pytest.fixture
-def watched(page: Page) -> Iterator[Page]:
-    """A page that must not complain, nor ask anybody but its own server."""
-    trouble: list[str] = []
-    hosts: set[str | None] = set()
-    page.on("console", lambda m: trouble.append(m.text) if m.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("dialog", lambda dialog: trouble.append(dialog.message))
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-    yield page
-    assert trouble == []
-    assert hosts <= {"127.0.0.1", None}
 
 
 def test_a_run_grows_on_the_page_and_the_zoom_stays(

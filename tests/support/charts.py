@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
+DATA = "name => document.querySelector(`[id*='\"${name}\"'] .js-plotly-plot`)"
+LENGTH = f"name => ({DATA})(name)?.data?.[0].x.length ?? 0"
+RANGE = f"name => ({DATA})(name)._fullLayout.xaxis.range.map(Number)"
+
 # The page's own policy forbids `eval`, which Playwright's wait_for_function needs between frames.
 WAIT = """
 ([chart, least]) => new Promise((resolve, reject) => {
@@ -23,3 +27,8 @@ WAIT = """
 def wait_for_points(page: Page, chart: str, least: int) -> int:
     """Wait until the first trace of a chart has at least so many points; returns how many."""
     return int(page.evaluate(WAIT, [chart, least]))
+
+
+def wait_for_length(page: Page, name: str, length: int) -> None:
+    """Wait until the first trace of a chart has just so many points."""
+    page.wait_for_function(f"([name, length]) => ({LENGTH})(name) == length", arg=[name, length])

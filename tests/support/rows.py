@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from htga_client.histogram import encode
 from htga_client.wire import FIRST_SEQ, ROWS, WRITER
 
 
@@ -30,3 +32,21 @@ def ipc(table: pa.Table, options: pa.ipc.IpcWriteOptions | None = None) -> bytes
     with pa.ipc.new_stream(sink, table.schema, options=options) as out:
         out.write_table(table)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def probe_rows(steps: range, **other: Any) -> list[dict[str, Any]]:
+    """Rows as a probe sends them, with one user metric."""
+    return [
+        {
+            "step": step,
+            "alpha_hat": 1.5 + 0.1 * math.sin(step),
+            "alpha_bar": 1.5,
+            "gamma": 0.3,
+            "grad_norm": 0.1 + 0.01 * (step % 7),
+            "grad_norm_var": 0.01,
+            "histogram": encode([5, 20, 60, 15], bits=1, first=220),
+            "metrics": [("loss", 2.0 / (step + 1))],
+        }
+        | other
+        for step in steps
+    ]

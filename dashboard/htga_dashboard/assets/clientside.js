@@ -52,6 +52,16 @@ dash_clientside.htga = {
     htga.live.landed(null);
   },
 
+  // The comparison has been drawn, or what is on screen gets new figures.
+  compared: async ({ figures }) => {
+    await htga.graphs.redraw(figures);
+    htga.live.landed(null);
+    setTimeout(htga.tick);
+  },
+
+  // The address says what is on screen, without a step back for every turn of a knob.
+  keepAddress: (query) => history.replaceState(null, "", location.pathname + query),
+
   search: async (text, grid) => {
     const api = await dash_ag_grid.getApiAsync(grid);
     api.setGridOption("quickFilterText", text || "");

@@ -45,12 +45,24 @@
     api.setColumnsVisible(columns, document.querySelector("[data-rows]").clientWidth >= 640);
   };
 
+  // The link to the comparison leads to the runs that are marked.
+  const marked = (api) => {
+    const runs = api.getSelectedRows().map((row) => row.id);
+    const link = document.getElementById("runs-compare");
+    link.dataset.marked = runs.length;
+    dash_clientside.set_props("runs-compare", {
+      href: `/compare?runs=${runs.join(",")}`,
+      children: `Compare ${runs.length}`,
+    });
+  };
+
   // A table has come on screen.
   window.htga = window.htga || {};
   htga.watchTable = async (id) => {
     const api = await dash_ag_grid.getApiAsync(id);
     api.addEventListener("modelUpdated", () => counted(api));
     api.addEventListener("gridSizeChanged", () => fit(api));
+    api.addEventListener("selectionChanged", () => marked(api));
     counted(api);
     fit(api);
   };

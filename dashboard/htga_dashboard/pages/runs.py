@@ -45,6 +45,7 @@ def layout(runs: Sequence[Run], *, url: str) -> Component:
                 [
                     html.H1("Runs"),
                     html.Span(id=ids.RUNS_COUNT, className="count"),
+                    dcc.Link("Compare", id=ids.RUNS_COMPARE, href="/compare", className="button"),
                     dcc.Input(
                         id=ids.RUNS_SEARCH,
                         type="search",
@@ -193,6 +194,7 @@ def _grid(runs: Sequence[Run]) -> Component:
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,
             "animateRows": False,
+            "rowSelection": {"mode": "multiRow", "enableClickSelection": False},
             "localeText": {"noMatchingRows": "No run matches the search"},
             "includeHiddenColumnsInQuickFilter": False,
         },

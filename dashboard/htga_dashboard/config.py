@@ -1,0 +1,33 @@
+"""A run's settings by name and in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from htga_client.wire import Run
+
+NONE = "(none)"
+"""In place of a setting that a run does not have."""
+
+GROUP = "group"
+"""Stands among the settings for the group that a run was given, where no setting has its name."""
+
+
+def flat(config: Mapping[str, Any], within: str = "") -> dict[str, str]:
+    """Settings in words by name; what is nested is named by its path, with dots."""
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{within}{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            found[within + name] = text
+    return found
+
+
+def setting(run: Run, name: str) -> str:
+    """One setting of a run in words."""
+    settings = flat(run.config)
+    return settings.get(name, (run.group if name == GROUP else "") or NONE)

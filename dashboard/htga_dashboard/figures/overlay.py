@@ -1,0 +1,133 @@
+"""Several runs, or groups of runs, in one chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from htga_dashboard.comparison import Axis
+from htga_dashboard.figures.look import look
+from htga_dashboard.figures.plain import plain
+from htga_dashboard.lines import Floats, Line
+from htga_dashboard.theme import Theme, translucent
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+"""Tell lines of one colour apart, once the colours have been used up."""
+
+UNIFIED = 8
+"""Lines up to which hovering lists all of them; of more it says the nearest."""
+
+FEW = 60
+"""Below this many points a line shows them; a lone one could not be seen otherwise."""
+
+UNITS = (("s", 1.0, 600.0), ("min", 60.0, 36_000.0), ("h", 3600.0, float("inf")))
+"""Units of relative time: seconds in one, and in all of the axis up to which it is taken."""
+
+
+def figure(
+    lines: Sequence[tuple[str, Line]], *, axis: Axis, log: bool, theme: Theme, revision: str
+) -> go.Figure:
+    """Draw lines, each with what lies around it.
+
+    Args:
+        lines: With their names, in the order of their colours.
+        axis: What x is.
+        log: Whether the axis of values is logarithmic.
+        theme: The palette.
+        revision: The user's zoom lasts as long as this stays the same.
+    """
+    unit, seconds = _unit([line for _, line in lines])
+    floor = _floor([line for _, line in lines]) if log else -np.inf
+    traces = [
+        trace
+        for place, (name, line) in enumerate(lines)
+        for trace in _traces(
+            plain(name), line, place, theme, axis=axis, seconds=seconds, log=log, floor=floor
+        )
+    ]
+    layout = look(theme, revision=revision)
+    layout["showlegend"] = False
+    layout["hovermode"] = "x unified" if len(lines) <= UNIFIED else "closest"
+    if log:
+        layout["yaxis"] |= {"type": "log", "tickformat": "~g"}
+    if axis == "time":
+        layout["xaxis"] |= {"type": "date", "tickformat": None}
+        layout["xaxis"]["unifiedhovertitle"] = {"text": "%{x|%d %b, %H:%M:%S}"}
+    elif axis == "relative":
+        layout["xaxis"] |= {"tickformat": "~g", "ticksuffix": f" {unit}"}
+        layout["xaxis"]["unifiedhovertitle"] = {"text": f"%{{x:.4~g}} {unit}"}
+    return go.Figure(data=traces, layout=layout)
+
+
+def place_of(place: int, theme: Theme) -> tuple[int, int]:
+    """Which colour and which dash the line at a place has: first all colours, then the dashes."""
+    dash, colour = divmod(place, len(theme.lines))
+    return colour, dash % len(DASHES)
+
+
+def _traces(
+    name: str,
+    line: Line,
+    place: int,
+    theme: Theme,
+    *,
+    axis: Axis,
+    seconds: float,
+    log: bool,
+    floor: float,
+) -> list[dict[str, Any]]:
+    hue, pattern = place_of(place, theme)
+    colour = theme.lines[hue]
+    x = line.x * 1e3 if axis == "time" else line.x / seconds if axis == "relative" else line.x
+    common = {"type": "scatter", "name": name, "legendgroup": str(place)}
+    hidden = {**common, "mode": "lines", "hoverinfo": "skip", "showlegend": False}
+    together = bool((line.n > 1).any())
+    if together:
+        around = {
+            **hidden,
+            "x": [*x.tolist(), *x[::-1].tolist()],
+            "y": _drawn(np.concatenate([np.maximum(line.low, floor), line.high[::-1]]), log=log),
+            "fill": "toself",
+            "fillcolor": translucent(colour, 0.16),
+            "line": {"width": 0},
+        }
+    else:
+        around = {
+            **hidden,
+            "x": np.repeat(x, 2).tolist(),
+            "y": _drawn(np.stack([line.low, line.high], axis=1).ravel(), log=log),
+            "line": {"color": translucent(colour, 0.3), "width": 1},
+        }
+    shown = {
+        **common,
+        "x": x.tolist(),
+        "y": _drawn(line.y, log=log),
+        "mode": "lines+markers" if len(x) < FEW else "lines",
+        "line": {"color": colour, "width": 1.75, "dash": DASHES[pattern]},
+        "marker": {"size": 4},
+        "customdata": [f"  n={n}" if together else "" for n in line.n.tolist()],
+        "hovertemplate": "%{y:.4~g}%{customdata}",
+    }
+    return [around, shown]
+
+
+def _unit(lines: Sequence[Line]) -> tuple[str, float]:
+    longest = max((float(line.x[-1]) for line in lines if len(line.x)), default=0.0)
+    return next((name, seconds) for name, seconds, upto in UNITS if longest <= upto)
+
+
+def _floor(lines: Sequence[Line]) -> float:
+    """The lowest value drawn; a band that reaches below zero ends there on a logarithmic axis."""
+    values = np.concatenate([line.y for line in lines]) if lines else np.empty(0)
+    return float(values[np.isfinite(values) & (values > 0)].min(initial=np.inf))
+
+
+def _drawn(values: Floats, *, log: bool) -> list[float | None]:
+    """Values, or None where they have no place on the axis."""
+    fits = np.isfinite(values) & ((values > 0) | (not log))
+    return [
+        value if fit else None for value, fit in zip(values.tolist(), fits.tolist(), strict=True)
+    ]

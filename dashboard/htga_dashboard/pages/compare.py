@@ -1,0 +1,341 @@
+"""Runs beside one another: charts with a line for each run or group, and tables of differences."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from htga_client.wire import Run, Series
+from htga_dashboard import cards, ids, theme
+from htga_dashboard.attributes import attributes
+from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
+from htga_dashboard.config import GROUP
+from htga_dashboard.differences import Row, differing, keys_of, usual_keys
+from htga_dashboard.digits import significant
+from htga_dashboard.figures import overlay
+from htga_dashboard.lines import Group, groups, line
+from htga_dashboard.source import Source, SourceError
+
+BUCKETS = 500
+"""Buckets of steps that each run is fetched in."""
+
+CHOICE = 200
+"""Runs that can be chosen from."""
+
+AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
+BANDS = {"sd": "± sd", "t95": "95 % of the mean", "range": "min to max", "none": "no band"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a comparison comes to.
+
+    Attributes:
+        groups: The lines, in the order of their colours.
+        figures: By the name of their graph, one for each key.
+        keys: What the figures show, in their order.
+        runs: All runs that are there.
+    """
+
+    groups: list[Group]
+    figures: dict[str, go.Figure]
+    keys: tuple[str, ...]
+    runs: list[Run]
+
+
+def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Component:
+    """The page; its charts are drawn when the browser has said which theme it wants.
+
+    Args:
+        how: What the address says.
+        runs: Those of its runs that are there.
+        choice: Runs that can be added.
+    """
+    listed = {run.id: run for run in (*runs, *choice)}
+    missing = len(how.runs) - len(runs)
+    return html.Div(
+        [
+            dcc.Store(id=ids.COMPARE_QUERY, data=how.to_query()),
+            dcc.Store(id=ids.COMPARE_NEWS),
+            dcc.Store(id=ids.COMPARE_FIGURES),
+            html.Header(html.H1("Compare"), className="title"),
+            _controls(how, list(listed.values()), runs),
+            html.P(
+                f"Runs of this address that are no longer there: {missing}", className="left-out"
+            )
+            if missing
+            else None,
+            html.Ul(id=ids.COMPARE_LEGEND, className="legend"),
+            html.Div(id=ids.COMPARE_CHARTS, className="cards"),
+            html.Div(id=ids.COMPARE_TABLES, className="comparison-tables"),
+        ],
+        className="page compare",
+        **attributes(data_title="Compare", data_news=ids.COMPARE_NEWS),
+    )
+
+
+def figures(
+    how: Comparison, runs: Sequence[Run], series: Sequence[Series], palette: theme.Theme
+) -> Drawn:
+    """Draw every key of the comparison.
+
+    Args:
+        how: What to draw, and how.
+        runs: The runs that are there.
+        series: Of each of them, in the same order.
+        palette: The theme.
+    """
+    together = groups(runs, how.group)
+    by_run = {run.id: values for run, values in zip(runs, series, strict=True)}
+    keys = how.keys or tuple(usual_keys(runs))
+    drawn = {}
+    for place, key in enumerate(keys):
+        lines = [
+            (group.label, line([by_run[run.id] for run in group.runs], key, how))
+            for group in together
+        ]
+        revision = f"{key} {how.x} {how.log}"
+        drawn[f"compare-{place}"] = overlay.figure(
+            lines, axis=how.x, log=how.log, theme=palette, revision=revision
+        )
+    return Drawn(groups=together, figures=drawn, keys=keys, runs=list(runs))
+
+
+def legend(together: Sequence[Group]) -> list[Component]:
+    """Which line is which, in words that cannot be mistaken for markup."""
+    return [html.Li(_entry(place, group)) for place, group in enumerate(together)]
+
+
+def charts(drawn: Drawn) -> list[Component]:
+    """A card for each key."""
+    if not drawn.runs:
+        return [
+            html.Div(
+                [
+                    html.H2("Nothing to compare yet"),
+                    html.P("Choose runs above, or mark them in the table of runs."),
+                ],
+                className="empty",
+            )
+        ]
+    return [
+        cards.card(name, key, "", figure)
+        for key, (name, figure) in zip(drawn.keys, drawn.figures.items(), strict=True)
+    ]
+
+
+def tables(runs: Sequence[Run]) -> list[Component]:
+    """Settings that differ, and the latest value of everything measured."""
+    if len(runs) < 2:
+        return []
+    latest = [
+        Row(name=key, values=tuple(significant(run.summary.get(key)) for run in runs))
+        for key in keys_of(runs)
+    ]
+    shown = [("Settings that differ", differing(runs)), ("Latest values", latest)]
+    return [_table(title, rows, runs) for title, rows in shown if rows]
+
+
+def register(app: Dash, source: Source) -> None:
+    """Draw what the controls say, write it into the address, and draw anew what has changed."""
+
+    @app.callback(
+        Output(ids.COMPARE_QUERY, "data"),
+        Input(ids.COMPARE_RUNS, "value"),
+        Input(ids.COMPARE_KEYS, "value"),
+        Input(ids.COMPARE_X, "value"),
+        Input(ids.COMPARE_LOG, "value"),
+        Input(ids.COMPARE_SMOOTHING, "value"),
+        Input(ids.COMPARE_GROUP, "value"),
+        Input(ids.COMPARE_BAND, "value"),
+        prevent_initial_call=True,
+    )
+    async def choose(  # noqa: PLR0917 (Dash passes arguments by position)
+        runs: list[str] | None,
+        keys: list[str] | None,
+        x: Any,
+        log: list[str],
+        smoothing: float,
+        by: list[str] | None,
+        band: Any,
+    ) -> str:
+        return Comparison(
+            runs=tuple(runs or ()),
+            keys=tuple(keys or ()),
+            x=x,
+            smoothing=smoothing or 0.0,
+            log=bool(log),
+            group=tuple(by or ()),
+            band=band,
+        ).to_query()
+
+    @app.callback(
+        Output(ids.COMPARE_CHARTS, "children"),
+        Output(ids.COMPARE_LEGEND, "children"),
+        Output(ids.COMPARE_TABLES, "children"),
+        Output(ids.COMPARE_KEYS, "options"),
+        Output(ids.COMPARE_GROUP, "options"),
+        Output(ids.COMPARE_FIGURES, "data"),
+        Input(ids.COMPARE_QUERY, "data"),
+        Input(ids.COMPARE_NEWS, "data"),
+        Input(ids.THEME, "data"),
+        State(ids.COMPARE_FIGURES, "data"),
+    )
+    async def draw(
+        query: str, news: dict[str, Any] | None, theme_name: str | None, before: Any
+    ) -> Any:
+        how = Comparison.from_query(query)
+        beat = before["beat"] + 1 if before else 0
+        nothing = [no_update] * 5
+        grows = before is not None and ctx.triggered_id != ids.COMPARE_QUERY
+        if grows and ctx.triggered_id == ids.COMPARE_NEWS and not _concerns(news, how):
+            return *nothing, {"beat": beat, "figures": {}}
+        try:
+            drawn = await _read(source, how, theme.named(theme_name))
+        except SourceError as error:
+            kept = nothing if grows else [[cards.failure(str(error))], *nothing[1:]]
+            return *kept, {"beat": beat, "figures": {}}
+        return (
+            no_update if grows else charts(drawn),
+            legend(drawn.groups),
+            tables(drawn.runs),
+            keys_of(drawn.runs),
+            _groupings(drawn.runs),
+            {"beat": beat, "figures": drawn.figures if grows else {}},
+        )
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "keepAddress"),
+        Input(ids.COMPARE_QUERY, "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "compared"),
+        Input(ids.COMPARE_FIGURES, "data"),
+        prevent_initial_call=True,
+    )
+
+
+async def _read(source: Source, how: Comparison, palette: theme.Theme) -> Drawn:
+    runs = await source.several(how.runs[:MOST])
+    keys = how.keys or usual_keys(runs)
+    series = await asyncio.gather(
+        *(source.series(run.id, keys, buckets=BUCKETS) for run in runs if keys)
+    )
+    return await asyncio.to_thread(figures, how, runs if keys else [], series, palette)
+
+
+def _concerns(news: dict[str, Any] | None, how: Comparison) -> bool:
+    changed = set(news["runs"]) if news else set()
+    return "*" in changed or not changed.isdisjoint(how.runs)
+
+
+def _groupings(runs: Sequence[Run]) -> list[str]:
+    names = [row.name for row in differing(runs)]
+    return names if len({run.group for run in runs}) < 2 else [GROUP, *names]
+
+
+def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Component:
+    def field(label: str, control: Component, *, wide: bool = False) -> Component:
+        return html.Label([html.Span(label), control], className="field wide" if wide else "field")
+
+    return html.Div(
+        [
+            field(
+                "Runs",
+                dcc.Dropdown(
+                    id=ids.COMPARE_RUNS,
+                    options=[
+                        {"label": f"{run.name or run.id} · {run.project}", "value": run.id}
+                        for run in choice
+                    ],
+                    value=[run.id for run in runs],
+                    multi=True,
+                    placeholder="Choose runs",
+                ),
+                wide=True,
+            ),
+            field(
+                "Charts",
+                dcc.Dropdown(
+                    id=ids.COMPARE_KEYS,
+                    options=keys_of(runs),
+                    value=list(how.keys),
+                    multi=True,
+                    placeholder="Tail, norm and metrics",
+                ),
+                wide=True,
+            ),
+            field(
+                "One line for each",
+                dcc.Dropdown(
+                    id=ids.COMPARE_GROUP,
+                    options=_groupings(runs),
+                    value=list(how.group),
+                    multi=True,
+                    placeholder="run",
+                ),
+            ),
+            field(
+                "Band of a group",
+                dcc.Dropdown(id=ids.COMPARE_BAND, options=BANDS, value=how.band, clearable=False),
+            ),
+            field(
+                "Along",
+                dcc.Dropdown(id=ids.COMPARE_X, options=AXES, value=how.x, clearable=False),
+            ),
+            field(
+                "Smoothing",
+                dcc.Slider(
+                    id=ids.COMPARE_SMOOTHING,
+                    min=0,
+                    max=MAX_SMOOTHING,
+                    step=0.01,
+                    value=how.smoothing,
+                    marks=None,
+                    updatemode="mouseup",
+                ),
+            ),
+            dcc.Checklist(
+                id=ids.COMPARE_LOG,
+                options=[{"label": "log scale", "value": "log"}],
+                value=["log"] if how.log else [],
+                className="field check",
+            ),
+        ],
+        className="controls",
+    )
+
+
+def _entry(place: int, group: Group) -> list[Component]:
+    colour, dash = overlay.place_of(place, theme.LIGHT)
+    swatch = html.Span(className=f"swatch line-{colour} dash-{dash}")
+    if len(group.runs) > 1:
+        return [swatch, html.Span(group.label), html.Small(f"n = {len(group.runs)}")]
+    (run,) = group.runs
+    return [swatch, dcc.Link(group.label, href=f"/run/{run.id}"), cards.state(run.state)]
+
+
+def _table(title: str, rows: Sequence[Row], runs: Sequence[Run]) -> Component:
+    """A row for each run, a column for each of `rows`."""
+    body = [
+        html.Tr(
+            [
+                html.Th(dcc.Link(run.name or run.id, href=f"/run/{run.id}"), scope="row"),
+                *(html.Td(row.values[place]) for row in rows),
+            ]
+        )
+        for place, run in enumerate(runs)
+    ]
+    heads = [html.Th("run"), *(html.Th(row.name) for row in rows)]
+    table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(body)])
+    return html.Article(
+        [html.Header(html.H2(title)), html.Div(table, className="scroll", tabIndex=0)],
+        className="card",
+    )

@@ -1,0 +1,116 @@
+"""Comparing runs as a person does it: in a real Chromium, on a real collector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from htga_server.serve import Server
+from tests.support.charts import DATA, RANGE
+from tests.support.rows import probe_rows
+
+pytestmark = pytest.mark.browser
+
+Register = Callable[..., str]
+Send = Callable[..., None]
+
+HOSTILE = "<img src=x onerror=alert(1)>, <b>50 %"
+LINES = f"name => ({DATA})(name)?.data?.filter((t) => t.hoverinfo !== 'skip').length ?? 0"
+LAST = f"name => ({DATA})(name).data[1].x.at(-1)"
+
+
+def wait_for_lines(page: Page, chart: str, count: int) -> None:
+    page.wait_for_function(f"([name, count]) => ({LINES})(name) == count", arg=[chart, count])
+
+
+def three(server: Server, register: Register, send: Send) -> list[str]:
+    """Three runs, two of which have the same learning rate."""
+    ids = [
+        register(server, name=name, config={"lr": lr, "seed": seed})
+        for name, lr, seed in (("one", 0.1, 0), ("two", 0.1, 1), ("three", 0.3, 0))
+    ]
+    for run_id in ids:
+        send(server, run_id, probe_rows(range(80)))
+    return ids
+
+
+def test_runs_marked_in_the_table_are_compared(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    watched.goto(dashboard.url)
+    link = watched.locator("#runs-compare")
+    expect(watched.get_by_role("link", name="one")).to_be_visible()
+    expect(link).to_be_hidden()
+    for place in (0, 2):
+        watched.locator(".ag-row input[type=checkbox]").nth(place).check()
+    link.click()
+    wait_for_lines(watched, "compare-0", 2)
+    assert watched.url == f"{dashboard.url}/compare?runs={ids[2]},{ids[0]}"
+    expect(watched.locator("#compare-legend li")).to_have_count(2)
+    expect(watched.locator("#compare-tables")).to_contain_text("Settings that differ")
+
+
+def test_the_address_says_it_all_and_follows_the_controls(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}&key=loss&by=lr&log=1")
+    wait_for_lines(watched, "compare-0", 2)
+    expect(watched.locator("#compare-charts .card")).to_have_count(1)
+    expect(watched.locator("#compare-legend li").first).to_contain_text("lr=0.1")
+    expect(watched.locator("#compare-legend li").first).to_contain_text("n = 2")
+    assert watched.evaluate(f"() => ({DATA})('compare-0').layout.yaxis.type") == "log"
+    watched.get_by_label("log scale").uncheck()
+    watched.wait_for_function(f"() => ({DATA})('compare-0').layout.yaxis.type != 'log'")
+    watched.wait_for_function("() => !location.search.includes('log')")
+    address = watched.url
+    assert "by=lr" in address
+    watched.reload()
+    wait_for_lines(watched, "compare-0", 2)
+    assert watched.url == address
+
+
+def test_a_comparison_grows_with_its_runs_and_keeps_the_zoom(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    watched.goto(f"{dashboard.url}/compare?runs={ids[0]},{ids[1]}&key=loss")
+    wait_for_lines(watched, "compare-0", 2)
+    plot = watched.locator("[id*='\"compare-0\"'] .nsewdrag").first
+    box = plot.bounding_box()
+    assert box is not None
+    watched.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 40)
+    watched.mouse.down()
+    watched.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 120, steps=5)
+    watched.mouse.up()
+    watched.wait_for_function(f"() => ({RANGE})('compare-0')[1] < 70")
+    zoomed = watched.evaluate(RANGE, "compare-0")
+    send(dashboard, ids[0], probe_rows(range(80, 120)))
+    watched.wait_for_function(f"() => ({LAST})('compare-0') == 119")
+    assert watched.evaluate(RANGE, "compare-0") == zoomed
+
+
+def test_names_that_are_markup_are_letters_in_legend_table_and_label(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = [register(dashboard, name=HOSTILE, config={HOSTILE: i}) for i in (0, 1)]
+    for run_id in ids:
+        send(dashboard, run_id, probe_rows(range(3), metrics=[(HOSTILE, 1.0)]))
+    watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}")
+    wait_for_lines(watched, "compare-2", 2)
+    expect(watched.locator("#compare-legend a").first).to_have_text(HOSTILE)
+    watched.locator("[id*='\"compare-2\"'] .nsewdrag").first.hover()
+    label = watched.locator("[id*='\"compare-2\"'] .hoverlayer .legendtext").first
+    expect(label).to_contain_text("<img src=x")
+    assert watched.locator("main img").count() == 0
+
+
+def test_a_comparison_without_runs_says_what_to_do(watched: Page, dashboard: Server) -> None:
+    watched.goto(f"{dashboard.url}/compare")
+    watched.get_by_text("Nothing to compare yet").wait_for()
+    watched.goto(f"{dashboard.url}/compare?runs=00000000-0000-0000-0000-000000000000")
+    watched.get_by_text("Runs of this address that are no longer there: 1").wait_for()
+    watched.get_by_text("Nothing to compare yet").wait_for()
