@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html
 from dash.development.base_component import Component
@@ -16,7 +16,7 @@ from htga_dashboard import ids, shell
 from htga_dashboard.comparison import MOST, Comparison
 from htga_dashboard.document import serve
 from htga_dashboard.forward import forward
-from htga_dashboard.pages import compare, message, run, runs
+from htga_dashboard.pages import compare, message, query, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ def create_app(
             runs.layout([], url=""),
             run.validation_layout(),
             compare.layout(Comparison(), [], []),
+            query.layout("", url=""),
         ]
     )
     app.validation_layout = pages  # type: ignore[assignment]  # Dash declares it to be None
@@ -66,6 +67,7 @@ def create_app(
     runs.register(app, source)
     run.register(app, source)
     compare.register(app, source)
+    query.register(app, source)
     serve(app, api, source)
     return app
 
@@ -74,23 +76,30 @@ async def page(href: str, source: Source) -> Component:
     """The page at the address `href`."""
     url = urlsplit(href)
     try:
-        match url.path.strip("/").split("/"):
-            case [""]:
-                origin = f"{url.scheme}://{url.netloc}"
-                return runs.layout(await source.newest(runs.SHOWN), url=origin)
-            case ["run", run_id]:
-                return run.layout(await source.run(unquote(run_id)))
-            case ["compare"]:
-                how = Comparison.from_query(url.query)
-                found = await source.several(how.runs[:MOST])
-                return compare.layout(how, found, await source.newest(compare.CHOICE))
+        found = await _page_at(url, source)
     except NotFoundError:
         return message.layout(
             "No such run", "The collector knows no run of this id. It may have been deleted."
         )
     except SourceError as error:
         return message.layout("The collector does not answer", f"{error}", passing=True)
-    return message.layout("No such page", f"There is nothing at {unquote(url.path)}.")
+    return found or message.layout("No such page", f"There is nothing at {unquote(url.path)}.")
+
+
+async def _page_at(url: SplitResult, source: Source) -> Component | None:
+    origin = f"{url.scheme}://{url.netloc}"
+    match url.path.strip("/").split("/"):
+        case [""]:
+            return runs.layout(await source.newest(runs.SHOWN), url=origin)
+        case ["run", run_id]:
+            return run.layout(await source.run(unquote(run_id)))
+        case ["compare"]:
+            how = Comparison.from_query(url.query)
+            found = await source.several(how.runs[:MOST])
+            return compare.layout(how, found, await source.newest(compare.CHOICE))
+        case ["query"]:
+            return query.layout(url.query, url=origin)
+    return None
 
 
 def _register(app: Dash, source: Source) -> None:

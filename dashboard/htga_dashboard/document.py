@@ -52,7 +52,7 @@ def serve(app: Dash, server: FastAPI, source: Source) -> None:
         return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
 
     server.router.routes.append(Route("/run/latest", latest))
-    for path in ("/run/{run_id}", "/compare"):
+    for path in ("/run/{run_id}", "/compare", "/query"):
         server.router.routes.append(Route(path, Elsewhere(server, status=200)))
     server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
 

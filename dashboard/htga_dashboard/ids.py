@@ -45,7 +45,26 @@ COMPARE_CHARTS = "compare-charts"
 COMPARE_TABLES = "compare-tables"
 COMPARE_FIGURES = "compare-figures"
 
+QUERY_URL = "query-url"
+QUERY_ADDRESS = "query-address"
+QUERY_SQL = "query-sql"
+QUERY_ASK = "query-ask"
+QUERY_RESULT = "query-result"
+QUERY_FILE = "query-file"
+EXAMPLE = "example"
+EXPORT = "export"
+
 
 def chart(name: str) -> dict[str, str]:
     """Id of the graph called `name`."""
     return {"type": "chart", "name": name}
+
+
+def example(name: str) -> dict[str, str]:
+    """Id of the button that fills in the example called `name`."""
+    return {"type": EXAMPLE, "name": name}
+
+
+def export(kind: str) -> dict[str, str]:
+    """Id of the button that gives a file of that kind."""
+    return {"type": EXPORT, "name": kind}

@@ -10,7 +10,7 @@ from htga_dashboard.attributes import attributes
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
-TABS = {"Runs": "/", "Compare": "/compare"}
+TABS = {"Runs": "/", "Compare": "/compare", "Query": "/query"}
 """The pages that the header leads to."""
 
 
@@ -25,7 +25,10 @@ def layout() -> Component:
                 [
                     dcc.Link([html.Span(className="mark"), "HTGA"], href="/", className="brand"),
                     html.Nav(
-                        [dcc.Link(name, href=href, className="tab") for name, href in TABS.items()]
+                        [
+                            dcc.Link(name, href=href, className="to-page")
+                            for name, href in TABS.items()
+                        ]
                     ),
                     html.Div(
                         [

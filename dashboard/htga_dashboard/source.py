@@ -9,9 +9,10 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
+import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
-from htga_client.wire import PREFIX, Histograms, Run, RunPage, Series
+from htga_client.wire import ARROW_STREAM, PREFIX, Histograms, Run, RunPage, Series
 
 T = TypeVar("T")
 
@@ -29,6 +30,10 @@ class NotFoundError(SourceError):
 
 class UnavailableError(SourceError):
     """The collector did not answer, or its answer was of no use."""
+
+
+class RefusedError(SourceError):
+    """The collector understood, and says what is wrong with the question."""
 
 
 class Source:
@@ -111,6 +116,27 @@ class Source:
             since=since,
         )
 
+    async def query(self, sql: str, *, limit: int) -> pa.Table:
+        """The answer to one SELECT over the tables runs, steps and metrics.
+
+        Raises:
+            RefusedError: The collector would not answer it, and says why.
+        """
+        try:
+            answer = await self.client.post(
+                f"{PREFIX}/query",
+                json={"sql": sql, "limit": limit},
+                headers={"accept": ARROW_STREAM},
+            )
+        except httpx2.TransportError as error:
+            reason = f"The collector at {self.url} does not answer: {error}"
+            raise UnavailableError(reason) from error
+        if not answer.is_success:
+            raise RefusedError(_detail(answer))
+        table = pa.ipc.open_stream(answer.content).read_all()
+        table.validate(full=True)
+        return table
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self.client.aclose()
@@ -153,6 +179,14 @@ class Source:
                 f"What {self.url} answered to {path} is no {kind.__name__}: {error}"
             ) from error
         return found
+
+
+def _detail(answer: httpx2.Response) -> str:
+    """What a problem document says, or the beginning of whatever came instead."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]
 
 
 def _segment(run_id: str) -> str:

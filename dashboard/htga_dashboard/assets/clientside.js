@@ -6,6 +6,9 @@ dash_clientside.htga = {
   // A page has been put on screen.
   arrived: ({ props }) => {
     document.title = `${props["data-title"]} · HTGA`;
+    for (const link of document.querySelectorAll(".to-page"))
+      if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
     // Its elements are there when React is through with this turn of the event loop.
     setTimeout(() => {
       htga.tick();
@@ -73,4 +76,10 @@ htga.theme.system.addEventListener("change", async () => {
   await htga.live.quiet();
   if (htga.live.page() && htga.live.page().dataset.run) htga.live.expectAnswer();
   dash_clientside.set_props("theme", { data: htga.theme.resolved() });
+});
+
+// Ctrl + Enter in a text that is asked asks it.
+addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  if (event.target.id === "query-sql") document.getElementById("query-ask").click();
 });

@@ -40,7 +40,7 @@ def figure(
         revision: The user's zoom lasts as long as this stays the same.
     """
     unit, seconds = _unit([line for _, line in lines])
-    floor = _floor([line for _, line in lines]) if log else -np.inf
+    floor = _floor([line for _, line in lines])
     traces = [
         trace
         for place, (name, line) in enumerate(lines)
@@ -86,13 +86,14 @@ def _traces(
     hidden = {**common, "mode": "lines", "hoverinfo": "skip", "showlegend": False}
     together = bool((line.n > 1).any())
     if together:
+        low = np.where(line.low > 0, line.low, floor) if log else line.low
         around = {
             **hidden,
             "x": [*x.tolist(), *x[::-1].tolist()],
-            "y": _drawn(np.concatenate([np.maximum(line.low, floor), line.high[::-1]]), log=log),
+            "y": _drawn(np.concatenate([low, line.high[::-1]]), log=log),
             "fill": "toself",
             "fillcolor": translucent(colour, 0.16),
-            "line": {"width": 0},
+            "line": {"width": 1, "color": translucent(colour, 0.3)},
         }
     else:
         around = {
@@ -120,8 +121,8 @@ def _unit(lines: Sequence[Line]) -> tuple[str, float]:
 
 
 def _floor(lines: Sequence[Line]) -> float:
-    """The lowest value drawn; a band that reaches below zero ends there on a logarithmic axis."""
-    values = np.concatenate([line.y for line in lines]) if lines else np.empty(0)
+    """The lowest that is drawn; a band that reaches below zero ends there on a logarithmic axis."""
+    values = np.concatenate([np.empty(0), *(v for line in lines for v in (line.y, line.low))])
     return float(values[np.isfinite(values) & (values > 0)].min(initial=np.inf))
 
 

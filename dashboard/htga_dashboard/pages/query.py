@@ -1,0 +1,239 @@
+"""SQL over all runs, live and archived: ask, look, take away."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+import dash_ag_grid as dag
+import pyarrow as pa
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from htga_client.wire import SCALARS
+from htga_dashboard import answer, ids
+from htga_dashboard.attributes import attributes
+from htga_dashboard.source import Source, SourceError
+
+SHOWN = 1_000
+"""Rows shown on the page at most."""
+
+TAKEN = 100_000
+"""Rows in a file at most; more are for `htga query` or the Python client."""
+
+EXAMPLES = {
+    "The heaviest tail of each run": (
+        "SELECT project, run, min(alpha_bar) AS heaviest, count(*) AS steps\n"
+        "FROM steps WHERE layer = ''\n"
+        "GROUP BY ALL ORDER BY heaviest"
+    ),
+    "Steps with a spike of the gradient norm": (
+        "SELECT run, step, grad_norm\n"
+        "FROM steps WHERE layer = ''\n"
+        "QUALIFY grad_norm > 10 * median(grad_norm) OVER (PARTITION BY run_id)\n"
+        "ORDER BY grad_norm DESC"
+    ),
+    "Last value of every metric": (
+        "SELECT project, run, key, max_by(value, step) AS last\n"
+        "FROM metrics GROUP BY ALL ORDER BY ALL"
+    ),
+    "Runs in the archive": (
+        "SELECT name, project, state, last_step, to_timestamp(created) AS started\n"
+        "FROM runs WHERE archived ORDER BY created DESC"
+    ),
+}
+
+TABLES = {
+    "runs": "id, project, name, group, tags, config, notes, state, created, last_step, archived",
+    "steps": f"run_id, project, run, step, layer, rank, attempt, time, {', '.join(SCALARS)}",
+    "metrics": "run_id, project, run, step, key, value, rank, attempt, time",
+}
+"""Columns worth knowing of what can be asked."""
+
+SNIPPET = '''from htga_client import Client
+
+table = Client("{url}").query("""
+{sql}
+""")  # a pyarrow.Table: .to_pandas(), or polars.from_arrow(table)'''
+
+
+def layout(query: str, *, url: str) -> Component:
+    """The page.
+
+    Args:
+        query: What stands in its address after the "?"; `sql` is asked at once.
+        url: Address of this server, as the reader's browser knows it.
+    """
+    sql = parse_qs(query).get("sql", [""])[0]
+    return html.Div(
+        [
+            dcc.Store(id=ids.QUERY_URL, data=url),
+            dcc.Store(id=ids.QUERY_ADDRESS),
+            dcc.Download(id=ids.QUERY_FILE),
+            html.Header(html.H1("Query"), className="title"),
+            html.Div(
+                [
+                    html.Article(
+                        [
+                            dcc.Textarea(
+                                id=ids.QUERY_SQL,
+                                value=sql or next(iter(EXAMPLES.values())),
+                                spellCheck=False,
+                                className="sql",
+                                title="SQL",
+                            ),
+                            html.Div(
+                                [
+                                    html.Button(
+                                        "Ask",
+                                        id=ids.QUERY_ASK,
+                                        className="button primary",
+                                        n_clicks=1 if sql else 0,
+                                    ),
+                                    html.Span("Ctrl + Enter", className="hint"),
+                                ],
+                                className="asking",
+                            ),
+                        ],
+                        className="card question",
+                    ),
+                    html.Article(
+                        [
+                            html.Header(html.H2("Examples")),
+                            html.Ul(
+                                [
+                                    html.Li(
+                                        html.Button(name, id=ids.example(name), className="example")
+                                    )
+                                    for name in EXAMPLES
+                                ],
+                                className="examples",
+                            ),
+                            html.Header(html.H2("Tables")),
+                            html.Dl(
+                                [
+                                    html.Div([html.Dt(name), html.Dd(fields)])
+                                    for name, fields in TABLES.items()
+                                ],
+                                className="tables",
+                            ),
+                        ],
+                        className="card",
+                    ),
+                ],
+                className="asking-grid",
+            ),
+            html.Section(id=ids.QUERY_RESULT, **attributes(aria_live="polite")),
+        ],
+        className="page query",
+        **attributes(data_title="Query"),
+    )
+
+
+def result(table: pa.Table) -> list[Component]:
+    """What came back, and how to take it away."""
+    count = table.num_rows
+    more = " or more" if count == SHOWN else ""
+    grid = dag.AgGrid(
+        rowData=answer.rows(table),
+        columnDefs=answer.columns(table),
+        defaultColDef={"sortable": True, "resizable": True, "minWidth": 90, "flex": 1},
+        dashGridOptions={"rowHeight": 36, "headerHeight": 38, "enableCellTextSelection": True},
+        className="grid",
+        style={"height": f"min({max(count, 1) * 36 + 42}px, 70dvh)"},
+    )
+    return [
+        html.Header(
+            [
+                html.H2(f"{count:,} row{'' if count == 1 else 's'}{more}"),
+                html.Span(f"The first {SHOWN:,} are shown." if more else ""),
+                html.Div(
+                    [
+                        html.Button(kind.upper(), id=ids.export(kind), className="button")
+                        for kind in answer.MEDIA
+                    ],
+                    className="exports",
+                ),
+            ],
+            className="answer",
+        ),
+        grid,
+    ]
+
+
+def snippet(sql: str, url: str) -> Component:
+    """The same in Python."""
+    return html.Details(
+        [html.Summary("The same in Python"), html.Pre(SNIPPET.format(sql=sql.strip(), url=url))],
+        className="card python",
+    )
+
+
+def refusal(reason: str) -> list[Component]:
+    """In place of an answer."""
+    return [
+        html.Div(
+            [html.H2("The query was not answered"), html.Pre(reason)],
+            className="card refusal",
+            role="alert",
+        )
+    ]
+
+
+def register(app: Dash, source: Source) -> None:
+    """Ask, fill in examples, and hand out files."""
+
+    @app.callback(
+        Output(ids.QUERY_RESULT, "children"),
+        Output(ids.QUERY_ADDRESS, "data"),
+        Input(ids.QUERY_ASK, "n_clicks"),
+        State(ids.QUERY_SQL, "value"),
+        State(ids.QUERY_URL, "data"),
+    )
+    async def ask(clicks: int, sql: str, url: str) -> Any:
+        if not clicks:
+            return no_update, no_update
+        address = f"?{urlencode({'sql': sql})}"
+        try:
+            table = await source.query(sql, limit=SHOWN)
+        except SourceError as error:
+            return refusal(str(error)), address
+        shown = await asyncio.to_thread(result, table)
+        return [*shown, snippet(sql, url)], address
+
+    @app.callback(
+        Output(ids.QUERY_FILE, "data"),
+        Input({"type": ids.EXPORT, "name": ALL}, "n_clicks"),
+        State(ids.QUERY_SQL, "value"),
+        prevent_initial_call=True,
+    )
+    async def take(clicks: list[int | None], sql: str) -> Any:
+        if not any(clicks) or not isinstance(ctx.triggered_id, dict):
+            return no_update
+        kind = ctx.triggered_id["name"]
+        table = await source.query(sql, limit=TAKEN)
+        content = await asyncio.to_thread(answer.file, table, kind)
+        return {
+            "content": b64encode(content).decode("ascii"),
+            "base64": True,
+            "filename": f"htga.{kind}",
+            "type": answer.MEDIA[kind],
+        }
+
+    @app.callback(
+        Output(ids.QUERY_SQL, "value"),
+        Input({"type": ids.EXAMPLE, "name": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    async def fill(clicks: list[int | None]) -> Any:
+        if not any(clicks) or not isinstance(ctx.triggered_id, dict):
+            return no_update
+        return EXAMPLES[ctx.triggered_id["name"]]
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "keepAddress"),
+        Input(ids.QUERY_ADDRESS, "data"),
+        prevent_initial_call=True,
+    )
