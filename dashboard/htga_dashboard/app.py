@@ -18,6 +18,7 @@ from htga_dashboard.document import serve
 from htga_dashboard.forward import forward
 from htga_dashboard.pages import compare, message, query, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.steps import Steps
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ async def _page_at(url: SplitResult, source: Source) -> Component | None:
         case [""]:
             return runs.layout(await source.newest(runs.SHOWN), url=origin)
         case ["run", run_id]:
-            return run.layout(await source.run(unquote(run_id)))
+            return run.layout(await source.run(unquote(run_id)), Steps.from_query(url.query))
         case ["compare"]:
             how = Comparison.from_query(url.query)
             found = await source.several(how.runs[:MOST])

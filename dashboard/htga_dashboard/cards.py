@@ -18,6 +18,7 @@ from htga_dashboard import ids
 from htga_dashboard.attributes import attributes
 from htga_dashboard.config import flat
 from htga_dashboard.digits import significant, step
+from htga_dashboard.steps import Steps
 
 GRAPH: Any = {
     "displaylogo": False,
@@ -142,6 +143,37 @@ def remark(alpha: float) -> str:
         if alpha <= bound:
             return f"heavier than \N{GREEK SMALL LETTER ALPHA} = {bound}"
     return "lighter than \N{GREEK SMALL LETTER ALPHA} = 2"
+
+
+def stretch(steps: Steps) -> Component:
+    """Which steps the charts show: two numbers to type, and a word on how they are drawn."""
+
+    def end(id_: str, value: int | None, placeholder: str, label: str) -> Component:
+        return html.Label(
+            [
+                html.Span(label),
+                dcc.Input(
+                    id=id_,
+                    type="text",
+                    inputMode="numeric",
+                    pattern="[0-9]*",
+                    value="" if value is None else str(value),
+                    placeholder=placeholder,
+                    debounce=True,
+                    autoComplete="off",
+                ),
+            ]
+        )
+
+    return html.Div(
+        [
+            end(ids.RUN_FIRST, steps.first, "first", "Steps"),
+            end(ids.RUN_LAST, steps.last, "last", "to"),
+            html.Button("All steps", id=ids.RUN_ALL, className="button"),
+            html.Span(id=ids.RUN_CAPTION),
+        ],
+        className="stretch",
+    )
 
 
 def details(run: Run) -> list[Component]:

@@ -28,6 +28,11 @@ RUN_REDRAW = "run-redraw"
 RUN_HEADING = "run-heading"
 RUN_READINGS = "run-readings"
 RUN_CARDS = "run-cards"
+RUN_STEPS = "run-steps"
+RUN_FIRST = "run-first"
+RUN_LAST = "run-last"
+RUN_ALL = "run-all"
+RUN_CAPTION = "run-caption"
 
 RUNS_COMPARE = "runs-compare"
 
@@ -55,9 +60,12 @@ EXAMPLE = "example"
 EXPORT = "export"
 
 
+CHART = "chart"
+
+
 def chart(name: str) -> dict[str, str]:
     """Id of the graph called `name`."""
-    return {"type": "chart", "name": name}
+    return {"type": CHART, "name": name}
 
 
 def example(name: str) -> dict[str, str]:

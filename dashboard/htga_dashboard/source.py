@@ -13,8 +13,11 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from htga_client.wire import ARROW_STREAM, PREFIX, Histograms, Run, RunPage, Series
+from htga_dashboard.steps import Steps
 
 T = TypeVar("T")
+
+ALL = Steps()
 
 PAGE = 200
 """Runs asked for at a time."""
@@ -92,26 +95,37 @@ class Source:
         *,
         buckets: int,
         layer: str = "",
+        steps: Steps = ALL,
         since: str | None = None,
     ) -> Series:
-        """Values of `keys` over steps, in at most `buckets` buckets; `since` is a cursor."""
+        """Values of `keys` over `steps`, in at most `buckets` buckets; `since` is a cursor."""
         return await self._get(
             Series,
             f"/runs/{_segment(run_id)}/series",
             keys=",".join(quote(key, safe="") for key in keys),
             layer=layer,
+            start=steps.first,
+            stop=steps.stop,
             buckets=buckets,
             since=since,
         )
 
     async def histograms(
-        self, run_id: str, *, buckets: int, layer: str = "", since: str | None = None
+        self,
+        run_id: str,
+        *,
+        buckets: int,
+        layer: str = "",
+        steps: Steps = ALL,
+        since: str | None = None,
     ) -> Histograms:
-        """Histograms of |gradient| over steps, in at most `buckets` columns."""
+        """Histograms of |gradient| over `steps`, in at most `buckets` columns."""
         return await self._get(
             Histograms,
             f"/runs/{_segment(run_id)}/histograms",
             layer=layer,
+            start=steps.first,
+            stop=steps.stop,
             buckets=buckets,
             since=since,
         )

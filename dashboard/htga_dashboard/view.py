@@ -72,6 +72,8 @@ class View:
         drawn, grown: Steps drawn at first, and appended since.
         stride: From one dot to the next, in steps.
         heat: The heat map.
+        rows: Stored rows that the curves summarise.
+        zoomed: Whether they show a stretch of steps and not all; it then does not grow.
         beat: Counts the answers, so that the browser sees each of them.
     """
 
@@ -84,11 +86,13 @@ class View:
     drawn: int
     stride: int
     heat: HeatView
+    rows: int
+    zoomed: bool = False
     grown: int = 0
     beat: int = 0
 
     @classmethod
-    def of(cls, run: Run, series: Series, histograms: Histograms) -> Self:
+    def of(cls, run: Run, series: Series, histograms: Histograms, *, zoomed: bool = False) -> Self:
         """The view that draws these values whole."""
         return cls(
             run=run.id,
@@ -100,6 +104,8 @@ class View:
             drawn=len(series.step),
             stride=curves.stride_of(series),
             heat=HeatView.of(histograms),
+            rows=series.total,
+            zoomed=zoomed,
         )
 
     @classmethod
@@ -117,9 +123,20 @@ class View:
         """What tells whether two views show the same graphs."""
         return self.keys, self.heat.step is not None
 
-    def answered(self) -> View:
-        """The same view, one answer later."""
-        return replace(self, beat=self.beat + 1)
+    def answered(self, run: Run | None = None) -> View:
+        """The same view, one answer later; with the state of `run`, where it is known."""
+        state = self.state if run is None else run.state
+        return replace(self, state=state, beat=self.beat + 1)
+
+    @property
+    def caption(self) -> str:
+        """How much is drawn, and whether anything was put together."""
+        if self.drawn + self.grown >= self.rows:
+            return f"{self.rows:,} steps, each of them drawn"
+        return (
+            f"{self.rows:,} steps in {self.drawn + self.grown:,} buckets: their mean, "
+            "and faintly from minimum to maximum"
+        )
 
     def columns_due(self) -> int:
         """How many columns the heat map lacks: histograms are worth asking for when one is full."""
@@ -161,8 +178,13 @@ class View:
                 )
                 for chart in charts
             }
-            grown = self.grown + len(series.step)
-            view = replace(view, step=series.step[-1], cursor=series.cursor, grown=grown)
+            view = replace(
+                view,
+                step=series.step[-1],
+                cursor=series.cursor,
+                grown=self.grown + len(series.step),
+                rows=self.rows + series.total,
+            )
         if histograms is not None and histograms.step:
             columns = heat.columns(histograms, self.heat.edges)
             grown = self.heat.grown + len(histograms.step)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Page, expect
 
 from htga_dashboard.app import create_app
 from htga_dashboard.source import Source
@@ -25,6 +25,30 @@ Send = Callable[..., None]
 HOSTILE = "<img src=x onerror=alert(1)>, <b>50 %"
 
 
+STEPS = "() => new URLSearchParams(location.search).get('steps').split('-').map(Number)"
+
+
+def drag(page: Page, chart: str) -> FloatRect:
+    """Zoom a chart to a part of its steps; gives where the chart is."""
+    plot = page.locator(f"[id*='\"{chart}\"'] .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 120, steps=5)
+    page.mouse.up()
+    return box
+
+
+def wait_for_stretch(page: Page, chart: str) -> None:
+    """Wait until a chart shows the steps that the address says."""
+    page.wait_for_function(
+        f"name => location.search.includes('steps') && ({RANGE})(name)[0] == ({STEPS})()[0]",
+        arg=chart,
+    )
+
+
 def test_a_run_grows_on_the_page_and_the_zoom_stays(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
@@ -35,29 +59,52 @@ def test_a_run_grows_on_the_page_and_the_zoom_stays(
         wait_for_length(watched, name, 100)
     expect(watched.locator("#live")).to_have_text("live · step 99")
 
-    plot = watched.locator("[id*='\"norm\"'] .nsewdrag").first
-    plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
-    assert box is not None
-    watched.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 40)
-    watched.mouse.down()
-    watched.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 120, steps=5)
-    watched.mouse.up()
-    watched.wait_for_function(f"() => ({RANGE})('norm')[1] < 80")
-    zoomed = watched.evaluate(RANGE, "norm")
+    box = drag(watched, "norm")
+    wait_for_stretch(watched, "tail")
+    first, last = watched.evaluate(STEPS)
+    assert 10 < first < last < 80
+    wait_for_length(watched, "norm", last - first + 1)
+    for name in ("tail", "norm", "heat", "metric-0"):
+        assert watched.evaluate(RANGE, name) == [first, last]
+    expect(watched.locator("#run-caption")).to_have_text(
+        f"{last - first + 1} steps, each of them drawn"
+    )
 
     send(dashboard, run_id, rows(range(100, 130)))
-    wait_for_length(watched, "norm", 130)
-    assert watched.evaluate(RANGE, "norm") == zoomed
     expect(watched.locator("#live")).to_have_text("live · step 129")
     expect(watched.locator("#run-readings")).to_contain_text("129")
+    assert watched.evaluate(RANGE, "norm") == [first, last]
 
     watched.get_by_title("Dark theme").click()
     watched.wait_for_function(f"() => ({DATA})('norm').layout.paper_bgcolor == '#161d28'")
-    assert watched.evaluate(RANGE, "norm") == zoomed
-    assert watched.evaluate(LENGTH, "norm") == 130
+    assert watched.evaluate(RANGE, "norm") == [first, last]
     watched.mouse.dblclick(box["x"] + 100, box["y"] + 100)
-    watched.wait_for_function(f"() => ({RANGE})('norm')[1] == 129")
+    wait_for_length(watched, "norm", 130)
+    for name in ("norm", "tail"):
+        wait_for_length(watched, name, 130)
+    assert "steps" not in watched.url
+    send(dashboard, run_id, rows(range(130, 140)))
+    wait_for_length(watched, "norm", 140)
+
+
+def test_a_stretch_of_steps_is_an_address_and_two_numbers(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    run_id = register(dashboard)
+    send(dashboard, run_id, rows(range(100)))
+    watched.goto(f"{dashboard.url}/run/{run_id}?steps=20-69")
+    wait_for_length(watched, "norm", 50)
+    expect(watched.locator("#run-first")).to_have_value("20")
+    watched.locator("#run-last").fill("nonsense")
+    watched.locator("#run-last").press("Enter")
+    watched.locator("#run-last").fill("29")
+    watched.locator("#run-last").press("Enter")
+    wait_for_length(watched, "norm", 10)
+    assert watched.evaluate(STEPS) == [20, 29]
+    watched.get_by_role("button", name="All steps").click()
+    wait_for_length(watched, "norm", 100)
+    expect(watched.locator("#run-first")).to_have_value("")
+    assert watched.url == f"{dashboard.url}/run/{run_id}"
 
 
 def test_a_graph_out_of_sight_catches_up_when_it_is_scrolled_to(

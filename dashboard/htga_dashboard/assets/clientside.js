@@ -27,6 +27,23 @@ dash_clientside.htga = {
     setTimeout(htga.tick);
   },
 
+  // A chart of a run was zoomed along its steps, or let go: all others follow.
+  zoomed: () => {
+    if (!htga.live.page() || !htga.live.page().dataset.run) return;
+    for (const { value } of dash_clientside.callback_context.triggered) {
+      if (!value) continue;
+      if ("xaxis.range[0]" in value) {
+        const [first, last] = [value["xaxis.range[0]"], value["xaxis.range[1]"]].map(Number);
+        htga.steps.show({ first: Math.max(0, Math.ceil(first)), last: Math.floor(last) });
+      } else if (value["xaxis.autorange"]) htga.steps.show(null);
+    }
+  },
+
+  typedSteps: (first, last) => {
+    if (dash_clientside.callback_context.triggered_id === "run-all") htga.steps.show(null);
+    else if (first && last) htga.steps.show({ first: Number(first), last: Number(last) });
+  },
+
   // The first call, at load, has no click behind it: it says what was chosen before.
   chooseTheme: async () => {
     const clicked = dash_clientside.callback_context.triggered_id;
@@ -70,6 +87,27 @@ dash_clientside.htga = {
     api.setGridOption("quickFilterText", text || "");
   },
 };
+
+// Which steps the page of a run shows: in its store, its two numbers, and its address.
+htga.steps = (() => {
+  const said = () => new URLSearchParams(location.search).get("steps");
+
+  const show = async (steps) => {
+    // What makes no stretch, such as a word typed for a number, changes nothing.
+    if (steps && !(steps.first <= steps.last)) return;
+    const text = steps && `${steps.first}-${steps.last}`;
+    if (text === said()) return;
+    history.replaceState(null, "", location.pathname + (text ? `?steps=${text}` : ""));
+    if (!text) htga.graphs.release();
+    await htga.live.quiet();
+    htga.live.expectAnswer();
+    dash_clientside.set_props("run-steps", { data: text ? steps : null });
+    dash_clientside.set_props("run-first", { value: text ? String(steps.first) : "" });
+    dash_clientside.set_props("run-last", { value: text ? String(steps.last) : "" });
+  };
+
+  return { show };
+})();
 
 htga.theme.system.addEventListener("change", async () => {
   if (htga.theme.choice() !== "auto") return;

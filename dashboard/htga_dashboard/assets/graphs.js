@@ -59,7 +59,9 @@ htga.graphs = (() => {
       if (!graph || !graph.layout) continue;
       for (const axis of ["xaxis", "yaxis"]) {
         const { autorange, range } = graph.layout[axis];
-        if (autorange === false) Object.assign(figure.layout[axis], { autorange, range });
+        // Where the figure says which stretch it shows, it is that one.
+        if (autorange === false && !("autorange" in figure.layout[axis]))
+          Object.assign(figure.layout[axis], { autorange, range });
       }
       const drawn = new Promise((resolve) => graph.once("plotly_afterplot", resolve));
       dash_clientside.set_props({ name, type: "chart" }, { figure });
@@ -68,8 +70,14 @@ htga.graphs = (() => {
     }
   };
 
+  // Forget what the reader has zoomed to.
+  const release = () => {
+    for (const graph of document.querySelectorAll(".js-plotly-plot"))
+      if (graph.layout) graph.layout.yaxis.autorange = true;
+  };
+
   addEventListener("scroll", drawInSight, { passive: true });
   addEventListener("resize", drawInSight);
 
-  return { append, redraw, forget: () => waiting.clear() };
+  return { append, redraw, release, forget: () => waiting.clear() };
 })();

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import plotly.graph_objects as go
+from dash import ALL as ALL_NAMES
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
@@ -14,15 +15,21 @@ from htga_dashboard import cards, ids, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, heat
-from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.source import ALL, NotFoundError, Source, SourceError
+from htga_dashboard.steps import Steps
 from htga_dashboard.view import COLUMNS, HEAT, View, keys_of
 
 BUCKETS = 800
 """Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
 
 
-def layout(run: Run) -> Component:
-    """The page of `run`; its charts are drawn when the browser has said which theme it wants."""
+def layout(run: Run, steps: Steps = ALL) -> Component:
+    """The page of `run`; its charts are drawn when the browser has said which theme it wants.
+
+    Args:
+        run: What to show.
+        steps: Which of its steps.
+    """
     return html.Div(
         [
             dcc.Store(id=ids.RUN, data=run.id),
@@ -32,8 +39,10 @@ def layout(run: Run) -> Component:
             dcc.Store(id=ids.RUN_FIGURES),
             dcc.Store(id=ids.RUN_DRAW, data=0),
             dcc.Store(id=ids.RUN_REDRAW, data=0),
+            dcc.Store(id=ids.RUN_STEPS, data=steps.to_json()),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
+            cards.stretch(steps),
             html.Div(
                 [
                     html.Section(cards.skeleton(), id=ids.RUN_CARDS),
@@ -57,18 +66,31 @@ def validation_layout() -> Component:
         ids.RUN_FIGURES,
         ids.RUN_DRAW,
         ids.RUN_REDRAW,
+        ids.RUN_STEPS,
     )
     places = (ids.RUN_HEADING, ids.RUN_READINGS, ids.RUN_CARDS)
-    return html.Div([*(dcc.Store(id=id_) for id_ in stores), *(html.Div(id=id_) for id_ in places)])
+    return html.Div(
+        [
+            *(dcc.Store(id=id_) for id_ in stores),
+            *(html.Div(id=id_) for id_ in places),
+            cards.stretch(ALL),
+        ]
+    )
 
 
 def figures(
-    run: Run, series: Series, histograms: Histograms, palette: theme.Theme
+    run: Run,
+    series: Series,
+    histograms: Histograms,
+    palette: theme.Theme,
+    steps: Steps = ALL,
 ) -> dict[str, go.Figure]:
     """A figure for every chart that there are values for, by name, in the order of the page."""
     drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
     if histograms.step:
         drawn[HEAT] = heat.figure(histograms, palette)
+    for figure in drawn.values():
+        figure.update_layout(xaxis=steps.axis())
     return drawn
 
 
@@ -95,6 +117,18 @@ def register(app: Dash, source: Source) -> None:
     _register_drawing(app, source)
     _register_growth(app, source)
     app.clientside_callback(
+        ClientsideFunction("htga", "zoomed"),
+        Input({"type": ids.CHART, "name": ALL_NAMES}, "relayoutData"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "typedSteps"),
+        Input(ids.RUN_FIRST, "value"),
+        Input(ids.RUN_LAST, "value"),
+        Input(ids.RUN_ALL, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
         ClientsideFunction("htga", "landed"),
         Input(ids.RUN_VIEW, "data"),
         Input(ids.RUN_GROWTH, "data"),
@@ -108,23 +142,29 @@ def _register_drawing(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.RUN_CARDS, "children"),
         Output(ids.RUN_VIEW, "data"),
+        Output(ids.RUN_CAPTION, "children"),
         Input(ids.RUN_DRAW, "data"),
         State(ids.RUN, "data"),
         State(ids.THEME, "data"),
+        State(ids.RUN_STEPS, "data"),
     )
-    async def draw(_draws: int, run_id: str, theme_name: str | None) -> Any:
+    async def draw(
+        _draws: int, run_id: str, theme_name: str | None, steps: dict[str, Any] | None
+    ) -> Any:
         try:
-            run, view, drawn = await _read(source, run_id, theme.named(theme_name))
+            run, view, drawn = await _read(source, run_id, theme.named(theme_name), _steps(steps))
         except SourceError as error:
-            return cards.failure(str(error)), None
-        return charts(run, drawn), view.to_json()
+            return cards.failure(str(error)), None, ""
+        return charts(run, drawn), view.to_json(), view.caption
 
     @app.callback(
         Output(ids.RUN_VIEW, "data", allow_duplicate=True),
         Output(ids.RUN_FIGURES, "data"),
         Output(ids.RUN_DRAW, "data"),
+        Output(ids.RUN_CAPTION, "children", allow_duplicate=True),
         Input(ids.RUN_REDRAW, "data"),
         Input(ids.THEME, "data"),
+        Input(ids.RUN_STEPS, "data"),
         State(ids.RUN, "data"),
         State(ids.RUN_VIEW, "data"),
         State(ids.RUN_DRAW, "data"),
@@ -133,17 +173,19 @@ def _register_drawing(app: Dash, source: Source) -> None:
     async def redraw(
         _redraws: int,
         theme_name: str | None,
+        steps: dict[str, Any] | None,
         run_id: str,
         data: dict[str, Any] | None,
         draws: int,
     ) -> Any:
+        anew = (no_update, no_update, draws + 1, no_update)
         try:
-            _, view, drawn = await _read(source, run_id, theme.named(theme_name))
+            _, view, drawn = await _read(source, run_id, theme.named(theme_name), _steps(steps))
         except SourceError:
-            return no_update, no_update, draws + 1
+            return anew
         if data is None or View.from_json(data).graphs != view.graphs:
-            return no_update, no_update, draws + 1
-        return view.to_json(), drawn, no_update
+            return anew
+        return view.to_json(), drawn, no_update, view.caption
 
 
 def _register_growth(app: Dash, source: Source) -> None:
@@ -153,45 +195,60 @@ def _register_growth(app: Dash, source: Source) -> None:
         Output(ids.RUN_HEADING, "children"),
         Output(ids.RUN_READINGS, "children"),
         Output(ids.RUN_REDRAW, "data"),
+        Output(ids.RUN_CAPTION, "children", allow_duplicate=True),
         Input(ids.RUN_NEWS, "data"),
         State(ids.RUN_VIEW, "data"),
         State(ids.RUN_REDRAW, "data"),
         prevent_initial_call=True,
     )
     async def grow(_news: Any, data: dict[str, Any] | None, redraws: int) -> Any:
-        anew = (no_update, no_update, no_update, no_update, redraws + 1)
+        same = [no_update] * 6
+        anew = [*same[:4], redraws + 1, no_update]
         if data is None:
             return anew
         view = View.from_json(data)
         try:
-            run, series, histograms = await asyncio.gather(
-                source.run(view.run),
-                source.series(view.run, view.keys, buckets=BUCKETS, since=view.cursor),
-                _columns_due(source, view),
-            )
+            run, series, histograms = await _read_news(source, view)
         except NotFoundError:
             return anew
         except SourceError:
-            return view.answered().to_json(), no_update, no_update, no_update, no_update
-        heading, readings = cards.heading(run), cards.readings(run)
+            return [view.answered().to_json(), *same[1:]]
+        words = (cards.heading(run), cards.readings(run))
+        if series is None:
+            return [view.answered(run).to_json(), no_update, *words, no_update, no_update]
         growth = view.grow(run, series, histograms)
         if growth is None:
-            return no_update, no_update, heading, readings, redraws + 1
+            return [no_update, no_update, *words, redraws + 1, no_update]
         grown, extensions = growth
-        return grown.to_json(), extensions, heading, readings, no_update
+        return [grown.to_json(), extensions, *words, no_update, grown.caption]
+
+
+def _steps(data: dict[str, Any] | None) -> Steps:
+    return Steps.between(data["first"], data["last"]) if data else ALL
 
 
 async def _read(
-    source: Source, run_id: str, palette: theme.Theme
+    source: Source, run_id: str, palette: theme.Theme, steps: Steps
 ) -> tuple[Run, View, dict[str, go.Figure]]:
     """All that there is to draw of a run; figures are built beside the event loop."""
     run = await source.run(run_id)
     series, histograms = await asyncio.gather(
-        source.series(run_id, keys_of(charts_of(run)), buckets=BUCKETS),
-        source.histograms(run_id, buckets=COLUMNS),
+        source.series(run_id, keys_of(charts_of(run)), buckets=BUCKETS, steps=steps),
+        source.histograms(run_id, buckets=COLUMNS, steps=steps),
     )
-    drawn = await asyncio.to_thread(figures, run, series, histograms, palette)
-    return run, View.of(run, series, histograms), drawn
+    drawn = await asyncio.to_thread(figures, run, series, histograms, palette, steps)
+    return run, View.of(run, series, histograms, zoomed=steps != ALL), drawn
+
+
+async def _read_news(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:
+    """What came since; no values where the page shows a stretch of steps that stays as it is."""
+    if view.zoomed:
+        return await source.run(view.run), None, None
+    return await asyncio.gather(
+        source.run(view.run),
+        source.series(view.run, view.keys, buckets=BUCKETS, since=view.cursor),
+        _columns_due(source, view),
+    )
 
 
 async def _columns_due(source: Source, view: View) -> Histograms | None:
