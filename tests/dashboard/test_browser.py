@@ -299,3 +299,18 @@ def test_a_page_without_its_collector_comes_back_with_it(
         page.get_by_role("heading", name="The collector does not answer").wait_for()
         with dashboard_on(tmp_path, port=collector.port).background():
             page.get_by_role("link", name="quiet-maple").wait_for()
+
+
+def test_more_tabs_than_a_browser_has_connections_are_all_live(
+    page: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    run_id = register(dashboard)
+    send(dashboard, run_id, rows(range(3)))
+    tabs = [page.context.new_page() for _ in range(8)]
+    for tab in tabs:
+        tab.goto(f"{dashboard.url}/run/{run_id}")
+        expect(tab.locator("#live")).to_have_text("live · step 2")
+    tabs[0].close()
+    send(dashboard, run_id, rows(range(3, 5)))
+    for tab in tabs[1:]:
+        expect(tab.locator("#live")).to_have_text("live · step 4")

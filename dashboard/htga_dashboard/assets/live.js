@@ -9,13 +9,12 @@ window.htga = window.htga || {};
 htga.live = (() => {
   const EVERY_MS = 250; // between two handovers
   const PATIENCE_MS = 10000; // for an answer
-  const RETRY_MS = 2000; // after the stream was refused
   const CHECK_MS = 60000; // a run that fell silent says nothing
   const ANY = "*";
 
   const fresh = new Set(); // runs with news that no page has fetched yet
   const seen = {}; // what was last heard of each run
-  let stream = null;
+  let leave = null; // ends the listening
   let connected = null; // null until the first attempt has come to something
   let asked = -Infinity;
   let took = 0;
@@ -84,40 +83,36 @@ htga.live = (() => {
     handOver();
   };
 
-  const open = () => {
-    if (stream || document.hidden) return;
-    stream = new EventSource("/api/v1/live");
-    stream.onopen = () => {
+  const heard = {
+    open: () => {
       connected = true;
       if (document.querySelector("[data-passing]")) location.reload();
-      show();
       news(ANY); // whatever happened while nobody listened
-    };
-    stream.onerror = () => {
+    },
+    error: () => {
       connected = false;
-      show();
-      if (stream && stream.readyState === EventSource.CLOSED) {
-        close();
-        setTimeout(open, RETRY_MS);
-      }
-    };
-    stream.addEventListener("rows", (event) => {
-      const { run, step } = JSON.parse(event.data);
+    },
+    rows: ({ run, step }) => {
       seen[run] = { ...seen[run], step, state: "running" };
-      show();
       news(run);
-    });
-    stream.addEventListener("run", (event) => {
-      const { run, state } = JSON.parse(event.data);
+    },
+    run: ({ run, state }) => {
       seen[run] = { ...seen[run], state };
-      show();
       news(run);
+    },
+  };
+
+  const open = () => {
+    if (leave || document.hidden) return;
+    leave = htga.listen(({ kind, data }) => {
+      heard[kind](data);
+      show();
     });
   };
 
   const close = () => {
-    if (stream) stream.close();
-    stream = null;
+    if (leave) leave();
+    leave = null;
   };
 
   // What the pill says: [class, word, rest].
@@ -146,7 +141,7 @@ htga.live = (() => {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
   setInterval(() => page() && news(ANY), CHECK_MS);
-  open();
+  addEventListener("pageshow", open); // by then every script has run, the one that listens too
 
   return { landed, arrived, quiet, expectAnswer, page };
 })();
