@@ -23,31 +23,29 @@ class Steps:
     last: int | None = None
 
     @classmethod
-    def between(cls, first: Any, last: Any) -> Self:
-        """The stretch between two numbers as a browser sends them; all steps if they make none."""
-        if isinstance(first, int | float) and isinstance(last, int | float) and first <= last:
-            return cls(max(round(first), 0), max(round(last), 0))
+    def parse(cls, text: str) -> Self:
+        """What `str` wrote, as in "100-499"; anything that is no stretch is all steps."""
+        if (said := PATTERN.fullmatch(text)) is not None:
+            first, last = map(int, said.groups())
+            if first <= last:
+                return cls(first, last)
         return cls()
 
     @classmethod
     def from_query(cls, query: str) -> Self:
         """What an address says after its "?", as in `steps=100-499`."""
-        said = PATTERN.fullmatch(parse_qs(query.lstrip("?")).get("steps", [""])[0])
-        return cls.between(*map(int, said.groups())) if said else cls()
+        return cls.parse(parse_qs(query.lstrip("?")).get("steps", [""])[0])
+
+    def __str__(self) -> str:
+        return "" if self.first is None else f"{self.first}-{self.last}"
 
     @property
     def stop(self) -> int | None:
         """The step after the last."""
         return None if self.last is None else self.last + 1
 
-    def to_json(self) -> dict[str, int] | None:
-        """The stretch as a browser keeps it; None is all steps."""
-        if self.first is None or self.last is None:
-            return None
-        return {"first": self.first, "last": self.last}
-
     def axis(self) -> dict[str, Any]:
         """What an axis of steps must be told."""
-        if self.first is None or self.last is None:
+        if self.first is None:
             return {"autorange": True}
         return {"autorange": False, "range": [self.first, self.last]}

@@ -68,7 +68,7 @@ def watched(page: Page) -> Iterator[Page]:
     trouble: list[str] = []
     hosts: set[str | None] = set()
     page.on("console", lambda m: trouble.append(m.text) if m.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("pageerror", lambda error: trouble.append(error.stack or error.message))
     page.on("dialog", lambda dialog: trouble.append(dialog.message))
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
     yield page

@@ -34,14 +34,14 @@ dash_clientside.htga = {
       if (!value) continue;
       if ("xaxis.range[0]" in value) {
         const [first, last] = [value["xaxis.range[0]"], value["xaxis.range[1]"]].map(Number);
-        htga.steps.show({ first: Math.max(0, Math.ceil(first)), last: Math.floor(last) });
-      } else if (value["xaxis.autorange"]) htga.steps.show(null);
+        htga.steps.show(Math.max(0, Math.ceil(first)), Math.floor(last));
+      } else if (value["xaxis.autorange"]) htga.steps.show();
     }
   },
 
   typedSteps: (first, last) => {
-    if (dash_clientside.callback_context.triggered_id === "run-all") htga.steps.show(null);
-    else if (first && last) htga.steps.show({ first: Number(first), last: Number(last) });
+    if (dash_clientside.callback_context.triggered_id === "run-all") htga.steps.show();
+    else if (first && last) htga.steps.show(first, last);
   },
 
   // The first call, at load, has no click behind it: it says what was chosen before.
@@ -88,22 +88,24 @@ dash_clientside.htga = {
   },
 };
 
-// Which steps the page of a run shows: in its store, its two numbers, and its address.
+// Which steps the page of a run shows: in its store, its two numbers, and its address. No steps are
+// all there are.
 htga.steps = (() => {
-  const said = () => new URLSearchParams(location.search).get("steps");
+  const said = () => new URLSearchParams(location.search).get("steps") || "";
 
-  const show = async (steps) => {
+  const show = async (first = "", last = "") => {
     // What makes no stretch, such as a word typed for a number, changes nothing.
-    if (steps && !(steps.first <= steps.last)) return;
-    const text = steps && `${steps.first}-${steps.last}`;
+    if (first !== "" && !(Number(first) <= Number(last))) return;
+    const text = first === "" ? "" : `${Number(first)}-${Number(last)}`;
     if (text === said()) return;
-    history.replaceState(null, "", location.pathname + (text ? `?steps=${text}` : ""));
+    history.replaceState(null, "", location.pathname + (text && `?steps=${text}`));
     if (!text) htga.graphs.release();
     await htga.live.quiet();
+    if (text !== said()) return; // the reader has gone on
     htga.live.expectAnswer();
-    dash_clientside.set_props("run-steps", { data: text ? steps : null });
-    dash_clientside.set_props("run-first", { value: text ? String(steps.first) : "" });
-    dash_clientside.set_props("run-last", { value: text ? String(steps.last) : "" });
+    dash_clientside.set_props("run-steps", { data: text });
+    dash_clientside.set_props("run-first", { value: String(first) });
+    dash_clientside.set_props("run-last", { value: String(last) });
   };
 
   return { show };

@@ -7,6 +7,8 @@ window.htga = window.htga || {};
 htga.graphs = (() => {
   const waiting = new Map(); // from a graph to what was not appended to it yet
 
+  const AT_MOST_MS = 1000; // to wait for one drawing
+
   const breathe = () => new Promise((resolve) => setTimeout(resolve));
 
   const graphOf = (name) => {
@@ -63,7 +65,11 @@ htga.graphs = (() => {
         if (autorange === false && !("autorange" in figure.layout[axis]))
           Object.assign(figure.layout[axis], { autorange, range });
       }
-      const drawn = new Promise((resolve) => graph.once("plotly_afterplot", resolve));
+      // A figure that is the same to the last number is not drawn again.
+      const drawn = new Promise((resolve) => {
+        graph.once("plotly_afterplot", resolve);
+        setTimeout(resolve, AT_MOST_MS);
+      });
       dash_clientside.set_props({ name, type: "chart" }, { figure });
       await drawn;
       await breathe();

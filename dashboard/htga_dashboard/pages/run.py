@@ -39,7 +39,7 @@ def layout(run: Run, steps: Steps = ALL) -> Component:
             dcc.Store(id=ids.RUN_FIGURES),
             dcc.Store(id=ids.RUN_DRAW, data=0),
             dcc.Store(id=ids.RUN_REDRAW, data=0),
-            dcc.Store(id=ids.RUN_STEPS, data=steps.to_json()),
+            dcc.Store(id=ids.RUN_STEPS, data=str(steps)),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
             cards.stretch(steps),
@@ -148,11 +148,11 @@ def _register_drawing(app: Dash, source: Source) -> None:
         State(ids.THEME, "data"),
         State(ids.RUN_STEPS, "data"),
     )
-    async def draw(
-        _draws: int, run_id: str, theme_name: str | None, steps: dict[str, Any] | None
-    ) -> Any:
+    async def draw(_draws: int, run_id: str, theme_name: str | None, steps: str) -> Any:
         try:
-            run, view, drawn = await _read(source, run_id, theme.named(theme_name), _steps(steps))
+            run, view, drawn = await _read(
+                source, run_id, theme.named(theme_name), Steps.parse(steps)
+            )
         except SourceError as error:
             return cards.failure(str(error)), None, ""
         return charts(run, drawn), view.to_json(), view.caption
@@ -173,14 +173,16 @@ def _register_drawing(app: Dash, source: Source) -> None:
     async def redraw(
         _redraws: int,
         theme_name: str | None,
-        steps: dict[str, Any] | None,
+        steps: str,
         run_id: str,
         data: dict[str, Any] | None,
         draws: int,
     ) -> Any:
         anew = (no_update, no_update, draws + 1, no_update)
         try:
-            _, view, drawn = await _read(source, run_id, theme.named(theme_name), _steps(steps))
+            _, view, drawn = await _read(
+                source, run_id, theme.named(theme_name), Steps.parse(steps)
+            )
         except SourceError:
             return anew
         if data is None or View.from_json(data).graphs != view.graphs:
@@ -221,10 +223,6 @@ def _register_growth(app: Dash, source: Source) -> None:
             return [no_update, no_update, *words, redraws + 1, no_update]
         grown, extensions = growth
         return [grown.to_json(), extensions, *words, no_update, grown.caption]
-
-
-def _steps(data: dict[str, Any] | None) -> Steps:
-    return Steps.between(data["first"], data["last"]) if data else ALL
 
 
 async def _read(

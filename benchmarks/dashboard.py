@@ -1,0 +1,288 @@
+"""What a person waits for in the dashboard, in a real Chromium on a real collector.
+
+    PYTHONPATH=.:client:server:dashboard python benchmarks/dashboard.py
+
+Collector and browser share the machine, and so their times.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pyarrow as pa
+from machine import describe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from htga.cli.up import open_server
+from htga_client.histogram import encode
+from htga_client.wire import ARROW_STREAM, PREFIX, ROWS
+from tests.browser import FLAGS, chromium
+
+BATCH = 20_000
+LIVE_ROWS = 100
+SPIKE = 250.0
+
+# Playwright's own waiting needs `eval` between frames, which the pages' policy forbids.
+UNTIL = """
+([chart, look]) => new Promise((resolve) => {
+  const ready = new Function("plot", `return ${look}`);
+  const tick = () => {
+    const plot = document.querySelector(`[id*='"${chart}"'] .js-plotly-plot`);
+    if (plot && plot.data && ready(plot)) resolve(performance.now());
+    else requestAnimationFrame(tick);
+  };
+  tick();
+})
+"""
+
+
+def main() -> None:
+    """Measure everything and print one table."""
+    print(f"{describe()}\n")
+    print("| what | measured | budget |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
+        server = open_server(host="127.0.0.1", port=0, database="", data=Path(data))
+        with server.background():
+            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+            for part in (load, live, zoom, spike, compare, table, heap):
+                for what, measured, budget in part(browser, server.url):
+                    print(f"| {what} | {measured} | {budget} |", flush=True)
+            browser.close()
+
+
+Rows = Iterator[tuple[str, str, str]]
+
+
+def load(browser: Browser, url: str) -> Rows:
+    """From an address to the first chart, with an empty and with a full cache."""
+    run = register(url)
+    send(url, run, steps(0, 2_000))
+    cold, warm = [], []
+    for _ in range(5):
+        with tab(browser) as page:
+            cold.append(until_drawn(page, f"{url}/run/{run}"))
+            warm.append(until_drawn(page, f"{url}/run/{run}"))
+    yield "first chart, cold cache", f"{statistics.median(cold):.2f} s", "2.5 s"
+    yield "first chart, warm cache", f"{statistics.median(warm):.2f} s", "0.8 s"
+
+
+def live(browser: Browser, url: str) -> Rows:
+    """From a row's acknowledgement to its pixel, with ten charts on the page."""
+    run = register(url)
+    send(url, run, steps(0, 300))
+    with tab(browser) as page, httpx2.Client() as client:
+        until_drawn(page, f"{url}/run/{run}")
+        waits = []
+        for step in range(300, 300 + LIVE_ROWS):
+            page.evaluate(watch_for("tail", f"plot.data[3].x.at(-1) >= {step}"))
+            send(url, run, steps(step, step + 1), client)
+            begin = time.perf_counter()
+            page.evaluate("() => window.seen")
+            waits.append(time.perf_counter() - begin)
+            pause = 0.2 - waits[-1]
+            time.sleep(max(pause, 0.0))
+    middle, late = np.quantile(waits, [0.5, 0.95]) * 1e3
+    yield (
+        f"row acknowledged to pixel, {LIVE_ROWS} rows at 5 a second, median / p95",
+        f"{middle:.0f} / {late:.0f} ms",
+        "300 ms (p95)",
+    )
+
+
+def zoom(browser: Browser, url: str) -> Rows:
+    """From the end of a drag to the fetched stretch."""
+    run = register(url)
+    send(url, run, steps(0, 50_000))
+    waits = []
+    with tab(browser) as page:
+        until_drawn(page, f"{url}/run/{run}")
+        for _ in range(7):
+            box = page.locator("[id*='\"tail\"'] .nsewdrag").first.bounding_box()
+            assert box is not None
+            page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 60)
+            page.mouse.down()
+            page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 62, steps=4)
+            page.evaluate(
+                watch_for(
+                    "tail",
+                    "plot.layout.xaxis.autorange === false"
+                    " && plot.data[3].x[0] >= plot.layout.xaxis.range[0]",
+                )
+            )
+            page.mouse.up()
+            begin = time.perf_counter()
+            page.evaluate("() => window.seen")
+            waits.append(time.perf_counter() - begin)
+            page.get_by_role("button", name="All steps").click()
+            page.evaluate(UNTIL, ["tail", "plot.data[3].x[0] < 100"])
+    yield "zoom of 50,000 steps refetched", f"{statistics.median(waits) * 1e3:.0f} ms", "250 ms"
+
+
+def spike(browser: Browser, url: str) -> Rows:
+    """One step of a million that stands out, with all of them on the screen."""
+    run = register(url)
+    for start in range(0, 1_000_000, BATCH):
+        rows = steps(start, start + BATCH)
+        if start == 600_000:
+            rows[1234]["grad_norm"] = SPIKE
+        send(url, run, rows)
+    with tab(browser) as page:
+        seconds = until_drawn(page, f"{url}/run/{run}")
+        page.evaluate(UNTIL, ["norm", "plot.data[0].x.length > 100"])
+        highest = page.evaluate(
+            "() => Math.max(...document.querySelector(`[id*='\"norm\"'] .js-plotly-plot`)"
+            ".data[0].y.filter((y) => y !== null))"
+        )
+    yield (
+        "a spike of one step in 1,000,000, all on screen",
+        f"{highest:g} of {SPIKE:g}",
+        "all of it",
+    )
+    yield "first chart of 1,000,000 steps", f"{seconds:.2f} s", "2.5 s"
+
+
+def compare(browser: Browser, url: str) -> Rows:
+    """Fifty runs of a thousand steps in one chart."""
+    runs = [register(url) for _ in range(50)]
+    for run in runs:
+        send(url, run, steps(0, 1_000))
+    waits = []
+    with tab(browser) as page:
+        for _ in range(3):
+            page.goto(f"{url}/compare?key=loss&runs={runs[0]}")
+            page.evaluate(UNTIL, ["compare-0", "plot.data.length == 2"])
+            page.goto(f"{url}/compare?key=loss&runs={','.join(runs)}")
+            page.evaluate(UNTIL, ["compare-0", "plot.data.length == 100"])
+            draw = page.evaluate(
+                "async () => { const plot = document.querySelector('.js-plotly-plot');"
+                "const begin = performance.now();"
+                "await Plotly.react(plot, structuredClone(plot.data), {...plot.layout});"
+                "return performance.now() - begin; }"
+            )
+            waits.append(draw)
+    yield "50 runs x 1,000 points drawn", f"{statistics.median(waits):.0f} ms", "250 ms"
+
+
+def table(browser: Browser, url: str) -> Rows:
+    """A thousand runs in the table."""
+    with httpx2.Client() as client:
+        for _ in range(1_000):
+            register(url, client)
+    waits = []
+    with tab(browser) as page:
+        page.goto(url)
+        page.wait_for_selector(".ag-row")
+        for _ in range(5):
+            begin = time.perf_counter()
+            page.goto(url)
+            page.wait_for_selector(".ag-row")
+            waits.append(time.perf_counter() - begin)
+    yield (
+        "table of 1,000 runs, warm cache",
+        f"{statistics.median(waits):.2f} s",
+        "0.4 s after the page",
+    )
+
+
+def heap(browser: Browser, url: str) -> Rows:
+    """How much the page grows while as many rows arrive as in an hour of one a second."""
+    run = register(url)
+    send(url, run, steps(0, 300))
+    with tab(browser) as page:
+        until_drawn(page, f"{url}/run/{run}")
+        session = page.context.new_cdp_session(page)
+
+        def used() -> float:
+            session.send("HeapProfiler.collectGarbage")
+            return float(session.send("Runtime.getHeapUsage")["usedSize"]) / 1e6
+
+        send(url, run, steps(300, 330))
+        page.evaluate(UNTIL, ["tail", "plot.data[3].x.at(-1) >= 329"])
+        before = used()
+        with httpx2.Client() as client:
+            for start in range(330, 3_930, 30):
+                send(url, run, steps(start, start + 30), client)
+                page.evaluate(UNTIL, ["tail", f"plot.data[3].x.at(-1) >= {start + 29}"])
+        grown = used() - before
+    yield "heap after 3,600 rows in 120 batches", f"{grown:+.1f} MB", "+15 MB"
+
+
+@contextmanager
+def tab(browser: Browser) -> Iterator[Page]:
+    """A page with an empty cache."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True)
+    yield context.new_page()
+    context.close()
+
+
+def until_drawn(page: Page, address: str) -> float:
+    """Seconds from asking for an address to the first chart in it."""
+    begin = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector(".js-plotly-plot .main-svg .lines")
+    return time.perf_counter() - begin
+
+
+def watch_for(chart: str, look: str) -> str:
+    """A script that keeps in `window.seen` a promise of what `look` waits for."""
+    return f"() => {{ window.seen = ({UNTIL})(['{chart}', `{look}`]); }}"
+
+
+def register(url: str, client: Any = httpx2) -> str:
+    """A new run with the usual summary."""
+    run = str(uuid.uuid4())
+    body = {"id": run, "project": "benchmark", "name": run[:8], "config": {"lr": 0.1}}
+    assert client.post(f"{url}{PREFIX}/runs", json=body).status_code == 201
+    return run
+
+
+def steps(start: int, stop: int) -> list[dict[str, Any]]:
+    """Rows as HTGA's probe sends them, with two metrics."""
+    random = np.random.default_rng(start)
+    counts = (1000 * np.exp(-(((np.arange(120) - 60) / 20) ** 2))).astype(int).tolist()
+    histogram = encode(counts, bits=3, first=880)
+    noise = random.standard_normal((stop - start, 4)).tolist()
+    return [
+        {
+            "step": step,
+            "alpha_hat": 1.6 + 0.1 * a,
+            "alpha_bar": 1.6 + 0.01 * a,
+            "gamma": 1 + 0.01 * b,
+            "beta": 0.1,
+            "target_alpha": 1.5,
+            "update_alpha": 1.5,
+            "grad_norm": float(np.exp(0.2 * c)),
+            "grad_norm_var": 0.01,
+            "histogram": histogram,
+            "metrics": [("loss", 2.0 + 0.1 * d), ("accuracy", 0.5)],
+        }
+        for step, (a, b, c, d) in enumerate(noise, start)
+    ]
+
+
+def send(url: str, run: str, rows: Sequence[dict[str, Any]], client: Any = httpx2) -> None:
+    """Store rows; returns when they are committed."""
+    table = pa.Table.from_pylist(list(rows), ROWS)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    answer = client.post(
+        f"{url}{PREFIX}/runs/{run}/rows",
+        content=sink.getvalue().to_pybytes(),
+        headers={"content-type": ARROW_STREAM},
+        timeout=60,
+    )
+    assert answer.json()["accepted"] == len(rows)
+
+
+if __name__ == "__main__":
+    main()
