@@ -34,6 +34,14 @@ RUN_LAST = "run-last"
 RUN_ALL = "run-all"
 RUN_CAPTION = "run-caption"
 
+SNAPSHOT = "snapshot"
+MOMENT = "moment"
+MOMENT_STEP = "moment-step"
+MOMENT_K = "moment-k"
+MOMENT_CAPTION = "moment-caption"
+SURVIVAL = "survival"
+HILL = "hill"
+
 RUNS_COMPARE = "runs-compare"
 
 COMPARE_QUERY = "compare-query"

@@ -115,14 +115,25 @@ class Source:
         run_id: str,
         *,
         buckets: int,
+        bits: int = 1,
         layer: str = "",
         steps: Steps = ALL,
         since: str | None = None,
     ) -> Histograms:
-        """Histograms of |gradient| over `steps`, in at most `buckets` columns."""
+        """Histograms of |gradient| over `steps`, in at most `buckets` columns.
+
+        Args:
+            run_id: Of which run.
+            buckets: Columns at most.
+            bits: Bins to an octave, as a power of two.
+            layer: A layer; empty for the whole model.
+            steps: Which of them.
+            since: A cursor.
+        """
         return await self._get(
             Histograms,
             f"/runs/{_segment(run_id)}/histograms",
+            bits=bits,
             layer=layer,
             start=steps.first,
             stop=steps.stop,

@@ -11,7 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
-from htga_dashboard import cards, ids, theme
+from htga_dashboard import cards, ids, snapshot, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, heat
@@ -43,13 +43,8 @@ def layout(run: Run, steps: Steps = ALL) -> Component:
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
             cards.stretch(steps),
-            html.Div(
-                [
-                    html.Section(cards.skeleton(), id=ids.RUN_CARDS),
-                    html.Section(cards.details(run)),
-                ],
-                className="cards",
-            ),
+            html.Div(html.Section(cards.skeleton(), id=ids.RUN_CARDS), className="cards"),
+            html.Div([snapshot.layout(), html.Section(cards.details(run))], className="cards"),
         ],
         className="page run",
         **attributes(data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id),
@@ -74,6 +69,7 @@ def validation_layout() -> Component:
             *(dcc.Store(id=id_) for id_ in stores),
             *(html.Div(id=id_) for id_ in places),
             cards.stretch(ALL),
+            snapshot.layout(),
         ]
     )
 
@@ -116,6 +112,7 @@ def register(app: Dash, source: Source) -> None:
     """
     _register_drawing(app, source)
     _register_growth(app, source)
+    snapshot.register(app, source)
     app.clientside_callback(
         ClientsideFunction("htga", "zoomed"),
         Input({"type": ids.CHART, "name": ALL_NAMES}, "relayoutData"),

@@ -1,0 +1,69 @@
+"""The tail at one moment, as a person looks at it: in a real Chromium, on a real collector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from htga_client.histogram import encode
+from htga_server.serve import Server
+from tests.support.rows import probe_rows
+
+pytestmark = pytest.mark.browser
+
+Register = Callable[..., str]
+Send = Callable[..., None]
+
+
+def with_tail(steps: range, index: float) -> list[dict[str, object]]:
+    """Rows whose histogram, a bin to the octave, is a power law of that index."""
+    counts = [round(10**6 * 2 ** (-index * octave)) for octave in range(20)]
+    return probe_rows(steps, histogram=encode(counts, bits=0, first=110))
+
+
+def test_the_moment_follows_the_run_until_a_step_is_chosen(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    run_id = register(dashboard)
+    send(dashboard, run_id, with_tail(range(100), 1.5))
+    watched.goto(f"{dashboard.url}/run/{run_id}")
+    caption = watched.locator("#moment-caption")
+    expect(caption).to_contain_text("step 99: alpha_hat 1.5")
+    send(dashboard, run_id, with_tail(range(100, 120), 2.5))
+    expect(caption).to_contain_text("step 119: alpha_hat 2.5")
+
+    watched.locator("#moment-step [role=slider]").focus()
+    watched.keyboard.press("Home")
+    expect(caption).to_contain_text("step 0: alpha_hat 1.5")
+    send(dashboard, run_id, with_tail(range(120, 140), 2.5))
+    expect(watched.locator("#live")).to_have_text("live · step 139")
+    expect(caption).to_contain_text("step 0: alpha_hat 1.5")
+
+    watched.locator("#moment-k").fill("100000")
+    watched.locator("#moment-k").press("Enter")
+    expect(caption).to_contain_text("of n =")
+    watched.wait_for_function(
+        "() => document.querySelector('#hill .js-plotly-plot').layout.shapes[0].x0 > 50000"
+    )
+
+
+def test_where_not_every_step_is_measured_the_latest_that_was_is_shown(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    run_id = register(dashboard)
+    send(dashboard, run_id, with_tail(range(100), 1.5))
+    send(dashboard, run_id, [{"step": step, "metrics": [("loss", 1.0)]} for step in (100, 101)])
+    watched.goto(f"{dashboard.url}/run/{run_id}")
+    expect(watched.locator("#moment-caption")).to_contain_text("step 99: alpha_hat 1.5")
+
+
+def test_a_run_without_histograms_has_no_moment_to_look_at(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    run_id = register(dashboard)
+    send(dashboard, run_id, probe_rows(range(100), histogram=None))
+    watched.goto(f"{dashboard.url}/run/{run_id}")
+    watched.locator("[id*='\"tail\"'] .js-plotly-plot").wait_for()
+    expect(watched.locator("#snapshot")).to_be_hidden()
