@@ -96,6 +96,8 @@ htga.live = (() => {
       seen[run] = { ...seen[run], step, state: "running" };
       news(run);
     },
+    // News may have been missed.
+    reset: () => news(ANY),
     run: ({ run, state }) => {
       seen[run] = { ...seen[run], state };
       news(run);

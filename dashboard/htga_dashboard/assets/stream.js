@@ -5,7 +5,7 @@
 (() => {
   const RETRY_MS = 2000; // after the stream was refused
 
-  // Opens the stream and tells what comes of it: {kind: "open" | "error" | "rows" | "run", data}.
+  // Opens the stream and tells what comes of it: {kind: "open" | "error" | "rows" | "run" | "reset", data}.
   const connect = (tell) => {
     let source = null;
     let retry = null;
@@ -17,7 +17,7 @@
         if (source.readyState !== EventSource.CLOSED) return;
         retry = setTimeout(open, RETRY_MS);
       };
-      for (const kind of ["rows", "run"])
+      for (const kind of ["rows", "run", "reset"])
         source.addEventListener(kind, (event) => tell({ kind, data: JSON.parse(event.data) }));
     };
     open();
