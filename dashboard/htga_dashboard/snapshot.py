@@ -75,6 +75,7 @@ def layout() -> Component:
                             tooltip={"placement": "bottom"},
                         ),
                         className="scrubber",
+                        **attributes(data_label="Step"),
                     ),
                     html.Label(
                         [

@@ -63,7 +63,8 @@ def test_the_address_says_it_all_and_follows_the_controls(
     expect(watched.locator("#compare-legend li").first).to_contain_text("lr=0.1")
     expect(watched.locator("#compare-legend li").first).to_contain_text("n = 2")
     assert watched.evaluate(f"() => ({DATA})('compare-0').layout.yaxis.type") == "log"
-    watched.get_by_label("log scale").uncheck()
+    watched.locator("#compare-scale").click()
+    watched.get_by_role("option", name="linear").click()
     watched.wait_for_function(f"() => ({DATA})('compare-0').layout.yaxis.type != 'log'")
     watched.wait_for_function("() => !location.search.includes('log')")
     address = watched.url

@@ -25,8 +25,8 @@ def test_a_question_is_asked_shared_and_taken_away(
 ) -> None:
     send(dashboard, register(dashboard, name="<b>first</b>"), probe_rows(range(30)))
     watched.goto(f"{dashboard.url}/query")
-    watched.get_by_title("SQL").fill("SELECT run, step, alpha_hat FROM steps WHERE step < 12")
-    watched.get_by_title("SQL").press("Control+Enter")
+    watched.get_by_label("SQL").fill("SELECT run, step, alpha_hat FROM steps WHERE step < 12")
+    watched.get_by_label("SQL").press("Control+Enter")
     expect(watched.locator("#query-result h2").first).to_have_text("12 rows")
     expect(watched.locator(".ag-row [col-id=c0]").first).to_have_text("<b>first</b>")
     watched.wait_for_function("() => location.search.includes('alpha_hat')")
@@ -41,7 +41,7 @@ def test_a_question_is_asked_shared_and_taken_away(
 def test_what_cannot_be_answered_is_said_in_words(watched: Page, dashboard: Server) -> None:
     watched.goto(f"{dashboard.url}/query?sql=SELECT+nothing+FROM+steps")
     expect(watched.get_by_role("alert")).to_contain_text('Referenced column "nothing" not found')
-    watched.get_by_title("SQL").fill("DROP TABLE steps")
+    watched.get_by_label("SQL").fill("DROP TABLE steps")
     watched.get_by_role("button", name="Ask").click()
     expect(watched.get_by_role("alert")).to_contain_text("sql must be one SELECT statement")
 
@@ -53,7 +53,7 @@ def test_every_example_is_answered(
     watched.goto(f"{dashboard.url}/query")
     for name, sql in EXAMPLES.items():
         watched.get_by_role("button", name=name).click()
-        expect(watched.get_by_title("SQL")).to_have_value(sql)
+        expect(watched.get_by_label("SQL")).to_have_value(sql)
         watched.get_by_role("button", name="Ask").click()
         watched.wait_for_function(
             "sql => new URLSearchParams(location.search).get('sql') == sql", arg=sql

@@ -150,7 +150,7 @@ def register(app: Dash, source: Source) -> None:
         Input(ids.COMPARE_RUNS, "value"),
         Input(ids.COMPARE_KEYS, "value"),
         Input(ids.COMPARE_X, "value"),
-        Input(ids.COMPARE_LOG, "value"),
+        Input(ids.COMPARE_SCALE, "value"),
         Input(ids.COMPARE_SMOOTHING, "value"),
         Input(ids.COMPARE_GROUP, "value"),
         Input(ids.COMPARE_BAND, "value"),
@@ -160,7 +160,7 @@ def register(app: Dash, source: Source) -> None:
         runs: list[str] | None,
         keys: list[str] | None,
         x: Any,
-        log: list[str],
+        scale: str,
         smoothing: float,
         by: list[str] | None,
         band: Any,
@@ -170,7 +170,7 @@ def register(app: Dash, source: Source) -> None:
             keys=tuple(keys or ()),
             x=x,
             smoothing=smoothing or 0.0,
-            log=bool(log),
+            log=scale == "log",
             group=tuple(by or ()),
             band=band,
         ).to_query()
@@ -291,6 +291,15 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
                 dcc.Dropdown(id=ids.COMPARE_X, options=AXES, value=how.x, clearable=False),
             ),
             field(
+                "Scale",
+                dcc.Dropdown(
+                    id=ids.COMPARE_SCALE,
+                    options=["linear", "log"],
+                    value="log" if how.log else "linear",
+                    clearable=False,
+                ),
+            ),
+            field(
                 "Smoothing",
                 dcc.Slider(
                     id=ids.COMPARE_SMOOTHING,
@@ -301,12 +310,6 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
                     marks=None,
                     updatemode="mouseup",
                 ),
-            ),
-            dcc.Checklist(
-                id=ids.COMPARE_LOG,
-                options=[{"label": "log scale", "value": "log"}],
-                value=["log"] if how.log else [],
-                className="field check",
             ),
         ],
         className="controls",

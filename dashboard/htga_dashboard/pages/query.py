@@ -77,12 +77,16 @@ def layout(query: str, *, url: str) -> Component:
                 [
                     html.Article(
                         [
-                            dcc.Textarea(
-                                id=ids.QUERY_SQL,
-                                value=sql or next(iter(EXAMPLES.values())),
-                                spellCheck=False,
-                                className="sql",
-                                title="SQL",
+                            html.Label(
+                                [
+                                    html.Span("SQL", className="unseen"),
+                                    dcc.Textarea(
+                                        id=ids.QUERY_SQL,
+                                        value=sql or next(iter(EXAMPLES.values())),
+                                        spellCheck=False,
+                                        className="sql",
+                                    ),
+                                ]
                             ),
                             html.Div(
                                 [

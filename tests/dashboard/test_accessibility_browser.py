@@ -1,0 +1,52 @@
+"""What axe-core, the usual auditor, finds on every page in both themes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from htga_server.serve import Server
+from tests.support.rows import probe_rows
+
+pytestmark = pytest.mark.browser
+
+# Dash's components get these with the page's next beat.
+UNNAMED = (".dash-slider-thumb:not([aria-label])", ".dash-dropdown-focus-target[tabindex='0']")
+PAGES = {
+    "runs": ("/", ".ag-row"),
+    "run": ("/run/{}", "[id*='\"metric-0\"'] .main-svg"),
+    "compare": ("/compare?runs={}", "[id*='\"compare-2\"'] .main-svg"),
+    "query": ("/query?sql=SELECT+run,step+FROM+steps+LIMIT+9", ".ag-row"),
+    "missing": ("/run/00000000-0000-0000-0000-000000000000", "h1"),
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_has_a_serious_fault_for_those_who_see_or_point_otherwise(
+    page: Page,
+    dashboard: Server,
+    register: Callable[..., str],
+    send: Callable[..., None],
+    name: str,
+    theme: str,
+) -> None:
+    run_id = register(dashboard, config={"lr": 0.1}, tags=["a"], group="g", notes="n")
+    send(dashboard, run_id, probe_rows(range(30)))
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    path, drawn = PAGES[name]
+    page.goto(dashboard.url + path.format(run_id))
+    page.locator(drawn).first.wait_for()
+    for unnamed in UNNAMED:
+        expect(page.locator(unnamed)).to_have_count(0)
+    violations = Axe().run(page).response["violations"]
+    serious = [
+        (fault["id"], node["target"], node["failureSummary"])
+        for fault in violations
+        if fault["impact"] in {"serious", "critical"}
+        for node in fault["nodes"]
+    ]
+    assert serious == []
