@@ -7,7 +7,7 @@ multiplier of the learning rate. The rank exponent can: weights (r/d)**-beta add
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ TEMPERING_LIMIT = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What the controller remembers from step to step, every field a 0-d tensor.
+    """What the controller remembers from step to step.
+
+    With one sample every field is 0-d, with S samples all but `skipped` have shape [S].
 
     Attributes:
         alpha_bar: Moving average of the tail index, float64; NaN before the first estimate.
@@ -36,17 +38,44 @@ class Memory:
     skipped: Tensor
 
 
-def start(settings: Settings, device: torch.device) -> Memory:
-    """The memory before the first step."""
+def start(settings: Settings, device: torch.device, shape: tuple[int, ...] = ()) -> Memory:
+    """The memory before the first step; `shape` is () for one sample, (S,) for several."""
+    double = {"dtype": torch.float64, "device": device}
     return Memory(
-        alpha_bar=torch.full((), torch.nan, dtype=torch.float64, device=device),
-        gamma=torch.full((), settings.constant_gamma, dtype=torch.float64, device=device),
-        beta=torch.full((), settings.beta, dtype=torch.float64, device=device),
+        alpha_bar=torch.full(shape, torch.nan, **double),
+        gamma=torch.full(shape, settings.constant_gamma, **double),
+        beta=torch.full(shape, settings.beta, **double),
         skipped=torch.zeros((), dtype=torch.int64, device=device),
     )
 
 
-def advance(memory: Memory, seen: Measurement, settings: Settings) -> Memory:
+def grown(memory: Memory, shape: tuple[int, ...], settings: Settings) -> Memory:
+    """The memory with room for samples that were added at the end."""
+    if memory.gamma.shape == shape:
+        return memory
+    fresh = start(settings, memory.gamma.device, shape)
+    for name in ("alpha_bar", "gamma", "beta"):
+        known = getattr(memory, name)
+        getattr(fresh, name)[: known.numel()] = known
+    return replace(fresh, skipped=memory.skipped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The estimates that the controller acts on, of the shape of its memory.
+
+    Attributes:
+        alpha_hat: Tail index, float64.
+        k: Size of the tail it was found from, int64.
+        status: Its `TailStatus`, int8.
+    """
+
+    alpha_hat: Tensor
+    k: Tensor
+    status: Tensor
+
+
+def advance(memory: Memory, seen: Seen | Measurement, settings: Settings) -> Memory:
     """The memory after measuring a gradient. An unusable estimate moves neither gamma nor beta."""
     usable = seen.status == TailStatus.OK
     alpha_bar = smooth(
