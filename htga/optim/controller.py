@@ -7,21 +7,27 @@ multiplier of the learning rate. The rank exponent can: weights (r/d)**-beta add
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from htga.optim.settings import Direction, Settings
 from htga.tail import Measurement, TailStatus, smooth
+from htga.tail.order_statistics import OrderStatistics
 
 TEMPERING_LIMIT = 0.9
 """Bounds beta by -0.9 / alpha_hat: near -1 / alpha_hat weights turn the order of entries round."""
 
 
+REFINEMENTS = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What the controller remembers from step to step, every field a 0-d tensor.
+    """What the controller remembers from step to step.
+
+    With one sample every field is 0-d, with S samples all but `skipped` have shape [S].
 
     Attributes:
         alpha_bar: Moving average of the tail index, float64; NaN before the first estimate.
@@ -36,17 +42,43 @@ class Memory:
     skipped: Tensor
 
 
-def start(settings: Settings, device: torch.device) -> Memory:
-    """The memory before the first step."""
+def start(settings: Settings, device: torch.device, shape: tuple[int, ...] = ()) -> Memory:
+    """The memory before the first step; `shape` is () for one sample, (S,) for several."""
     return Memory(
-        alpha_bar=torch.full((), torch.nan, dtype=torch.float64, device=device),
-        gamma=torch.full((), settings.constant_gamma, dtype=torch.float64, device=device),
-        beta=torch.full((), settings.beta, dtype=torch.float64, device=device),
+        alpha_bar=torch.full(shape, torch.nan, dtype=torch.float64, device=device),
+        gamma=torch.full(shape, settings.constant_gamma, dtype=torch.float64, device=device),
+        beta=torch.full(shape, settings.beta, dtype=torch.float64, device=device),
         skipped=torch.zeros((), dtype=torch.int64, device=device),
     )
 
 
-def advance(memory: Memory, seen: Measurement, settings: Settings) -> Memory:
+def grown(memory: Memory, shape: tuple[int, ...], settings: Settings) -> Memory:
+    """The memory with room for samples that were added at the end."""
+    if memory.gamma.shape == shape:
+        return memory
+    fresh = start(settings, memory.gamma.device, shape)
+    for name in ("alpha_bar", "gamma", "beta"):
+        known = getattr(memory, name)
+        getattr(fresh, name)[: known.numel()] = known
+    return replace(fresh, skipped=memory.skipped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The estimates that the controller acts on, of the shape of its memory.
+
+    Attributes:
+        alpha_hat: Tail index, float64.
+        k: Size of the tail it was found from, int64.
+        status: Its `TailStatus`, int8.
+    """
+
+    alpha_hat: Tensor
+    k: Tensor
+    status: Tensor
+
+
+def advance(memory: Memory, seen: Seen | Measurement, settings: Settings) -> Memory:
     """The memory after measuring a gradient. An unusable estimate moves neither gamma nor beta."""
     usable = seen.status == TailStatus.OK
     alpha_bar = smooth(
@@ -100,7 +132,38 @@ def exact_beta(
         bounds: Limits on the result; it also stays above -0.9 / alpha_hat, so that tempering
             keeps the entries in their order.
     """
-    beta = (1 / target_alpha - 1 / alpha_hat) / rank_constant(k)
+    return bounded((1 / target_alpha - 1 / alpha_hat) / rank_constant(k), alpha_hat, bounds)
+
+
+def refined_beta(
+    beta: Tensor, top: OrderStatistics, target_alpha: float, bounds: tuple[float, float]
+) -> Tensor:
+    """A negative exponent, corrected for the neighbours that it exchanges.
+
+    `exact_beta` supposes that entries keep their order. Where they are closer than the weights
+    are apart, tempering turns some round, and the tail index misses the target by up to a
+    percent. So what comes of the largest entries is measured and the miss added, twice.
+
+    Args:
+        beta: From `exact_beta`, float64, 0-d; returned as it is where it is not negative.
+        top: The tail and, beyond it, the entries that may enter it.
+        target_alpha: As there.
+        bounds: As there.
+    """
+    logs = top.largest.log()
+    log_ranks = torch.arange(1, logs.numel() + 1, device=logs.device).double().log()
+    refined = beta
+    for _ in range(REFINEMENTS):
+        after = (logs - refined * log_ranks).sort(descending=True).values
+        threshold = after.take(top.k.clamp(max=logs.numel() - 1))
+        found = (after - threshold).where(top.in_tail, 0).sum() / top.k
+        refined = refined + (1 / target_alpha - found) / rank_constant(top.k)
+        refined = bounded(refined, 1 / top.m1, bounds)
+    return refined.where((beta < 0) & refined.isfinite(), beta)
+
+
+def bounded(beta: Tensor, alpha_hat: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Within `bounds`, and above -0.9 / alpha_hat, whichever is nearer to zero."""
     low, high = bounds
     return beta.clamp(max=high).maximum((-TEMPERING_LIMIT / alpha_hat).clamp(min=low))
 

@@ -7,12 +7,17 @@ from dataclasses import asdict, replace
 from typing import Any, overload
 
 import torch
-from torch.optim import LBFGS, Optimizer
+from torch import Tensor
+from torch.optim import Optimizer
 
-from htga.optim.controller import Memory, advance, start
-from htga.optim.gradients import Gradients
+from htga.optim.amplify import Outcome, amplify_samples, host_decides
+from htga.optim.controller import Memory, grown, start
+from htga.optim.parts import Part, gradient_of, part_of
+from htga.optim.reweight import multiply
+from htga.optim.samples import sample_of, split, sum_of_squares
 from htga.optim.settings import (
     Actuator,
+    Apply,
     Direction,
     Law,
     Nonfinite,
@@ -23,13 +28,28 @@ from htga.optim.settings import (
     Ties,
     resolve,
 )
-from htga.optim.weights import amplify, warn_of_raw_weights
-from htga.tail import K, TailState, hill, measure
+from htga.optim.summary import summary
+from htga.optim.weights import warn_of_raw_weights
+from htga.optim.wrapper import Wrapper
+from htga.tail import K, TailState
+from htga.tail.entries import values
 from htga.tail.measure import Estimator
 from htga.tail.smoothing import SmoothingOf
 
+ADAPTIVE = (
+    torch.optim.Adadelta,
+    torch.optim.Adagrad,
+    torch.optim.Adam,
+    torch.optim.Adamax,
+    torch.optim.NAdam,
+    torch.optim.RAdam,
+    torch.optim.RMSprop,
+    torch.optim.SparseAdam,
+)
+"""Optimizers that divide by a size of past gradients, and so undo a rescaling of the gradient."""
 
-class HTGA(Optimizer):
+
+class HTGA(Wrapper):
     """Adaptive Heavy-Tail Gradient Amplification around any torch optimizer.
 
     Each step measures the tail index alpha_hat of the gradient, multiplies entry i by
@@ -64,26 +84,42 @@ class HTGA(Optimizer):
         law: gamma is "proportional" to the error, or its logarithm is the error's "integral".
         estimator: Where alpha_hat comes from, "hill" or "moment". beta is exact with "hill".
         k: Tail size: a number, a fraction of the non-zero entries, or "auto" for n**0.6.
-        scope: "global": all parameters' entries are one sample.
+        scope: What is one sample, measured, ranked and controlled by itself: "global", all
+            parameters; "group", those of a parameter group; "tensor", each one (those of a group
+            with fewer than 500 entries together); "rms_normalised", all, each tensor divided by
+            its root mean square first.
         normalize: "none", "mean_one" (the mean weight is 1) or "l2" (the length is kept).
-        ranks: "exact": by sorting.
-        ties: Equal magnitudes get "ordinal" ranks by position, or their "average" rank.
+        w_max: Limit on the weights before they are normalised, at least 1.
+        max_coord_share: No coordinate's share in the squared length is raised above this, in
+            [1/8, 1]; 1 for no limit.
+        ranks: "exact" by sorting all entries, or "fast": exact for the 1024 largest, or the whole
+            tail if that is more, and interpolated between the bins of a histogram for the rest.
+        ties: Equal magnitudes get "ordinal" ranks by position, or their "average" rank, as they
+            always do with fast ranks.
+        apply: To "grad", what is described above; or to the "update" that the base has made of
+            the gradient, which needs room for two copies of the parameters. "auto" is "update"
+            around Adam and its kin, which undo most of what is done to the gradient.
         nonfinite: A step whose gradient (or its amplification) holds NaN or infinity never
-            reaches the parameters; "skip" counts it, "raise" raises FloatingPointError.
+            reaches the parameters; "skip" counts it, "raise" raises FloatingPointError. See the
+            documentation for what "skip" can do without waiting for a GPU.
 
     Attributes:
         base: The optimizer inside.
         settings: All settings, resolved.
-        tail: `TailState` of the last step, or None before the first.
+        tail: `TailState` of the last step, or None before the first; of several samples, their
+            summary.
+        tails: That of each sample which had gradients, by its number: the group's with scope
+            "group"; with "tensor" those of a group's tensors, then that of its small ones.
 
     Raises:
-        TypeError: `base` is no torch optimizer, or one that needs a closure to step.
+        TypeError: `base` is no torch optimizer, or one that needs a closure to step, or has
+            complex parameters.
         ValueError: An argument is out of its range.
     """
 
-    base: Optimizer
     settings: Settings
     tail: TailState | None
+    tails: dict[int, TailState]
     _memory: Memory
 
     def __init__(
@@ -106,75 +142,25 @@ class HTGA(Optimizer):
         k: K | None = None,
         scope: Scope | None = None,
         normalize: Normalize | None = None,
+        w_max: float | None = None,
+        max_coord_share: float | None = None,
         ranks: Ranks | None = None,
         ties: Ties | None = None,
+        apply: Apply | None = None,
         nonfinite: Nonfinite | None = None,
     ) -> None:
-        if not isinstance(base, Optimizer) or isinstance(base, LBFGS):
-            raise TypeError(
-                "base must be a torch optimizer that steps without a closure, such as SGD or "
-                f"AdamW, got {type(base).__name__}"
-            )
         given = {
-            "target_alpha": target_alpha,
-            "gain": gain,
-            "smoothing": smoothing,
-            "smoothing_of": smoothing_of,
-            "gamma_bounds": gamma_bounds,
-            "fixed_gamma": fixed_gamma,
-            "beta": beta,
-            "beta_bounds": beta_bounds,
-            "actuator": actuator,
-            "direction": direction,
-            "law": law,
-            "estimator": estimator,
-            "k": k,
-            "scope": scope,
-            "normalize": normalize,
-            "ranks": ranks,
-            "ties": ties,
-            "nonfinite": nonfinite,
+            name: value
+            for name, value in locals().items()
+            if name not in {"self", "base", "preset", "__class__"}
         }
         settings = resolve(preset, given)
-        device = base.param_groups[0]["params"][0].device
-        # Optimizer.__init__ would build groups and state of its own; ours are the base's.
-        super().__setstate__(
-            {
-                "base": base,
-                "settings": settings,
-                "tail": None,
-                "_memory": start(settings, device),
-            }
-        )
+        if settings.apply == "auto":
+            settings = replace(settings, apply="update" if isinstance(base, ADAPTIVE) else "grad")
+        super().__init__(base, {"settings": settings, "tail": None, "tails": {}, "_memory": None})
+        samples = split(base.param_groups, settings.scope)
+        self._memory = start(settings, samples[0][0].device, shape_of(samples, settings))
         warn_of_raw_weights(self.param_groups, settings)
-
-    # The base replaces these objects when it loads a checkpoint, so we never keep them.
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The base's parameter groups."""
-        return self.base.param_groups
-
-    @param_groups.setter
-    def param_groups(self, groups: list[dict[str, Any]]) -> None:
-        self.base.param_groups = groups
-
-    @property
-    def state(self) -> Any:
-        """The base's state by parameter."""
-        return self.base.state
-
-    @state.setter
-    def state(self, state: Any) -> None:
-        self.base.state = state
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The base's defaults."""
-        return self.base.defaults
-
-    @defaults.setter
-    def defaults(self, defaults: dict[str, Any]) -> None:
-        self.base.defaults = defaults
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -187,116 +173,122 @@ class HTGA(Optimizer):
 
         Raises:
             FloatingPointError: The gradient is not finite, and `nonfinite` is "raise".
+            RuntimeError: A CUDA graph is being captured.
         """
+        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                "HTGA cannot step within a CUDA graph, which would replay one step's control; "
+                "capture the forward and backward pass alone"
+            )
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._rewrite_gradients():
-            self.base.step()
+        with torch.no_grad():
+            if not any(p.grad is not None for group in self.param_groups for p in group["params"]):
+                self.base.step()
+            elif self.settings.apply == "update":
+                self._step_and_amplify()
+            else:
+                self._amplify_and_step()
         return loss
 
-    @torch.no_grad()
-    def _rewrite_gradients(self) -> bool:
-        """Amplify every gradient in place; returns whether the base may step."""
-        gradients = Gradients.of(self.param_groups)
-        if not gradients.owners:
-            return True
+    def _amplify_and_step(self) -> None:
+        outcome = self._amplify(gradient_of)
+        self._keep(outcome)
+        self._step_base(outcome.bad, hosted=outcome.hosted)
+
+    def _step_and_amplify(self) -> None:
+        """Let the base step, and amplify how far it went."""
+        owners = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        gradient = sample_of([gradient_of(p) for p in owners], "global")
+        squares = gradient.total(lambda bucket: sum_of_squares(bucket.entries))
+        bad = ~squares.isfinite()
+        hosted = host_decides([gradient])
+        if hosted and bad:
+            self._amplify_and_step()  # Which measures the gradient and goes no further.
+            return
+        if not hosted and not self._base_skips:
+            for part in gradient.parts:
+                multiply([part.entries], torch.ones_like(squares), unless=bad)
+                part.store()
+        places = {id(p): values(p) for p in owners}
+        before = {i: place.clone() for i, place in places.items()}
+        self._step_base(bad, hosted=hosted)
+        moved = {i: place - before[i] for i, place in places.items()}
+        outcome = self._amplify(lambda p: part_of(moved[id(p)], sharded_as=p))
+        for i, place in places.items():
+            # The difference of two differences: nothing, to the last bit, where nothing changed.
+            moved[i].sub_(place - before[i]).add_(place)
+            place.copy_(torch.where(outcome.bad.to(place.device), before[i], moved[i]))
+        memory = replace(outcome.memory, skipped=outcome.memory.skipped + (bad & ~outcome.bad))
+        self._keep(replace(outcome, memory=memory))
+        if self.tail is not None:
+            self.tail = replace(self.tail, grad_norm=squares.sqrt(), skipped=memory.skipped)
+        self._raise_if_asked(outcome.bad)
+
+    def _amplify(self, part: Callable[[Tensor], Part]) -> Outcome:
+        """Measure the part of each parameter that has a gradient, and amplify it in place."""
         settings = self.settings
-        flat = gradients.flat()
-        seen = measure(flat, k=settings.k, estimator=settings.estimator)
-        memory = advance(self._memory, seen, settings)
-        if not settings.changes_nothing:
-            flat = amplify(
-                flat,
-                beta=memory.beta,
-                gamma=memory.gamma,
-                ties=settings.ties,
-                normalize=settings.normalize,
-            )
-        updates = gradients.shaped(flat)
-        update = hill(updates, settings.k)
-
-        # The one place where the host waits for the device: whether to step is its decision. The
-        # amplified gradient is what counts, since weights can overflow half precision.
-        n_bad = int(update.n_nonfinite)
-        if n_bad:
-            memory = replace(memory, skipped=memory.skipped + 1)
-        elif not settings.changes_nothing:
-            gradients.write(updates)
-        self._memory = memory
-        self.tail = TailState(
-            alpha_hat=seen.alpha_hat,
-            alpha_bar=memory.alpha_bar,
-            alpha_stderr=seen.alpha_stderr,
-            xi=seen.xi,
-            k=seen.k,
-            n=seen.n,
-            gamma=memory.gamma,
-            beta=memory.beta,
-            target_alpha=torch.full_like(memory.gamma, settings.target_alpha),
-            update_alpha=update.alpha,
-            grad_norm=seen.grad_norm,
-            n_zero=seen.n_zero,
-            n_nonfinite=seen.n_nonfinite,
-            status=seen.status,
-            skipped=memory.skipped,
-            histogram=seen.histogram,
-        )
-        if n_bad and settings.nonfinite == "raise":
-            raise FloatingPointError(
-                f"{n_bad} of {flat.numel()} entries of the amplified gradient are not finite; the "
-                "parameters are unchanged. Lower the learning rate, or pass nonfinite='skip'"
-            )
-        return not n_bad
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Reset the gradients, as the base does."""
-        self.base.zero_grad(set_to_none)
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a parameter group to the base."""
-        self.base.add_param_group(param_group)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The base's state, and under "htga" what the controller remembers."""
-        for before in self._optimizer_state_dict_pre_hooks.values():
-            before(self)
-        state = self.base.state_dict() | {"htga": asdict(self._memory)}
-        for after in self._optimizer_state_dict_post_hooks.values():
-            result = after(self, state)
-            state = state if result is None else result
-        return state
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned; the settings stay those of the constructor.
-
-        Raises:
-            ValueError: The state is that of a bare optimizer.
-        """
-        state = dict(state_dict)
-        for before in self._optimizer_load_state_dict_pre_hooks.values():
-            result = before(self, state)
-            state = state if result is None else result
-        if "htga" not in state:
-            raise ValueError(
-                f"state_dict must hold 'htga', got {sorted(state)}; load the state of a bare "
-                "optimizer into HTGA.base"
-            )
-        self.base.load_state_dict({name: part for name, part in state.items() if name != "htga"})
-        device = self._memory.gamma.device
-        self._memory = Memory(**{k: v.to(device) for k, v in state["htga"].items()})
-        for after in self._optimizer_load_state_dict_post_hooks.values():
-            after(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "base": self.base,
-            "settings": self.settings,
-            "tail": self.tail,
-            "_memory": self._memory,
+        parameters = split(self.param_groups, settings.scope)
+        samples = {
+            i: sample_of([part(p) for p in same if p.grad is not None], settings.scope)
+            for i, same in enumerate(parameters)
+            if any(p.grad is not None for p in same)
         }
+        memory = grown(self._memory, shape_of(parameters, settings), settings)
+        return amplify_samples(samples, memory, settings, masks=not self._base_skips)
+
+    def _keep(self, outcome: Outcome) -> None:
+        self._memory = outcome.memory
+        self.tails = outcome.tails
+        self.tail = summary(list(outcome.tails.values()))
+
+    @property
+    def _base_skips(self) -> bool:
+        """Whether the base can be told on the device not to step, as GradScaler tells it."""
+        return getattr(self.base, "_step_supports_amp_scaling", False)
+
+    def _step_base(self, bad: Tensor, *, hosted: bool) -> None:
+        """Let the base step, unless a number is not finite."""
+        self._raise_if_asked(bad)
+        if hosted:
+            if not bad:
+                self.base.step()
+        elif self._base_skips:
+            self.base.found_inf = bad.float()  # type: ignore[attr-defined] # torch sets it, too
+            try:
+                self.base.step()
+            finally:
+                del self.base.found_inf  # type: ignore[attr-defined]
+        else:
+            self.base.step()
+
+    def _raise_if_asked(self, bad: Tensor) -> None:
+        if self.settings.nonfinite == "raise" and bool(bad):
+            n_bad = 0 if self.tail is None else int(self.tail.n_nonfinite)
+            grads = [p.grad for group in self.param_groups for p in group["params"]]
+            total = sum(grad.numel() for grad in grads if grad is not None)
+            raise FloatingPointError(
+                f"{n_bad} of {total} entries of the gradient, or else of its amplification, are "
+                "not finite; the parameters are unchanged. Lower the learning rate, or pass "
+                "nonfinite='skip'"
+            )
+
+    def own_state(self) -> dict[str, Any]:
+        """What the controller remembers, as tensors."""
+        return asdict(self._memory)
+
+    def load_own_state(self, state: dict[str, Any]) -> None:
+        """Restore what `own_state` returned."""
+        device = self._memory.gamma.device
+        self._memory = Memory(**{name: x.to(device, copy=True) for name, x in state.items()})
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in asdict(self.settings).items())
         return f"HTGA({self.base!r}, {settings})"
+
+
+def shape_of(samples: list[list[Tensor]], settings: Settings) -> tuple[int, ...]:
+    """Of the controller's memory: several samples have each their own."""
+    return (len(samples),) if settings.scope in {"group", "tensor"} else ()

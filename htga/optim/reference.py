@@ -1,14 +1,15 @@
 """The optimizer's mathematics as a textbook has it: slow, on lists of Python floats.
 
-It does not follow `htga.optim.weights` and `htga.optim.controller` line by line but says the same
-thing again, so that a test which steps both finds the slips of either. It covers dense, finite
-gradients and samples large enough for an estimate.
+It sorts all entries, as the proposal does, and does not follow the optimizer's modules line by
+line but says the same thing again, so that a test which steps both finds the slips of either. It
+covers one sample of dense, finite gradients that is large enough for an estimate, with
+scope "global" or "rms_normalised".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, fsum, hypot, isnan, log, nan
+from math import exp, fsum, hypot, inf, isnan, log, nan, sqrt
 from statistics import fmean
 
 from htga.optim.settings import Settings
@@ -56,40 +57,92 @@ def rank_of_each(x: list[float], ties: str) -> list[float]:
     return [fmean(alike[abs(value)]) for value in x]
 
 
-def step(
-    x: list[float], memory: ReferenceMemory, settings: Settings
-) -> tuple[list[float], ReferenceMemory]:
-    """Amplify the gradient `x`; returns it and the new memory."""
-    target, (low, high) = settings.target_alpha, settings.gamma_bounds
-    k = tail_size(sum(value != 0 for value in x), settings.k)
-    alpha = (hill_alpha if settings.estimator == "hill" else moment_alpha)(x, k)
+def largest_allowed(before: list[float], after: list[float], share: float) -> float:
+    """How large an entry of `after` may be to hold no larger share of its squared length.
 
-    clamped, lam = min(max(alpha, 0.1), 20.0), settings.smoothing
-    if isnan(memory.alpha_bar):
-        alpha_bar = clamped
-    elif settings.smoothing_of == "alpha":
-        alpha_bar = lam * memory.alpha_bar + (1 - lam) * clamped
+    No share is cut below the largest one of `before`. Found by cutting the largest entries to a
+    common value, one more at a time, until none of the others exceeds it.
+    """
+    squares = sorted((y * y for y in after), reverse=True)
+    share = max(share, max(x * x for x in before) / fsum(x * x for x in before) * (1 + 1e-9))
+    for cut, square in enumerate(squares):
+        room = 1 - share * cut
+        limit = share * fsum(squares[cut:]) / room if room > 0 else inf
+        if square <= limit:
+            return sqrt(limit) if cut else inf
+    return inf
+
+
+def average(alpha_bar: float, alpha: float, settings: Settings) -> float:
+    """The moving average after one more estimate."""
+    alpha, lam = min(max(alpha, 0.1), 20.0), settings.smoothing
+    if isnan(alpha_bar):
+        return alpha
+    if settings.smoothing_of == "alpha":
+        return lam * alpha_bar + (1 - lam) * alpha
+    return 1 / (lam / alpha_bar + (1 - lam) / alpha)
+
+
+def gain(gamma: float, alpha_bar: float, settings: Settings) -> float:
+    """What gamma is, after `gamma`."""
+    if settings.fixed_gamma is not None:
+        return settings.fixed_gamma
+    if settings.actuator not in {"gamma", "both"}:
+        return 1.0
+    error = (settings.target_alpha - alpha_bar) / settings.target_alpha
+    if settings.direction == "regulating":
+        error = -error
+    if settings.law == "proportional":
+        gamma = 1 + settings.gain * error
     else:
-        alpha_bar = 1 / (lam / memory.alpha_bar + (1 - lam) / clamped)
+        gamma = exp(log(gamma) + settings.gain * error)
+    low, high = settings.gamma_bounds
+    return min(max(gamma, low), high)
 
-    gamma = 1.0 if settings.fixed_gamma is None else settings.fixed_gamma
-    if settings.actuator in {"gamma", "both"} and settings.fixed_gamma is None:
-        error = (target - alpha_bar) / target
-        if settings.direction == "regulating":
-            error = -error
-        if settings.law == "proportional":
-            gamma = 1 + settings.gain * error
-        else:
-            gamma = exp(log(memory.gamma) + settings.gain * error)
-        gamma = min(max(gamma, low), high)
 
-    beta = settings.beta
-    if settings.actuator in {"beta", "both"}:
-        c_k = fsum(log((k + 1) / r) for r in range(1, k + 1)) / k
-        beta = (1 / target - 1 / alpha) / c_k
-        beta = max(min(beta, settings.beta_bounds[1]), settings.beta_bounds[0], -0.9 / alpha)
+def exponent(x: list[float], alpha: float, k: int, settings: Settings) -> float:
+    """What beta is."""
+    if settings.actuator not in {"beta", "both"}:
+        return settings.beta
+    low, high = max(settings.beta_bounds[0], -0.9 / alpha), settings.beta_bounds[1]
+    c_k = fsum(log((k + 1) / r) for r in range(1, k + 1)) / k
+    beta = min(max((1 / settings.target_alpha - 1 / alpha) / c_k, low), high)
+    if beta < 0 and settings.estimator == "hill":  # Neighbours are exchanged: twice add the miss.
+        ordered = sorted((abs(value) for value in x if value), reverse=True)
+        for _ in range(2):
+            tempered = [s * r**-beta for r, s in enumerate(ordered, start=1)]
+            beta += (1 / settings.target_alpha - 1 / hill_alpha(tempered, k)) / c_k
+            beta = min(max(beta, low), high)
+    return beta
 
-    weights = [(rank / len(x)) ** -beta for rank in rank_of_each(x, settings.ties)]
+
+def weigh(x: list[float], beta: float, settings: Settings) -> list[float]:
+    """Weights by the ranks of `x`, before they are normalised."""
+    d = len(x)
+    weights = [min((r / d) ** -beta, settings.w_max) for r in rank_of_each(x, settings.ties)]
+    if settings.max_coord_share == 1:
+        return weights
+    after = [w * abs(value) for w, value in zip(weights, x, strict=True)]
+    most = largest_allowed(x, after, settings.max_coord_share)
+    return [
+        most / abs(value) if y > most else w for w, value, y in zip(weights, x, after, strict=True)
+    ]
+
+
+def step(
+    tensors: list[list[float]], memory: ReferenceMemory, settings: Settings
+) -> tuple[list[float], ReferenceMemory]:
+    """Amplify the gradient whose tensors are given; returns it, end to end, and the new memory."""
+    x = [value for tensor in tensors for value in tensor]
+    seen = x
+    if settings.scope == "rms_normalised":
+        rms = [hypot(*tensor) / sqrt(len(tensor)) for tensor in tensors]
+        seen = [v / scale for tensor, scale in zip(tensors, rms, strict=True) for v in tensor]
+    k = tail_size(sum(value != 0 for value in x), settings.k)
+    alpha = (hill_alpha if settings.estimator == "hill" else moment_alpha)(seen, k)
+    alpha_bar = average(memory.alpha_bar, alpha, settings)
+    gamma = gain(memory.gamma, alpha_bar, settings)
+    weights = weigh(seen, exponent(seen, alpha, k, settings), settings)
     scale = 1.0
     if settings.normalize == "mean_one":
         ranked = [w for w, value in zip(weights, x, strict=True) if value != 0]

@@ -13,9 +13,10 @@ from htga.tail.tail_size import K, check_k
 Actuator = Literal["gamma", "beta", "both", "none"]
 Direction = Literal["as_written", "regulating"]
 Law = Literal["proportional", "integral"]
-Scope = Literal["global"]
+Scope = Literal["global", "group", "tensor", "rms_normalised"]
 Normalize = Literal["none", "mean_one", "l2"]
-Ranks = Literal["exact"]
+Ranks = Literal["exact", "fast"]
+Apply = Literal["grad", "update", "auto"]
 Ties = Literal["ordinal", "average"]
 Nonfinite = Literal["skip", "raise"]
 
@@ -43,8 +44,11 @@ class Settings:
     k: K
     scope: Scope
     normalize: Normalize
+    w_max: float
+    max_coord_share: float
     ranks: Ranks
     ties: Ties
+    apply: Apply
     nonfinite: Nonfinite
 
     def __post_init__(self) -> None:
@@ -61,6 +65,13 @@ class Settings:
             "fixed_gamma",
             self.fixed_gamma is None or 0 < self.fixed_gamma < inf,
             "a finite number above 0, or None to let the actuator decide",
+        )
+        self._require("w_max", self.w_max >= 1, "at least 1, or math.inf for no limit")
+        self._require("max_coord_share", 0.125 <= self.max_coord_share <= 1, "in [1/8, 1]")
+        self._require(
+            "ties",
+            self.ties == "average" or self.ranks == "exact",
+            "'average' with ranks='fast', which ranks by magnitude alone",
         )
         low, high = self.gamma_bounds
         self._require("gamma_bounds", 0 < low <= high < inf, "(low, high) with 0 < low <= high")
@@ -115,12 +126,15 @@ PRESETS = {
         k=0.01,
         scope="global",
         normalize="none",
+        w_max=inf,
+        max_coord_share=1.0,
         ranks="exact",
         ties="ordinal",
+        apply="grad",
         nonfinite="skip",
     ),
     # What the proposal is after: the tail index of the update is held at the target, and the
-    # length of the gradient stays what it was.
+    # length of the gradient stays what it was. Layers of different scale do not pass for a tail.
     "stable": Settings(
         target_alpha=1.5,
         gain=0.05,
@@ -135,10 +149,13 @@ PRESETS = {
         law="proportional",
         estimator="hill",
         k="auto",
-        scope="global",
+        scope="rms_normalised",
         normalize="l2",
-        ranks="exact",
+        w_max=inf,
+        max_coord_share=0.5,
+        ranks="fast",
         ties="average",
+        apply="auto",
         nonfinite="skip",
     ),
 }

@@ -1,18 +1,28 @@
-"""Rank weights: how much each entry of a gradient is amplified."""
+"""Ranks by sorting, and the weights made of them."""
 
 from __future__ import annotations
 
 import warnings
+from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from htga.optim.rank_weights import CAPPED, cap
 from htga.optim.settings import Normalize, Settings, Ties
 
 
 def amplify(
-    gradient: Tensor, *, beta: Tensor, gamma: Tensor, ties: Ties, normalize: Normalize
+    gradient: Tensor,
+    *,
+    beta: Tensor,
+    gamma: Tensor,
+    ties: Ties,
+    normalize: Normalize,
+    w_max: float = inf,
+    max_coord_share: float = 1.0,
+    ranked_by: Tensor | None = None,
 ) -> Tensor:
     """Multiply a gradient by gamma and by its rank weights (rank / d)**-beta, normalised.
 
@@ -24,9 +34,25 @@ def amplify(
         gamma: Factor, float64, 0-d.
         ties: See `ranks`.
         normalize: See `normalized`.
+        w_max: Limit on the weights before they are normalised.
+        max_coord_share: See `htga.optim.rank_weights.cap`.
+        ranked_by: Magnitudes to rank in place of the gradient's own, shape [d].
     """
-    weights = (ranks(gradient.abs(), ties) / gradient.numel()).pow(-beta)
+    magnitudes = gradient.abs() if ranked_by is None else ranked_by
+    weights = (ranks(magnitudes, ties) / max(gradient.numel(), 1)).pow(-beta).clamp(max=w_max)
+    if max_coord_share < 1 and gradient.numel():
+        weights = _capped(magnitudes, weights, max_coord_share)
     return gradient * (gamma * normalized(weights, gradient, normalize))
+
+
+def _capped(x: Tensor, weights: Tensor, share: float) -> Tensor:
+    wide, product = x.double(), (x * weights).double()
+    top = wide.topk(min(CAPPED, x.numel()))
+    of_top = weights.double().take(top.indices).flip(0)
+    ascending = top.values.flip(0)
+    rest = product.square().sum() - (ascending * of_top).square().sum()
+    limit = cap(ascending, of_top, rest.clamp(min=0), wide.square().sum(), share)
+    return weights.where(product <= limit, limit.to(x.dtype) / x)
 
 
 def ranks(magnitudes: Tensor, ties: Ties) -> Tensor:

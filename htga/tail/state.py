@@ -27,6 +27,7 @@ class TailState:
         target_alpha: What the controller aims at, float64.
         update_alpha: Tail index of the amplified gradient, float64.
         grad_norm: l2 norm of the raw gradient, float64; NaN or infinite if an entry is.
+        norm_ratio: l2 norm of the amplified gradient over that of the raw one, float64.
         n_zero: Number of exact zeros, int64.
         n_nonfinite: Number of NaNs and infinities, int64.
         status: `TailStatus` of alpha_hat, int8.
@@ -45,6 +46,7 @@ class TailState:
     target_alpha: Tensor
     update_alpha: Tensor
     grad_norm: Tensor
+    norm_ratio: Tensor
     n_zero: Tensor
     n_nonfinite: Tensor
     status: Tensor

@@ -1,0 +1,210 @@
+"""Rank weights (rank / d)**-beta as a function of the magnitude, from a sketch of the sample.
+
+The largest magnitudes, which decide how heavy the tail is, have their exact ranks. Below them the
+logarithm of the rank is interpolated between the edges of the histogram's bins, where it is
+known, and the weight in turn within a quarter of a bin. So a weight costs a table look-up instead
+of a share in a sort. It depends on the magnitude alone: equal entries are weighted equally.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from htga.optim.settings import Normalize
+from htga.tail import LogHistogram, binned
+from htga.tail.sketch import Sketch
+
+TABLE_BITS = 5
+"""Mantissa bits that choose an entry of the table, 3 % wide, within which weights are linear."""
+
+STEEP = 64
+"""A tail index that no law has; a Gaussian's grows to 30 at a billion entries."""
+
+CAPPED = 8
+"""How many coordinates a cap on shares is computed for: larger shares than 1/8 bind on no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankWeights:
+    """Weights by magnitude; every tensor on one device, and nothing here waits for it.
+
+    Attributes:
+        level: Weight at the lower edge of each bin of the table, float32 [256 << TABLE_BITS].
+        rise: How much it rises to the upper edge, in units of the lowest mantissa bit, float32,
+            same shape.
+        largest: Magnitudes that have their exact rank, ascending, float64 [m].
+        exact: Their weights, float64 [m].
+        total: Predicted sum of the weights of the non-zero entries, float64, 0-d.
+        squares: Predicted sum of the squares of the weighted entries, float64, 0-d.
+    """
+
+    level: Tensor
+    rise: Tensor
+    largest: Tensor
+    exact: Tensor
+    total: Tensor
+    squares: Tensor
+
+    @classmethod
+    def of(cls, sketch: Sketch, *, d: int, beta: Tensor, w_max: float, share: float) -> RankWeights:
+        """The weights of a sample.
+
+        Args:
+            sketch: Of the whole sample.
+            d: Number of its entries, zeros included.
+            beta: Exponent, float64, 0-d.
+            w_max: Limit on a weight, infinity for none.
+            share: Limit on the share of one coordinate in the squared length, 1 for none; `cap`.
+        """
+        largest = sketch.largest.flip(0)
+        exact_rank = average_ranks(largest)
+        # Ties of the smallest may be missing, so it has no exact rank, but for zeros.
+        ranked = largest > largest[0]
+        first = ranked.sum() + 0.5
+        rank = _rank_at_edges(sketch.histogram, largest[0], first)
+        lower, upper = _without_steps(rank, sketch.histogram.bits)
+        exact, at_lower, at_upper = (
+            (ranks / max(d, 1)).pow(-beta).clamp(max=w_max) for ranks in (exact_rank, lower, upper)
+        )
+        edges = binned.edges(TABLE_BITS, largest.device)
+        held = -rank.maximum(first).diff()
+        middle = (at_lower + at_upper) / 2
+        squared = held * ((edges[1:] + edges[:-1]) / 2).square()
+        # The model of a bin is good to a part in a thousand, the sum of squares known; so the
+        # model need only say how much the weights change that.
+        rest = (sketch.squares - (largest * ranked).square().sum()).clamp(min=0)
+        grown = (squared * middle.square()).sum() / squared.sum()
+        weighted = rest * grown.masked_fill(grown.isnan(), 1)
+        if share < 1:
+            limit = cap(largest * ranked, exact, weighted, sketch.squares, share)
+            exact = exact.minimum((limit / largest).where(ranked, torch.inf))
+        return cls(
+            level=_padded(at_lower),
+            rise=_padded((at_upper - at_lower) * 2.0 ** (TABLE_BITS - 23)),
+            largest=largest,
+            exact=exact,
+            total=(exact * ranked).sum() + (held * middle).sum(),
+            squares=(exact * largest * ranked).square().sum() + weighted,
+        )
+
+    def normalized(self, sketch: Sketch, normalize: Normalize) -> RankWeights:
+        """Scaled, by what is predicted, so that the weighted sample keeps its size."""
+        if normalize == "none":
+            return self
+        if normalize == "mean_one":
+            return self.scaled(_ratio(sketch.histogram.n.double(), self.total))
+        return self.scaled(_ratio(sketch.squares, self.squares).sqrt())
+
+    def scaled(self, factor: Tensor) -> RankWeights:
+        """All weights multiplied by a number, float64, 0-d."""
+        return replace(
+            self,
+            level=self.level * factor,
+            rise=self.rise * factor,
+            exact=self.exact * factor,
+            total=self.total * factor,
+            squares=self.squares * factor.square(),
+        )
+
+    def to(self, device: torch.device) -> RankWeights:
+        """The same on a device."""
+        return (
+            self
+            if device == self.level.device
+            else RankWeights(**{name: getattr(self, name).to(device) for name in self.__slots__})
+        )
+
+    @property
+    def amplified(self) -> Tensor:
+        """The largest magnitudes after weighting, float64 [m], descending."""
+        return (self.exact * self.largest).sort(descending=True).values
+
+
+def average_ranks(ascending: Tensor) -> Tensor:
+    """Ranks of sorted magnitudes, 1 for the largest, those of equal ones averaged, float64 [m]."""
+    not_below, not_above = (
+        torch.searchsorted(ascending, ascending, right=right) for right in (False, True)
+    )
+    return ascending.numel() - (not_below + not_above - 1) / 2.0
+
+
+def cap(x: Tensor, weights: Tensor, rest: Tensor, before: Tensor, share: float) -> Tensor:
+    """How large a weighted coordinate may be for its share of the squared length to be `share`.
+
+    Where one coordinate has a larger share already, that is the limit: weighting raises no
+    coordinate's share above both. With j coordinates cut to c, c**2 is to be `share` of
+    j c**2 + R_j, where R_j are the squares of the others; j is the first for which the next
+    coordinate is below c.
+
+    Args:
+        x: The largest magnitudes, ascending, float64 [m].
+        weights: Theirs, float64 [m].
+        rest: Sum of the squares of all other weighted entries, float64, 0-d.
+        before: Sum of the squares of all entries unweighted, float64, 0-d.
+        share: In (0, 1].
+
+    Returns:
+        float64, 0-d; infinite where nothing is to be cut.
+    """
+    squares = (x * weights).square()
+    top = squares.topk(min(CAPPED, squares.numel())).values
+    cut = torch.arange(top.numel(), device=x.device)
+    others = squares.sum() + rest - (top.cumsum(0) - top)
+    # A hair more, lest rounding cut what is not weighted at all.
+    allowed = (x[-1].square() / before * (1 + 1e-9)).nan_to_num(nan=1.0).clamp(min=share)
+    room = 1 - allowed * cut
+    limits = (allowed * others / room).where(room > 0, torch.inf)
+    first = (top <= limits).long().argmax()
+    return limits.take(first).sqrt().where(first > 0, torch.inf)
+
+
+def _rank_at_edges(histogram: LogHistogram, known: Tensor, its_rank: Tensor) -> Tensor:
+    """Ranks at the edges of the table, float64 [255 * 2**TABLE_BITS + 1], falling.
+
+    Args:
+        histogram: Of the sample.
+        known: The magnitude above which ranks are exact, float64, 0-d.
+        its_rank: What the rank falls to there, float64, 0-d.
+    """
+    device, bits = known.device, histogram.bits
+    logs = binned.log_edges(TABLE_BITS, device)
+    rank = binned.ranks(histogram.counts, bits, binned.edges(TABLE_BITS, device)[:-1].float())
+    rank = torch.cat([rank, rank.new_full((1,), 0.5)])
+    # In the bin where the exact ranks begin, theirs is the nearer point to aim at.
+    log_known = known.clamp(min=binned.TINIEST).log()
+    edge = torch.arange(logs.numel(), device=device)
+    corner = ((binned.log_edges(bits, device) <= log_known).sum() - 1) << (TABLE_BITS - bits)
+    beyond = (logs < log_known).sum()
+    way = (logs - logs.take(corner)) / (log_known - logs.take(corner))
+    start = rank.take(corner)
+    aimed = start * (its_rank / start).pow(way)
+    rank = aimed.where((edge >= corner) & (edge <= beyond) & way.isfinite(), rank)
+    return rank.maximum(rank.take(beyond).maximum(its_rank / 2))
+
+
+def _without_steps(rank: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Ranks at the lower and the upper edges of the table's bins, equal where entries are tied.
+
+    Where the rank falls through a bin of the histogram as in no law, most of its entries are the
+    same number. They share their mean rank, wherever in the bin they lie.
+    """
+    fine = 1 << (TABLE_BITS - bits)
+    at_bins = rank[::fine]
+    steep = -at_bins.log().diff() > STEEP * binned.log_edges(bits, rank.device).diff()
+    middle = ((at_bins[1:] + at_bins[:-1]) / 2).repeat_interleave(fine)
+    tied = steep.repeat_interleave(fine)
+    return middle.where(tied, rank[:-1]), middle.where(tied, rank[1:])
+
+
+def _padded(table: Tensor) -> Tensor:
+    """With entries for the bit patterns of infinities and NaNs, which no weight makes finite."""
+    return torch.cat([table, table.new_ones(1 << TABLE_BITS)]).float()
+
+
+def _ratio(wanted: Tensor, found: Tensor) -> Tensor:
+    """Rounded to float32, so that rounding does not change what need not be changed."""
+    ratio = (wanted / found).float().double()
+    return ratio.where(ratio.isfinite() & (ratio > 0), 1)

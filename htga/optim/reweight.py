@@ -1,0 +1,194 @@
+"""Multiplying tensors by their rank weights in place, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from htga.optim.rank_weights import TABLE_BITS, RankWeights
+from htga.tail.counting import float32, uses_triton
+from htga.tail.entries import CHUNK, widened
+from htga.tail.norm import norm
+from htga.tail.sketch import DEVICE_CHUNK, ROW
+
+SHIFT = 23 - TABLE_BITS
+MASK = (1 << SHIFT) - 1
+
+
+def reweight(
+    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None = None
+) -> Tensor:
+    """Multiply every entry by its weight.
+
+    A CPU works chunk by chunk within its cache, a CUDA device in one launch of a Triton kernel
+    where Triton works; others in a few plain operations a chunk, for which the host never waits.
+
+    Args:
+        parts: Flat tensors of one device; written to.
+        weights: Of the sample they belong to, on the same device.
+        scales: Factors on the parts with which they entered the sample, float32, 0-d.
+
+    Returns:
+        Sum of the squares of what was written, and sum of the weights of all entries, float64 [2].
+    """
+    device = parts[0].device
+    if device.type == "cpu":
+        return _on_cpu(parts, weights, scales)
+    found = torch.zeros(2, dtype=torch.float64, device=device)
+    for by_triton, chosen in _kinds(parts):
+        some = [parts[i] for i in chosen]
+        their = None if scales is None else [scales[i] for i in chosen]
+        if by_triton:
+            from htga.optim.triton_reweight import reweight_by_triton  # noqa: PLC0415 (maybe absent)
+
+            found += reweight_by_triton(some, weights, their)
+        else:
+            found += reweight_plain(some, weights, their)
+    return found
+
+
+def _kinds(parts: Sequence[Tensor]) -> Iterator[tuple[bool, list[int]]]:
+    """Which parts the Triton kernels work on, and which not."""
+    triton = uses_triton(parts[0].device)
+    for by_triton in (True, False):
+        chosen = [
+            i for i, x in enumerate(parts) if (triton and x.dtype != torch.float64) == by_triton
+        ]
+        if chosen:
+            yield by_triton, chosen
+
+
+def multiply(parts: Sequence[Tensor], factor: Tensor, *, unless: Tensor) -> None:
+    """Multiply tensors by a number, or fill them with zeros, without waiting for their device.
+
+    Args:
+        parts: Written to.
+        factor: float64, 0-d.
+        unless: Whether there is to be zero instead, bool, 0-d.
+    """
+    for by_triton, chosen in _kinds(parts):
+        some = [parts[i] for i in chosen]
+        if by_triton:
+            from htga.optim.triton_reweight import multiply_by_triton  # noqa: PLC0415 (maybe absent)
+
+            multiply_by_triton(some, factor, unless)
+            continue
+        for chunk in (chunk for part in some for chunk in part.split(DEVICE_CHUNK)):
+            chunk.copy_((chunk * factor).where(~unless, 0))
+
+
+@dataclass(slots=True)
+class _Buffers:
+    """Room for a chunk's bin numbers and weights, which so stay in the cache."""
+
+    bins: Tensor
+    level: Tensor
+    rise: Tensor
+
+    @classmethod
+    def of(cls, size: int) -> _Buffers:
+        return cls(torch.empty(size, dtype=torch.int32), torch.empty(size), torch.empty(size))
+
+    def look_up(self, magnitudes: Tensor, weights: RankWeights) -> Tensor:
+        """Weights of float32 magnitudes by the table, until the next call."""
+        size = magnitudes.numel()
+        bins, level, rise = self.bins[:size], self.level[:size], self.rise[:size]
+        pattern = magnitudes.view(torch.int32)
+        torch.bitwise_right_shift(pattern, SHIFT, out=bins)
+        torch.index_select(weights.level, 0, bins, out=level)
+        torch.index_select(weights.rise, 0, bins, out=rise)
+        fraction = magnitudes.copy_(torch.bitwise_and(pattern, MASK, out=bins))
+        return level.addcmul_(rise, fraction)
+
+
+def _on_cpu(
+    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
+) -> Tensor:
+    largest = max(part.numel() for part in parts)
+    room = min(CHUNK, max(largest, sum(part.numel() for part in parts)))
+    buffers, magnitude = _Buffers.of(room), torch.empty(room)
+    floor = float32(weights.largest[:1])
+    if any(part.dtype == torch.float64 for part in parts):  # A larger number may be rounded to it.
+        floor = floor.nextafter(torch.zeros(1))
+    length, total = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for group, scaled in _grouped(parts, scales):
+        x = group[0] if len(group) == 1 else torch.cat(group)
+        seen = x if scaled is None else scaled
+        magnitudes = torch.abs(float32(seen), out=magnitude[: x.numel()])
+        hot = _positions_above(magnitudes, float(floor))
+        weight = buffers.look_up(magnitudes, weights)
+        if hot.numel():
+            exact, has_exact = exact_weights(seen[hot], weights)
+            weight[hot] = torch.where(has_exact, exact, weight[hot])
+        total += weight.sum(dtype=torch.float64)
+        if len(group) == 1:
+            x.mul_(weight)
+            length = torch.hypot(length, norm([x]))
+        else:
+            y = weight.mul(x) if x.dtype == torch.float64 else weight.mul_(x)
+            torch._foreach_copy_(group, y.split([piece.numel() for piece in group]))
+            length = torch.hypot(length, norm(group if _is_narrow(group) else [y]))
+    return torch.stack([length.square(), total])
+
+
+def _grouped(
+    parts: Sequence[Tensor], scales: Sequence[Tensor] | None
+) -> Iterator[tuple[list[Tensor], Tensor | None]]:
+    """Chunks of at most `CHUNK` entries, small tensors together; and the same scaled, if asked."""
+    group: list[Tensor] = []
+    seen: list[Tensor] = []
+    room = CHUNK
+    for i, part in enumerate(parts):
+        for chunk in part.split(CHUNK):
+            if chunk.numel() > room:
+                yield group, torch.cat(seen) if seen else None
+                group, seen, room = [], [], CHUNK
+            group.append(chunk)
+            room -= chunk.numel()
+            if scales is not None:
+                seen.append(chunk.to(widened(chunk.dtype)) * scales[i])
+    if group:
+        yield group, torch.cat(seen) if seen else None
+
+
+def _is_narrow(group: list[Tensor]) -> bool:
+    """Whether what is written may differ from what was computed, even in being finite."""
+    return any(x.dtype not in {torch.float32, torch.float64} for x in group)
+
+
+def _positions_above(magnitudes: Tensor, floor: float) -> Tensor:
+    """Where there may be entries that have an exact rank, int64."""
+    whole = magnitudes.numel() // ROW * ROW
+    peaks = magnitudes[:whole].view(-1, ROW).amax(1)
+    high = (peaks > floor).nonzero()
+    rows = (high * ROW + torch.arange(ROW)).view(-1)
+    return torch.cat([rows, torch.arange(whole, magnitudes.numel())])
+
+
+def exact_weights(x: Tensor, weights: RankWeights) -> tuple[Tensor, Tensor]:
+    """Weights of those entries that have an exact rank, float32, and whether they have, bool."""
+    magnitudes = x.double().abs()
+    index = torch.searchsorted(weights.largest, magnitudes).clamp(max=weights.largest.numel() - 1)
+    return weights.exact.take(index).float(), magnitudes > weights.largest[0]
+
+
+def reweight_plain(
+    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
+) -> Tensor:
+    """`reweight` on any device, by operations that the host does not wait for."""
+    found = torch.zeros(2, dtype=torch.float64, device=parts[0].device)
+    for i, part in enumerate(parts):
+        for chunk in part.split(DEVICE_CHUNK):
+            seen = chunk if scales is None else chunk.to(widened(chunk.dtype)) * scales[i]
+            pattern = float32(seen).abs().view(torch.int32)
+            bins = (pattern >> SHIFT).long()
+            by_table = weights.level.take(bins) + weights.rise.take(bins) * (pattern & MASK)
+            exact, has_exact = exact_weights(seen, weights)
+            weight = exact.where(has_exact, by_table)
+            chunk.copy_(weight * chunk)
+            length = torch.linalg.vector_norm(chunk, dtype=torch.float64)
+            found += torch.stack([length.square(), weight.sum(dtype=torch.float64)])
+    return found

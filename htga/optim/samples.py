@@ -1,0 +1,155 @@
+"""What is one sample: all parameters together, those of a group, or each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from htga.optim.parts import Part, all_reduce
+from htga.optim.settings import Scope
+from htga.tail import LogHistogram
+from htga.tail.norm import norm
+from htga.tail.sketch import BITS, Sketch
+from htga.tail.tail_size import MIN_N
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Parts that lie on one device and are sharded alike, so that they are looked at together.
+
+    Attributes:
+        parts: At least one.
+        groups: Over which all of them are sharded.
+        scales: Factors on the parts as the sample sees them, float32, 0-d; None for none.
+    """
+
+    parts: list[Part]
+    groups: tuple[ProcessGroup, ...]
+    scales: list[Tensor] | None = None
+
+    @property
+    def entries(self) -> list[Tensor]:
+        """Flat tensors, on this process."""
+        return [part.entries for part in self.parts]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its entries are."""
+        return self.parts[0].entries.device
+
+    def sketch(self, size: int) -> Sketch:
+        """Look at it, on all processes, keeping the `size` largest magnitudes."""
+        seen = Sketch.of(self.entries, size, scales=self.scales)
+        return reduce(Sketch.all_reduce, self.groups, seen)
+
+    def histogram(self) -> LogHistogram:
+        """Counts of the entries as they are, on all processes."""
+        counts = LogHistogram(BITS, self.device).update(self.entries)
+        return reduce(LogHistogram.all_reduce, self.groups, counts)
+
+    def sum(self, local: Tensor) -> Tensor:
+        """The sum of what each process has found in its shards, in place."""
+        return all_reduce(local, self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Entries that are ranked among each other.
+
+    Attributes:
+        buckets: What it consists of, at least one.
+        squares: Sum of the squares of the entries as they are, float64, 0-d, where the sample sees
+            them scaled; None where its sketch will tell.
+        histogram: Counts of the entries as they are, likewise.
+    """
+
+    buckets: list[Bucket]
+    squares: Tensor | None = None
+    histogram: LogHistogram | None = None
+
+    @property
+    def d(self) -> int:
+        """Number of entries, on all processes."""
+        return sum(part.numel for bucket in self.buckets for part in bucket.parts)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its numbers are kept."""
+        return self.buckets[0].device
+
+    @property
+    def parts(self) -> list[Part]:
+        """All parts."""
+        return [part for bucket in self.buckets for part in bucket.parts]
+
+    def sketch(self, size: int) -> Sketch:
+        """Look at it, on all processes, keeping the `size` largest magnitudes."""
+        return reduce(Sketch.merge, (bucket.sketch(size) for bucket in self.buckets))
+
+    def total(self, find: Callable[[Bucket], Tensor]) -> Tensor:
+        """Add what is found in each bucket, over all of them and all processes."""
+        found = [bucket.sum(find(bucket)).to(self.device) for bucket in self.buckets]
+        return torch.stack(found).sum(0)
+
+
+def split(param_groups: list[dict[str, Any]], scope: Scope) -> list[list[Tensor]]:
+    """The parameters of each sample, whether they have a gradient or not.
+
+    With scope "tensor", those of a group that are too small for an estimate of their own share
+    one sample. Groups that are added later only add samples at the end.
+    """
+    groups = [list(group["params"]) for group in param_groups]
+    if scope == "group":
+        return groups
+    if scope == "tensor":
+        samples: list[list[Tensor]] = []
+        for group in groups:
+            samples += [[parameter] for parameter in group if parameter.numel() >= MIN_N]
+            small = [parameter for parameter in group if parameter.numel() < MIN_N]
+            samples += [small] if small else []
+        return samples
+    return [[parameter for group in groups for parameter in group]]
+
+
+def sample_of(parts: list[Part], scope: Scope) -> Sample:
+    """Put the parts of one sample into buckets, and see their scales if the scope wants it."""
+    alike: dict[tuple[Any, ...], list[Part]] = {}
+    for part in parts:
+        key = (part.entries.device, *(id(group) for group in part.groups))
+        alike.setdefault(key, []).append(part)
+    buckets = [Bucket(same, same[0].groups) for same in alike.values()]
+    if scope != "rms_normalised":
+        return Sample(buckets)
+    squares = [b.sum(torch.stack([sum_of_squares([x]) for x in b.entries])) for b in buckets]
+    scaled = [
+        Bucket(b.parts, b.groups, _reciprocal_rms(b, found))
+        for b, found in zip(buckets, squares, strict=True)
+    ]
+    home = buckets[0].device
+    return Sample(
+        scaled,
+        torch.stack([found.sum().to(home) for found in squares]).sum(),
+        reduce(LogHistogram.merge, (b.histogram() for b in buckets), LogHistogram(BITS, home)),
+    )
+
+
+def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> list[Tensor]:
+    """1 over the root mean square of each part, float32, 0-d; 1 where that is no number."""
+    on_cuda = squares.device.type == "cuda"  # Pinned, so that the copy waits for nothing.
+    sizes = torch.tensor([part.numel for part in bucket.parts], pin_memory=on_cuda)
+    scales = (sizes.to(squares.device, non_blocking=True) / squares).sqrt().float()
+    return list(scales.where(scales.isfinite() & (scales > 0), 1).unbind())
+
+
+def sum_of_squares(entries: list[Tensor]) -> Tensor:
+    """Of flat tensors on one device, float64, 0-d."""
+    if entries[0].device.type == "cpu":
+        return norm(entries).square()
+    norms = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in entries]
+    return torch.stack(norms).square().sum()
