@@ -6,7 +6,7 @@ whole: over tensors, over devices, and over the processes that hold a shard each
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,8 @@ from htga.tail.log_histogram import LogHistogram
 from htga.tail.norm import norm
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
+
+Size = int | Callable[[LogHistogram], int]
 
 BITS = 3
 """Resolution of the counts, that of the telemetry."""
@@ -48,7 +50,12 @@ class Sketch:
 
     @classmethod
     def of(
-        cls, parts: Sequence[Tensor], size: int, *, scales: Sequence[Tensor] | None = None
+        cls,
+        parts: Sequence[Tensor],
+        size: Size,
+        *,
+        bits: int = BITS,
+        scales: Sequence[Tensor] | None = None,
     ) -> Sketch:
         """Look at flat tensors of one device, keeping the `size` largest magnitudes.
 
@@ -57,12 +64,15 @@ class Sketch:
 
         Args:
             parts: Float tensors of shape [d_i], at least one; may be empty.
-            size: m, at least 1.
+            size: m, at least 1; on a CPU also what gives it, once all has been counted.
+            bits: Resolution of the counts.
             scales: Positive factors on each part, float32, 0-d, to look at the products.
         """
         if parts[0].device.type == "cpu":
-            return _on_cpu(parts, size, scales)
-        return _on_device(parts, size, scales)
+            return _on_cpu(parts, size, bits, scales)
+        if callable(size):
+            raise TypeError(f"size must be a number on {parts[0].device}, which would have to wait")
+        return _on_device(parts, size, bits, scales)
 
     def merge(self, other: Sketch) -> Sketch:
         """The sketch of both samples together, on the device of this one."""
@@ -113,18 +123,21 @@ def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) 
                 yield piece.to(widened(piece.dtype)) * scale
 
 
-def _on_cpu(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) -> Sketch:
-    histogram = LogHistogram(BITS)
+def _on_cpu(
+    parts: Sequence[Tensor], size: Size, bits: int, scales: Sequence[Tensor] | None
+) -> Sketch:
+    histogram = LogHistogram(bits)
     # float32 is too coarse for the squares of float64, which are summed apart.
     double = any(part.dtype == torch.float64 for part in parts)
     peaks, length = [], torch.zeros((), dtype=torch.float64)
-    for magnitudes in counted(chunks(parts, CHUNK, scales), BITS, histogram.state):
+    for magnitudes in counted(chunks(parts, CHUNK, scales), bits, histogram.state):
         peaks.append(_rows(magnitudes).amax(1))
         if not double:
             length = torch.hypot(length, norm([magnitudes]))
     if double:
         for chunk in chunks(parts, CHUNK, scales):
             length = torch.hypot(length, norm([chunk]))
+    size = size(histogram) if callable(size) else size
     floor = float(_edge_below(histogram, size))
     found = [torch.zeros(size, dtype=torch.float64)]
     for chunk, peak in zip(chunks(parts, CHUNK, scales), peaks, strict=True):
@@ -153,16 +166,18 @@ def _edge_below(histogram: LogHistogram, size: int) -> Tensor:
     return histogram.edges.take((enough.sum() - 1).clamp(min=0)).clamp(min=binned.TINIEST)
 
 
-def _on_device(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) -> Sketch:
+def _on_device(
+    parts: Sequence[Tensor], size: int, bits: int, scales: Sequence[Tensor] | None
+) -> Sketch:
     device = parts[0].device
-    histogram = LogHistogram(BITS, device)
+    histogram = LogHistogram(bits, device)
     if scales is None:
-        histogram.state += count(parts, BITS, device)
+        histogram.state += count(parts, bits, device)
     squares = torch.zeros((), dtype=torch.float64, device=device)
     largest = torch.zeros(size, dtype=torch.float64, device=device)
     for chunk in chunks(parts, DEVICE_CHUNK, scales):
         if scales is not None:
-            histogram.state += count([chunk], BITS, device)
+            histogram.state += count([chunk], bits, device)
         squares += torch.linalg.vector_norm(chunk, dtype=torch.float64).square()
         magnitudes = chunk.to(widened(chunk.dtype)).abs().nan_to_num_(nan=0.0, posinf=0.0)
         top = magnitudes.topk(min(size, chunk.numel())).values

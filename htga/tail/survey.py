@@ -7,16 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htga.tail import binned
-from htga.tail.counting import counted, float32
-from htga.tail.entries import Tensors, blocks, flatten, pieces, widened
+from htga.tail.entries import Tensors, flatten, pieces
 from htga.tail.log_histogram import LogHistogram
-from htga.tail.norm import norm
 from htga.tail.order_statistics import OrderStatistics
+from htga.tail.sketch import Sketch
 from htga.tail.tail_size import K, check_k, k_for
-
-ROW = 32
-"""Entries that share a peak. With one entry in a few hundred in the tail, most peaks are low."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,63 +67,12 @@ def order_statistics(x: Tensors, k: K) -> OrderStatistics:
 
 
 def _on_cpu(parts: list[Tensor], k: K, bits: int) -> Survey:
-    """Two passes, the second past most of the entries.
-
-    The histogram of the first says where the tail begins, and the peak of each row whether
-    anything in it is as large.
-    """
-    histogram = LogHistogram(bits)
-    joined = blocks(parts)
-    peaks = [_rows(magnitudes).amax(1) for magnitudes in counted(joined, bits, histogram.state)]
-    k_tail = k_for(histogram.n, k)
-    floor = float(_edge_below(histogram, int(k_tail) + 1))
-    candidates = _not_below(floor, joined, peaks)
+    """One sketch, whose histogram says how large the tail is, and so how much of it to keep."""
+    parts = parts or [torch.empty(0)]
+    sketch = Sketch.of(parts, lambda found: int(k_for(found.n, k).minimum(found.n)) + 1, bits=bits)
     return Survey(
-        histogram=histogram,
-        top=OrderStatistics.of(
-            candidates.topk(min(int(k_tail) + 1, candidates.numel())).values,
-            k=k_tail,
-            n=histogram.n,
-            n_zero=histogram.n_zero.clone(),
-            n_nonfinite=histogram.n_nonfinite.clone(),
-        ),
-        norm=norm(joined),
+        histogram=sketch.histogram, top=sketch.order_statistics(k), norm=sketch.squares.sqrt()
     )
-
-
-def _edge_below(histogram: LogHistogram, size: int) -> Tensor:
-    """The highest edge with `size` entries at or above it; if there are fewer, above zero."""
-    enough = binned.at_least(histogram.counts) >= size
-    return histogram.edges.take((enough.sum() - 1).clamp(min=0)).clamp(min=binned.TINIEST)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """A view of the most entries of a flat `x` that fill rows, [rows, ROW]."""
-    return x[: x.numel() // ROW * ROW].view(-1, ROW)
-
-
-def _not_below(floor: float, joined: list[Tensor], peaks: list[Tensor]) -> Tensor:
-    """The finite magnitudes that the histogram counted at or above an edge, then a zero.
-
-    Args:
-        floor: The edge.
-        joined: Flat tensors.
-        peaks: The peaks of the rows of their chunks, in order.
-    """
-    by_block = torch.cat([torch.zeros(0), *peaks]).split([len(_rows(block)) for block in joined])
-    found = [torch.zeros(1)]
-    for block, peak in zip(joined, by_block, strict=True):
-        # Not "peak >= floor": a row with a NaN must be looked into, too.
-        high = (~(peak < floor)).nonzero().squeeze(1)
-        if high.numel() * 4 * ROW < block.numel():
-            found.append(_rows(block).index_select(0, high).view(-1))
-            found.append(block[block.numel() // ROW * ROW :])
-        else:
-            found.append(block)
-    magnitudes = torch.cat([part.to(widened(part.dtype)) for part in found]).abs_()
-    single = float32(magnitudes)
-    kept = magnitudes[(single >= floor) & (single < torch.inf)]
-    return torch.cat([kept, kept.new_zeros(1)])
 
 
 def _on_device(flat: Tensor, k: K) -> OrderStatistics:

@@ -27,7 +27,7 @@ def largest_of(x: Tensor, size: int) -> Tensor:
 @given(any_float, st.integers(1, 60))
 def test_the_largest_are_those_that_sorting_gives(x: np.ndarray, size: int) -> None:
     sample = torch.from_numpy(x)
-    for sketch in (Sketch.of([sample], size), _on_device([sample], size, None)):
+    for sketch in (Sketch.of([sample], size), _on_device([sample], size, 3, None)):
         assert torch.equal(sketch.largest, largest_of(sample, size))
         assert sketch.histogram == LogHistogram().update(sample)
 
@@ -38,7 +38,7 @@ def test_chunks_on_a_cpu_and_plain_operations_see_the_same(dtype: torch.dtype) -
     parts = [x[:7], x[7:900], x[900:]]
     scales = [torch.tensor(2.0), torch.tensor(0.3), torch.tensor(1.0)]
     for their in (None, scales):
-        one, other = Sketch.of(parts, 500, scales=their), _on_device(parts, 500, their)
+        one, other = Sketch.of(parts, 500, scales=their), _on_device(parts, 500, 3, their)
         assert one.histogram == other.histogram
         assert torch.equal(one.largest, other.largest)
         assert float(one.squares) == pytest.approx(float(other.squares), rel=1e-6)
