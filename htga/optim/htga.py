@@ -243,9 +243,12 @@ class HTGA(Wrapper):
         """Let the base step, unless a number is not finite."""
         if self.settings.nonfinite == "raise" and bool(bad):
             n_bad = 0 if self.tail is None else int(self.tail.n_nonfinite)
+            grads = [p.grad for group in self.param_groups for p in group["params"]]
+            total = sum(grad.numel() for grad in grads if grad is not None)
             raise FloatingPointError(
-                f"{n_bad} entries of the gradient are not finite, or its amplification overflows; "
-                "the parameters are unchanged. Lower the learning rate, or pass nonfinite='skip'"
+                f"{n_bad} of {total} entries of the gradient, or else of its amplification, are not "
+                "finite; the parameters are unchanged. Lower the learning rate, or pass "
+                "nonfinite='skip'"
             )
         if bad.is_cpu:
             if not bad:

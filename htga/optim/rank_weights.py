@@ -65,13 +65,14 @@ class RankWeights:
         exact_rank = average_ranks(largest)
         # Ties of the smallest may be missing, so it has no exact rank, but for zeros.
         ranked = largest > largest[0]
-        rank = _rank_at_edges(sketch.histogram, at_least=ranked.sum() + 0.5)
+        first = ranked.sum() + 0.5
+        rank = _rank_at_edges(sketch.histogram, largest[0], first)
         lower, upper = _without_steps(rank, sketch.histogram.bits)
         exact, at_lower, at_upper = (
             (ranks / max(d, 1)).pow(-beta).clamp(max=w_max) for ranks in (exact_rank, lower, upper)
         )
         edges = binned.edges(TABLE_BITS, largest.device)
-        held = -rank.diff()
+        held = -rank.maximum(first).diff()
         middle = (at_lower + at_upper) / 2
         squared = held * ((edges[1:] + edges[:-1]) / 2).square()
         # The model of a bin is good to a part in a thousand, the sum of squares known; so the
@@ -160,11 +161,28 @@ def cap(x: Tensor, weights: Tensor, rest: Tensor, before: Tensor, share: float) 
     return limits.take(first).sqrt().where(first > 0, torch.inf)
 
 
-def _rank_at_edges(histogram: LogHistogram, at_least: Tensor) -> Tensor:
-    """Ranks at the edges of the table, float64 [255 * 2**TABLE_BITS + 1], falling."""
-    edges = binned.edges(TABLE_BITS, histogram.state.device)[:-1].float()
-    rank = binned.ranks(histogram.counts, histogram.bits, edges)
-    return torch.cat([rank, rank.new_full((1,), 0.5)]).maximum(at_least)
+def _rank_at_edges(histogram: LogHistogram, known: Tensor, its_rank: Tensor) -> Tensor:
+    """Ranks at the edges of the table, float64 [255 * 2**TABLE_BITS + 1], falling.
+
+    Args:
+        histogram: Of the sample.
+        known: The magnitude above which ranks are exact, float64, 0-d.
+        its_rank: What the rank falls to there, float64, 0-d.
+    """
+    device, bits = known.device, histogram.bits
+    logs = binned.log_edges(TABLE_BITS, device)
+    rank = binned.ranks(histogram.counts, bits, binned.edges(TABLE_BITS, device)[:-1].float())
+    rank = torch.cat([rank, rank.new_full((1,), 0.5)])
+    # In the bin where the exact ranks begin, theirs is the nearer point to aim at.
+    log_known = known.clamp(min=binned.TINIEST).log()
+    edge = torch.arange(logs.numel(), device=device)
+    corner = ((binned.log_edges(bits, device) <= log_known).sum() - 1) << (TABLE_BITS - bits)
+    beyond = (logs < log_known).sum()
+    way = (logs - logs.take(corner)) / (log_known - logs.take(corner))
+    start = rank.take(corner)
+    aimed = start * (its_rank / start).pow(way)
+    rank = aimed.where((edge >= corner) & (edge <= beyond) & way.isfinite(), rank)
+    return rank.maximum(rank.take(beyond).maximum(its_rank / 2))
 
 
 def _without_steps(rank: Tensor, bits: int) -> tuple[Tensor, Tensor]:

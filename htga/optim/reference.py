@@ -1,14 +1,15 @@
 """The optimizer's mathematics as a textbook has it: slow, on lists of Python floats.
 
-It does not follow `htga.optim.weights` and `htga.optim.controller` line by line but says the same
-thing again, so that a test which steps both finds the slips of either. It covers dense, finite
-gradients and samples large enough for an estimate.
+It sorts all entries, as the proposal does, and does not follow the optimizer's modules line by
+line but says the same thing again, so that a test which steps both finds the slips of either. It
+covers one sample of dense, finite gradients that is large enough for an estimate, with
+scope "global" or "rms_normalised".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, fsum, hypot, isnan, log, nan
+from math import exp, fsum, hypot, inf, isnan, log, nan, sqrt
 from statistics import fmean
 
 from htga.optim.settings import Settings
@@ -56,13 +57,34 @@ def rank_of_each(x: list[float], ties: str) -> list[float]:
     return [fmean(alike[abs(value)]) for value in x]
 
 
+def largest_allowed(before: list[float], after: list[float], share: float) -> float:
+    """How large an entry of `after` may be to hold no larger share of its squared length.
+
+    No share is cut below the largest one of `before`. Found by cutting the largest entries to a
+    common value, one more at a time, until none of the others exceeds it.
+    """
+    squares = sorted((y * y for y in after), reverse=True)
+    share = max(share, max(x * x for x in before) / fsum(x * x for x in before) * (1 + 1e-9))
+    for cut, square in enumerate(squares):
+        room = 1 - share * cut
+        limit = share * fsum(squares[cut:]) / room if room > 0 else inf
+        if square <= limit:
+            return sqrt(limit) if cut else inf
+    return inf
+
+
 def step(
-    x: list[float], memory: ReferenceMemory, settings: Settings
+    tensors: list[list[float]], memory: ReferenceMemory, settings: Settings
 ) -> tuple[list[float], ReferenceMemory]:
-    """Amplify the gradient `x`; returns it and the new memory."""
+    """Amplify the gradient whose tensors are given; returns it, end to end, and the new memory."""
     target, (low, high) = settings.target_alpha, settings.gamma_bounds
+    x = [value for tensor in tensors for value in tensor]
+    seen = x
+    if settings.scope == "rms_normalised":
+        rms = [hypot(*tensor) / sqrt(len(tensor)) for tensor in tensors]
+        seen = [v / scale for tensor, scale in zip(tensors, rms, strict=True) for v in tensor]
     k = tail_size(sum(value != 0 for value in x), settings.k)
-    alpha = (hill_alpha if settings.estimator == "hill" else moment_alpha)(x, k)
+    alpha = (hill_alpha if settings.estimator == "hill" else moment_alpha)(seen, k)
 
     clamped, lam = min(max(alpha, 0.1), 20.0), settings.smoothing
     if isnan(memory.alpha_bar):
@@ -89,7 +111,15 @@ def step(
         beta = (1 / target - 1 / alpha) / c_k
         beta = max(min(beta, settings.beta_bounds[1]), settings.beta_bounds[0], -0.9 / alpha)
 
-    weights = [(rank / len(x)) ** -beta for rank in rank_of_each(x, settings.ties)]
+    d = len(x)
+    weights = [min((r / d) ** -beta, settings.w_max) for r in rank_of_each(seen, settings.ties)]
+    if settings.max_coord_share < 1:
+        after = [w * abs(value) for w, value in zip(weights, seen, strict=True)]
+        most = largest_allowed(seen, after, settings.max_coord_share)
+        weights = [
+            most / abs(value) if y > most else w
+            for w, value, y in zip(weights, seen, after, strict=True)
+        ]
     scale = 1.0
     if settings.normalize == "mean_one":
         ranked = [w for w, value in zip(weights, x, strict=True) if value != 0]

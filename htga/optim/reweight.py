@@ -37,11 +37,28 @@ def reweight(
     device = parts[0].device
     if device.type == "cpu":
         return _on_cpu(parts, weights, scales)
-    if uses_triton(device):
-        from htga.optim.triton_reweight import reweight_by_triton  # noqa: PLC0415 (it may be absent)
+    found = torch.zeros(2, dtype=torch.float64, device=device)
+    for by_triton, chosen in _kinds(parts):
+        some = [parts[i] for i in chosen]
+        their = None if scales is None else [scales[i] for i in chosen]
+        if by_triton:
+            from htga.optim.triton_reweight import reweight_by_triton  # noqa: PLC0415 (maybe absent)
 
-        return reweight_by_triton(parts, weights, scales)
-    return reweight_plain(parts, weights, scales)
+            found += reweight_by_triton(some, weights, their)
+        else:
+            found += reweight_plain(some, weights, their)
+    return found
+
+
+def _kinds(parts: Sequence[Tensor]) -> Iterator[tuple[bool, list[int]]]:
+    """Which parts the Triton kernels work on, and which not."""
+    triton = uses_triton(parts[0].device)
+    for by_triton in (True, False):
+        chosen = [
+            i for i, x in enumerate(parts) if (triton and x.dtype != torch.float64) == by_triton
+        ]
+        if chosen:
+            yield by_triton, chosen
 
 
 def multiply(parts: Sequence[Tensor], factor: Tensor, *, unless: Tensor) -> None:
@@ -52,8 +69,14 @@ def multiply(parts: Sequence[Tensor], factor: Tensor, *, unless: Tensor) -> None
         factor: float64, 0-d.
         unless: Whether there is to be zero instead, bool, 0-d.
     """
-    for part in parts:
-        for chunk in part.split(DEVICE_CHUNK):
+    for by_triton, chosen in _kinds(parts):
+        some = [parts[i] for i in chosen]
+        if by_triton:
+            from htga.optim.triton_reweight import multiply_by_triton  # noqa: PLC0415 (maybe absent)
+
+            multiply_by_triton(some, factor, unless)
+            continue
+        for chunk in (chunk for part in some for chunk in part.split(DEVICE_CHUNK)):
             chunk.copy_((chunk * factor).where(~unless, 0))
 
 

@@ -130,8 +130,9 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
 
 def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> list[Tensor]:
     """1 over the root mean square of each part, float32, 0-d; 1 where that is no number."""
-    sizes = squares.new_tensor([part.numel for part in bucket.parts])
-    scales = (sizes / squares).sqrt().float()
+    on_cuda = squares.device.type == "cuda"  # Pinned, so that the copy waits for nothing.
+    sizes = torch.tensor([part.numel for part in bucket.parts], pin_memory=on_cuda)
+    scales = (sizes.to(squares.device, non_blocking=True) / squares).sqrt().float()
     return list(scales.where(scales.isfinite() & (scales > 0), 1).unbind())
 
 

@@ -64,21 +64,22 @@ def count_into(state: Tensor, parts: Sequence[Tensor], bits: int) -> None:
 
 
 def segments(parts: Sequence[Tensor]) -> Tensor:
-    """Addresses and lengths of segments that make up tensors of one dtype.
+    """Addresses and lengths of segments that make up tensors of one dtype, and which is whose.
 
     Returns:
-        int64 of shape [2, S] on the device of the parts.
+        int64 of shape [3, S] on the device of the parts; the third row has indices into `parts`.
     """
     total = sum(part.numel() for part in parts)
     size = BLOCK * max(1, total // (BLOCK * PROGRAMS))
-    addresses, lengths = [], []
-    for part in parts:
+    addresses, lengths, owners = [], [], []
+    for owner, part in enumerate(parts):
         for start in range(0, part.numel(), size):
             addresses.append(part.data_ptr() + start * part.element_size())
             lengths.append(min(size, part.numel() - start))
+            owners.append(owner)
     device = parts[0].device
     # Pinned, so that the copy waits for nothing; its allocator keeps the source until then.
-    table = torch.tensor([addresses, lengths], pin_memory=device.type == "cuda")
+    table = torch.tensor([addresses, lengths, owners], pin_memory=device.type == "cuda")
     return table.to(device, non_blocking=True)
 
 

@@ -27,10 +27,14 @@ BAD: list[tuple[str, Any]] = [
     ("estimator", "guess"),
     ("k", -5),
     ("k", 1.5),
-    ("scope", "tensor"),
+    ("scope", "layer"),
     ("normalize", "l1"),
-    ("ranks", "fast"),
+    ("ranks", "quick"),
     ("ties", "min"),
+    ("apply", "momentum"),
+    ("w_max", 0.5),
+    ("max_coord_share", 0.1),
+    ("max_coord_share", 1.5),
     ("nonfinite", "ignore"),
 ]
 

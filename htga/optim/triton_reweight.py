@@ -1,0 +1,175 @@
+"""Reweighting many CUDA tensors in one launch of a Triton kernel.
+
+Only `htga.optim.reweight` imports this, and only where Triton works. As in counting, tensors are
+cut into segments of about equal length, and each program takes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from htga.optim.rank_weights import TABLE_BITS, RankWeights
+from htga.tail.triton_counting import READABLE, segments
+
+BLOCK = 1024
+"""Entries that a program holds at a time."""
+
+
+def reweight_by_triton(
+    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
+) -> Tensor:
+    """As `htga.optim.reweight.reweight`, of parts that are `READABLE`."""
+    device = parts[0].device
+    found = torch.zeros(2, dtype=torch.float64, device=device)
+    largest, exact = weights.largest.float(), weights.exact.float()
+    for chosen, same in _by_dtype(parts):
+        table = segments(same)
+        programs = table.shape[1]
+        sums = torch.empty((2, programs), dtype=torch.float64, device=device)
+        with torch.cuda.device_of(found):
+            reweight_kernel[programs,](
+                table,
+                programs,
+                found if scales is None else torch.stack([scales[i] for i in chosen]),
+                weights.level,
+                weights.rise,
+                largest,
+                exact,
+                largest.numel(),
+                sums,
+                DTYPE=str(same[0].dtype).removeprefix("torch."),
+                SCALED=scales is not None,
+                SHIFT=23 - TABLE_BITS,
+                HALVINGS=largest.numel().bit_length(),
+                BLOCK=BLOCK,
+                enable_fp_fusion=False,
+            )
+        found += sums.sum(1)
+    return found
+
+
+def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) -> None:
+    """As `htga.optim.reweight.multiply`, of parts that are `READABLE`.
+
+    Where the factor is 1, as it usually is, nothing is read.
+    """
+    for _, same in _by_dtype(parts):
+        table = segments(same)
+        programs = table.shape[1]
+        with torch.cuda.device_of(factor):
+            multiply_kernel[programs,](
+                table,
+                programs,
+                factor.float(),
+                unless.int(),
+                DTYPE=str(same[0].dtype).removeprefix("torch."),
+                BLOCK=BLOCK,
+                enable_fp_fusion=False,
+            )
+
+
+def _by_dtype(parts: Sequence[Tensor]) -> Iterator[tuple[list[int], list[Tensor]]]:
+    """Indices of the parts of each dtype that have entries, and the parts."""
+    for dtype in READABLE:
+        chosen = [i for i, part in enumerate(parts) if part.dtype == dtype and part.numel()]
+        if chosen:
+            yield chosen, [parts[i] for i in chosen]
+
+
+@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
+def pointer(table: tl.tensor, DTYPE: tl.constexpr) -> tl.tensor:  # noqa: N803
+    """Where the segment of this program begins."""
+    address = tl.load(table + tl.program_id(0))
+    if DTYPE == "float32":
+        x = address.to(tl.pointer_type(tl.float32))
+    elif DTYPE == "float16":
+        x = address.to(tl.pointer_type(tl.float16))
+    else:
+        x = address.to(tl.pointer_type(tl.bfloat16))
+    return x
+
+
+@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
+def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
+    table: tl.tensor,
+    n_segments: tl.tensor,
+    scales: tl.tensor,
+    level: tl.tensor,
+    rise: tl.tensor,
+    largest: tl.tensor,
+    exact: tl.tensor,
+    n_largest: tl.tensor,
+    sums: tl.tensor,
+    DTYPE: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
+    SCALED: tl.constexpr,  # noqa: N803
+    SHIFT: tl.constexpr,  # noqa: N803
+    HALVINGS: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+) -> None:
+    """Weight one segment, the one of this program, and leave its sums."""
+    segment = tl.program_id(0)
+    length = tl.load(table + n_segments + segment).to(tl.int32)
+    x = pointer(table, DTYPE)
+    floor = tl.load(largest)
+    lane = tl.arange(0, BLOCK)
+    squares = tl.zeros([BLOCK], dtype=tl.float64)
+    total = tl.zeros([BLOCK], dtype=tl.float64)
+    for start in range(0, length, BLOCK):
+        inside = start + lane < length
+        value = tl.load(x + start + lane, mask=inside, other=0.0)
+        wide = value.to(tl.float32)
+        magnitude = tl.abs(wide)
+        if SCALED:
+            magnitude = magnitude * tl.load(scales + tl.load(table + 2 * n_segments + segment))
+        pattern = magnitude.to(tl.int32, bitcast=True)
+        entry = pattern >> SHIFT
+        fraction = (pattern & ((1 << SHIFT) - 1)).to(tl.float32)
+        weight = tl.load(level + entry) + tl.load(rise + entry) * fraction
+        hot = inside & (magnitude > floor)
+        if tl.max(hot.to(tl.int32), 0) > 0:
+            low = tl.zeros([BLOCK], dtype=tl.int32)
+            high = low + n_largest
+            for _ in tl.static_range(HALVINGS):
+                middle = (low + high) // 2
+                open_ = hot & (low < high)
+                below = open_ & (tl.load(largest + middle, mask=open_, other=0.0) < magnitude)
+                low = tl.where(below, middle + 1, low)
+                high = tl.where(open_ & (below == 0), middle, high)
+            low = tl.minimum(low, n_largest - 1)
+            weight = tl.where(hot, tl.load(exact + low, mask=hot, other=0.0), weight)
+        weight = tl.where(inside, weight, 0.0)
+        product = (wide * weight).to(value.dtype)
+        tl.store(x + start + lane, product, mask=inside)
+        written = product.to(tl.float64)
+        squares += written * written
+        total += weight.to(tl.float64)
+    tl.store(sums + segment, tl.sum(squares))
+    tl.store(sums + n_segments + segment, tl.sum(total))
+
+
+@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
+def multiply_kernel(  # noqa: PLR0917 (Triton binds by position)
+    table: tl.tensor,
+    n_segments: tl.tensor,
+    factor: tl.tensor,
+    unless: tl.tensor,
+    DTYPE: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
+    BLOCK: tl.constexpr,  # noqa: N803
+) -> None:
+    """Multiply one segment by a number, or fill it with zeros."""
+    times = tl.load(factor)
+    none = tl.load(unless)
+    if (times != 1.0) | (none != 0):
+        length = tl.load(table + n_segments + tl.program_id(0)).to(tl.int32)
+        x = pointer(table, DTYPE)
+        lane = tl.arange(0, BLOCK)
+        for start in range(0, length, BLOCK):
+            inside = start + lane < length
+            value = tl.load(x + start + lane, mask=inside, other=0.0)
+            product = tl.where(none != 0, 0.0, value.to(tl.float32) * times)
+            tl.store(x + start + lane, product.to(value.dtype), mask=inside)
