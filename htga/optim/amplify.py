@@ -85,7 +85,9 @@ def amplify_samples(
             continue
         after[i] = look.squares, look.top
         if writes:
-            beta, gamma = (x.reshape(-1)[i].to(look.top.k.device) for x in (memory.beta, memory.gamma))
+            beta, gamma = (
+                x.reshape(-1)[i].to(look.top.k.device) for x in (memory.beta, memory.gamma)
+            )
             if settings.ranks == "exact":
                 after[i] = _by_sorting(look, beta, gamma, settings)
                 correction = torch.ones_like(beta)
@@ -131,7 +133,9 @@ def _seen(looks: list[_Look | None], memory: Memory) -> Seen:
     alphas, sizes, statuses = [], [], []
     for look in looks:
         alphas.append(nothing if look is None else look.estimate.alpha.to(device))
-        sizes.append(nothing.new_ones((), dtype=torch.int64) if look is None else look.top.k.to(device))
+        sizes.append(
+            nothing.new_ones((), dtype=torch.int64) if look is None else look.top.k.to(device)
+        )
         too_few = nothing.new_full((), TailStatus.TOO_FEW, dtype=torch.int8)
         statuses.append(too_few if look is None else look.estimate.status.to(device))
     return Seen(

@@ -49,9 +49,7 @@ class RankWeights:
     squares: Tensor
 
     @classmethod
-    def of(
-        cls, sketch: Sketch, *, d: int, beta: Tensor, w_max: float, share: float
-    ) -> RankWeights:
+    def of(cls, sketch: Sketch, *, d: int, beta: Tensor, w_max: float, share: float) -> RankWeights:
         """The weights of a sample.
 
         Args:
@@ -113,8 +111,10 @@ class RankWeights:
 
     def to(self, device: torch.device) -> RankWeights:
         """The same on a device."""
-        return self if device == self.level.device else RankWeights(
-            **{name: getattr(self, name).to(device) for name in self.__slots__}
+        return (
+            self
+            if device == self.level.device
+            else RankWeights(**{name: getattr(self, name).to(device) for name in self.__slots__})
         )
 
     @property

@@ -84,12 +84,11 @@ class Wrapper(Optimizer):
             raise
 
     def own_state(self) -> dict[str, Any]:
-        """What `state_dict` keeps under "htga"."""
-        raise NotImplementedError
+        """What `state_dict` keeps under "htga"; nothing, unless a subclass has more to remember."""
+        return {}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
         """Restore what `own_state` returned."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """The base's state, and this optimizer's own under "htga"."""

@@ -102,9 +102,7 @@ class Sketch:
         )
 
 
-def chunks(
-    parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None
-) -> Iterator[Tensor]:
+def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) -> Iterator[Tensor]:
     """The entries in pieces of at most `size`, small tensors joined; scaled ones are copies."""
     if scales is None:
         for block in blocks(parts, size):

@@ -20,7 +20,13 @@ COMBINATIONS: list[dict[str, Any]] = [
     {"preset": "seed", "fixed_gamma": 0.7, "actuator": "none", "beta": -0.1},
 ]
 FAST: list[dict[str, Any]] = [
-    {"preset": "seed", "ranks": "fast", "ties": "average", "actuator": "both", "beta_bounds": (-0.5, 0.3)},
+    {
+        "preset": "seed",
+        "ranks": "fast",
+        "ties": "average",
+        "actuator": "both",
+        "beta_bounds": (-0.5, 0.3),
+    },
     {"preset": "stable", "target_alpha": 1.2, "beta_bounds": (-1.0, 1.0)},
     {"preset": "stable", "normalize": "mean_one", "target_alpha": 3.0, "max_coord_share": 1.0},
     {"preset": "stable", "normalize": "none", "scope": "global", "w_max": 2.0, "k": 0.1},
@@ -42,7 +48,7 @@ def walk(
         gradient[1::50] = 1.0  # ties
         parts = gradient.split(sizes)
         for i, (parameter, part) in enumerate(zip(parameters, parts, strict=True)):
-            parameter.grad = part * 10.0 ** -i
+            parameter.grad = part * 10.0**-i
         tensors = [p.grad.tolist() for p in parameters if p.grad is not None]
         optimizer.step()
         amplified, memory = step(tensors, memory, optimizer.settings)

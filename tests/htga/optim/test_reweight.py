@@ -203,5 +203,3 @@ def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path
         for kernel in ("reweight_kernel", "multiply_kernel")
         for capability in (80, 90)
     ]
-
-
