@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
 
 import torch
 from torch import Tensor
@@ -35,18 +33,18 @@ class Outcome:
 
     Attributes:
         memory: The controller's, after it.
-        tails: What was seen of each sample; None of one without entries.
+        tails: What was seen of each sample, by its place in the memory.
         bad: Whether a number is not finite, so that the step must not be taken; bool, 0-d.
     """
 
     memory: Memory
-    tails: list[TailState | None]
+    tails: dict[int, TailState]
     bad: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A sample and what one look at it found."""
+    """A sample, what one look at it found, and the sum of its squares."""
 
     sample: Sample
     sketch: Sketch
@@ -55,8 +53,24 @@ class _Look:
     squares: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A sample after reweighting.
+
+    Attributes:
+        squares: Sum of the squares of what was written, float64, 0-d.
+        top: The tail after.
+        missing: The factor that the sample still needs to have its size, float64, 0-d; 1 where it
+            is as good as there.
+    """
+
+    squares: Tensor
+    top: OrderStatistics
+    missing: Tensor
+
+
 def amplify_samples(
-    samples: Sequence[Sample | None], memory: Memory, settings: Settings, *, masks: bool
+    samples: dict[int, Sample], memory: Memory, settings: Settings, *, masks: bool
 ) -> Outcome:
     """Amplify the entries of every sample in place.
 
@@ -64,55 +78,35 @@ def amplify_samples(
     to learn of it.
 
     Args:
-        samples: As `split` orders them, None for one without entries; not all None.
-        memory: Of as many samples.
+        samples: By their place in the memory; at least one.
+        memory: Of these samples and of those that have no entries in this step.
         settings: Of the optimizer.
         masks: Whether, not on a CPU, all entries become zero if one is not finite.
     """
     device = memory.gamma.device
-    looks = [None if sample is None else _look(sample, settings) for sample in samples]
-    present = [look for look in looks if look is not None]
-    seen = _seen(looks, memory)
-    memory = advance(memory, seen, settings)
-    n_bad = torch.stack([look.top.n_nonfinite.to(device) for look in present]).sum()
-    on_cpu = all(part.entries.is_cpu for look in present for part in look.sample.parts)
-    writes = not settings.changes_nothing and not (on_cpu and bool(n_bad))
+    looks = {i: _look(sample, settings) for i, sample in samples.items()}
+    memory = advance(memory, _seen(looks, memory), settings)
+    bad = torch.stack([look.top.n_nonfinite.to(device) > 0 for look in looks.values()]).any()
+    on_cpu = all(bucket.device.type == "cpu" for s in samples.values() for bucket in s.buckets)
+    stays = settings.changes_nothing or (on_cpu and bool(bad))
 
-    after: dict[int, tuple[Tensor, OrderStatistics]] = {}
-    corrections: list[tuple[_Look, Tensor]] = []
-    for i, look in enumerate(looks):
-        if look is None:
-            continue
-        after[i] = look.squares, look.top
-        if writes:
-            beta, gamma = (
-                x.reshape(-1)[i].to(look.top.k.device) for x in (memory.beta, memory.gamma)
-            )
-            if settings.ranks == "exact":
-                after[i] = _by_sorting(look, beta, gamma, settings)
-                correction = torch.ones_like(beta)
-            else:
-                squares, top, correction = _by_table(look, beta, gamma, settings)
-                after[i] = squares * correction.square(), top
-            corrections.append((look, correction))
-        elif masks and not on_cpu:
-            corrections.append((look, torch.ones_like(look.squares)))
-    # Weights can overflow half precision; squares alone can overflow where nothing else does.
-    overflown = [
-        (look.squares.isfinite() & ~after[i][0].isfinite()).to(device)
-        for i, look in enumerate(looks)
-        if look is not None
-    ]
-    bad = torch.stack([n_bad > 0, *overflown]).any()
-    for look, correction in corrections:
-        _correct(look.sample, correction, bad, on_cpu=on_cpu)
-        for part in look.sample.parts:
-            part.store()
+    changes = {}
+    for i, look in looks.items():
+        beta, gamma = (x.reshape(-1)[i].to(look.sample.device) for x in (memory.beta, memory.gamma))
+        if stays:
+            changes[i] = _Change(look.squares, look.top, torch.ones_like(beta))
+        elif settings.ranks == "exact":
+            changes[i] = _by_sorting(look, beta, gamma, settings)
+        else:
+            changes[i] = _by_table(look, beta, gamma, settings)
+        # Weights can overflow half precision; squares alone can overflow where nothing else does.
+        overflows = look.squares.isfinite() & ~changes[i].squares.isfinite()
+        bad = bad | overflows.to(device)
+    if not stays or (masks and not on_cpu):
+        for i, look in looks.items():
+            _finish(look.sample, changes[i].missing, bad, on_cpu=on_cpu)
     memory = replace(memory, skipped=memory.skipped + bad)
-    tails = [
-        None if look is None else _state(look, i, *after[i], memory, settings)
-        for i, look in enumerate(looks)
-    ]
+    tails = {i: _state(look, changes[i], _at(memory, i), settings) for i, look in looks.items()}
     return Outcome(memory, tails, bad)
 
 
@@ -126,40 +120,28 @@ def _look(sample: Sample, settings: Settings) -> _Look:
     return _Look(sample, sketch, top, estimate, squares)
 
 
-def _seen(looks: list[_Look | None], memory: Memory) -> Seen:
+def _seen(looks: dict[int, _Look], memory: Memory) -> Seen:
     """The estimates in the shape of the memory; a sample without entries has too few."""
-    nothing = memory.gamma.new_full((), torch.nan)
-    device, shape = nothing.device, memory.gamma.shape
-    alphas, sizes, statuses = [], [], []
-    for look in looks:
-        alphas.append(nothing if look is None else look.estimate.alpha.to(device))
-        sizes.append(
-            nothing.new_ones((), dtype=torch.int64) if look is None else look.top.k.to(device)
-        )
-        too_few = nothing.new_full((), TailStatus.TOO_FEW, dtype=torch.int8)
-        statuses.append(too_few if look is None else look.estimate.status.to(device))
+    shape, count = memory.gamma.shape, memory.gamma.numel()
+    alpha_hat = memory.gamma.new_full((count,), torch.nan)
+    k = memory.skipped.new_ones(count)
+    status = memory.gamma.new_full((count,), TailStatus.TOO_FEW, dtype=torch.int8)
+    for i, look in looks.items():
+        alpha_hat[i] = look.estimate.alpha
+        k[i] = look.estimate.k
+        status[i] = look.estimate.status
     return Seen(
-        alpha_hat=torch.stack(alphas).reshape(shape),
-        k=torch.stack(sizes).reshape(shape),
-        status=torch.stack(statuses).reshape(shape),
+        alpha_hat=alpha_hat.reshape(shape), k=k.reshape(shape), status=status.reshape(shape)
     )
 
 
-def _by_table(
-    look: _Look, beta: Tensor, gamma: Tensor, settings: Settings
-) -> tuple[Tensor, OrderStatistics, Tensor]:
-    """Reweight in one pass.
-
-    Returns:
-        The sum of squares of what was written, the tail after, and the factor that is missing for
-        the sample to have its size; 1 where it is as good as there.
-    """
+def _by_table(look: _Look, beta: Tensor, gamma: Tensor, settings: Settings) -> _Change:
+    """Reweight in one pass."""
     sample, sketch = look.sample, look.sketch
     weights = RankWeights.of(
         sketch, d=sample.d, beta=beta, w_max=settings.w_max, share=settings.max_coord_share
     )
-    weights = weights.normalized(sketch, settings.normalize)
-    weights = weights.scaled(gamma)
+    weights = weights.normalized(sketch, settings.normalize).scaled(gamma)
     squares, total = sample.total(
         lambda bucket: reweight(bucket.entries, weights.to(bucket.device), bucket.scales)
     ).unbind()
@@ -170,63 +152,65 @@ def _by_table(
         of_zeros = look.top.n_zero * weights.level[0].double()
         missing = gamma * look.top.n / (total - of_zeros)
     off = (missing.log().abs() > SIZE_TOLERANCE) & missing.isfinite()
-    return squares, _reordered(look.top, weights.amplified), missing.where(off, 1)
+    missing = missing.where(off, 1)
+    return _Change(squares * missing.square(), _again(look.top, weights.amplified), missing)
 
 
-def _by_sorting(
-    look: _Look, beta: Tensor, gamma: Tensor, settings: Settings
-) -> tuple[Tensor, OrderStatistics]:
-    """Reweight by sorted ranks; returns the sum of squares of what was written and its tail."""
+def _by_sorting(look: _Look, beta: Tensor, gamma: Tensor, settings: Settings) -> _Change:
+    """Reweight by sorted ranks."""
     reweight_exactly(look.sample, beta, gamma, settings)
     sketch = look.sample.sketch(look.sketch.largest.numel())
     squares = look.sample.total(lambda bucket: sum_of_squares(bucket.entries))
-    return squares, _reordered(look.top, sketch.largest)
+    return _Change(squares, _again(look.top, sketch.largest), torch.ones_like(beta))
 
 
-def _reordered(top: OrderStatistics, largest: Tensor) -> OrderStatistics:
+def _again(top: OrderStatistics, largest: Tensor) -> OrderStatistics:
+    """The tail of the same size, of other magnitudes."""
     return OrderStatistics.of(
         largest, k=top.k, n=top.n, n_zero=top.n_zero, n_nonfinite=top.n_nonfinite
     )
 
 
-def _correct(sample: Sample, factor: Tensor, bad: Tensor, *, on_cpu: bool) -> None:
+def _finish(sample: Sample, factor: Tensor, bad: Tensor, *, on_cpu: bool) -> None:
+    """Bring a sample to its size, or to zero, and to where it came from."""
     for bucket in sample.buckets:
         if not on_cpu:
             device = bucket.device
             multiply(bucket.entries, factor.to(device), unless=bad.to(device))
         elif factor != 1:
-            torch._foreach_mul_(bucket.entries, float(factor))  # noqa: SLF001 (torch has no other name)
+            torch._foreach_mul_(bucket.entries, float(factor))
+        for part in bucket.parts:
+            part.store()
 
 
-def _state(
-    look: _Look,
-    i: int,
-    squares: Tensor,
-    top: OrderStatistics,
-    memory: Memory,
-    settings: Settings,
-) -> TailState:
-    alpha_bar, gamma, beta = (
-        x.reshape(-1)[i].clone() for x in (memory.alpha_bar, memory.gamma, memory.beta)
+def _at(memory: Memory, i: int) -> Memory:
+    """The memory of one sample, not to be changed by later steps."""
+    return Memory(
+        alpha_bar=memory.alpha_bar.reshape(-1)[i].clone(),
+        gamma=memory.gamma.reshape(-1)[i].clone(),
+        beta=memory.beta.reshape(-1)[i].clone(),
+        skipped=memory.skipped.clone(),
     )
-    estimate, sketch = look.estimate, look.sketch
-    grad_norm = look.squares.sqrt()
+
+
+def _state(look: _Look, change: _Change, memory: Memory, settings: Settings) -> TailState:
+    estimate, norm = look.estimate, look.squares.sqrt()
     return TailState(
         alpha_hat=estimate.alpha,
-        alpha_bar=alpha_bar,
+        alpha_bar=memory.alpha_bar,
         alpha_stderr=estimate.stderr,
         xi=moment_of(look.top).xi,
         k=estimate.k,
         n=estimate.n,
-        gamma=gamma,
-        beta=beta,
-        target_alpha=torch.full_like(gamma, settings.target_alpha),
-        update_alpha=hill_of(top).alpha,
-        grad_norm=grad_norm,
-        norm_ratio=squares.sqrt() / grad_norm,
+        gamma=memory.gamma,
+        beta=memory.beta,
+        target_alpha=torch.full_like(memory.gamma, settings.target_alpha),
+        update_alpha=hill_of(change.top).alpha,
+        grad_norm=norm,
+        norm_ratio=change.squares.sqrt() / norm,
         n_zero=estimate.n_zero,
         n_nonfinite=estimate.n_nonfinite,
         status=estimate.status,
-        skipped=memory.skipped.clone(),
-        histogram=sketch.histogram,
+        skipped=memory.skipped,
+        histogram=look.sketch.histogram,
     )

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 EPS = 1e-6
 """What `torch.nn.utils.clip_grad_norm_` adds to the norm."""
@@ -22,7 +21,7 @@ HALVINGS = 40
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     """l2 norm of all entries, 0-d."""
     norm = torch.nn.utils.get_total_norm(tensors)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return _whole(norm)
 
 
 def multiply_all(tensors: Sequence[Tensor], factor: Tensor) -> None:
@@ -32,23 +31,23 @@ def multiply_all(tensors: Sequence[Tensor], factor: Tensor) -> None:
 
 
 def clip_l2(tensors: Sequence[Tensor], c: float) -> None:
-    """g min(1, c / (||g|| + 1e-6)): Huber's psi of the norm."""
+    """Scale by min(1, c / (||g|| + 1e-6)): Huber's psi of the norm."""
     multiply_all(tensors, (c / (global_norm(tensors) + EPS)).clamp(max=1))
 
 
 def clip_coordinates(tensors: Sequence[Tensor], c: float) -> None:
-    """clamp(g_i, -c, c): Huber's psi of every coordinate."""
+    """Make it clamp(g_i, -c, c): Huber's psi of every coordinate."""
     for tensor in tensors:
         tensor.clamp_(-c, c)
 
 
 def clip_pseudo_huber(tensors: Sequence[Tensor], c: float) -> None:
-    """g / sqrt(1 + (||g|| / c)**2), the smooth form of `clip_l2`."""
+    """Divide by sqrt(1 + (||g|| / c)**2), the smooth form of `clip_l2`."""
     multiply_all(tensors, (1 + (global_norm(tensors) / c).square()).rsqrt())
 
 
 def clip_huber_sum(tensors: Sequence[Tensor], c: float, budget: float) -> None:
-    """s g with the largest s of at most 1 for which sum_i huber_c(s g_i) <= budget.
+    """Scale by the largest s of at most 1 for which sum_i huber_c(s g_i) <= budget.
 
     huber_c(x) is x**2 / 2 up to |x| = c and c (|x| - c / 2) beyond. The sum rises with s, so that
     halving finds it; each of the forty steps reads the gradient once.
@@ -64,23 +63,28 @@ def clip_huber_sum(tensors: Sequence[Tensor], c: float, budget: float) -> None:
 
 
 def huber_sum(tensors: Sequence[Tensor], scale: Tensor, c: float) -> Tensor:
-    """sum_i huber_c(scale g_i), float64, 0-d."""
+    """Sum of huber_c(scale g_i), float64, 0-d."""
     total = torch.zeros_like(scale)
     for tensor in tensors:
         size = tensor.abs() * scale.to(tensor.device, tensor.dtype)
         small = size.clamp(max=c)
         found = (small.square() / 2 + c * (size - small)).sum(dtype=torch.float64)
-        total += (found.full_tensor() if isinstance(found, DTensor) else found).to(total.device)
+        total += _whole(found).to(total.device)
     return total
 
 
+def _whole(x: Tensor) -> Tensor:
+    """Of a DTensor, whose module a single process need not import, what it stands for."""
+    return x.full_tensor() if hasattr(x, "full_tensor") else x
+
+
 def bi_clip_coordinates(tensors: Sequence[Tensor], lower: float, upper: float) -> None:
-    """sign(g_i) clamp(|g_i|, lower, upper); zero stays zero (TailOPT, arXiv 2502.04164)."""
+    """Make it sign(g_i) clamp(|g_i|, lower, upper); zero stays zero (TailOPT, arXiv 2502.04164)."""
     for tensor in tensors:
         tensor.copy_(tensor.sign() * tensor.abs().clamp(lower, upper))
 
 
 def bi_clip_l2(tensors: Sequence[Tensor], lower: float, upper: float) -> None:
-    """g clamp(||g||, lower, upper) / ||g||; zero stays zero (TailOPT, arXiv 2502.04164)."""
+    """Scale by clamp(||g||, lower, upper) / ||g||; zero stays zero (TailOPT, arXiv 2502.04164)."""
     norm = global_norm(tensors)
     multiply_all(tensors, (norm.clamp(lower, upper) / norm).where(norm > 0, 1))

@@ -40,11 +40,10 @@ class Memory:
 
 def start(settings: Settings, device: torch.device, shape: tuple[int, ...] = ()) -> Memory:
     """The memory before the first step; `shape` is () for one sample, (S,) for several."""
-    double = {"dtype": torch.float64, "device": device}
     return Memory(
-        alpha_bar=torch.full(shape, torch.nan, **double),
-        gamma=torch.full(shape, settings.constant_gamma, **double),
-        beta=torch.full(shape, settings.beta, **double),
+        alpha_bar=torch.full(shape, torch.nan, dtype=torch.float64, device=device),
+        gamma=torch.full(shape, settings.constant_gamma, dtype=torch.float64, device=device),
+        beta=torch.full(shape, settings.beta, dtype=torch.float64, device=device),
         skipped=torch.zeros((), dtype=torch.int64, device=device),
     )
 

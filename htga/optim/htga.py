@@ -108,7 +108,8 @@ class HTGA(Wrapper):
         settings: All settings, resolved.
         tail: `TailState` of the last step, or None before the first; of several samples, their
             summary.
-        tails: One for each sample, None for one without gradients.
+        tails: That of each sample which had gradients, by its number: the group's with scope
+            "group"; with "tensor" those of a group's tensors, then that of its small ones.
 
     Raises:
         TypeError: `base` is no torch optimizer, or one that needs a closure to step, or has
@@ -118,7 +119,7 @@ class HTGA(Wrapper):
 
     settings: Settings
     tail: TailState | None
-    tails: list[TailState | None]
+    tails: dict[int, TailState]
     _memory: Memory
 
     def __init__(
@@ -156,7 +157,7 @@ class HTGA(Wrapper):
         settings = resolve(preset, given)
         if settings.apply == "auto":
             settings = replace(settings, apply="update" if isinstance(base, ADAPTIVE) else "grad")
-        super().__init__(base, {"settings": settings, "tail": None, "tails": [], "_memory": None})
+        super().__init__(base, {"settings": settings, "tail": None, "tails": {}, "_memory": None})
         samples = split(base.param_groups, settings.scope)
         self._memory = start(settings, samples[0][0].device, shape_of(samples, settings))
         warn_of_raw_weights(self.param_groups, settings)
@@ -222,17 +223,18 @@ class HTGA(Wrapper):
         """Measure the part of each parameter that has a gradient, and amplify it in place."""
         settings = self.settings
         parameters = split(self.param_groups, settings.scope)
-        samples = [
-            sample_of(parts, settings.scope) if parts else None
-            for parts in ([part(p) for p in same if p.grad is not None] for same in parameters)
-        ]
+        samples = {
+            i: sample_of([part(p) for p in same if p.grad is not None], settings.scope)
+            for i, same in enumerate(parameters)
+            if any(p.grad is not None for p in same)
+        }
         memory = grown(self._memory, shape_of(parameters, settings), settings)
         return amplify_samples(samples, memory, settings, masks=not self._base_skips)
 
     def _keep(self, outcome: Outcome) -> None:
         self._memory = outcome.memory
         self.tails = outcome.tails
-        self.tail = summary([tail for tail in outcome.tails if tail is not None])
+        self.tail = summary(list(outcome.tails.values()))
 
     @property
     def _base_skips(self) -> bool:
@@ -246,8 +248,8 @@ class HTGA(Wrapper):
             grads = [p.grad for group in self.param_groups for p in group["params"]]
             total = sum(grad.numel() for grad in grads if grad is not None)
             raise FloatingPointError(
-                f"{n_bad} of {total} entries of the gradient, or else of its amplification, are not "
-                "finite; the parameters are unchanged. Lower the learning rate, or pass "
+                f"{n_bad} of {total} entries of the gradient, or else of its amplification, are "
+                "not finite; the parameters are unchanged. Lower the learning rate, or pass "
                 "nonfinite='skip'"
             )
         if bad.is_cpu:

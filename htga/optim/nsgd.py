@@ -104,9 +104,7 @@ class NSGD(Optimizer):
 
     def _averaged(self, group: dict[str, Any], parameter: Tensor, grad: Tensor) -> Tensor:
         if grad.is_sparse:
-            raise RuntimeError(
-                "NSGD averages dense gradients; build the embedding with sparse=False"
-            )
+            raise RuntimeError("NSGD needs dense gradients; make the embedding with sparse=False")
         state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = grad.clone()

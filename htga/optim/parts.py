@@ -57,10 +57,11 @@ def gradient_of(parameter: Tensor) -> Part:
     """The gradient of a parameter that has one; of a sparse gradient, the touched entries.
 
     Raises:
-        ValueError: A distributed gradient is not reduced yet.
+        ValueError: There is none, or a distributed one is not reduced yet.
     """
     grad = parameter.grad
-    assert grad is not None
+    if grad is None:
+        raise ValueError(f"a parameter of shape {tuple(parameter.shape)} has no gradient")
     if not grad.is_sparse:
         return part_of(grad)
     coalesced = grad.coalesce()

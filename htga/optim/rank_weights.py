@@ -18,7 +18,7 @@ from htga.tail import LogHistogram, binned
 from htga.tail.sketch import Sketch
 
 TABLE_BITS = 5
-"""Mantissa bits that choose an entry of the table. Within one, 3 % wide, weights are near linear."""
+"""Mantissa bits that choose an entry of the table, 3 % wide, within which weights are linear."""
 
 STEEP = 64
 """A tail index that no law has; a Gaussian's grows to 30 at a billion entries."""

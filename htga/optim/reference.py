@@ -73,7 +73,7 @@ def largest_allowed(before: list[float], after: list[float], share: float) -> fl
     return inf
 
 
-def step(
+def step(  # noqa: C901 (one formula after the other)
     tensors: list[list[float]], memory: ReferenceMemory, settings: Settings
 ) -> tuple[list[float], ReferenceMemory]:
     """Amplify the gradient whose tensors are given; returns it, end to end, and the new memory."""

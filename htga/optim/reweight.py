@@ -127,7 +127,7 @@ def _on_cpu(
             length = torch.hypot(length, norm([x]))
         else:
             y = weight.mul(x) if x.dtype == torch.float64 else weight.mul_(x)
-            torch._foreach_copy_(group, list(_like(y, group)))  # noqa: SLF001 (torch has no other name)
+            torch._foreach_copy_(group, y.split([piece.numel() for piece in group]))
             length = torch.hypot(length, norm(group if _is_narrow(group) else [y]))
     return torch.stack([length.square(), total])
 
@@ -150,10 +150,6 @@ def _grouped(
                 seen.append(float32(chunk) * scales[i])
     if group:
         yield group, torch.cat(seen) if seen else None
-
-
-def _like(flat: Tensor, group: list[Tensor]) -> Sequence[Tensor]:
-    return flat.split([x.numel() for x in group])
 
 
 def _is_narrow(group: list[Tensor]) -> bool:

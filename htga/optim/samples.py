@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -41,6 +42,11 @@ class Bucket:
         """Where its entries are."""
         return self.parts[0].entries.device
 
+    def sketch(self, size: int) -> Sketch:
+        """Look at it, on all processes, keeping the `size` largest magnitudes."""
+        seen = Sketch.of(self.entries, size, scales=self.scales)
+        return reduce(Sketch.all_reduce, self.groups, seen)
+
     def sum(self, local: Tensor) -> Tensor:
         """The sum of what each process has found in its shards, in place."""
         return all_reduce(local, self.groups)
@@ -76,14 +82,7 @@ class Sample:
 
     def sketch(self, size: int) -> Sketch:
         """Look at it, on all processes, keeping the `size` largest magnitudes."""
-        whole = None
-        for bucket in self.buckets:
-            seen = Sketch.of(bucket.entries, size, scales=bucket.scales)
-            for group in bucket.groups:
-                seen = seen.all_reduce(group)
-            whole = seen if whole is None else whole.merge(seen)
-        assert whole is not None
-        return whole
+        return reduce(Sketch.merge, (bucket.sketch(size) for bucket in self.buckets))
 
     def total(self, find: Callable[[Bucket], Tensor]) -> Tensor:
         """Add what is found in each bucket, over all of them and all processes."""

@@ -25,7 +25,7 @@ MULTIPLY = {"table": "*i64", "n_segments": "i32", "factor": "*fp32", "unless": "
 
 for dtype in READABLE:
     name = str(dtype).removeprefix("torch.")
-    lookup = {"SCALED": True, "SHIFT": 23 - TABLE_BITS, "HALVINGS": 11}
+    lookup: dict[str, object] = {"SCALED": True, "SHIFT": 23 - TABLE_BITS, "HALVINGS": 11}
     for kernel, arguments, constants in (
         (reweight_kernel, REWEIGHT, lookup),
         (multiply_kernel, MULTIPLY, {}),

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -11,16 +13,17 @@ from torch import Tensor
 
 from htga.optim.rank_weights import RankWeights, cap
 from htga.optim.reweight import multiply, reweight, reweight_plain
+from htga.optim.settings import Normalize
 from htga.tail import hill
 from htga.tail.entries import CHUNK
 from htga.tail.sketch import Sketch
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 
 ROOT = Path(__file__).parents[3]
-LAWS = {
-    "pareto": lambda n: pareto(1.5, n),
-    "t": lambda n: student_t(1.5, n),
-    "stable": lambda n: stable(1.5, n),
+LAWS: dict[str, Callable[[int], Tensor]] = {
+    "pareto": partial(pareto, 1.5),
+    "t": partial(student_t, 1.5),
+    "stable": partial(stable, 1.5),
     "gaussian": gaussian,
 }
 needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux alone")
@@ -112,9 +115,10 @@ def test_the_length_and_the_mean_weight_are_predicted_to_a_part_in_a_thousand(
 
 def test_no_exponent_changes_no_bit() -> None:
     x = student_t(1.5, 50_000).float()
-    for normalize in ("none", "mean_one", "l2"):
+    normalizations: tuple[Normalize, ...] = ("none", "mean_one", "l2")
+    for normalize in normalizations:
         sketch = Sketch.of([x], 1025)
-        weights = weights_of([x], 0.0, share=0.5).normalized(sketch, normalize)  # type: ignore[arg-type]
+        weights = weights_of([x], 0.0, share=0.5).normalized(sketch, normalize)
         y = x.clone()
         reweight([y], weights)
         assert torch.equal(y, x)
