@@ -10,7 +10,7 @@ from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
 from htga.tail.counting import float32, uses_triton
-from htga.tail.entries import CHUNK
+from htga.tail.entries import CHUNK, widened
 from htga.tail.norm import norm
 from htga.tail.sketch import DEVICE_CHUNK, ROW
 
@@ -147,7 +147,7 @@ def _grouped(
             group.append(chunk)
             room -= chunk.numel()
             if scales is not None:
-                seen.append(float32(chunk) * scales[i])
+                seen.append(chunk.to(widened(chunk.dtype)) * scales[i])
     if group:
         yield group, torch.cat(seen) if seen else None
 
@@ -180,7 +180,7 @@ def reweight_plain(
     found = torch.zeros(2, dtype=torch.float64, device=parts[0].device)
     for i, part in enumerate(parts):
         for chunk in part.split(DEVICE_CHUNK):
-            seen = chunk if scales is None else float32(chunk) * scales[i]
+            seen = chunk if scales is None else chunk.to(widened(chunk.dtype)) * scales[i]
             pattern = float32(seen).abs().view(torch.int32)
             bins = (pattern >> SHIFT).long()
             by_table = weights.level.take(bins) + weights.rise.take(bins) * (pattern & MASK)
