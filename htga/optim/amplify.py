@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,11 +36,13 @@ class Outcome:
         memory: The controller's, after it.
         tails: What was seen of each sample, by its place in the memory.
         bad: Whether a number is not finite, so that the step must not be taken; bool, 0-d.
+        hosted: Whether the host may look at that, see `host_decides`.
     """
 
     memory: Memory
     tails: dict[int, TailState]
     bad: Tensor
+    hosted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +77,21 @@ def amplify_samples(
 ) -> Outcome:
     """Amplify the entries of every sample in place.
 
-    On a CPU nothing is written if an entry is not finite. On other devices the host does not wait
-    to learn of it.
+    On a CPU nothing is written if an entry is not finite. Elsewhere the host does not wait to learn
+    of it.
 
     Args:
         samples: By their place in the memory; at least one.
         memory: Of these samples and of those that have no entries in this step.
         settings: Of the optimizer.
-        masks: Whether, not on a CPU, all entries become zero if one is not finite.
+        masks: Whether, elsewhere, all entries become zero if one is not finite.
     """
     device = memory.gamma.device
     looks = {i: _look(sample, settings) for i, sample in samples.items()}
     memory = advance(memory, _seen(looks, memory), settings)
     bad = torch.stack([look.top.n_nonfinite.to(device) > 0 for look in looks.values()]).any()
-    on_cpu = all(bucket.device.type == "cpu" for s in samples.values() for bucket in s.buckets)
-    stays = settings.changes_nothing or (on_cpu and bool(bad))
+    hosted = host_decides(samples.values())
+    stays = settings.changes_nothing or (hosted and bool(bad))
 
     changes = {}
     for i, look in looks.items():
@@ -102,12 +105,17 @@ def amplify_samples(
         # Weights can overflow half precision; squares alone can overflow where nothing else does.
         overflows = look.squares.isfinite() & ~changes[i].squares.isfinite()
         bad = bad | overflows.to(device)
-    if not stays or (masks and not on_cpu):
+    if not stays or (masks and not hosted):
         for i, look in looks.items():
-            _finish(look.sample, changes[i].missing, bad, on_cpu=on_cpu)
+            _finish(look.sample, changes[i].missing, bad, hosted=hosted)
     memory = replace(memory, skipped=memory.skipped + bad)
     tails = {i: _state(look, changes[i], _at(memory, i), settings) for i, look in looks.items()}
-    return Outcome(memory, tails, bad)
+    return Outcome(memory, tails, bad, hosted)
+
+
+def host_decides(samples: Iterable[Sample]) -> bool:
+    """Whether the host may look at a number: on a CPU, where it waits for nobody."""
+    return all(bucket.device.type == "cpu" for sample in samples for bucket in sample.buckets)
 
 
 def _look(sample: Sample, settings: Settings) -> _Look:
@@ -171,10 +179,10 @@ def _again(top: OrderStatistics, largest: Tensor) -> OrderStatistics:
     )
 
 
-def _finish(sample: Sample, factor: Tensor, bad: Tensor, *, on_cpu: bool) -> None:
+def _finish(sample: Sample, factor: Tensor, bad: Tensor, *, hosted: bool) -> None:
     """Bring a sample to its size, or to zero, and to where it came from."""
     for bucket in sample.buckets:
-        if not on_cpu:
+        if not hosted:
             device = bucket.device
             multiply(bucket.entries, factor.to(device), unless=bad.to(device))
         elif factor != 1:

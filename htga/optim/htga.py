@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from htga.optim.amplify import Outcome, amplify_samples
+from htga.optim.amplify import Outcome, amplify_samples, host_decides
 from htga.optim.controller import Memory, grown, start
 from htga.optim.parts import Part, gradient_of, part_of
 from htga.optim.reweight import multiply
@@ -190,7 +190,7 @@ class HTGA(Wrapper):
     def _amplify_and_step(self) -> None:
         outcome = self._amplify(gradient_of)
         self._keep(outcome)
-        self._step_base(outcome.bad)
+        self._step_base(outcome.bad, hosted=outcome.hosted)
 
     def _step_and_amplify(self) -> None:
         """Let the base step, and amplify how far it went."""
@@ -198,16 +198,17 @@ class HTGA(Wrapper):
         gradient = sample_of([gradient_of(p) for p in owners], "global")
         squares = gradient.total(lambda bucket: sum_of_squares(bucket.entries))
         bad = ~squares.isfinite()
-        if bad.is_cpu and bool(bad):
+        hosted = host_decides([gradient])
+        if hosted and bad:
             self._amplify_and_step()  # Which measures the gradient and goes no further.
             return
-        if not bad.is_cpu and not self._base_skips:
+        if not hosted and not self._base_skips:
             for part in gradient.parts:
                 multiply([part.entries], torch.ones_like(squares), unless=bad)
                 part.store()
         places = {id(p): values(p) for p in owners}
         before = {i: place.clone() for i, place in places.items()}
-        self._step_base(bad)
+        self._step_base(bad, hosted=hosted)
         moved = {i: place - before[i] for i, place in places.items()}
         outcome = self._amplify(lambda p: part_of(moved[id(p)], sharded_as=p))
         for i, place in places.items():
@@ -241,7 +242,7 @@ class HTGA(Wrapper):
         """Whether the base can be told on the device not to step, as GradScaler tells it."""
         return getattr(self.base, "_step_supports_amp_scaling", False)
 
-    def _step_base(self, bad: Tensor) -> None:
+    def _step_base(self, bad: Tensor, *, hosted: bool) -> None:
         """Let the base step, unless a number is not finite."""
         if self.settings.nonfinite == "raise" and bool(bad):
             n_bad = 0 if self.tail is None else int(self.tail.n_nonfinite)
@@ -252,7 +253,7 @@ class HTGA(Wrapper):
                 "not finite; the parameters are unchanged. Lower the learning rate, or pass "
                 "nonfinite='skip'"
             )
-        if bad.is_cpu:
+        if hosted:
             if not bad:
                 self.base.step()
         elif self._base_skips:
