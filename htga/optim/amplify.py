@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from htga.optim.controller import Memory, Seen, advance
+from htga.optim.controller import Memory, Seen, advance, refined_beta
 from htga.optim.exact import reweight_exactly
 from htga.optim.rank_weights import RankWeights
 from htga.optim.reweight import multiply, reweight
@@ -23,6 +23,9 @@ from htga.tail.tail_size import k_for
 
 TOP = 1024
 """How many entries have their exact rank, at least; all of the tail's have."""
+
+MARGIN = 4
+"""One over the part of a tail's size by which the exact ranks go beyond it."""
 
 SIZE_TOLERANCE = 1e-3
 """A normalised sample off its size by less is not passed over once more."""
@@ -89,6 +92,8 @@ def amplify_samples(
     device = memory.gamma.device
     looks = {i: _look(sample, settings) for i, sample in samples.items()}
     memory = advance(memory, _seen(looks, memory), settings)
+    if settings.controls_beta and settings.estimator == "hill":
+        memory = _refined(memory, looks, settings)
     bad = torch.stack([look.top.n_nonfinite.to(device) > 0 for look in looks.values()]).any()
     hosted = host_decides(samples.values())
     stays = settings.changes_nothing or (hosted and bool(bad))
@@ -120,7 +125,8 @@ def host_decides(samples: Iterable[Sample]) -> bool:
 
 def _look(sample: Sample, settings: Settings) -> _Look:
     d = sample.d
-    size = min(max(int(k_for(torch.tensor(d), settings.k)) + 2, TOP), d + 1)
+    k = int(k_for(torch.tensor(d), settings.k))
+    size = min(max(k + k // MARGIN + 2, TOP), d + 1)
     sketch = sample.sketch(size)
     top = sketch.order_statistics(settings.k)
     estimate = hill_of(top) if settings.estimator == "hill" else moment_of(top)
@@ -141,6 +147,17 @@ def _seen(looks: dict[int, _Look], memory: Memory) -> Seen:
     return Seen(
         alpha_hat=alpha_hat.reshape(shape), k=k.reshape(shape), status=status.reshape(shape)
     )
+
+
+def _refined(memory: Memory, looks: dict[int, _Look], settings: Settings) -> Memory:
+    """The memory with exponents that allow for the entries they exchange."""
+    beta = memory.beta.reshape(-1).clone()
+    for i, look in looks.items():
+        usable = look.estimate.status == TailStatus.OK
+        before = beta[i].to(look.sample.device)
+        after = refined_beta(before, look.top, settings.target_alpha, settings.beta_bounds)
+        beta[i] = after.where(usable, before)
+    return replace(memory, beta=beta.reshape(memory.beta.shape))
 
 
 def _by_table(look: _Look, beta: Tensor, gamma: Tensor, settings: Settings) -> _Change:

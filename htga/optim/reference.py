@@ -73,11 +73,66 @@ def largest_allowed(before: list[float], after: list[float], share: float) -> fl
     return inf
 
 
-def step(  # noqa: C901 (one formula after the other)
+def average(alpha_bar: float, alpha: float, settings: Settings) -> float:
+    """The moving average after one more estimate."""
+    alpha, lam = min(max(alpha, 0.1), 20.0), settings.smoothing
+    if isnan(alpha_bar):
+        return alpha
+    if settings.smoothing_of == "alpha":
+        return lam * alpha_bar + (1 - lam) * alpha
+    return 1 / (lam / alpha_bar + (1 - lam) / alpha)
+
+
+def gain(gamma: float, alpha_bar: float, settings: Settings) -> float:
+    """gamma, after `gamma`."""
+    if settings.fixed_gamma is not None:
+        return settings.fixed_gamma
+    if settings.actuator not in {"gamma", "both"}:
+        return 1.0
+    error = (settings.target_alpha - alpha_bar) / settings.target_alpha
+    if settings.direction == "regulating":
+        error = -error
+    if settings.law == "proportional":
+        gamma = 1 + settings.gain * error
+    else:
+        gamma = exp(log(gamma) + settings.gain * error)
+    low, high = settings.gamma_bounds
+    return min(max(gamma, low), high)
+
+
+def exponent(x: list[float], alpha: float, k: int, settings: Settings) -> float:
+    """beta."""
+    if settings.actuator not in {"beta", "both"}:
+        return settings.beta
+    low, high = max(settings.beta_bounds[0], -0.9 / alpha), settings.beta_bounds[1]
+    c_k = fsum(log((k + 1) / r) for r in range(1, k + 1)) / k
+    beta = min(max((1 / settings.target_alpha - 1 / alpha) / c_k, low), high)
+    if beta < 0 and settings.estimator == "hill":  # Neighbours are exchanged: twice add the miss.
+        ordered = sorted((abs(value) for value in x if value), reverse=True)
+        for _ in range(2):
+            tempered = [s * r**-beta for r, s in enumerate(ordered, start=1)]
+            beta += (1 / settings.target_alpha - 1 / hill_alpha(tempered, k)) / c_k
+            beta = min(max(beta, low), high)
+    return beta
+
+
+def weigh(x: list[float], beta: float, settings: Settings) -> list[float]:
+    """Weights by the ranks of `x`, before they are normalised."""
+    d = len(x)
+    weights = [min((r / d) ** -beta, settings.w_max) for r in rank_of_each(x, settings.ties)]
+    if settings.max_coord_share == 1:
+        return weights
+    after = [w * abs(value) for w, value in zip(weights, x, strict=True)]
+    most = largest_allowed(x, after, settings.max_coord_share)
+    return [
+        most / abs(value) if y > most else w for w, value, y in zip(weights, x, after, strict=True)
+    ]
+
+
+def step(
     tensors: list[list[float]], memory: ReferenceMemory, settings: Settings
 ) -> tuple[list[float], ReferenceMemory]:
     """Amplify the gradient whose tensors are given; returns it, end to end, and the new memory."""
-    target, (low, high) = settings.target_alpha, settings.gamma_bounds
     x = [value for tensor in tensors for value in tensor]
     seen = x
     if settings.scope == "rms_normalised":
@@ -85,41 +140,9 @@ def step(  # noqa: C901 (one formula after the other)
         seen = [v / scale for tensor, scale in zip(tensors, rms, strict=True) for v in tensor]
     k = tail_size(sum(value != 0 for value in x), settings.k)
     alpha = (hill_alpha if settings.estimator == "hill" else moment_alpha)(seen, k)
-
-    clamped, lam = min(max(alpha, 0.1), 20.0), settings.smoothing
-    if isnan(memory.alpha_bar):
-        alpha_bar = clamped
-    elif settings.smoothing_of == "alpha":
-        alpha_bar = lam * memory.alpha_bar + (1 - lam) * clamped
-    else:
-        alpha_bar = 1 / (lam / memory.alpha_bar + (1 - lam) / clamped)
-
-    gamma = 1.0 if settings.fixed_gamma is None else settings.fixed_gamma
-    if settings.actuator in {"gamma", "both"} and settings.fixed_gamma is None:
-        error = (target - alpha_bar) / target
-        if settings.direction == "regulating":
-            error = -error
-        if settings.law == "proportional":
-            gamma = 1 + settings.gain * error
-        else:
-            gamma = exp(log(memory.gamma) + settings.gain * error)
-        gamma = min(max(gamma, low), high)
-
-    beta = settings.beta
-    if settings.actuator in {"beta", "both"}:
-        c_k = fsum(log((k + 1) / r) for r in range(1, k + 1)) / k
-        beta = (1 / target - 1 / alpha) / c_k
-        beta = max(min(beta, settings.beta_bounds[1]), settings.beta_bounds[0], -0.9 / alpha)
-
-    d = len(x)
-    weights = [min((r / d) ** -beta, settings.w_max) for r in rank_of_each(seen, settings.ties)]
-    if settings.max_coord_share < 1:
-        after = [w * abs(value) for w, value in zip(weights, seen, strict=True)]
-        most = largest_allowed(seen, after, settings.max_coord_share)
-        weights = [
-            most / abs(value) if y > most else w
-            for w, value, y in zip(weights, seen, after, strict=True)
-        ]
+    alpha_bar = average(memory.alpha_bar, alpha, settings)
+    gamma = gain(memory.gamma, alpha_bar, settings)
+    weights = weigh(seen, exponent(seen, alpha, k, settings), settings)
     scale = 1.0
     if settings.normalize == "mean_one":
         ranked = [w for w, value in zip(weights, x, strict=True) if value != 0]

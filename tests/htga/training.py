@@ -7,11 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 BASES: dict[str, Callable[[Any], Optimizer]] = {
-    "sgd": lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3, foreach=False),
+    "sgd": lambda p: SGD(p, lr=0.05, foreach=False),
+    "sgd_momentum": lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3, foreach=False),
     "sgd_foreach": lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3, foreach=True),
+    "sgd_fused": lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3, fused=True),
+    "adam": lambda p: Adam(p, lr=0.01),
+    "rmsprop": lambda p: RMSprop(p, lr=0.001),
     "adamw": lambda p: AdamW(p, lr=0.01, foreach=False),
     "adamw_fused": lambda p: AdamW(p, lr=0.01, fused=True),
 }

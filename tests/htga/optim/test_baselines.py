@@ -126,7 +126,7 @@ def test_bounds_out_of_order_are_refused(bounds: tuple[float, float]) -> None:
         BiClip([torch.zeros(1)], lower=lower, upper=upper)
     with pytest.raises(ValueError, match="lower must be"):
         Bi2Clip(SGD([torch.zeros(1)], lr=1.0), every=1, lower=lower, upper=upper)
-    with pytest.raises(ValueError, match="mode must be one of .*, got 'l1'"):
+    with pytest.raises(ValueError, match=r"mode must be one of .*, got 'l1'"):
         BiClip([torch.zeros(1)], mode="l1")  # type: ignore[arg-type]
 
 

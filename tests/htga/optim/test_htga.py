@@ -33,6 +33,7 @@ def tail_of(optimizer: HTGA) -> TailState:
         {"preset": "seed", "beta": 0.0, "gain": 0.0},
         {"actuator": "beta", "beta_bounds": (0.0, 0.0)},
         {"preset": "seed", "fixed_gamma": 1.0, "beta": 0.0, "normalize": "l2"},
+        {"preset": "stable", "fixed_gamma": 1.0, "actuator": "gamma", "apply": "grad"},
     ],
 )
 def test_without_gain_and_exponent_it_is_the_base_to_the_last_bit(
