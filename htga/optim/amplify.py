@@ -237,5 +237,5 @@ def _state(look: _Look, change: _Change, memory: Memory, settings: Settings) -> 
         n_nonfinite=estimate.n_nonfinite,
         status=estimate.status,
         skipped=memory.skipped,
-        histogram=look.sketch.histogram,
+        histogram=look.sample.histogram or look.sketch.histogram,
     )

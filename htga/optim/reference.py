@@ -84,7 +84,7 @@ def average(alpha_bar: float, alpha: float, settings: Settings) -> float:
 
 
 def gain(gamma: float, alpha_bar: float, settings: Settings) -> float:
-    """gamma, after `gamma`."""
+    """What gamma is, after `gamma`."""
     if settings.fixed_gamma is not None:
         return settings.fixed_gamma
     if settings.actuator not in {"gamma", "both"}:
@@ -101,7 +101,7 @@ def gain(gamma: float, alpha_bar: float, settings: Settings) -> float:
 
 
 def exponent(x: list[float], alpha: float, k: int, settings: Settings) -> float:
-    """beta."""
+    """What beta is."""
     if settings.actuator not in {"beta", "both"}:
         return settings.beta
     low, high = max(settings.beta_bounds[0], -0.9 / alpha), settings.beta_bounds[1]

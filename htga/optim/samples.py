@@ -13,8 +13,9 @@ from torch.distributed import ProcessGroup
 
 from htga.optim.parts import Part, all_reduce
 from htga.optim.settings import Scope
+from htga.tail import LogHistogram
 from htga.tail.norm import norm
-from htga.tail.sketch import Sketch
+from htga.tail.sketch import BITS, Sketch
 from htga.tail.tail_size import MIN_N
 
 
@@ -47,6 +48,11 @@ class Bucket:
         seen = Sketch.of(self.entries, size, scales=self.scales)
         return reduce(Sketch.all_reduce, self.groups, seen)
 
+    def histogram(self) -> LogHistogram:
+        """Counts of the entries as they are, on all processes."""
+        counts = LogHistogram(BITS, self.device).update(self.entries)
+        return reduce(LogHistogram.all_reduce, self.groups, counts)
+
     def sum(self, local: Tensor) -> Tensor:
         """The sum of what each process has found in its shards, in place."""
         return all_reduce(local, self.groups)
@@ -60,10 +66,12 @@ class Sample:
         buckets: What it consists of, at least one.
         squares: Sum of the squares of the entries as they are, float64, 0-d, where the sample sees
             them scaled; None where its sketch will tell.
+        histogram: Counts of the entries as they are, likewise.
     """
 
     buckets: list[Bucket]
     squares: Tensor | None = None
+    histogram: LogHistogram | None = None
 
     @property
     def d(self) -> int:
@@ -124,7 +132,11 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
         for b, found in zip(buckets, squares, strict=True)
     ]
     home = buckets[0].device
-    return Sample(scaled, torch.stack([found.sum().to(home) for found in squares]).sum())
+    return Sample(
+        scaled,
+        torch.stack([found.sum().to(home) for found in squares]).sum(),
+        reduce(LogHistogram.merge, (b.histogram() for b in buckets), LogHistogram(BITS, home)),
+    )
 
 
 def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> list[Tensor]:

@@ -59,7 +59,14 @@ def controls(targets: Sequence[float], normalize: Normalize) -> list[Control]:
     Raises:
         ValueError: `HTGA` has no such setting.
     """
-    common = {"k": 0.01, "normalize": normalize}
+    # The law is that of all weights by exact ranks, none of them limited.
+    common = {
+        "k": 0.01,
+        "normalize": normalize,
+        "ranks": "exact",
+        "scope": "global",
+        "max_coord_share": 1.0,
+    }
     gamma = {"actuator": "gamma", "direction": "as_written", "target_alpha": 1.5}
     beta = {"actuator": "beta", "beta_bounds": (-2.0, 2.0)}
     several = [
