@@ -22,10 +22,21 @@ import torch
 from torch import Tensor, nn
 
 from htga import HTGA
+from htga.optim.rank_weights import RankWeights
+from htga.optim.reweight import reweight, reweight_plain
 from htga.tail import LogHistogram, measure
+from htga.tail.sketch import Sketch
 from htga.telemetry.probe import Probe
 
 ROUNDS = 30
+
+KINDS: tuple[dict[str, Any], ...] = (
+    {"preset": "seed"},
+    {"preset": "stable"},
+    {"scope": "global", "normalize": "mean_one"},
+    {"scope": "tensor", "actuator": "both"},
+)
+"""Arguments of HTGA that take different ways through a step."""
 
 
 def main() -> int:
@@ -37,7 +48,10 @@ def main() -> int:
     checks = (
         counts_are_those_of_the_cpu,
         estimates_are_those_of_the_cpu,
+        kernels_write_what_plain_operations_write,
         steps_are_those_of_the_cpu,
+        a_bad_number_stops_a_fused_base,
+        a_bad_number_leaves_another_base_a_gradient_of_zeros,
         a_probe_does_not_wait,
         a_step_does_not_wait,
     )
@@ -89,20 +103,62 @@ def estimates_are_those_of_the_cpu() -> None:
         assert abs(one - other) <= 1e-6 * abs(other), (name, one, other)
 
 
+def kernels_write_what_plain_operations_write() -> None:
+    """The Triton kernel against the same table looked up by PyTorch."""
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        parts = [sample(n).clamp(-300, 300).to(dtype) for n in (3, 70_001, 2_000_000)]
+        scales = [torch.tensor(1.0 + i, device="cuda") for i in range(3)]
+        for their in (None, scales):
+            sketch = Sketch.of(parts, 20_000, scales=their)
+            beta = torch.tensor(0.2, dtype=torch.float64, device="cuda")
+            weights = RankWeights.of(sketch, d=2_070_004, beta=beta, w_max=1e9, share=0.5)
+            one, other = ([part.clone() for part in parts] for _ in range(2))
+            found = reweight(one, weights, their), reweight_plain(other, weights, their)
+            assert torch.allclose(found[0], found[1], rtol=1e-5), (dtype, found)
+            for a, b in zip(one, other, strict=True):
+                assert torch.allclose(a, b, rtol=4 * torch.finfo(dtype).eps, atol=1e-7), dtype
+
+
 def steps_are_those_of_the_cpu() -> None:
-    """Twenty steps of each preset leave the same parameters to float32 rounding."""
-    for preset in ("seed", "stable"):
+    """Twenty steps of each kind leave the same parameters to float32 rounding."""
+    for arguments in KINDS:
         results = []
         for device in ("cuda", "cpu"):
             weight = nn.Parameter(sample(200_000, device))
             base = torch.optim.SGD([weight], lr=1e-6, momentum=0.9)
-            optimizer = HTGA(base, preset=preset, normalize="l2")
+            optimizer = HTGA(base, **{"normalize": "l2"} | arguments)
             for step in range(20):
                 weight.grad = sample(200_000, device).roll(step) * (1 + step)
                 optimizer.step()
             results.append(weight.detach().cpu().double())
         error = torch.linalg.vector_norm(results[0] - results[1]) / results[1].norm()
-        assert error < 1e-5, (preset, float(error))
+        assert error < 1e-5, (arguments, float(error))
+
+
+def a_bad_number_stops_a_fused_base() -> None:
+    """Parameters and state stay as they are, and nothing has waited."""
+    for base in (torch.optim.SGD, torch.optim.AdamW):
+        parameters = model_parameters(100_000)
+        optimizer = HTGA(base(parameters, lr=1e-3, fused=True))
+        optimizer.step()
+        before = [parameter.detach().clone() for parameter in parameters]
+        for parameter in parameters:
+            parameter.grad = sample(parameter.numel())
+        parameters[0].grad[7] = torch.inf
+        optimizer.step()
+        assert all(map(torch.equal, before, parameters)), base
+        assert int(optimizer.tail.skipped) == 1
+
+
+def a_bad_number_leaves_another_base_a_gradient_of_zeros() -> None:
+    """No parameter becomes NaN."""
+    parameters = model_parameters(100_000)
+    optimizer = HTGA(torch.optim.SGD(parameters, lr=1e-3, foreach=True))
+    before = [parameter.detach().clone() for parameter in parameters]
+    parameters[0].grad[7] = torch.nan
+    optimizer.step()
+    assert all(map(torch.equal, before, parameters))
+    assert int(optimizer.tail.skipped) == 1
 
 
 def a_probe_does_not_wait() -> None:
@@ -114,10 +170,13 @@ def a_probe_does_not_wait() -> None:
 
 
 def a_step_does_not_wait() -> None:
-    """HTGA's step synchronises nowhere."""
-    parameters = model_parameters(1_000_000)
-    optimizer = HTGA(torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, fused=True))
-    without_waiting(optimizer.step)
+    """HTGA's step synchronises nowhere, of whatever kind."""
+    for arguments in (*KINDS, {"apply": "update"}):
+        for base in (torch.optim.SGD, torch.optim.AdamW):
+            for fused in (True, False):
+                parameters = model_parameters(1_000_000)
+                optimizer = HTGA(base(parameters, lr=1e-9, fused=fused), **arguments)
+                without_waiting(optimizer.step)
 
 
 def without_waiting(step: Callable[[], Any]) -> None:
@@ -183,13 +242,25 @@ def measuring() -> list[tuple[str, str, str]]:
 
 
 def stepping() -> list[tuple[str, str, str]]:
-    """HTGA's step against its fused base."""
+    """HTGA's step against its fused base, and what memory it takes beyond it."""
     rows = []
     for size in (1_000_000, 25_000_000, 100_000_000):
-        base = torch.optim.SGD(model_parameters(size), lr=1e-3, momentum=0.9, fused=True)
+        base = torch.optim.SGD(model_parameters(size), lr=1e-9, momentum=0.9, fused=True)
         floor = seconds(base.step)
-        took = seconds(HTGA(base).step)
-        rows.append((f"HTGA.step, {size:,}", f"{took * 1e3:.3f} ms", f"{took / floor:.1f}x SGD"))
+        for arguments in ({"actuator": "none"}, {"scope": "global"}, {}):
+            step = HTGA(base, **arguments).step
+            took = seconds(step)
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            step()
+            extra = (torch.cuda.max_memory_allocated() - before) / 2**20
+            rows.append(
+                (
+                    f"HTGA.step {arguments}, {size:,}",
+                    f"{took * 1e3:.3f} ms, {extra:.0f} MiB more",
+                    f"{took / floor:.1f}x SGD",
+                )
+            )
     return rows
 
 

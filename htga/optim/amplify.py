@@ -92,10 +92,11 @@ def amplify_samples(
     device = memory.gamma.device
     looks = {i: _look(sample, settings) for i, sample in samples.items()}
     memory = advance(memory, _seen(looks, memory), settings)
-    if settings.controls_beta and settings.estimator == "hill":
+    hosted = host_decides(samples.values())
+    exchanges = settings.controls_beta and settings.estimator == "hill"
+    if exchanges and not (hosted and bool((memory.beta >= 0).all())):
         memory = _refined(memory, looks, settings)
     bad = torch.stack([look.top.n_nonfinite.to(device) > 0 for look in looks.values()]).any()
-    hosted = host_decides(samples.values())
     stays = settings.changes_nothing or (hosted and bool(bad))
 
     changes = {}
@@ -230,7 +231,8 @@ def _state(look: _Look, change: _Change, memory: Memory, settings: Settings) -> 
         gamma=memory.gamma,
         beta=memory.beta,
         target_alpha=torch.full_like(memory.gamma, settings.target_alpha),
-        update_alpha=hill_of(change.top).alpha,
+        # By Hill's estimator, whatever the other one's is.
+        update_alpha=(1 / change.top.m1).masked_fill(estimate.xi.isnan(), torch.nan),
         grad_norm=norm,
         norm_ratio=change.squares.sqrt() / norm,
         n_zero=estimate.n_zero,

@@ -173,7 +173,13 @@ class HTGA(Wrapper):
 
         Raises:
             FloatingPointError: The gradient is not finite, and `nonfinite` is "raise".
+            RuntimeError: A CUDA graph is being captured.
         """
+        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                "HTGA cannot step within a CUDA graph, which would replay one step's control; "
+                "capture the forward and backward pass alone"
+            )
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -213,12 +219,13 @@ class HTGA(Wrapper):
         outcome = self._amplify(lambda p: part_of(moved[id(p)], sharded_as=p))
         for i, place in places.items():
             # The difference of two differences: nothing, to the last bit, where nothing changed.
-            amplified = place + (moved[i] - (place - before[i]))
-            place.copy_(amplified.where(~outcome.bad.to(place.device), before[i]))
+            moved[i].sub_(place - before[i]).add_(place)
+            place.copy_(torch.where(outcome.bad.to(place.device), before[i], moved[i]))
         memory = replace(outcome.memory, skipped=outcome.memory.skipped + (bad & ~outcome.bad))
         self._keep(replace(outcome, memory=memory))
         if self.tail is not None:
             self.tail = replace(self.tail, grad_norm=squares.sqrt(), skipped=memory.skipped)
+        self._raise_if_asked(outcome.bad)
 
     def _amplify(self, part: Callable[[Tensor], Part]) -> Outcome:
         """Measure the part of each parameter that has a gradient, and amplify it in place."""
@@ -244,15 +251,7 @@ class HTGA(Wrapper):
 
     def _step_base(self, bad: Tensor, *, hosted: bool) -> None:
         """Let the base step, unless a number is not finite."""
-        if self.settings.nonfinite == "raise" and bool(bad):
-            n_bad = 0 if self.tail is None else int(self.tail.n_nonfinite)
-            grads = [p.grad for group in self.param_groups for p in group["params"]]
-            total = sum(grad.numel() for grad in grads if grad is not None)
-            raise FloatingPointError(
-                f"{n_bad} of {total} entries of the gradient, or else of its amplification, are "
-                "not finite; the parameters are unchanged. Lower the learning rate, or pass "
-                "nonfinite='skip'"
-            )
+        self._raise_if_asked(bad)
         if hosted:
             if not bad:
                 self.base.step()
@@ -265,6 +264,17 @@ class HTGA(Wrapper):
         else:
             self.base.step()
 
+    def _raise_if_asked(self, bad: Tensor) -> None:
+        if self.settings.nonfinite == "raise" and bool(bad):
+            n_bad = 0 if self.tail is None else int(self.tail.n_nonfinite)
+            grads = [p.grad for group in self.param_groups for p in group["params"]]
+            total = sum(grad.numel() for grad in grads if grad is not None)
+            raise FloatingPointError(
+                f"{n_bad} of {total} entries of the gradient, or else of its amplification, are "
+                "not finite; the parameters are unchanged. Lower the learning rate, or pass "
+                "nonfinite='skip'"
+            )
+
     def own_state(self) -> dict[str, Any]:
         """What the controller remembers, as tensors."""
         return asdict(self._memory)
@@ -272,7 +282,7 @@ class HTGA(Wrapper):
     def load_own_state(self, state: dict[str, Any]) -> None:
         """Restore what `own_state` returned."""
         device = self._memory.gamma.device
-        self._memory = Memory(**{name: x.to(device) for name, x in state.items()})
+        self._memory = Memory(**{name: x.to(device, copy=True) for name, x in state.items()})
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in asdict(self.settings).items())
