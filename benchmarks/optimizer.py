@@ -123,7 +123,8 @@ def model(total: int) -> list[Tensor]:
 def alternating(step: Callable[[], Any], floor: Callable[[], Any]) -> tuple[float, float]:
     """Median seconds of a step, and the median ratio to `floor` right before it."""
     step()
-    times, ratios = [], []
+    times: list[float] = []
+    ratios: list[float] = []
     begin = time.perf_counter()
     while len(times) < ROUNDS and time.perf_counter() - begin < SECONDS:
         before = time.perf_counter()

@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,14 +36,18 @@ def test_accumulated_gradients_are_rewritten_once() -> None:
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
+def clip(model: nn.Module, *_: Any) -> None:
+    nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+
+
 def test_clipping_before_leaves_the_tail_and_clipping_cancels_gamma_only_after() -> None:
     states = []
-    for clip in (None, 1e-3):
+    for clips in (False, True):
         model = net()
         optimizer = wrapped(model)
         backward(model, 0)
-        if clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        if clips:
+            clip(model)
         optimizer.step()
         assert optimizer.tail is not None
         states.append(optimizer.tail)
@@ -52,9 +57,8 @@ def test_clipping_before_leaves_the_tail_and_clipping_cancels_gamma_only_after()
     model, twin = net(), net()
     for each, gamma in ((model, 1.0), (twin, 1.7)):
         optimizer = wrapped(each, preset="seed", beta=0.1, fixed_gamma=gamma)
-        optimizer.base.register_step_pre_hook(  # between amplification and the base's step
-            lambda *_, each=each: nn.utils.clip_grad_norm_(each.parameters(), 1e-3) and None
-        )
+        # Between the amplification and the base's step.
+        optimizer.base.register_step_pre_hook(partial(clip, each))
         train(each, optimizer, range(2))
     for a, b in zip(weights(model), weights(twin), strict=True):
         assert torch.allclose(a, b, rtol=1e-4)
@@ -149,7 +153,7 @@ def test_complex_parameters_are_refused_with_a_remedy() -> None:
 
 def test_a_model_compiled_by_torch_trains_as_one_that_is_not() -> None:
     model, twin = net(), net()
-    compiled = torch.compile(twin, backend="aot_eager")
+    compiled: Any = torch.compile(twin, backend="aot_eager")
     train(model, wrapped(model), range(3))
     train(compiled, wrapped(compiled), range(3))
     for a, b in zip(weights(model), weights(twin), strict=True):
@@ -180,6 +184,19 @@ def test_every_form_of_a_base_takes_the_same_amplified_gradient(base: str) -> No
     train(twin, HTGA(Adam(twin.parameters(), amsgrad=base == "amsgrad"), apply="grad"), range(3))
     for a, b in zip(weights(model), weights(twin), strict=True):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_sparse_updates_are_amplified_where_they_are_not_zero() -> None:
+    layer = nn.Embedding(2000, 3, sparse=True)
+    before = layer.weight.detach().clone()
+    optimizer = HTGA(torch.optim.SparseAdam(layer.parameters(), lr=0.1))
+    assert optimizer.settings.apply == "update"
+    (layer(torch.arange(500)) * student_t(1.5, 1500).view(500, 3)).sum().backward()
+    optimizer.step()
+    assert optimizer.tail is not None
+    assert int(optimizer.tail.n) == 1500
+    assert torch.equal(layer.weight[500:], before[500:])
+    assert not torch.equal(layer.weight[:500], before[:500])
 
 
 def test_each_group_keeps_its_own_rate() -> None:
