@@ -110,13 +110,15 @@ def _on_cpu(
     largest = max(part.numel() for part in parts)
     room = min(CHUNK, max(largest, sum(part.numel() for part in parts)))
     buffers, magnitude = _Buffers.of(room), torch.empty(room)
-    floor = float(float32(weights.largest[:1]))
+    floor = float32(weights.largest[:1])
+    if any(part.dtype == torch.float64 for part in parts):  # A larger number may be rounded to it.
+        floor = floor.nextafter(torch.zeros(1))
     length, total = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for group, scaled in _grouped(parts, scales):
         x = group[0] if len(group) == 1 else torch.cat(group)
         seen = x if scaled is None else scaled
         magnitudes = torch.abs(float32(seen), out=magnitude[: x.numel()])
-        hot = _positions_above(magnitudes, floor)
+        hot = _positions_above(magnitudes, float(floor))
         weight = buffers.look_up(magnitudes, weights)
         if hot.numel():
             exact, has_exact = exact_weights(seen[hot], weights)
@@ -161,7 +163,7 @@ def _positions_above(magnitudes: Tensor, floor: float) -> Tensor:
     """Where there may be entries that have an exact rank, int64."""
     whole = magnitudes.numel() // ROW * ROW
     peaks = magnitudes[:whole].view(-1, ROW).amax(1)
-    high = (peaks >= floor).nonzero()
+    high = (peaks > floor).nonzero()
     rows = (high * ROW + torch.arange(ROW)).view(-1)
     return torch.cat([rows, torch.arange(whole, magnitudes.numel())])
 
