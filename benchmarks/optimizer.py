@@ -4,9 +4,11 @@
 
 Steps alternate with those of SGD. Beside the median time stands the median of the processor's time,
 which holds up better where other work shares the machine; with OMP_NUM_THREADS=1, when no thread
-waits for another, it is what a quiet machine would take. The gradient is Student's t with 1.5 degrees of freedom, cut into
-tensors of uneven sizes. Memory is what a step takes beyond parameters, gradients and the base's
-state, at its highest, each case in a process of its own. `--large` adds 100,000,000 parameters.
+waits for another, it is what a quiet machine would take.
+
+The gradient is of Student's t with 1.5 degrees of freedom, cut into tensors of uneven sizes. Memory
+is what a step takes beyond parameters, gradients and the base's state, at its highest, each case in
+a process of its own. `--large` adds 100,000,000 parameters.
 """
 
 from __future__ import annotations
