@@ -33,9 +33,10 @@ test: check              ## everything above and the tests, a browser and a Post
 bench: install           ## measure the budgets; prints tables
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-screenshots: install     ## take docs/images anew from the real dashboard
+screenshots: install     ## take docs/images anew: the real dashboard, and the figures
 	$(BIN)/python tests/browser.py
 	$(BIN)/python docs/screenshots.py
+	$(BIN)/python docs/figures/optimizer.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -101,9 +101,7 @@ def main() -> int:
             )
         if "argsort ranks" in took:
             gain = took["argsort ranks"] / took["HTGA, stable, global"]
-            print(
-                f"\nargsort ranks take {gain:.1f} times the processor's time of HTGA, stable, global"
-            )
+            print(f"\nargsort ranks take {gain:.1f} times the time of HTGA, stable, global")
     print("\n| memory beyond the base's | parameters | MiB | share of the parameters |")
     print("|---|---|---|---|")
     for name in ("HTGA, stable", "HTGA, stable, update of AdamW", "HTGA, exact ranks"):

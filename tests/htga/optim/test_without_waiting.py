@@ -62,6 +62,13 @@ def test_what_must_look_does_fail_without_numbers() -> None:
         step(HTGA(SGD(parameters_without_numbers(), lr=0.1), nonfinite="raise"))
 
 
+def test_a_captured_step_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: True)
+    with pytest.raises(RuntimeError, match="CUDA graph"):
+        HTGA(SGD([torch.zeros(3)], lr=0.1)).step()
+
+
 @pytest.fixture
 def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host decides nothing, as on a device that is no CPU."""
