@@ -102,7 +102,7 @@ def amplify_samples(
     changes = {}
     for i, look in looks.items():
         beta, gamma = (x.reshape(-1)[i].to(look.sample.device) for x in (memory.beta, memory.gamma))
-        if stays:
+        if stays or (hosted and beta == 0 and gamma == 1):
             changes[i] = _Change(look.squares, look.top, torch.ones_like(beta))
         elif settings.ranks == "exact":
             changes[i] = _by_sorting(look, beta, gamma, settings)

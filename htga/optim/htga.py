@@ -175,7 +175,7 @@ class HTGA(Wrapper):
             FloatingPointError: The gradient is not finite, and `nonfinite` is "raise".
             RuntimeError: A CUDA graph is being captured.
         """
-        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
                 "HTGA cannot step within a CUDA graph, which would replay one step's control; "
                 "capture the forward and backward pass alone"

@@ -47,13 +47,15 @@ def test_without_gain_and_exponent_it_is_the_base_to_the_last_bit(
     assert same(plain.state_dict()["state"], optimizer.state_dict()["state"])
 
 
-def test_where_nothing_can_change_the_gradient_is_not_written() -> None:
-    parameter, optimizer = with_gradient(student_t(1.5, 1000), actuator="none")
+@pytest.mark.parametrize("arguments", [{"actuator": "none"}, {"beta_bounds": (0.0, 0.0)}])
+def test_where_nothing_changes_the_gradient_is_not_written(arguments: Any) -> None:
+    parameter, optimizer = with_gradient(student_t(1.5, 1000), **arguments)
     assert parameter.grad is not None
     version = parameter.grad._version
     optimizer.step()
     assert parameter.grad._version == version
     assert torch.equal(tail_of(optimizer).update_alpha, tail_of(optimizer).alpha_hat)
+    assert float(tail_of(optimizer).norm_ratio) == 1
 
 
 def test_the_seed_preset_steps_as_written_on_a_hand_example() -> None:

@@ -63,7 +63,7 @@ def test_what_must_look_does_fail_without_numbers() -> None:
 
 
 def test_a_captured_step_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
     monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: True)
     with pytest.raises(RuntimeError, match="CUDA graph"):
         HTGA(SGD([torch.zeros(3)], lr=0.1)).step()

@@ -51,7 +51,8 @@ def test_sketches_of_parts_merge_into_that_of_the_whole() -> None:
     merged = Sketch.of([x[:150]], 300).merge(Sketch.of([x[150:]], 300))
     assert merged.histogram == whole.histogram
     assert torch.equal(merged.largest, whole.largest)
-    assert float(merged.squares) == pytest.approx(float(whole.squares), rel=1e-12)
+    # Squares are summed in float32 within rows, which here begin elsewhere.
+    assert float(merged.squares) == pytest.approx(float(whole.squares), rel=1e-6)
     assert torch.equal(
         merged.order_statistics(200).threshold, whole.order_statistics(200).threshold
     )
