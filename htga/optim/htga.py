@@ -158,8 +158,9 @@ class HTGA(Wrapper):
         if settings.apply == "auto":
             settings = replace(settings, apply="update" if isinstance(base, ADAPTIVE) else "grad")
         super().__init__(base, {"settings": settings, "tail": None, "tails": {}, "_memory": None})
-        samples = split(base.param_groups, settings.scope)
-        self._memory = start(settings, samples[0][0].device, shape_of(samples, settings))
+        first = next(p for group in base.param_groups for p in group["params"])
+        shape = shape_of(split(base.param_groups, settings.scope), settings)
+        self._memory = start(settings, first.device, shape)
         warn_of_raw_weights(self.param_groups, settings)
 
     @overload

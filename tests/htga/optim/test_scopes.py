@@ -105,6 +105,13 @@ def test_a_group_added_later_begins_its_own_memory_and_leaves_the_others() -> No
     assert list(optimizer.tails) == [1]
 
 
+@pytest.mark.parametrize("scope", ["global", "group", "tensor", "rms_normalised"])
+def test_a_group_without_parameters_is_no_harm(scope: Any) -> None:
+    optimizer = stepped([student_t(1.8, 600)], groups=[[], [0]], scope=scope)
+    assert optimizer.tail is not None
+    assert int(optimizer.tail.n) == 600
+
+
 def test_frozen_tensors_keep_their_memory() -> None:
     gradients = [student_t(1.8, 600), student_t(1.3, 600)]
     optimizer = stepped(gradients, scope="tensor", actuator="both")
