@@ -52,6 +52,7 @@ class FaultyCollector:
 
     Attributes:
         rows: Stored rows in order of arrival, each with its writer under "writer".
+        gaps: Writer, first number and end of what a client said that it had lost.
         faults: Answers to the next requests for rows, in order.
         always: The answer to every request, rows or not, while it is set.
         poison: Refuse with 422 a batch that holds this step.
@@ -63,6 +64,7 @@ class FaultyCollector:
         self.runs: dict[str, dict[str, Any]] = {}
         self.finished: dict[str, dict[str, Any]] = {}
         self.next_seq: dict[str, int] = {}
+        self.gaps: list[tuple[str, int, int]] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.poison: int | None = None
@@ -121,6 +123,10 @@ class FaultyCollector:
         writer = table.schema.metadata[wire.WRITER].decode()
         first = int(table.schema.metadata[wire.FIRST_SEQ])
         expected = self.next_seq.get(writer, 0)
+        for begin, end in json.loads(table.schema.metadata.get(wire.GAPS, b"[]")):
+            if begin <= expected < end:
+                self.gaps.append((writer, expected, end))
+                self.next_seq[writer] = expected = end
         if first > expected:
             return 409, {"status": 409, "detail": "rows are missing", "expected_seq": expected}
         if self.poison in table["step"].to_pylist():
