@@ -64,20 +64,30 @@ class Courier:
             batch_rows=batch_rows,
         )
         self._transport = transport
-        self._run_id = run.id
+        self._run = run
         self._spool = spool
         self._lifecycle = lifecycle
         self._folder = folder
         self._patience = patience
         self._batch_rows = batch_rows
         self._linger = linger
+        self._adopting = threading.Thread(target=self._adopt_others, name="htga-adopt", daemon=True)
+
+    def register_once(self) -> None:
+        """Make the run known with a single request, from any thread; raises `ClientError`."""
+        transport = self._transport.clone()
+        try:
+            transport.register(self._run)
+        finally:
+            transport.close()
 
     def deliver(self) -> None:
         """Work until every row of the run is delivered; raises `Closed`."""
         # Before this process is known: an attempt that began later must count as later.
-        self._adopt(self._transport, self._lifecycle.pause, self._run_id)
+        self._adopt(self._transport, self._lifecycle.pause, self._run.id)
         self.delivery.register()
-        threading.Thread(target=self._adopt_others, name="htga-adopt", daemon=True).start()
+        if self._adopting.ident is None:
+            self._adopting.start()
         while self._await_rows():
             counts = self.delivery.deliver_next()
             with self._lifecycle.changed:
@@ -89,7 +99,9 @@ class Courier:
 
     def finish(self, finish: wire.Finish) -> bool:
         """Tell the end; False if the collector will not hear of it."""
-        return self.delivery.finish(finish)
+        told = self.delivery.finish(finish)
+        self._adopting.join()  # it does not try again once the run has ended
+        return told
 
     def close(self) -> None:
         """Close the way to the collector."""

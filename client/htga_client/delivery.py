@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -178,7 +179,8 @@ class Delivery:
         except Refused as error:
             if error.status != 404:
                 raise
-        self._transport.register(self._new_run)
+        # `resume` was obeyed when the run began; it is the collector that has lost it since.
+        self._transport.register(dataclasses.replace(self._new_run, resume=None))
         return request()
 
     def _persist(self, request: Callable[[], T], *, final: bool = True) -> T:

@@ -53,9 +53,9 @@ class Lifecycle:
             return nudged
 
     def wait(self, seconds: float) -> bool:
-        """Wait before another try, with nobody in a hurry; for work that ends with the sender."""
+        """Wait before another try at what is no longer worth one once the run has ended."""
         with self.changed:
-            if self.changed.wait_for(lambda: self.over, seconds):
+            if self.changed.wait_for(lambda: self.ending is not None, seconds):
                 raise Closed
             return False
 

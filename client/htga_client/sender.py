@@ -125,6 +125,15 @@ class Sender:
                 with contextlib.suppress(RuntimeError):
                     thread.start()
 
+    def register(self) -> None:
+        """Register the run at once, on the caller's thread; the threads do so again.
+
+        Raises:
+            ClientError: The collector said no, or nothing.
+        """
+        if self._courier is not None:
+            self._courier.register_once()
+
     def put(self, item: Item) -> bool:
         """Hand over a row, or a callable that makes it, at once; False if it was dropped."""
         cause = self._intake.put(item)

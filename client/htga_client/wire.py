@@ -62,10 +62,11 @@ ROWS = pa.schema(
         *(pa.field(name, kind) for name, kind in SCALARS.items()),
         pa.field("histogram", pa.binary()),
         pa.field("metrics", pa.map_(pa.string(), pa.float64())),
+        pa.field("event", pa.string()),
     ]
 )
 """One row per step and layer; `histogram` is `htga_client.histogram.encode`'s bytes, `metrics`
-holds what the user logged."""
+holds what the user logged, `event` is the JSON of an `Event` that happened at this step."""
 
 # Keys of the Arrow schema's metadata, which say who sends a batch and where it stands in line.
 WRITER = b"htga.writer"
@@ -201,6 +202,26 @@ class JsonRows:
     """The body of `POST /runs/{id}/rows` in JSON."""
 
     rows: tuple[JsonRow, ...]
+
+
+Level = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run, for people to read.
+
+    Attributes:
+        kind: What sort of thing; "alert" is one that the training script said.
+        level: How bad it is.
+        title: It in a few words.
+        text: At length; may be empty.
+    """
+
+    kind: str
+    level: Level = "info"
+    title: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,13 +47,14 @@ class Probe:
     Args:
         optimizer: Any torch optimizer.
         emit: Takes a callable that makes the row, on another thread, in order.
+        first_step: Number of the first step.
         every: Measure every so many steps.
         histograms: Whether rows carry the histogram.
         sample: On a CPU, look at about this many entries of a larger gradient, other ones at each
             step; None looks at all, as a GPU always does. See `htga.tail.measure`.
 
     Attributes:
-        steps: Number of steps seen; the next row has this step.
+        steps: Number of the next step.
     """
 
     def __init__(
@@ -61,11 +62,12 @@ class Probe:
         optimizer: Optimizer,
         emit: Callable[[Callable[[], Row]], Any],
         *,
+        first_step: int = 0,
         every: int = 1,
         histograms: bool = True,
         sample: int | None = SAMPLE,
     ) -> None:
-        self.steps = 0
+        self.steps = first_step
         self._emit = emit
         self._every = every
         self._histograms = histograms

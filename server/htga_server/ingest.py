@@ -43,6 +43,7 @@ def store(connection: sa.Connection, run_id: str, batch: Batch) -> Receipt:
         attempt, known = run.attempt, 0
     else:
         attempt, expected = writer_attempt(connection, run.run_key, batch.writer)
+        expected = max([expected, *(end for begin, end in batch.gaps if begin <= expected)])
         if batch.first_seq > expected:
             raise Conflict(
                 f"rows {expected} to {batch.first_seq - 1} of this writer are missing",

@@ -18,7 +18,9 @@ from htga_client.segment import Segment
 def write(segment: Segment, sizes: Sequence[int]) -> None:
     for size in sizes:
         first = segment.end
-        rows: list[dict[str, Any]] = [{"step": first + i, "metrics": {"x": 1.0}} for i in range(size)]
+        rows: list[dict[str, Any]] = [
+            {"step": first + i, "metrics": {"x": 1.0}} for i in range(size)
+        ]
         segment.append(record_batch(rows))
 
 
@@ -115,7 +117,7 @@ def test_with_any_byte_flipped_a_segment_gives_only_rows_that_were_written(
 
 
 def test_control_without_its_checksum_damage_would_pass_for_rows(
-    three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frame, "_checksum", lambda *_: 0)
     path = tmp_path / "unchecked"

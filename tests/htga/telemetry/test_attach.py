@@ -176,7 +176,11 @@ def test_the_environment_speaks_where_an_argument_is_missing(
     ("wrong", "error", "words"),
     [
         ({"url": "ftp://host"}, ValueError, r"url must look like .*'ftp://host'"),
-        ({"mode": "offline"}, ValueError, r"mode must be one of \('online', 'disabled'\).*offline"),
+        ({"mode": "off"}, ValueError, "mode must be one of 'online', 'offline', .* got 'off'"),
+        ({"resume": "yes"}, ValueError, "resume must be one of 'never', .* got 'yes'"),
+        ({"step": -1}, ValueError, "step must be .* at least 0, got -1"),
+        ({"histograms": "maybe"}, ValueError, "histograms must be true or false, got 'maybe'"),
+        ({"config": "/no/such.yaml"}, ValueError, "config '/no/such.yaml' cannot be read"),
         ({"run_id": "mine"}, ValueError, "run_id must be a UUID, got 'mine'"),
         ({"every": 0}, ValueError, "every must be .* got 0"),
         ({"every": 1.5}, ValueError, "every must be .* got 1.5"),
@@ -222,7 +226,9 @@ SCRIPT = """
 
 def run_script(url: str, *rest: str) -> subprocess.CompletedProcess[str]:
     script = textwrap.dedent(SCRIPT) + "\n".join(rest)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HTGA_")}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith("HTGA_") or k == "HTGA_DIR"
+    }
     return subprocess.run(
         [sys.executable, "-c", script, url],
         env=environment,
@@ -254,14 +260,21 @@ def test_a_script_that_dies_of_an_exception_delivers_and_fails_the_run(
     assert how == {"state": "failed", "logged": 60}
 
 
-def test_without_a_collector_a_script_ends_soon_and_says_what_is_lost() -> None:
-    nobody = FaultyCollector().start()
-    nobody.stop()
-    done = run_script(nobody.url)
+def test_without_a_collector_a_script_ends_soon_and_the_next_delivers_its_rows(
+    faulty: FaultyCollector,
+) -> None:
+    faulty.stop()
+    done = run_script(faulty.url)
     assert done.returncode == 0
-    _, warning, loss = done.stderr.splitlines()
-    assert warning.startswith(f"htga: {nobody.url} is unreachable")
-    assert loss == f"htga: 60 rows could not be delivered to {nobody.url}"
+    _, warning, rest = done.stderr.splitlines()
+    assert warning.startswith(f"htga: {faulty.url} is unreachable")
+    assert rest.startswith("htga: 60 rows stay on disk; the next run delivers them, or: htga sync")
+    faulty.start()
+    again = run_script(faulty.url)
+    assert again.returncode == 0
+    assert any("delivered 60 rows" in line for line in again.stderr.splitlines())
+    assert sorted(faulty.steps()) == sorted([*range(30)] * 4)
+    assert len(faulty.finished) == 2
 
 
 def test_a_loader_that_forks_does_not_hang_and_leaves_the_run_alone(
