@@ -1,4 +1,4 @@
-"""What telemetry costs a training loop on a CPU: step time with and without it, and `run.log`.
+"""What telemetry costs a training loop on a CPU: step time with and without it.
 
 A convolutional network of 2.1 million parameters trains on random images, batch 64. Blocks of ten
 steps with a probe and without take turns, so that a drift of the machine's speed hits both alike;
@@ -7,26 +7,23 @@ the collector is a process of its own, as in real use, and shares the cores.
 
 from __future__ import annotations
 
-import gc
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 
 import torch
 from machine import describe
 from torch import nn
 
 from htga import telemetry
-from htga.telemetry import Run
 
-BLOCK, BLOCKS, CALLS = 10, 24, 20_000
+BLOCK, BLOCKS = 10, 24
 
 
 def main() -> None:
-    """Start a collector, measure, and print two tables."""
+    """Start a collector, measure, and print a table."""
     with tempfile.TemporaryDirectory() as data:
         command = ["-m", "htga.cli.main", "up", "--port", "0", "--no-dashboard", "--data", data]
         with subprocess.Popen(
@@ -36,7 +33,6 @@ def main() -> None:
             try:
                 print(f"{describe()}, torch {torch.__version__}\n")
                 step_time(url)
-                log_time(url)
             finally:
                 server.terminate()
 
@@ -81,31 +77,6 @@ def step_time(url: str) -> None:
     print("|---|---|---|")
     print(f"| bare | {statistics.median(bare) * 1e3:.1f} | 1 |")
     print(f"| attached | {statistics.median(probed) * 1e3:.1f} | {ratio:.2f} |\n")
-
-
-def log_time(url: str) -> None:
-    """The time of one call of `run.log` with eight floats, beside an empty call."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-    values = {f"metric {i}": float(i) for i in range(8)}
-    run = telemetry.attach(optimizer, url=url, project="benchmark")
-    print("| 8 scalars, microseconds on the training thread | median | p99.9 |\n|---|---|---|")
-    for name, call in (("an empty call", lambda _: None), ("run.log", logging(run))):
-        times = []
-        gc.disable()
-        for _ in range(CALLS):
-            begin = time.perf_counter_ns()
-            call(values)
-            times.append((time.perf_counter_ns() - begin) / 1e3)
-        gc.enable()
-        times.sort()
-        print(f"| {name} | {times[CALLS // 2]:.2f} | {times[CALLS * 999 // 1000]:.1f} |")
-    run.finish()
-
-
-def logging(run: Run) -> Callable[[dict[str, float]], None]:
-    """`run.log`, each call at a step of its own."""
-    step = iter(range(CALLS))
-    return lambda values: run.log(values, step=next(step))
 
 
 if __name__ == "__main__":

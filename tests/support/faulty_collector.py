@@ -111,6 +111,10 @@ class FaultyCollector:
     def register(self, new: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer to a registration."""
         known = new["id"] in self.runs
+        if new["resume"] == "never" and known:
+            return 409, {"status": 409, "detail": f"run {new['id']} exists"}
+        if new["resume"] == "must" and not known:
+            return 404, {"status": 404, "detail": f"no run {new['id']}"}
         run = self.runs.setdefault(new["id"], new)
         return 200 if known else 201, _as_run(run)
 
@@ -238,4 +242,4 @@ def _as_run(new: dict[str, Any]) -> dict[str, Any]:
         "summary": {},
         "metrics": [],
     }
-    return known | {key: value for key, value in new.items() if key != "writer"}
+    return known | {key: value for key, value in new.items() if key not in {"writer", "resume"}}
