@@ -99,9 +99,11 @@ class Courier:
 
     def finish(self, finish: wire.Finish) -> bool:
         """Tell the end; False if the collector will not hear of it."""
-        told = self.delivery.finish(finish)
-        self._adopting.join()  # it does not try again once the run has ended
-        return told
+        return self.delivery.finish(finish)
+
+    def join(self) -> None:
+        """Wait for what others have left to be delivered, or given up at the first hurdle."""
+        self._adopting.join()
 
     def close(self) -> None:
         """Close the way to the collector."""

@@ -23,6 +23,9 @@ from htga_client.transport import Transport
 
 T = TypeVar("T")
 
+KEEP = frozenset({401, 403})
+"""Refusals that a person can undo, by another token: the rows wait for that."""
+
 BATCH_ROWS = 2000
 BATCH_BYTES = 1 << 20
 
@@ -198,7 +201,7 @@ class Delivery:
             try:
                 answer = request()
             except Refused as error:
-                if final and error.status not in {401, 403}:
+                if final and error.status not in KEEP:
                     self._answered()
                     raise
                 self.failures += 1

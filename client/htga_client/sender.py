@@ -25,6 +25,7 @@ from htga_client.intake import Intake, Item
 from htga_client.lifecycle import Closed, Lifecycle, State
 from htga_client.names import uuid7
 from htga_client.notices import logger, say
+from htga_client.rows import record_batch
 from htga_client.spool import Spool
 from htga_client.stats import Stats
 from htga_client.transport import Transport
@@ -41,8 +42,9 @@ class Sender:
     one delivers what the spool holds, and deletes it once the collector has it; one has the disk
     sync the spool each second. Without a collector, what is in the spool stays there.
 
-    After `os.fork` the child begins with an empty spool, as a writer of its own. At the exit of
-    the interpreter the sender finishes by itself, within `EXIT_GRACE` seconds.
+    After `os.fork` the child begins with an empty spool, as a writer of its own; its end is not
+    the run's. At the exit of the interpreter the sender finishes by itself, within `EXIT_GRACE`
+    seconds.
 
     Args:
         transport: The way to the collector; None to spool only.
@@ -78,6 +80,9 @@ class Sender:
         self._batch_rows = batch_rows
         self._backoff = backoff or Backoff()
         self._patience = patience
+        self._is_child = False
+        # Arrow imports pandas, where there is one, with its first array: see `Connection`.
+        record_batch([{"step": 0}])
         self._begin()
         atexit.register(self._at_exit)
         if hasattr(os, "register_at_fork"):
@@ -114,6 +119,9 @@ class Sender:
         with self._starting:
             if self._threads or self._lifecycle.closed:
                 return
+            if self._is_child and (multiprocessing := sys.modules.get("multiprocessing.util")):
+                # It ends its children without the handlers of `atexit`.
+                multiprocessing.Finalize(None, self._at_exit, exitpriority=0)
             work = {"htga-writer": self._write, "htga-sync": self._writer.sync}
             if self._courier is not None:
                 work["htga-sender"] = self._deliver
@@ -251,6 +259,7 @@ class Sender:
     def _after_fork(self) -> None:
         ended = self._lifecycle.ending is not None
         self._spool.abandon()
+        self._is_child = True
         self._begin()
         if ended:
             self.close()
@@ -269,6 +278,8 @@ class Sender:
             say(f"{left} rows stay on disk; the next run delivers them, or: {command}")
         if lost:
             say(f"{lost} rows could not be delivered and are lost", level=logging.ERROR)
+        if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+            _die_of_interrupt()
 
     # The threads.
 
@@ -287,7 +298,8 @@ class Sender:
     def _write(self) -> None:
         self._writer.write()
         with self._lifecycle.changed:
-            self._writer.say_finish(self._how_it_ended())
+            if not self._is_child:
+                self._writer.say_finish(self._how_it_ended())
             self._lifecycle.written = True
             if self._courier is None:
                 self._spool.sync()
@@ -301,7 +313,8 @@ class Sender:
             return
         try:
             self._courier.deliver()
-            told_end = self._courier.finish(self._how_it_ended())
+            told_end = self._is_child or self._courier.finish(self._how_it_ended())
+            self._courier.join()
         finally:
             self._courier.close()
         with self._lifecycle.changed:
@@ -313,3 +326,14 @@ class Sender:
 
     def _how_it_ended(self) -> wire.Finish:
         return wire.Finish(state=self._lifecycle.ending or "finished", logged=self.stats.logged)
+
+
+def _die_of_interrupt() -> None:
+    """Have the interpreter end as one that Ctrl-C has ended, which the shell looks at.
+
+    It notes an uncaught KeyboardInterrupt in a flag that code run from text overwrites. Importing
+    a module that defines a dataclass does so, and delivering rows at the end may be what imports
+    the HTTP library.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")  # noqa: S102

@@ -56,6 +56,7 @@ class FaultyCollector:
         faults: Answers to the next requests for rows, in order.
         always: The answer to every request, rows or not, while it is set.
         poison: Refuse with 422 a batch that holds this step.
+        forgetful: Store whatever comes, as if no row had a number.
         requests: Method, path and headers of every request.
     """
 
@@ -68,6 +69,7 @@ class FaultyCollector:
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.poison: int | None = None
+        self.forgetful = False
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -126,7 +128,7 @@ class FaultyCollector:
         table.validate(full=True)
         writer = table.schema.metadata[wire.WRITER].decode()
         first = int(table.schema.metadata[wire.FIRST_SEQ])
-        expected = self.next_seq.get(writer, 0)
+        expected = first if self.forgetful else self.next_seq.get(writer, 0)
         for begin, end in json.loads(table.schema.metadata.get(wire.GAPS, b"[]")):
             if begin <= expected < end:
                 self.gaps.append((writer, expected, end))
