@@ -87,7 +87,9 @@ class Courier:
         self._adopt(self._transport, self._lifecycle.pause, self._run.id)
         self.delivery.register()
         if self._adopting.ident is None:
-            self._adopting.start()
+            # Where no thread can start, at the end of a process, another will do this.
+            with contextlib.suppress(RuntimeError):
+                self._adopting.start()
         while self._await_rows():
             counts = self.delivery.deliver_next()
             with self._lifecycle.changed:
@@ -103,7 +105,8 @@ class Courier:
 
     def join(self) -> None:
         """Wait for what others have left to be delivered, or given up at the first hurdle."""
-        self._adopting.join()
+        if self._adopting.ident is not None:
+            self._adopting.join()
 
     def close(self) -> None:
         """Close the way to the collector."""
