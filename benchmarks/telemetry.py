@@ -12,19 +12,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import torch
 from machine import describe
 from torch import nn
 
 from htga import telemetry
+from htga_client import Client
 
 BLOCK, BLOCKS = 10, 24
 
 
 def main() -> None:
     """Start a collector, measure, and print a table."""
-    with tempfile.TemporaryDirectory() as data:
+    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as folder:
         command = ["-m", "htga.cli.main", "up", "--port", "0", "--no-dashboard", "--data", data]
         with subprocess.Popen(
             [sys.executable, *command], stdout=subprocess.PIPE, text=True
@@ -32,12 +34,12 @@ def main() -> None:
             url = server.stdout.readline().split()[3] if server.stdout else ""
             try:
                 print(f"{describe()}, torch {torch.__version__}\n")
-                step_time(url)
+                step_time(url, folder)
             finally:
                 server.terminate()
 
 
-def step_time(url: str) -> None:
+def step_time(url: str, folder: str) -> None:
     """The ratio of step times, with a histogram at each step."""
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -64,19 +66,32 @@ def step_time(url: str) -> None:
         return (time.perf_counter() - begin) / BLOCK
 
     block()
-    bare, probed = [], []
+    cases: dict[str, dict[str, Any]] = {
+        "attached, as by default (65,536 entries a step)": {},
+        "attached, layers too (`model=`)": {"model": model},
+        "attached, all entries (`sample=0`)": {"sample": 0},
+        "attached, `budget=0.01`": {"budget": 0.01},
+    }
+    bare: list[float] = []
+    probed: dict[str, list[float]] = {case: [] for case in cases}
+    overhead: dict[str, float] = {}
     for _ in range(BLOCKS):
-        bare.append(block())
-        run = telemetry.attach(optimizer, url=url, project="benchmark")
-        block()
-        probed.append(block())
-        run.finish()
-    ratio = statistics.median(b / a for a, b in zip(bare, probed, strict=True))
+        for case, options in cases.items():
+            bare.append(block())
+            run = telemetry.attach(optimizer, url=url, project="benchmark", dir=folder, **options)
+            block()
+            probed[case].append(block() / bare[-1])
+            run.finish(timeout=30)
+            with Client(url) as client:
+                costs = client.series(run.id, ["overhead_ms"])["overhead_ms"].to_pylist()
+            overhead[case] = statistics.median(costs)
     count = sum(p.numel() for p in model.parameters())
-    print(f"| {count:,} parameters, every step, with histogram | ms per step | ratio |")
+    print(f"| {count:,} parameters, every step, with histogram | step time | own overhead_ms |")
     print("|---|---|---|")
-    print(f"| bare | {statistics.median(bare) * 1e3:.1f} | 1 |")
-    print(f"| attached | {statistics.median(probed) * 1e3:.1f} | {ratio:.2f} |\n")
+    print(f"| bare | {statistics.median(bare) * 1e3:.1f} ms | |")
+    for case, ratios in probed.items():
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"| {case} | x {middle:.3f} ({low:.3f} to {high:.3f}) | {overhead[case]:.2f} |")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from htga.telemetry.config import config_of
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.probe import SAMPLE, Probe
 from htga.telemetry.run import Run
-from htga.telemetry.settings import choice, flag, integer, setting, words
+from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
 from htga_client import wire
 from htga_client.connection import DEFAULT_URL
@@ -47,6 +47,10 @@ def attach(
     dir: str | Path | None = None,  # noqa: A002  what other trackers call it
     model: nn.Module | None = None,
     every: int | None = None,
+    budget: float | None = None,
+    layers: str | Sequence[str] | None = None,
+    layers_every: int | None = None,
+    layers_top: int | None = None,
     histograms: bool | None = None,
     sample: int | None = None,
 ) -> Run:
@@ -78,8 +82,16 @@ def attach(
         mode: "online"; "offline" to keep all on disk for `htga sync`; or "disabled" to do nothing
             at all (HTGA_MODE; "online").
         dir: Folder for rows that the collector has not got yet (HTGA_DIR; "htga-data/spool").
-        model: The model, to be described beside the run.
+        model: The model, to be described beside the run; gives the layers their names.
         every: Measure every so many steps (HTGA_EVERY; 1).
+        budget: Share of the training time that measuring may take, such as 0.01; where it would
+            take more, it is done less often (HTGA_BUDGET; no limit).
+        layers: Patterns of the names of layers to measure one by one, such as "*.weight"
+            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). HTGA shows the
+            whole model only.
+        layers_every: Measure the layers at every so many of the measured steps
+            (HTGA_LAYERS_EVERY; 20).
+        layers_top: Of more layers than this, measure the largest (HTGA_LAYERS_TOP; 50).
         histograms: Whether to send the histogram of |gradient| with each step
             (HTGA_HISTOGRAMS; true).
         sample: On a CPU, how many entries of the gradient to look at in a step, 0 for all of them
@@ -102,7 +114,14 @@ def attach(
         url = setting(url, "URL", DEFAULT_URL)
         transport = HttpTransport(url, setting(token, "TOKEN", "") or None)
     measuring: dict[str, Any] = {
+        "model": model,
         "first_step": first_step,
+        "budget": optional_share("budget", setting(budget, "BUDGET", None)),
+        "layers": words(setting(layers, "LAYERS", "*" if model is not None else "")),
+        "layers_every": integer(
+            "layers_every", setting(layers_every, "LAYERS_EVERY", 20), at_least=1
+        ),
+        "layers_top": integer("layers_top", setting(layers_top, "LAYERS_TOP", 50), at_least=0),
         "every": integer("every", setting(every, "EVERY", 1), at_least=1),
         "histograms": flag("histograms", setting(histograms, "HISTOGRAMS", True)),
         "sample": integer("sample", setting(sample, "SAMPLE", SAMPLE), at_least=0) or None,

@@ -53,6 +53,23 @@ def integer(name: str, value: int | str, *, at_least: int) -> int:
     return number
 
 
+def optional_share(name: str, value: float | str | None) -> float | None:
+    """A part of a whole, above 0 and up to 1, or None.
+
+    Raises:
+        ValueError: It is no such number.
+    """
+    if value is None:
+        return None
+    try:
+        share = float(value)
+    except (ValueError, TypeError):
+        share = -1.0
+    if not 0 < share <= 1:
+        raise ValueError(f"{name} must be above 0 and at most 1, such as 0.01, got {value!r}")
+    return share
+
+
 def flag(name: str, value: bool | str) -> bool:
     """Yes or no.
 
