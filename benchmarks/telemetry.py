@@ -21,7 +21,7 @@ from torch import nn
 from htga import telemetry
 from htga_client import Client
 
-BLOCK, BLOCKS = 10, 24
+BLOCK, BLOCKS = 10, 16
 
 
 def main() -> None:

@@ -11,21 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from htga.tail import Measurement, TailState, measure, smooth
+from htga.tail import draw, measure
 from htga.telemetry.guard import Guard
 from htga.telemetry.layers import chosen, names_of
 from htga.telemetry.pace import Pace
 from htga.telemetry.readout import Readout
-from htga.telemetry.report import Part, Report, Seen
-from htga_client import wire
+from htga.telemetry.report import Part, Report, Seen, Source
 from htga_client.rows import Row
-
-SMOOTHING = 0.95
 
 SAMPLE = 2**16
 """Entries that steady the tail index to 4 %, at a small part of what a step costs."""
 
 LAYER_SAMPLE = 2**13
+
+MOST_WAITING = 64
+"""Samples that may wait for the other thread, a quarter of a MiB each."""
 
 
 class Probe:
@@ -92,11 +92,11 @@ class Probe:
         self._layers_every = layers_every
         self._measures_itself = hasattr(optimizer, "tail")
         self._measurements = 0
-        self._seen: Measurement | TailState | None = None
-        self._last: Measurement | TailState | None = None
-        self._parts: list[tuple[str, Measurement]] = []
+        self._handed_over = 0
+        self._seen: Source | None = None
+        self._last: Source | None = None
+        self._parts: list[Part] = []
         self._offenders: tuple[list[str], Tensor] | None = None
-        self._alpha_bar: Tensor | None = None
         self._spent = 0.0  # seconds of this step
         self._left_at = 0.0
         self._hooks = [
@@ -165,49 +165,40 @@ class Probe:
             gradients = [parameter.grad for parameter in watched]
             if gradients:
                 on_cpu = gradients[0].device.type == "cpu"
-                sample = self._sample if on_cpu else None
-                self._seen = measure(gradients, sample=sample, seed=self.steps)
+                self._seen = self._look(gradients, self._sample if on_cpu else None, self.steps)
                 self._offenders = None
                 if not on_cpu or self._seen.n_nonfinite:  # on a CPU, a look costs no waiting
                     names = [self._names.get(id(parameter), "?") for parameter in watched]
                     self._offenders = names, _norms(gradients)
                 self._parts = []
                 if self._layers and self._measurements % self._layers_every == 0:
-                    self._parts = self._measure_layers(LAYER_SAMPLE if on_cpu and sample else None)
+                    self._parts = self._look_at_layers(on_cpu)
                 self._measurements += 1
             self._spent += time.perf_counter() - begin
 
-    def _measure_layers(self, sample: int | None) -> list[tuple[str, Measurement]]:
+    def _look(self, gradients: Sequence[Tensor], sample: int | None, seed: int) -> Source:
+        """Measure gradients, or draw a sample for the other thread to measure."""
+        if sample is None:
+            return measure(gradients)
+        if self._handed_over - self._report.made > MOST_WAITING:
+            return measure(gradients, sample=sample, seed=seed)
+        return draw(gradients, sample, seed)
+
+    def _look_at_layers(self, on_cpu: bool) -> list[Part]:
+        sample = LAYER_SAMPLE if on_cpu and self._sample else None
         return [
-            (
+            Part(
                 self._names[id(parameter)],
-                measure(parameter.grad, sample=sample, seed=self._measurements),
+                self._look([parameter.grad], sample, self._measurements),
             )
             for parameter in self._layers
             if parameter.grad is not None
         ]
 
-    def _hand_over(
-        self, step: int, seen: Measurement | TailState, optimizer: Optimizer, begin: float
-    ) -> None:
-        numbers = _numbers(seen)
-        if "alpha_bar" not in numbers:
-            before = torch.full_like(seen.alpha_hat, torch.nan)
-            self._alpha_bar = smooth(
-                before if self._alpha_bar is None else self._alpha_bar,
-                seen.alpha_hat,
-                seen.status,
-                SMOOTHING,
-                "inv_alpha",
-            )
-            numbers["alpha_bar"] = self._alpha_bar
-        parts = [Part("", tuple(numbers), seen.histogram)]
-        tensors = list(numbers.values())
-        for layer, measured in self._parts:
-            of_layer = _numbers(measured)
-            parts.append(Part(layer, tuple(of_layer), measured.histogram))
-            tensors += of_layer.values()
+    def _hand_over(self, step: int, seen: Source, optimizer: Optimizer, begin: float) -> None:
+        parts = [Part("", seen), *self._parts]
         layers, norms = self._offenders or ([], None)
+        tensors = [tensor for part in parts for tensor in part.numbers.values()]
         settings = getattr(optimizer, "settings", None)
         report = Seen(
             step=step,
@@ -219,11 +210,8 @@ class Probe:
             hill=getattr(settings, "estimator", "hill") == "hill",
             overhead_ms=(self._spent + time.perf_counter() - begin) * 1e3,
         )
+        self._handed_over += 1
         self._emit(partial(self._report.rows, report))
-
-
-def _numbers(seen: Measurement | TailState) -> dict[str, Tensor]:
-    return {name: getattr(seen, name) for name in wire.SCALARS if hasattr(seen, name)}
 
 
 def _norms(gradients: Sequence[Tensor]) -> Tensor:

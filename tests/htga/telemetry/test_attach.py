@@ -58,7 +58,7 @@ def test_a_run_is_stored_by_a_real_collector_step_by_step(
     assert table["grad_norm_var"][-1] == pytest.approx(window.var().item())
     assert table["loss"] == [None] * 149 + [0.25]
     assert histograms.total == 150
-    assert run.stats.acked == 151
+    assert run.stats.acked == 151 + 8  # at each twentieth step the one layer, too
 
 
 def test_a_collector_that_starts_later_gets_every_step_once(

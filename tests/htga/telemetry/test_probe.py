@@ -13,7 +13,8 @@ from torch.optim import SGD, Adam, Adamax, Optimizer
 import htga
 from htga.tail import LogHistogram, measure
 from htga.telemetry.layers import names_of, plain_name
-from htga.telemetry.probe import SMOOTHING, Probe
+from htga.telemetry.probe import MOST_WAITING, Probe
+from htga.telemetry.report import SMOOTHING
 from htga_client import wire
 
 SIZE = 4000
@@ -194,6 +195,16 @@ def test_htga_is_shown_whole_however_small_the_sample() -> None:
     watched.step()
     (row,) = watched.rows()
     assert is_measured(row)
+
+
+def test_what_was_drawn_is_measured_as_it_was_however_late() -> None:
+    watched = Watched(OPTIMIZERS["sgd"], sample=500)
+    for _ in range(MOST_WAITING + 5):  # more than may wait: the rest is measured at once
+        watched.step()
+        (parameter,) = watched.optimizer.param_groups[0]["params"]
+        parameter.grad.zero_()
+    for step, row in enumerate(watched.rows()):
+        assert row["alpha_hat"] == measure(GRADIENT, sample=500, seed=step).alpha_hat.item()
 
 
 def test_no_sample_means_all_entries() -> None:
