@@ -56,6 +56,7 @@ class Sender:
         batch_rows: Rows in a request at most.
         backoff: Delays between tries.
         patience: Seconds between tries where only a person can help, as with a wrong token.
+        tells_end: Whether the end of this process is the run's; not so of its further ranks.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Sender:
         batch_rows: int = BATCH_ROWS,
         backoff: Backoff | None = None,
         patience: float = 300.0,
+        tells_end: bool = True,
     ) -> None:
         self._transport = transport
         self._run = run
@@ -80,6 +82,7 @@ class Sender:
         self._batch_rows = batch_rows
         self._backoff = backoff or Backoff()
         self._patience = patience
+        self._tells_end = tells_end
         self._is_child = False
         # Arrow imports pandas, where there is one, with its first array: see `Connection`.
         record_batch([{"step": 0}])
@@ -259,7 +262,7 @@ class Sender:
     def _after_fork(self) -> None:
         ended = self._lifecycle.ending is not None
         self._spool.abandon()
-        self._is_child = True
+        self._is_child, self._tells_end = True, False
         self._begin()
         if ended:
             self.close()
@@ -298,7 +301,7 @@ class Sender:
     def _write(self) -> None:
         self._writer.write()
         with self._lifecycle.changed:
-            if not self._is_child:
+            if self._tells_end:
                 self._writer.say_finish(self._how_it_ended())
             self._lifecycle.written = True
             if self._courier is None:
@@ -313,7 +316,7 @@ class Sender:
             return
         try:
             self._courier.deliver()
-            told_end = self._is_child or self._courier.finish(self._how_it_ended())
+            told_end = not self._tells_end or self._courier.finish(self._how_it_ended())
             self._courier.join()
         finally:
             self._courier.close()

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from htga.telemetry.config import config_of
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.probe import SAMPLE, Probe
+from htga.telemetry.ranks import Ranks, is_sharded, shared_run_id
 from htga.telemetry.run import Run
 from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
@@ -24,6 +25,7 @@ from htga_client.sender import Sender
 from htga_client.transport import HttpTransport
 
 MODES = ("online", "offline", "disabled")
+RANKS = ("first", "all")
 RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
 DEFAULT_DIR = "htga-data/spool"
 """Where rows wait on disk, from the current folder."""
@@ -42,6 +44,7 @@ def attach(
     config: object = None,
     run_id: str | None = None,
     resume: str | None = None,
+    ranks: str | None = None,
     step: int | None = None,
     mode: str | None = None,
     dir: str | Path | None = None,  # noqa: A002  what other trackers call it
@@ -77,6 +80,10 @@ def attach(
             `Run.state_dict` goes into a checkpoint for that.
         resume: "never" to refuse a run that exists, "must" to refuse one that does not, "allow"
             to take both (HTGA_RESUME; "allow"). Refused at once if the collector can be reached.
+        ranks: Where several processes train one model, "first" shows what rank 0 logs and, where
+            each holds a part of the gradient, what all measure together; "all" shows the rows of
+            each under its rank (HTGA_RANKS; "first"). Attach on every rank, after
+            `init_process_group`.
         step: Number of the first step (HTGA_STEP; 0). Steps that were logged before, and are
             taken again after a checkpoint, become a new attempt; the latest is what is shown.
         mode: "online"; "offline" to keep all on disk for `htga sync`; or "disabled" to do nothing
@@ -108,11 +115,14 @@ def attach(
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r:.100}")
     resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
+    own = Ranks.current()
+    every_rank = choice("ranks", setting(ranks, "RANKS", "first"), RANKS) == "all"
     first_step = integer("step", setting(step, "STEP", 0), at_least=0)
     transport = None
     if mode == "online":
         url = setting(url, "URL", DEFAULT_URL)
         transport = HttpTransport(url, setting(token, "TOKEN", "") or None)
+    run_id = setting(run_id, "RUN_ID", "")
     measuring: dict[str, Any] = {
         "model": model,
         "first_step": first_step,
@@ -125,29 +135,33 @@ def attach(
         "every": integer("every", setting(every, "EVERY", 1), at_least=1),
         "histograms": flag("histograms", setting(histograms, "HISTOGRAMS", True)),
         "sample": integer("sample", setting(sample, "SAMPLE", SAMPLE), at_least=0) or None,
+        "rank": own.rank,
+        "sharded": own.world > 1 and is_sharded(optimizer),
     }
     new = wire.NewRun(
-        id=checked_run_id(setting(run_id, "RUN_ID", "")),
+        id=checked_run_id(shared_run_id(run_id, own) if every_rank else run_id),
         project=setting(project, "PROJECT", "") or project_name(Path.cwd()),
         name=setting(name, "NAME", "") or random_name(),
         group=setting(group, "GROUP", ""),
         tags=words(setting(tags, "TAGS", ())),
         notes=setting(notes, "NOTES", ""),
         config=config_of(setting(config, "CONFIG", None)),
-        environment=describe(optimizer, model),
-        resume=resume,
+        environment=describe(optimizer, model) | {"ranks": own.world},
+        resume=resume if own.rank == 0 else "allow",
     )
+    if own.rank > 0 and not every_rank:
+        probe = Probe(optimizer, None, **measuring) if measuring["sharded"] else None
+        return Run(new.id, url="", probe=probe, rank=own.rank)
     folder = Path(setting(dir, "DIR", DEFAULT_DIR)).absolute()
-    sender = Sender(transport, new, folder=folder)
-    if transport is not None and resume != "allow":
+    sender = Sender(transport, new, folder=folder, tells_end=own.rank == 0)
+    if transport is not None and new.resume != "allow":
         _check_resume(sender)
     probe = Probe(optimizer, sender.put, **measuring)
-    if transport is None:
-        run = Run(new.id, url="", sender=sender, probe=probe)
-        say(f"run {new.name} of {new.project} is kept on disk: htga sync --dir {folder}")
-    else:
-        run = Run(new.id, url=f"{transport.url}/run/{new.id}", sender=sender, probe=probe)
-        say(f"run {new.name} of {new.project}: {run.url}")
+    page = "" if transport is None else f"{transport.url}/run/{new.id}"
+    run = Run(new.id, url=page, sender=sender, probe=probe, rank=own.rank)
+    if own.rank == 0:
+        where = page or f"kept on disk, to be delivered by htga sync --dir {folder}"
+        say(f"run {new.name} of {new.project}: {where}")
     sender.start()
     return run
 

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from htga.tail import draw, measure
 from htga.telemetry.guard import Guard
 from htga.telemetry.layers import chosen, names_of
+from htga.telemetry.merged import measure_merged
 from htga.telemetry.pace import Pace
 from htga.telemetry.readout import Readout
 from htga.telemetry.report import Part, Report, Seen, Source
@@ -49,7 +50,8 @@ class Probe:
 
     Args:
         optimizer: Any torch optimizer.
-        emit: Takes a callable that makes the rows, on another thread, in order.
+        emit: Takes a callable that makes the rows, on another thread, in order; None to take part
+            in what all processes measure together and show nothing.
         model: Gives the layers their names.
         first_step: Number of the first step.
         every: Measure every so many steps.
@@ -59,6 +61,9 @@ class Probe:
         layers_every: At every so many of the measured steps.
         layers_top: How many of them at most, the largest.
         histograms: Whether rows carry the histogram.
+        rank: Of this process.
+        sharded: Whether this process holds a part of each parameter only. Then all processes
+            measure together, whole and at the same steps, whatever the budget; no layers.
         sample: On a CPU, look at about this many entries of a larger gradient, other ones at each
             step; None looks at all, as a GPU always does. See `htga.tail.measure`.
 
@@ -69,7 +74,7 @@ class Probe:
     def __init__(
         self,
         optimizer: Optimizer,
-        emit: Callable[[Callable[[], Sequence[Row]]], Any],
+        emit: Callable[[Callable[[], Sequence[Row]]], Any] | None,
         *,
         model: nn.Module | None = None,
         first_step: int = 0,
@@ -79,16 +84,19 @@ class Probe:
         layers_every: int = 20,
         layers_top: int = 50,
         histograms: bool = True,
+        rank: int = 0,
+        sharded: bool = False,
         sample: int | None = SAMPLE,
     ) -> None:
         self.steps = first_step
         self._emit = emit
         self._sample = sample
-        self._pace = Pace(every=every, budget=budget, first=first_step)
-        self._report = Report(histograms=histograms)
+        self._sharded = sharded
+        self._pace = Pace(every=every, budget=None if sharded else budget, first=first_step)
+        self._report = Report(histograms=histograms, rank=rank)
         self._guard = Guard("a step could not be measured")
         self._names = names_of(optimizer, model)
-        self._layers = chosen(optimizer, self._names, layers, layers_top)
+        self._layers = [] if sharded else chosen(optimizer, self._names, layers, layers_top)
         self._layers_every = layers_every
         self._measures_itself = hasattr(optimizer, "tail")
         self._measurements = 0
@@ -178,6 +186,8 @@ class Probe:
 
     def _look(self, gradients: Sequence[Tensor], sample: int | None, seed: int) -> Source:
         """Measure gradients, or draw a sample for the other thread to measure."""
+        if self._sharded:
+            return measure_merged(gradients)
         if sample is None:
             return measure(gradients)
         if self._handed_over - self._report.made > MOST_WAITING:
@@ -196,6 +206,8 @@ class Probe:
         ]
 
     def _hand_over(self, step: int, seen: Source, optimizer: Optimizer, begin: float) -> None:
+        if self._emit is None:
+            return
         parts = [Part("", seen), *self._parts]
         layers, norms = self._offenders or ([], None)
         tensors = [tensor for part in parts for tensor in part.numbers.values()]

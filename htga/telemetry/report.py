@@ -14,6 +14,7 @@ from torch import Tensor
 
 from htga.tail import Draw, Measurement, TailState, smooth
 from htga.telemetry.ladder import hill_at
+from htga.telemetry.merged import Merged
 from htga.telemetry.readout import Readout
 from htga.telemetry.window import Window
 from htga_client import codec, wire
@@ -25,7 +26,7 @@ SMOOTHING = 0.95
 _INTEGERS = frozenset({"k", "n", "n_zero", "n_nonfinite", "status"})
 
 
-Source = Measurement | TailState | Draw
+Source = Measurement | TailState | Merged | Draw
 """What was measured, or is still to be."""
 
 
@@ -78,13 +79,15 @@ class Report:
 
     Args:
         histograms: Whether rows carry the histogram.
+        rank: Of this process.
 
     Attributes:
         made: Number of steps whose rows were made, or failed to be.
     """
 
-    def __init__(self, *, histograms: bool = True) -> None:
+    def __init__(self, *, histograms: bool = True, rank: int = 0) -> None:
         self.made = 0
+        self._rank = rank
         self._histograms = histograms
         self._norms = Window()
         self._alpha_bar = torch.tensor(torch.nan, dtype=torch.float64)
@@ -113,7 +116,12 @@ class Report:
         return rows
 
     def _row(self, seen: Seen, part: Part, numbers: Iterator[float]) -> dict[str, Any]:
-        row: dict[str, Any] = {"step": seen.step, "time": seen.time, "layer": part.layer}
+        row: dict[str, Any] = {
+            "step": seen.step,
+            "time": seen.time,
+            "layer": part.layer,
+            "rank": self._rank,
+        }
         source = part.source
         if isinstance(source, Draw):
             source = source.measure()
@@ -138,7 +146,7 @@ class Report:
         return self._alpha_bar.item()
 
 
-def _numbers(source: Measurement | TailState) -> dict[str, Tensor]:
+def _numbers(source: Measurement | TailState | Merged) -> dict[str, Tensor]:
     return {name: getattr(source, name) for name in wire.SCALARS if hasattr(source, name)}
 
 

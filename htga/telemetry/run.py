@@ -37,15 +37,23 @@ class Run:
         url: Its page on the dashboard.
         sender: Where rows go; None makes a run that does nothing.
         probe: What measures; its step counter gives `log` its step.
+        rank: Of this process.
     """
 
     def __init__(
-        self, run_id: str, url: str, *, sender: Sender | None = None, probe: Probe | None = None
+        self,
+        run_id: str,
+        url: str,
+        *,
+        sender: Sender | None = None,
+        probe: Probe | None = None,
+        rank: int = 0,
     ) -> None:
         self._id = run_id
         self._url = url
         self._sender = sender
         self._probe = probe
+        self._rank = rank
         self._guard = Guard("metrics could not be logged")
         self._first_step = 0 if probe is None else probe.steps
         self._left_out: set[str] = set()
@@ -84,7 +92,12 @@ class Run:
             numbers = named if metrics is None else {**metrics, **named}
             if step is None:
                 step = self._step()
-            row = {"step": operator.index(step), "time": time.time(), "metrics": numbers}
+            row = {
+                "step": operator.index(step),
+                "time": time.time(),
+                "rank": self._rank,
+                "metrics": numbers,
+            }
             # A float cannot change before the other thread reads it; the rest is read now.
             if _FLOATS.issuperset(map(type, numbers.values())):
                 sender.put(row)
@@ -120,7 +133,12 @@ class Run:
             event = wire.Event(kind="alert", level=level, title=str(title), text=str(text))
             say(f"{title}: {text}" if text else str(title), level=_LEVELS[level])
             self._sender.put(
-                {"step": self._step(), "time": time.time(), "event": codec.dumps(event).decode()}
+                {
+                    "step": self._step(),
+                    "time": time.time(),
+                    "rank": self._rank,
+                    "event": codec.dumps(event).decode(),
+                }
             )
 
     def flush(self, timeout: float = 30.0) -> bool:
