@@ -92,11 +92,11 @@ class Courier:
                 self._adopting.start()
         while self._await_rows():
             counts = self.delivery.deliver_next()
+            self._lifecycle.check()
+            self.counts += counts or Counter()
+            self._spool.settle(self.delivery.seq)
             with self._lifecycle.changed:
-                self._lifecycle.check()
-                self.counts += counts or Counter()
                 self.settled = self.delivery.seq
-                self._spool.settle(self.settled)
                 self._lifecycle.changed.notify_all()
 
     def finish(self, finish: wire.Finish) -> bool:

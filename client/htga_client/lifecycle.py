@@ -15,6 +15,8 @@ class Closed(Exception):
 class Lifecycle:
     """State shared by the threads of one sender. All of it changes under `changed`.
 
+    Nobody touches a disk or a network while he holds that, for the training thread waits for it.
+
     Attributes:
         changed: Notified whenever anything here, or how far the rows are, has changed.
         ending: How the run ended, once it has.

@@ -167,8 +167,6 @@ class Sender:
             mark = self._intake.mark()
             if not mark.passed.wait(timeout):
                 return False
-            if self._courier is None:
-                self._spool.sync()
             life.wanted = max(life.wanted, mark.end)
             life.nudge()
         with life.changed:
@@ -207,10 +205,10 @@ class Sender:
         with life.changed:
             life.ending = life.ending or "failed"
             self._intake.close()
-            if not life.over:
-                life.closed = True
-                self._spool.close()
+            was_over, life.closed = life.over, not life.left
             life.changed.notify_all()
+        if not was_over:
+            self._spool.close()
         atexit.unregister(self._at_exit)
 
     def join(self, timeout: float) -> bool:
@@ -223,17 +221,20 @@ class Sender:
     @property
     def stats(self) -> Stats:
         """The books as of now."""
-        with self._lifecycle.changed:
-            waiting = self._intake.waiting
-            delivery = self._courier and self._courier.delivery
-            return Stats(
-                logged=self._writer.made + waiting + self._intake.dropped.total(),
-                acked=self._courier.counts["acked"] if self._courier else 0,
-                queued=waiting + self._spool.held,
-                dropped=dict(self._dropped),
-                retries=delivery.retries if delivery else 0,
-                reached=bool(delivery and delivery.reached),
-            )
+        # Without a lock: whoever holds one may be waiting for a disk.
+        counts = self._courier.counts if self._courier else Counter[str]()
+        delivery = self._courier.delivery if self._courier else None
+        waiting, spooled, dropped = self._intake.waiting, self._spool.end, self._dropped
+        gone = counts.total() + self._spool.lost.total()
+        queued = waiting + max(0, spooled - gone)
+        return Stats(
+            logged=counts["acked"] + queued + dropped.total(),
+            acked=counts["acked"],
+            queued=queued,
+            dropped=dict(dropped),
+            retries=delivery.retries if delivery else 0,
+            reached=bool(delivery and delivery.reached),
+        )
 
     @property
     def dead(self) -> Sequence[DeadBatch]:
@@ -242,7 +243,8 @@ class Sender:
 
     @property
     def _dropped(self) -> Counter[str]:
-        dropped = self._intake.dropped + self._writer.dropped + self._spool.lost
+        books = [self._intake.dropped, self._writer.dropped, self._spool.lost]
+        dropped = sum((Counter(book) for book in books), Counter[str]())
         if self._courier:
             dropped["refused"] = self._courier.counts["refused"]
         return +dropped
@@ -300,15 +302,17 @@ class Sender:
 
     def _write(self) -> None:
         self._writer.write()
+        if self._tells_end:
+            self._writer.say_finish(self._how_it_ended())
+        is_kept = False
+        if self._courier is None:
+            self._spool.sync()
+            is_kept = self._spool.durable
+            self._spool.close()
         with self._lifecycle.changed:
-            if self._tells_end:
-                self._writer.say_finish(self._how_it_ended())
             self._lifecycle.written = True
-            if self._courier is None:
-                self._spool.sync()
-                self._told_end = self._spool.durable
-                self._spool.close()
-                self._lifecycle.left = True
+            self._told_end = is_kept
+            self._lifecycle.left = self._courier is None
             self._lifecycle.changed.notify_all()
 
     def _deliver(self) -> None:
@@ -320,11 +324,11 @@ class Sender:
             self._courier.join()
         finally:
             self._courier.close()
+        self._lifecycle.check()
+        self._spool.remove()
         with self._lifecycle.changed:
-            self._lifecycle.check()
             self._told_end = told_end
             self._lifecycle.left = True
-            self._spool.remove()
             self._lifecycle.changed.notify_all()
 
     def _how_it_ended(self) -> wire.Finish:

@@ -19,6 +19,7 @@ from htga_client.segment import Chunk, Segment
 
 DISK_LIMIT = 1 << 30
 MEMORY_LIMIT = 32 << 20
+CLOSE_PATIENCE = 0.5
 RETRY = 1.0
 """Seconds after which a disk that refused is asked again."""
 
@@ -37,6 +38,7 @@ class Spool:
 
     Attributes:
         end: Number of the next row.
+        durable: Whether everything held would outlive this process.
         lost: Rows dropped, by reason: "spool_full"; "corrupt"; "closed" with the memory they were
             in.
     """
@@ -51,6 +53,7 @@ class Spool:
         segment_seconds: float = 60.0,
     ) -> None:
         self.end = 0
+        self.durable = False
         self.lost: Counter[str] = Counter()
         self._left = 0  # rows on disk that `close` has left there
         self.claim: Claim | None = None
@@ -93,17 +96,11 @@ class Spool:
             rows = (max(0, s.end - max(s.first, self._settled)) for s in self._segments)
             return self._left + sum(rows)
 
-    @property
-    def durable(self) -> bool:
-        """Whether everything held would outlive this process."""
-        with self._lock:
-            waiting = [s for s in self._segments if s.end > self._settled]
-            return self.claim is not None and all(s.medium.durable for s in waiting)
-
     def open(self) -> None:
         """Make the folder now; where that fails, rows will be kept in memory."""
         with self._lock, contextlib.suppress(OSError):
             self._folder()
+        self._look()
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Take in rows.
@@ -152,6 +149,7 @@ class Spool:
             self._settled = max(self._settled, seq)
             while len(self._segments) > 1 and self._segments[0].end <= self._settled:
                 self._remove(self._segments.popleft())
+            self._look()
 
     def sync(self) -> None:
         """Return when what was appended before outlives a power cut, as far as the disk says."""
@@ -170,8 +168,13 @@ class Spool:
                     segment.medium.close()
 
     def close(self) -> None:
-        """Hold no more: what is on disk stays there, free to be adopted; the rest is lost."""
-        with self._lock:
+        """Hold no more: what is on disk stays there, free to be adopted; the rest is lost.
+
+        A disk that hangs is left alone: the system closes what is open when the process ends.
+        """
+        if not self._lock.acquire(timeout=CLOSE_PATIENCE):
+            return
+        try:
             while self._segments:
                 segment = self._segments.pop()
                 segment.medium.close()
@@ -182,6 +185,8 @@ class Spool:
                     self.lost["closed"] += unsettled
             if self.claim is not None:
                 self.claim.release()
+        finally:
+            self._lock.release()
 
     def remove(self) -> None:
         """Throw everything away."""
@@ -212,6 +217,11 @@ class Spool:
             segment.append(batch)
         self.end = segment.end
         self._shrink()
+        self._look()
+
+    def _look(self) -> None:
+        waiting = [segment for segment in self._segments if segment.end > self._settled]
+        self.durable = self.claim is not None and all(s.medium.durable for s in waiting)
 
     def _current(self) -> Segment:
         """The segment that takes the next rows."""

@@ -32,13 +32,11 @@ class Writer:
         lifecycle: Of the sender.
 
     Attributes:
-        made: Rows taken in, whatever became of them.
-        dropped: Those that came to nothing: "callable", making them failed; "invalid", they are no
+        dropped: Rows that came to nothing: "callable", making them failed; "invalid", they are no
             rows of telemetry.
     """
 
     def __init__(self, intake: Intake, spool: Spool, lifecycle: Lifecycle) -> None:
-        self.made = 0
         self.dropped: Counter[str] = Counter()
         self._intake = intake
         self._spool = spool
@@ -83,12 +81,11 @@ class Writer:
                 failed += 1
                 if failed == 1 and not self.dropped["callable"]:
                     logger.exception("a row could not be made and is dropped")
+        self._lifecycle.check()
+        self.dropped["callable"] += failed
+        self._append(rows)
+        self._intake.done()
         with self._lifecycle.changed:
-            self._lifecycle.check()
-            self.made += len(rows) + failed
-            self.dropped["callable"] += failed
-            self._append(rows)
-            self._intake.done()
             self._lifecycle.changed.notify_all()
         for mark in marks:
             mark.end = self._spool.end

@@ -345,6 +345,8 @@ def test_the_books_balance_whatever_happens(
     sender.finish(timeout=20)
     assert balanced(sender.stats)
     assert sender.stats.queued == 0
+    if "queue_full" not in sender.stats.dropped:
+        assert sender.stats.logged == len(items) + items.count("list")
     assert sender.stats.acked <= len(faulty.rows)
     if "422" not in faults:
         assert sender.stats.acked == len(faulty.rows)

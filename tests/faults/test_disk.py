@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,42 @@ def test_control_a_spool_that_lets_the_error_pass_loses_rows(
     faulty.start()
     sender.flush(60)
     assert len(faulty.steps()) < 300
+
+
+def finishes(work: Callable[[], object]) -> bool:
+    """Whether something comes to its end although the disk does not."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(3)
+    return not thread.is_alive()
+
+
+def test_a_disk_that_hangs_holds_up_no_call(
+    faulty: FaultyCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healed, stuck = threading.Event(), threading.Event()
+    real = os.write
+
+    def hang(descriptor: int, data: bytes) -> int:
+        stuck.set()
+        healed.wait(60)
+        return real(descriptor, data)
+
+    sender = open_sender(faulty.url, tmp_path / "spool")
+    put(sender, 5)
+    assert sender.flush(20)
+    monkeypatch.setattr("htga_client.medium.os.write", hang)
+    put(sender, 5, first=5)
+    assert stuck.wait(20)
+    assert finishes(lambda: put(sender, 100, first=10))
+    assert sender.stats.queued >= 100
+    assert not sender.flush(0.01)
+    assert finishes(lambda: sender.finish(timeout=0.1))
+    assert not finishes(lambda: sender._spool.settle(0))  # control: this waits for the disk
+    healed.set()
+    assert sender.finish(timeout=60)
+    assert faulty.steps() == list(range(110))
+    end(sender)
 
 
 def may_mount() -> bool:
