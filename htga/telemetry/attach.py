@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from htga.telemetry.config import config_of
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.probe import SAMPLE, Probe
-from htga.telemetry.ranks import Ranks, is_sharded, shared_run_id
+from htga.telemetry.ranks import Ranks, agreed, is_sharded
 from htga.telemetry.run import Run
 from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
@@ -122,7 +122,9 @@ def attach(
     if mode == "online":
         url = setting(url, "URL", DEFAULT_URL)
         transport = HttpTransport(url, setting(token, "TOKEN", "") or None)
-    run_id = setting(run_id, "RUN_ID", "")
+    run_id, name = setting(run_id, "RUN_ID", ""), setting(name, "NAME", "")
+    if every_rank:
+        run_id, name = agreed(run_id, name, own)
     measuring: dict[str, Any] = {
         "model": model,
         "first_step": first_step,
@@ -139,9 +141,9 @@ def attach(
         "sharded": own.world > 1 and is_sharded(optimizer),
     }
     new = wire.NewRun(
-        id=checked_run_id(shared_run_id(run_id, own) if every_rank else run_id),
+        id=checked_run_id(run_id),
         project=setting(project, "PROJECT", "") or project_name(Path.cwd()),
-        name=setting(name, "NAME", "") or random_name(),
+        name=name or random_name(),
         group=setting(group, "GROUP", ""),
         tags=words(setting(tags, "TAGS", ())),
         notes=setting(notes, "NOTES", ""),

@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor, distributed
 from torch.optim import Optimizer
 
+from htga_client.names import random_name, uuid7
+
 _NAMESPACE = uuid.UUID("6f0cbd5e-0b51-4f0e-9d1c-2f4f5f1f6a5d")
 
 
@@ -36,30 +38,30 @@ class Ranks:
             return cls()
 
 
-def shared(value: Any) -> Any:
-    """The value of rank 0 on all ranks; every rank must call it, with a process group."""
-    box = [value]
-    distributed.broadcast_object_list(box, src=0)
-    return box[0]
+def agreed(run_id: str, name: str, ranks: Ranks) -> tuple[str, str]:
+    """A run's id and name on which all ranks agree; each that is empty is made up.
 
-
-def shared_run_id(given: str, ranks: Ranks) -> str:
-    """A run's id on which all ranks agree: the given one, or rank 0's, or torchrun's.
+    With a process group they are rank 0's, and every rank must call this. Without one they follow
+    from what all know.
 
     Raises:
         ValueError: There is neither a process group nor an id that all ranks know.
     """
-    if given or ranks.world == 1:
-        return given
+    own = (run_id or str(uuid7()), name or random_name())
+    if ranks.world == 1:
+        return own
     if _has_group():
-        return str(shared(str(uuid.uuid4())))
+        box = [own]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
     job = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    if job == "none":
+    if not run_id and job == "none":
         raise ValueError(
             "ranks 'all' needs an id that all ranks know: call init_process_group before attach, "
             "give run_id, or start torchrun with --rdzv-id or --standalone"
         )
-    return str(uuid.uuid5(_NAMESPACE, job))
+    run_id = run_id or str(uuid.uuid5(_NAMESPACE, job))
+    return run_id, name or run_id[:8]
 
 
 def is_sharded(optimizer: Optimizer) -> bool:
