@@ -11,17 +11,18 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from htga_client import wire
 from htga_client.backoff import Backoff
+from htga_client.books import Books
 from htga_client.claim import Claim
 from htga_client.courier import Courier
 from htga_client.dead import DeadBatch
 from htga_client.delivery import BATCH_ROWS
 from htga_client.intake import Intake, Item
+from htga_client.interpreter import died_of, end_as_interrupted
 from htga_client.lifecycle import Closed, Lifecycle, State
 from htga_client.names import uuid7
 from htga_client.notices import logger, say
@@ -113,6 +114,7 @@ class Sender:
                 batch_rows=self._batch_rows,
                 linger=self._linger,
             )
+        self._books = Books(self._intake, self._writer, self._spool, self._courier)
         self._told_full = self._told_end = False
         self._starting = threading.RLock()  # a signal handler may log while it is held
         self._threads: list[threading.Thread] = []
@@ -172,7 +174,7 @@ class Sender:
         with life.changed:
             seconds = max(0.0, deadline - time.monotonic())
             life.changed.wait_for(lambda: self._settled >= life.wanted or life.over, seconds)
-            return self._settled >= life.wanted and not self._dropped
+            return self._settled >= life.wanted and not self._books.dropped
 
     def finish(self, state: State = "finished", *, timeout: float = EXIT_GRACE) -> bool:
         """End the run: deliver what waits, say how it ended, stop the threads.
@@ -197,7 +199,7 @@ class Sender:
             life.nudge()
             tried = self._failures
             life.changed.wait_for(lambda: life.over or self._is_hopeless(tried), timeout)
-            return self._told_end and not self._dropped
+            return self._told_end and not self._books.dropped
 
     def close(self) -> None:
         """Stop now; rows that wait are dropped and counted, but for those on disk."""
@@ -221,33 +223,12 @@ class Sender:
     @property
     def stats(self) -> Stats:
         """The books as of now."""
-        # Without a lock: whoever holds one may be waiting for a disk.
-        counts = self._courier.counts if self._courier else Counter[str]()
-        delivery = self._courier.delivery if self._courier else None
-        waiting, spooled, dropped = self._intake.waiting, self._spool.end, self._dropped
-        gone = counts.total() + self._spool.lost.total()
-        queued = waiting + max(0, spooled - gone)
-        return Stats(
-            logged=counts["acked"] + queued + dropped.total(),
-            acked=counts["acked"],
-            queued=queued,
-            dropped=dict(dropped),
-            retries=delivery.retries if delivery else 0,
-            reached=bool(delivery and delivery.reached),
-        )
+        return self._books.stats
 
     @property
     def dead(self) -> Sequence[DeadBatch]:
         """The latest batches that the collector refused."""
         return tuple(self._courier.delivery.dead.latest) if self._courier else ()
-
-    @property
-    def _dropped(self) -> Counter[str]:
-        books = [self._intake.dropped, self._writer.dropped, self._spool.lost]
-        dropped = sum((Counter(book) for book in books), Counter[str]())
-        if self._courier:
-            dropped["refused"] = self._courier.counts["refused"]
-        return +dropped
 
     @property
     def _settled(self) -> int:
@@ -272,10 +253,10 @@ class Sender:
     def _at_exit(self) -> None:
         if not self._threads:
             return
-        # The interpreter sets `last_value` when it prints an exception that nobody caught.
-        failed = getattr(sys, "last_value", None) is not None
-        waited = self._lifecycle.ending is not None
-        self.finish("failed" if failed else "finished", timeout=1.0 if waited else EXIT_GRACE)
+        error, waited = died_of(), self._lifecycle.ending is not None
+        self.finish(
+            "finished" if error is None else "failed", timeout=1.0 if waited else EXIT_GRACE
+        )
         self.close()
         left, lost = self.stats.queued, self.stats.dropped.get("closed", 0)
         if left and self._transport is not None:
@@ -283,8 +264,8 @@ class Sender:
             say(f"{left} rows stay on disk; the next run delivers them, or: {command}")
         if lost:
             say(f"{lost} rows could not be delivered and are lost", level=logging.ERROR)
-        if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
-            _die_of_interrupt()
+        if isinstance(error, KeyboardInterrupt):
+            end_as_interrupted()
 
     # The threads.
 
@@ -333,14 +314,3 @@ class Sender:
 
     def _how_it_ended(self) -> wire.Finish:
         return wire.Finish(state=self._lifecycle.ending or "finished", logged=self.stats.logged)
-
-
-def _die_of_interrupt() -> None:
-    """Have the interpreter end as one that Ctrl-C has ended, which the shell looks at.
-
-    It notes an uncaught KeyboardInterrupt in a flag that code run from text overwrites. Importing
-    a module that defines a dataclass does so, and delivering rows at the end may be what imports
-    the HTTP library.
-    """
-    with contextlib.suppress(KeyboardInterrupt):
-        exec("raise KeyboardInterrupt")  # noqa: S102
