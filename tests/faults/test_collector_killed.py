@@ -6,12 +6,13 @@ import signal
 from pathlib import Path
 
 from htga_client import Client
+from tests.faults.test_trainer_killed import deliver
 from tests.support.processes import collecting, training
 
 STEPS, PAUSE_AT = 120, 60
 
 
-def stored_after_a_kill(folder: Path) -> tuple[list[int], list[float], list[float]]:
+def stored_after_a_kill(folder: Path, spool: Path) -> tuple[list[int], list[float], list[float]]:
     """Steps and losses in the end, and the losses as computed; the first collector is killed."""
     with (
         collecting(folder / "data", "--no-dashboard") as collector,
@@ -24,13 +25,16 @@ def stored_after_a_kill(folder: Path) -> tuple[list[int], list[float], list[floa
             Client(another.url) as client,
         ):
             computed = [step["loss"] for step in run.computed()]
+            deliver(spool, another.url)  # what it left, if it ended before the other had begun
             table = client.series(run.run_id, ["loss", "alpha_hat"], buckets=STEPS)
             assert client.run(run.run_id).state == "finished"
     return table["step"].to_pylist(), table["loss"].to_pylist(), computed
 
 
-def test_no_step_is_lost_or_stored_twice_when_the_collector_is_killed(tmp_path: Path) -> None:
-    steps, losses, computed = stored_after_a_kill(tmp_path)
+def test_no_step_is_lost_or_stored_twice_when_the_collector_is_killed(
+    tmp_path: Path, spool: Path
+) -> None:
+    steps, losses, computed = stored_after_a_kill(tmp_path, spool)
     assert steps == list(range(STEPS))
     assert losses == computed
 

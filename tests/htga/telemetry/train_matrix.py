@@ -186,6 +186,7 @@ def main() -> None:
         if ranks.rank == 0:
             print(json.dumps({"case": name_of(case), "wrong": wrong}), flush=True)
     if "RANK" in os.environ:
+        distributed.barrier()  # who leaves first would cut the others' connections
         distributed.destroy_process_group()
 
 

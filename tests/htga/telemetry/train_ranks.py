@@ -24,4 +24,5 @@ with telemetry.attach(optimizer, url=sys.argv[1], ranks=sys.argv[2], layers=()) 
         optimizer.step()
         run.log(mine=10 * rank + step)
 print(run.id, flush=True)
+distributed.barrier()  # who leaves first would cut the others' connections
 distributed.destroy_process_group()
