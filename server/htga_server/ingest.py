@@ -58,7 +58,7 @@ def store(connection: sa.Connection, run_id: str, batch: Batch) -> Receipt:
         _store_rows(connection, run, attempt, fresh)
     next_seq = None
     if batch.writer is not None:
-        next_seq = batch.first_seq + max(sent, known)
+        next_seq = max(batch.first_seq + sent, expected)
         if known < sent:
             connection.execute(
                 sa.update(writers)
