@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo up check test bench screenshots clean
+.PHONY: install demo up check test faults bench screenshots clean
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ check: install           ## linters, types, import arrows
 test: check              ## everything above and the tests, a browser and a Postgres included
 	$(BIN)/python tests/browser.py
 	$(BIN)/pytest
+
+faults: install          ## the long tier of the fault tests; HTGA_SEED=... repeats a run
+	@seed=$${HTGA_SEED:-$$(date +%s)}; echo "HTGA_SEED=$$seed"; \
+	HTGA_FAULTS=long HTGA_SEED=$$seed $(BIN)/pytest tests/faults
 
 bench: install           ## measure the budgets; prints tables
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

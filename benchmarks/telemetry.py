@@ -1,4 +1,4 @@
-"""What telemetry costs a training loop on a CPU: step time with and without it, and `run.log`.
+"""What telemetry costs a training loop on a CPU: step time with and without it.
 
 A convolutional network of 2.1 million parameters trains on random images, batch 64. Blocks of ten
 steps with a probe and without take turns, so that a drift of the machine's speed hits both alike;
@@ -7,27 +7,26 @@ the collector is a process of its own, as in real use, and shares the cores.
 
 from __future__ import annotations
 
-import gc
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from machine import describe
 from torch import nn
 
 from htga import telemetry
-from htga.telemetry import Run
+from htga_client import Client
 
-BLOCK, BLOCKS, CALLS = 10, 24, 20_000
+BLOCK, BLOCKS = 10, 16
 
 
 def main() -> None:
-    """Start a collector, measure, and print two tables."""
-    with tempfile.TemporaryDirectory() as data:
+    """Start a collector, measure, and print a table."""
+    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as folder:
         command = ["-m", "htga.cli.main", "up", "--port", "0", "--no-dashboard", "--data", data]
         with subprocess.Popen(
             [sys.executable, *command], stdout=subprocess.PIPE, text=True
@@ -35,13 +34,12 @@ def main() -> None:
             url = server.stdout.readline().split()[3] if server.stdout else ""
             try:
                 print(f"{describe()}, torch {torch.__version__}\n")
-                step_time(url)
-                log_time(url)
+                step_time(url, folder)
             finally:
                 server.terminate()
 
 
-def step_time(url: str) -> None:
+def step_time(url: str, folder: str) -> None:
     """The ratio of step times, with a histogram at each step."""
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -68,44 +66,32 @@ def step_time(url: str) -> None:
         return (time.perf_counter() - begin) / BLOCK
 
     block()
-    bare, probed = [], []
+    cases: dict[str, dict[str, Any]] = {
+        "attached, as by default (65,536 entries a step)": {},
+        "attached, layers too (`model=`)": {"model": model},
+        "attached, all entries (`sample=0`)": {"sample": 0},
+        "attached, `budget=0.01`": {"budget": 0.01},
+    }
+    bare: list[float] = []
+    probed: dict[str, list[float]] = {case: [] for case in cases}
+    overhead: dict[str, float] = {}
     for _ in range(BLOCKS):
-        bare.append(block())
-        run = telemetry.attach(optimizer, url=url, project="benchmark")
-        block()
-        probed.append(block())
-        run.finish()
-    ratio = statistics.median(b / a for a, b in zip(bare, probed, strict=True))
+        for case, options in cases.items():
+            bare.append(block())
+            run = telemetry.attach(optimizer, url=url, project="benchmark", dir=folder, **options)
+            block()
+            probed[case].append(block() / bare[-1])
+            run.finish(timeout=30)
+            with Client(url) as client:
+                costs = client.series(run.id, ["overhead_ms"])["overhead_ms"].to_pylist()
+            overhead[case] = statistics.median(costs)
     count = sum(p.numel() for p in model.parameters())
-    print(f"| {count:,} parameters, every step, with histogram | ms per step | ratio |")
+    print(f"| {count:,} parameters, every step, with histogram | step time | own overhead_ms |")
     print("|---|---|---|")
-    print(f"| bare | {statistics.median(bare) * 1e3:.1f} | 1 |")
-    print(f"| attached | {statistics.median(probed) * 1e3:.1f} | {ratio:.2f} |\n")
-
-
-def log_time(url: str) -> None:
-    """The time of one call of `run.log` with eight floats, beside an empty call."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-    values = {f"metric {i}": float(i) for i in range(8)}
-    run = telemetry.attach(optimizer, url=url, project="benchmark")
-    print("| 8 scalars, microseconds on the training thread | median | p99.9 |\n|---|---|---|")
-    for name, call in (("an empty call", lambda _: None), ("run.log", logging(run))):
-        times = []
-        gc.disable()
-        for _ in range(CALLS):
-            begin = time.perf_counter_ns()
-            call(values)
-            times.append((time.perf_counter_ns() - begin) / 1e3)
-        gc.enable()
-        times.sort()
-        print(f"| {name} | {times[CALLS // 2]:.2f} | {times[CALLS * 999 // 1000]:.1f} |")
-    run.finish()
-
-
-def logging(run: Run) -> Callable[[dict[str, float]], None]:
-    """`run.log`, each call at a step of its own."""
-    step = iter(range(CALLS))
-    return lambda values: run.log(values, step=next(step))
+    print(f"| bare | {statistics.median(bare) * 1e3:.1f} ms | |")
+    for case, ratios in probed.items():
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"| {case} | x {middle:.3f} ({low:.3f} to {high:.3f}) | {overhead[case]:.2f} |")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ hypothesis.settings.register_profile("htga", deadline=None)
 hypothesis.settings.load_profile("htga")
 
 
+@pytest.fixture(autouse=True)
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs of this test keep their rows; no test leaves any in the working folder."""
+    folder = tmp_path / "spool"
+    monkeypatch.setenv("HTGA_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Address of a PostgreSQL of our own, from a pip package."""

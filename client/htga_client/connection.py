@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import encodings.idna  # noqa: F401  would be imported by the first look-up of a name
 import ipaddress
 import json
 import os
@@ -51,6 +52,9 @@ class Connection:
         self._max_answer = max_answer
         self._client: httpx2.Client | None = None
         self._pid = 0
+        # Opening imports the rest of the library. It must not happen on a thread: a process that
+        # forks meanwhile leaves its child half a module, and a lock on it that nobody opens.
+        self._open()
 
     def request(
         self,

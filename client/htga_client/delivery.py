@@ -1,72 +1,87 @@
-"""Delivering rows of one run until the collector has answered for each of them."""
+"""Delivering rows of one writer until the collector has answered for each of them."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from typing import TypeVar
 
 import pyarrow as pa
 
 from htga_client import wire
 from htga_client.backoff import Backoff
+from htga_client.claim import DEAD
+from htga_client.dead import DeadLetters
 from htga_client.errors import ClientError, NotAnAcknowledgement, Refused
 from htga_client.notices import say
-from htga_client.rows import Row, ipc_stream, record_batch
+from htga_client.rows import ipc_stream
+from htga_client.segment import Chunk
+from htga_client.spool import Spool
 from htga_client.transport import Transport
 
 T = TypeVar("T")
 
+KEEP = frozenset({401, 403})
+"""Refusals that a person can undo, by another token: the rows wait for that."""
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class DeadBatch:
-    """Rows that will not be delivered: why, as one word for the books and as a sentence."""
-
-    rows: tuple[Row, ...]
-    cause: str
-    reason: str
+BATCH_ROWS = 2000
+BATCH_BYTES = 1 << 20
 
 
 class Delivery:
     """One writer's conversation with the collector; used by one thread.
 
-    There is no limit on how long a request is repeated. A batch is repeated under its sequence
-    numbers, by which the collector knows what it has stored already. Where the two disagree,
-    after a refused batch or with a collector that was restored from a backup, the collector's
-    `expected_seq` holds.
+    There is no limit on how long a request is repeated. A row keeps its number, by which the
+    collector knows what it has stored already. Numbers that the spool no longer holds, because
+    there was no room for them or the collector refused them, are declared as a gap. Where the two
+    sides disagree, say because the collector was restored from a backup, the collector's
+    `expected_seq` holds, and the spool is read again from there.
 
     Args:
         transport: The way to the collector.
         new_run: The run, with its writer.
+        spool: Where the rows are.
         backoff: Delays between tries.
         patience: Seconds between tries where only a person can help, as with a wrong token.
         pause: Waits for that many seconds; True if someone is in a hurry and woke it early.
+        batch_rows: Rows in a request at most.
 
     Attributes:
+        seq: Number of the first row that is not settled.
         retries: Number of requests that were repeated.
+        failures: Requests that failed since the last answer.
         reached: Whether the collector has ever answered.
+        dead: What it refused.
     """
 
     def __init__(
         self,
         transport: Transport,
         new_run: wire.NewRun,
+        spool: Spool,
         *,
         backoff: Backoff,
         patience: float,
         pause: Callable[[float], bool],
+        batch_rows: int = BATCH_ROWS,
     ) -> None:
+        self.seq = spool.begin
         self.retries = 0
+        self.failures = 0
         self.reached = False
+        self.dead = DeadLetters()
         self._transport = transport
         self._new_run = new_run
+        self._spool = spool
         self._backoff = backoff
         self._patience = patience
         self._pause = pause
+        self._batch_rows = self._most_rows = batch_rows
         self._writer = new_run.writer or ""
-        self._next_seq = 0
-        self._failures = 0
+        self._expected = self.seq  # what the collector waits for, as far as we know
+        self._settled = self.seq
         self._told: set[str] = set()
 
     def register(self) -> None:
@@ -82,57 +97,83 @@ class Delivery:
             return False
         return True
 
-    def deliver(self, rows: Sequence[Row]) -> list[DeadBatch]:
-        """Deliver rows; returns those that were given up, all others are stored."""
-        if not rows:
-            return []
+    def deliver_next(self) -> Counter[str] | None:
+        """Settle the next rows of the spool; None if there are none.
+
+        Returns:
+            How many rows were "acked", and how many "refused".
+        """
+        end = self._spool.end
+        chunk = self._spool.read(self.seq, rows=self._batch_rows, size=BATCH_BYTES)
+        if chunk is None:
+            self.seq = max(self.seq, end)  # nothing up to there can be read
+            return None
         try:
-            batch = record_batch(rows)
-        except Exception as error:  # noqa: BLE001  whatever a row is, the others go on
-            if len(rows) > 1:
-                return self._halves(rows)
-            self._tell("invalid", f"a row cannot be sent and is set aside: {error}")
-            return [DeadBatch(tuple(rows), "invalid", str(error))]
-        try:
-            receipt = self._send(batch)
+            receipt = self._persist(lambda: self._known(lambda: self._send(chunk)))
         except Refused as error:
-            if error.status == 413 and len(rows) > 1:
-                return self._halves(rows)
-            self._next_seq += len(rows)
-            self._tell("refused", f"{error}; {len(rows)} rows are set aside")
-            return [DeadBatch(tuple(rows), "refused", error.detail)]
-        self._next_seq += len(rows)
-        for rejection in receipt.rejected:
-            self._tell("rejected", f"the collector rejects a row: {rejection.reason}")
-        return [DeadBatch((rows[r.row],), "refused", r.reason) for r in receipt.rejected]
+            return self._refused(chunk, error)
+        self._batch_rows = min(2 * self._batch_rows, self._most_rows)
+        self.seq = self._expected = chunk.end
+        if receipt.rejected:
+            table = pa.Table.from_batches(chunk.batches)
+            for rejection in receipt.rejected:
+                self._set_aside(table.slice(rejection.row, 1), chunk.first, rejection.reason)
+            self._tell("rejected", f"the collector rejects a row: {receipt.rejected[0].reason}")
+        return self._settle(chunk, refused=len(receipt.rejected))
+
+    @property
+    def url(self) -> str:
+        """Address of the collector."""
+        return self._transport.url
 
     @property
     def _id(self) -> str:
         return self._new_run.id
 
-    def _halves(self, rows: Sequence[Row]) -> list[DeadBatch]:
-        middle = len(rows) // 2
-        return self.deliver(rows[:middle]) + self.deliver(rows[middle:])
-
-    def _send(self, batch: pa.RecordBatch) -> wire.Receipt:
-        def once() -> wire.Receipt:
-            body = ipc_stream(batch, writer=self._writer, first_seq=self._next_seq)
-            receipt = self._transport.send(self._id, body)
-            counted = receipt.accepted + receipt.duplicates + len(receipt.rejected)
-            in_range = all(0 <= r.row < batch.num_rows for r in receipt.rejected)
-            if counted != batch.num_rows or not in_range:
-                raise NotAnAcknowledgement(
-                    f"{self._transport.url} answered for {counted} rows of {batch.num_rows}"
-                )
-            return receipt
-
+    def _send(self, chunk: Chunk) -> wire.Receipt:
+        gaps = [(self._expected, chunk.first)] if self._expected < chunk.first else []
+        body = ipc_stream(chunk.batches, writer=self._writer, first_seq=chunk.first, gaps=gaps)
         try:
-            return self._persist(lambda: self._known(once))
+            receipt = self._transport.send(self._id, body)
         except Refused as error:
-            if error.expected_seq is None or not 0 <= error.expected_seq < self._next_seq:
-                raise
-            self._next_seq = error.expected_seq
-        return self._persist(lambda: self._known(once))
+            if gaps and error.expected_seq == self._expected:
+                raise NotAnAcknowledgement(
+                    f"{self._transport.url} does not let rows be missing; it needs an update"
+                ) from error
+            raise
+        counted = receipt.accepted + receipt.duplicates + len(receipt.rejected)
+        in_range = all(0 <= r.row < chunk.rows for r in receipt.rejected)
+        if counted != chunk.rows or not in_range:
+            raise NotAnAcknowledgement(
+                f"{self._transport.url} answered for {counted} rows of {chunk.rows}"
+            )
+        return receipt
+
+    def _refused(self, chunk: Chunk, error: Refused) -> Counter[str]:
+        expected = error.expected_seq
+        if expected is not None and 0 <= expected < chunk.first:
+            # Whatever the spool still holds from there on comes again; the rest is a gap.
+            self.seq = self._expected = expected
+            return Counter()
+        if error.status == 413 and chunk.rows > 1:
+            self._batch_rows = chunk.rows // 2
+            return Counter()
+        self.seq = chunk.end
+        self._set_aside(pa.Table.from_batches(chunk.batches), chunk.first, error.detail)
+        self._tell("refused", f"{error}; {chunk.rows} rows are set aside")
+        return self._settle(chunk, refused=chunk.rows)
+
+    def _settle(self, chunk: Chunk, *, refused: int) -> Counter[str]:
+        """Count rows that are settled now; those sent again after a rewind were settled before."""
+        fresh = max(0, chunk.end - max(chunk.first, self._settled))
+        self._settled = max(self._settled, chunk.end)
+        refused = min(refused, fresh)
+        return Counter(acked=fresh - refused, refused=refused)
+
+    def _set_aside(self, table: pa.Table, first: int, reason: str) -> None:
+        claim = self._spool.claim
+        folder = None if claim is None else claim.root / DEAD / self._id
+        self.dead.add(table, reason, folder, f"{self._writer}-{first:020d}")
 
     def _known(self, request: Callable[[], T]) -> T:
         """The request, after another registration if the collector does not know the run."""
@@ -141,7 +182,8 @@ class Delivery:
         except Refused as error:
             if error.status != 404:
                 raise
-        self._transport.register(self._new_run)
+        # `resume` was obeyed when the run began; it is the collector that has lost it since.
+        self._transport.register(dataclasses.replace(self._new_run, resume=None))
         return request()
 
     def _persist(self, request: Callable[[], T], *, final: bool = True) -> T:
@@ -159,9 +201,10 @@ class Delivery:
             try:
                 answer = request()
             except Refused as error:
-                if final and error.status not in {401, 403}:
+                if final and error.status not in KEEP:
                     self._answered()
                     raise
+                self.failures += 1
                 self._tell("patience", f"{error}; rows are kept until this is settled")
                 delay = self._patience
             except Exception as error:  # noqa: BLE001  no error may end the worker or lose a row
@@ -175,10 +218,10 @@ class Delivery:
             self.retries += 1
 
     def _failed(self, error: Exception) -> None:
-        self._failures += 1
+        self.failures += 1
         # An answer that is lost now and then is not worth a line; a collector that was never
         # there is, at once.
-        if self._failures == (3 if self.reached else 1):
+        if self.failures == (3 if self.reached else 1):
             what = str(error) if isinstance(error, ClientError) else repr(error)
             say(f"{what}; rows are kept and will be delivered", level=logging.WARNING)
             self._told.add("unreachable")
@@ -187,7 +230,7 @@ class Delivery:
         if "unreachable" in self._told:
             self._told.remove("unreachable")
             say(f"{self._transport.url} is back; rows are being delivered")
-        self._failures = 0
+        self.failures = 0
         self.reached = True
 
     def _tell(self, topic: str, message: str) -> None:

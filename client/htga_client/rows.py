@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,6 @@ from htga_client import wire
 
 Row = Mapping[str, Any]
 """The fields of `wire.ROWS` by name; all but `step` may be missing, `metrics` is a mapping."""
-
-_DEFAULTS = {"layer": "", "rank": 0}
 
 
 def metric_key(name: str) -> str:
@@ -30,38 +29,68 @@ def record_batch(rows: Sequence[Row]) -> pa.RecordBatch:
     Raises:
         ValueError, TypeError, OverflowError: A value does not fit its column.
     """
+    # Most rows have few of the columns, and this thread takes turns with the training thread.
+    present = frozenset().union(*rows)
+    count = len(rows)
     arrays = []
     for column in wire.ROWS:
-        if column.name == "metrics":
-            values = [_metrics(row) for row in rows]
+        name = column.name
+        if name == "metrics":
+            arrays.append(_metrics(rows))
+        elif name == "layer":
+            arrays.append(pa.array([row.get("layer", "") for row in rows], column.type))
+        elif name == "rank":
+            arrays.append(pa.array([row.get("rank", 0) for row in rows], column.type))
+        elif name in present:
+            arrays.append(pa.array([row.get(name) for row in rows], column.type))
         else:
-            default = _DEFAULTS.get(column.name)
-            values = [row.get(column.name, default) for row in rows]
-        arrays.append(pa.array(values, column.type))
+            arrays.append(pa.nulls(count, column.type))
         if not column.nullable and arrays[-1].null_count:
-            raise ValueError(f"a row has no {column.name!r}, which every row needs")
+            raise ValueError(f"a row has no {name!r}, which every row needs")
     return pa.RecordBatch.from_arrays(arrays, schema=wire.ROWS)
 
 
-def ipc_stream(batch: pa.RecordBatch, *, writer: str, first_seq: int) -> bytes:
-    """The batch as an Arrow IPC stream that says who sends it and where it stands in line.
+def ipc_stream(
+    batches: Sequence[pa.RecordBatch],
+    *,
+    writer: str,
+    first_seq: int,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> bytes:
+    """Batches as an Arrow IPC stream that says who sends it and where it stands in line.
 
     Args:
-        batch: Rows with the schema `wire.ROWS`.
+        batches: Rows, all with the same schema.
         writer: UUID of the sending process.
         first_seq: The writer's sequence number of the first row; the others follow.
+        gaps: Pairs [first, end) of numbers before it that will never come.
     """
     metadata = {wire.WRITER: writer.encode(), wire.FIRST_SEQ: b"%d" % first_seq}
-    schema = batch.schema.with_metadata(metadata)
+    if gaps:
+        metadata[wire.GAPS] = json.dumps([list(gap) for gap in gaps]).encode()
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as stream:
-        stream.write_batch(batch.replace_schema_metadata(metadata))
+    with pa.ipc.new_stream(sink, batches[0].schema.with_metadata(metadata)) as stream:
+        for batch in batches:
+            stream.write_batch(batch.replace_schema_metadata(metadata))
     body: bytes = sink.getvalue().to_pybytes()
     return body
 
 
-def _metrics(row: Row) -> list[tuple[str, float]] | None:
-    metrics = row.get("metrics")
-    if not metrics:
-        return None
-    return [(metric_key(str(name)), float(value)) for name, value in metrics.items()]
+def _metrics(rows: Sequence[Row]) -> pa.MapArray:
+    """The metrics of all rows as one column; what has none is null."""
+    found = [row.get("metrics") or None for row in rows]
+    names: list[str] = []
+    values: list[Any] = []
+    offsets: list[int | None] = []
+    for metrics in found:
+        offsets.append(None if metrics is None else len(names))
+        if metrics is not None:
+            names += metrics
+            values += metrics.values()
+    # Three columns and no struct per number: that would cost ten times as much.
+    keys = [metric_key(name) if name in wire.SCALARS else str(name) for name in names]
+    return pa.MapArray.from_arrays(
+        pa.array([*offsets, len(names)], pa.int32()),
+        pa.array(keys, pa.string()),
+        pa.array(values, pa.float64()),
+    )

@@ -9,62 +9,84 @@ import logging
 import os
 import sys
 import threading
+import time
 import weakref
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from htga_client import wire
-from htga_client.backlog import Backlog, Closed, Item, State
 from htga_client.backoff import Backoff
-from htga_client.delivery import DeadBatch, Delivery
+from htga_client.books import Books
+from htga_client.claim import Claim
+from htga_client.courier import Courier
+from htga_client.dead import DeadBatch
+from htga_client.delivery import BATCH_ROWS
+from htga_client.intake import Intake, Item
+from htga_client.interpreter import died_of, end_as_interrupted
+from htga_client.lifecycle import Closed, Lifecycle, State
 from htga_client.names import uuid7
 from htga_client.notices import logger, say
-from htga_client.rows import Row
+from htga_client.rows import record_batch
+from htga_client.spool import Spool
 from htga_client.stats import Stats
 from htga_client.transport import Transport
+from htga_client.writer import Writer
 
 EXIT_GRACE = 5.0
-_DEAD_BATCHES = 16
+_RESTARTS = 3
 
 
 class Sender:
     """Delivers the rows of one run in order, each of them once, and never holds up `put`.
 
-    A worker thread registers the run, then takes batches from the backlog and delivers them one
-    at a time. After `os.fork` the child begins with an empty backlog, as a writer of its own. At
-    the exit of the interpreter the sender finishes by itself, within `EXIT_GRACE` seconds.
+    Three threads share the work. One makes batches of what was put and appends them to the spool;
+    one delivers what the spool holds, and deletes it once the collector has it; one has the disk
+    sync the spool each second. Without a collector, what is in the spool stays there.
+
+    After `os.fork` the child begins with an empty spool, as a writer of its own; its end is not
+    the run's. At the exit of the interpreter the sender finishes by itself, within `EXIT_GRACE`
+    seconds.
 
     Args:
-        transport: The way to the collector; the worker closes it when it leaves.
-        new_run: The run to register; its `writer` is set by the sender.
-        capacity: Items that may wait; what comes beyond is dropped and counted.
-        linger: Seconds to wait for a batch to fill.
-        batch_rows: Items in a batch at most.
+        transport: The way to the collector; None to spool only.
+        run: The run to register; its `writer` is set by the sender.
+        folder: The spool; None to keep rows in memory.
+        make_spool: Given what makes the folder, makes the spool; for other limits than usual.
+        capacity: Items that may wait to be written; what comes beyond is dropped and counted.
+        linger: Seconds to wait for a request to fill.
+        batch_rows: Rows in a request at most.
         backoff: Delays between tries.
         patience: Seconds between tries where only a person can help, as with a wrong token.
-
-    Attributes:
-        dead: The latest batches that were given up.
+        tells_end: Whether the end of this process is the run's; not so of its further ranks.
     """
 
     def __init__(
         self,
-        transport: Transport,
-        new_run: wire.NewRun,
+        transport: Transport | None,
+        run: wire.NewRun,
         *,
+        folder: Path | None = None,
+        make_spool: Callable[[Callable[[], Claim] | None], Spool] = Spool,
         capacity: int = 50_000,
         linger: float = 0.1,
-        batch_rows: int = 2000,
+        batch_rows: int = BATCH_ROWS,
         backoff: Backoff | None = None,
         patience: float = 300.0,
+        tells_end: bool = True,
     ) -> None:
         self._transport = transport
-        self._new_run = new_run
+        self._run = run
+        self._folder = folder
+        self._make_spool = make_spool
         self._capacity = capacity
         self._linger = linger
         self._batch_rows = batch_rows
         self._backoff = backoff or Backoff()
         self._patience = patience
+        self._tells_end = tells_end
+        self._is_child = False
+        # Arrow imports pandas, where there is one, with its first array: see `Connection`.
+        record_batch([{"step": 0}])
         self._begin()
         atexit.register(self._at_exit)
         if hasattr(os, "register_at_fork"):
@@ -72,33 +94,64 @@ class Sender:
             os.register_at_fork(after_in_child=lambda: (begin := again()) and begin())
 
     def _begin(self) -> None:
-        self.dead: deque[DeadBatch] = deque(maxlen=_DEAD_BATCHES)
-        self._backlog = Backlog(self._capacity)
-        self._delivery = Delivery(
-            self._transport,
-            dataclasses.replace(self._new_run, writer=str(uuid7())),
-            backoff=self._backoff,
-            patience=self._patience,
-            pause=self._backlog.pause,
-        )
+        run = dataclasses.replace(self._run, writer=str(uuid7()))
+        root, transport = self._folder, self._transport
+        url = transport.url if transport else ""
+        self._lifecycle = Lifecycle()
+        self._intake = Intake(self._capacity)
+        self._spool = self._make_spool((lambda: Claim.create(root, run, url)) if root else None)
+        self._writer = Writer(self._intake, self._spool, self._lifecycle)
+        self._courier: Courier | None = None
+        if transport is not None:
+            self._courier = Courier(
+                transport,
+                run,
+                self._spool,
+                self._lifecycle,
+                folder=root,
+                backoff=self._backoff,
+                patience=self._patience,
+                batch_rows=self._batch_rows,
+                linger=self._linger,
+            )
+        self._books = Books(self._intake, self._writer, self._spool, self._courier)
         self._told_full = self._told_end = False
         self._starting = threading.RLock()  # a signal handler may log while it is held
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the worker, which registers the run at once; otherwise the first `put` does."""
+        """Start the threads, which register the run at once; otherwise the first `put` does."""
         with self._starting:
-            if self._thread is None and not self._backlog.closed:
-                self._thread = threading.Thread(target=self._work, name="htga-sender", daemon=True)
+            if self._threads or self._lifecycle.closed:
+                return
+            if self._is_child and (multiprocessing := sys.modules.get("multiprocessing.util")):
+                # It ends its children without the handlers of `atexit`.
+                multiprocessing.Finalize(None, self._at_exit, exitpriority=0)
+            work = {"htga-writer": self._write, "htga-sync": self._writer.sync}
+            if self._courier is not None:
+                work["htga-sender"] = self._deliver
+            for name, target in work.items():
+                thread = threading.Thread(target=self._watch, args=(target,), name=name)
+                thread.daemon = True
+                self._threads.append(thread)
                 # No thread can start while the interpreter shuts down.
                 with contextlib.suppress(RuntimeError):
-                    self._thread.start()
+                    thread.start()
+
+    def register(self) -> None:
+        """Register the run at once, on the caller's thread; the threads do so again.
+
+        Raises:
+            ClientError: The collector said no, or nothing.
+        """
+        if self._courier is not None:
+            self._courier.register_once()
 
     def put(self, item: Item) -> bool:
         """Hand over a row, or a callable that makes it, at once; False if it was dropped."""
-        cause = self._backlog.put(item)
+        cause = self._intake.put(item)
         if cause is None:
-            if self._thread is None:
+            if not self._threads:
                 self.start()
             return True
         if cause == "queue_full" and not self._told_full:
@@ -107,17 +160,27 @@ class Sender:
         return False
 
     def flush(self, timeout: float) -> bool:
-        """Wait until every row put so far is settled; True if the collector has them all.
+        """Wait until every row put so far is settled; True if no row was ever lost.
 
-        Args:
-            timeout: Seconds to wait at most.
+        Settled is a row that the collector has, or without a collector, the disk.
         """
-        return self._backlog.flush(timeout)
+        life, deadline = self._lifecycle, time.monotonic() + timeout
+        if self._threads and not life.written and not life.closed:
+            mark = self._intake.mark()
+            if not mark.passed.wait(timeout):
+                return False
+            life.wanted = max(life.wanted, mark.end)
+            life.nudge()
+        with life.changed:
+            seconds = max(0.0, deadline - time.monotonic())
+            life.changed.wait_for(lambda: self._settled >= life.wanted or life.over, seconds)
+            return self._settled >= life.wanted and not self._books.dropped
 
     def finish(self, state: State = "finished", *, timeout: float = EXIT_GRACE) -> bool:
-        """End the run: deliver what waits, say how it ended, stop the worker.
+        """End the run: deliver what waits, say how it ended, stop the threads.
 
-        The first call decides on the state. When the time is up the worker goes on in the
+        The first call decides on the state. When the time is up, or everything is on disk and a
+        collector that does not answer has been tried once more, the threads go on in the
         background; another call waits again.
 
         Args:
@@ -125,62 +188,129 @@ class Sender:
             timeout: Seconds to wait at most.
 
         Returns:
-            Whether the collector has all rows and knows of the end.
+            Whether the collector, or without one the disk, has all rows and the end.
         """
         self.start()
-        return self._backlog.end(state, timeout) and self._told_end
+        life = self._lifecycle
+        with life.changed:
+            if life.ending is None:
+                life.ending = state
+                self._intake.end()
+            life.nudge()
+            tried = self._failures
+            life.changed.wait_for(lambda: life.over or self._is_hopeless(tried), timeout)
+            return self._told_end and not self._books.dropped
 
     def close(self) -> None:
-        """Stop now; rows that wait are dropped and counted."""
-        self._backlog.close()
+        """Stop now; rows that wait are dropped and counted, but for those on disk."""
+        life = self._lifecycle
+        with life.changed:
+            life.ending = life.ending or "failed"
+            self._intake.close()
+            was_over, life.closed = life.over, not life.left
+            life.changed.notify_all()
+        if not was_over:
+            self._spool.close()
         atexit.unregister(self._at_exit)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the threads to leave after `finish` or `close`; True if they have."""
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     @property
     def stats(self) -> Stats:
         """The books as of now."""
-        return self._backlog.stats(retries=self._delivery.retries, reached=self._delivery.reached)
+        return self._books.stats
+
+    @property
+    def dead(self) -> Sequence[DeadBatch]:
+        """The latest batches that the collector refused."""
+        return tuple(self._courier.delivery.dead.latest) if self._courier else ()
+
+    @property
+    def _settled(self) -> int:
+        return self._courier.settled if self._courier else self._spool.end
+
+    @property
+    def _failures(self) -> int:
+        return self._courier.delivery.failures if self._courier else 0
+
+    def _is_hopeless(self, tried: int) -> bool:
+        durable = self._lifecycle.written and self._spool.durable
+        return durable and self._failures > max(tried, 2)
 
     def _after_fork(self) -> None:
-        ending = self._backlog.ending
+        ended = self._lifecycle.ending is not None
+        self._spool.abandon()
+        self._is_child, self._tells_end = True, False
         self._begin()
-        if ending is not None:
-            self._backlog.close()
+        if ended:
+            self.close()
 
     def _at_exit(self) -> None:
-        if self._thread is None:
+        if not self._threads:
             return
-        # The interpreter sets `last_value` when it prints an exception that nobody caught.
-        failed = getattr(sys, "last_value", None) is not None
-        self.finish("failed" if failed else "finished")
-        left = self.stats.queued
+        error, waited = died_of(), self._lifecycle.ending is not None
+        self.finish(
+            "finished" if error is None else "failed", timeout=1.0 if waited else EXIT_GRACE
+        )
         self.close()
-        if left:
-            say(f"{left} rows could not be delivered to {self._transport.url}", level=logging.ERROR)
+        left, lost = self.stats.queued, self.stats.dropped.get("closed", 0)
+        if left and self._transport is not None:
+            command = f"htga sync --dir {self._folder} --url {self._transport.url}"
+            say(f"{left} rows stay on disk; the next run delivers them, or: {command}")
+        if lost:
+            say(f"{lost} rows could not be delivered and are lost", level=logging.ERROR)
+        if isinstance(error, KeyboardInterrupt):
+            end_as_interrupted()
 
-    # The worker thread.
+    # The threads.
 
-    def _work(self) -> None:
-        with contextlib.suppress(Closed):
-            self._delivery.register()
-            while items := self._backlog.take(self._batch_rows, linger=self._linger):
-                dead = self._delivery.deliver(self._resolve(items))
-                self.dead.extend(dead)
-                self._backlog.settle(items=len(items), dead=dead)
-            end = wire.Finish(state=self._backlog.ending or "finished", logged=self.stats.logged)
-            self._told_end = self._delivery.finish(end)
-        self._transport.close()
-        self._backlog.leave()
-
-    def _resolve(self, items: Sequence[Item]) -> list[Row]:
-        rows: list[Row] = []
-        failed = 0
-        for item in items:
+    def _watch(self, work: Callable[[], None]) -> None:
+        for _ in range(_RESTARTS):
             try:
-                made = item() if callable(item) else item
-                rows += [made] if isinstance(made, Mapping) else list(made)
-            except Exception:  # noqa: BLE001  one broken row must not end the worker
-                failed += 1
-                if failed == 1 and "callable" not in self.stats.dropped:
-                    logger.exception("a row could not be made and is dropped")
-        self._backlog.resolve(items=len(items), rows=len(rows), failed=failed)
-        return rows
+                work()
+            except Closed:
+                return
+            except Exception:  # noqa: BLE001  telemetry must not show a traceback of a thread
+                logger.exception("telemetry has met an error of its own and begins again")
+            else:
+                return
+        self.close()
+
+    def _write(self) -> None:
+        self._writer.write()
+        if self._tells_end:
+            self._writer.say_finish(self._how_it_ended())
+        is_kept = False
+        if self._courier is None:
+            self._spool.sync()
+            is_kept = self._spool.durable
+            self._spool.close()
+        with self._lifecycle.changed:
+            self._lifecycle.written = True
+            self._told_end = is_kept
+            self._lifecycle.left = self._courier is None
+            self._lifecycle.changed.notify_all()
+
+    def _deliver(self) -> None:
+        if self._courier is None:
+            return
+        try:
+            self._courier.deliver()
+            told_end = not self._tells_end or self._courier.finish(self._how_it_ended())
+            self._courier.join()
+        finally:
+            self._courier.close()
+        self._lifecycle.check()
+        self._spool.remove()
+        with self._lifecycle.changed:
+            self._told_end = told_end
+            self._lifecycle.left = True
+            self._lifecycle.changed.notify_all()
+
+    def _how_it_ended(self) -> wire.Finish:
+        return wire.Finish(state=self._lifecycle.ending or "finished", logged=self.stats.logged)

@@ -13,10 +13,12 @@ class Stats:
     Attributes:
         logged: Rows handed over.
         acked: Rows that the collector has stored.
-        queued: Rows on their way.
-        dropped: Rows given up, by reason: "queue_full"; "closed" (handed over after the end, or
-            undelivered at it); "invalid" (no row of telemetry); "callable" (making the row failed);
-            "refused" (by the collector, kept in `Sender.dead`).
+        queued: Rows on their way, in memory or on disk.
+        dropped: Rows given up, by reason: "queue_full", they came faster than they could be
+            written; "spool_full", there was no room for the oldest; "corrupt", they could not be
+            read again; "callable", making the row failed; "invalid", no row of telemetry;
+            "refused" by the collector, and set aside; "closed", handed over after the end, or
+            lost with the memory at it.
         retries: Requests that were repeated.
         reached: Whether the collector has ever answered.
     """

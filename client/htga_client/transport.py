@@ -33,6 +33,9 @@ class Transport(Protocol):
     def close(self) -> None:
         """Release what is held; a later call opens it again."""
 
+    def clone(self) -> Transport:
+        """Another way to the same collector, for another thread."""
+
 
 class HttpTransport:
     """A `Transport` to a collector over HTTP.
@@ -47,6 +50,7 @@ class HttpTransport:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self._connection = Connection(url, token, max_answer=1 << 20)
+        self._token = token
 
     @property
     def url(self) -> str:
@@ -76,6 +80,10 @@ class HttpTransport:
     def close(self) -> None:
         """Close the sockets."""
         self._connection.close()
+
+    def clone(self) -> HttpTransport:
+        """Another with the same address and token."""
+        return HttpTransport(self.url, self._token)
 
     def _answer(self, cls: type[T], body: bytes) -> T:
         try:

@@ -62,10 +62,11 @@ ROWS = pa.schema(
         *(pa.field(name, kind) for name, kind in SCALARS.items()),
         pa.field("histogram", pa.binary()),
         pa.field("metrics", pa.map_(pa.string(), pa.float64())),
+        pa.field("event", pa.string()),
     ]
 )
 """One row per step and layer; `histogram` is `htga_client.histogram.encode`'s bytes, `metrics`
-holds what the user logged."""
+holds what the user logged, `event` is the JSON of an `Event` that happened at this step."""
 
 # Keys of the Arrow schema's metadata, which say who sends a batch and where it stands in line.
 WRITER = b"htga.writer"
@@ -75,6 +76,7 @@ GAPS = b"htga.gaps"
 instance because its disk was full. The collector keeps them and expects `end` next."""
 
 RunState = Literal["running", "finished", "failed", "stale", "lost"]
+Resume = Literal["never", "allow", "must"]
 JSON_FLOATS: dict[str, Any] = {"ser_json_inf_nan": "strings"}
 
 
@@ -92,6 +94,8 @@ class NewRun:
         notes: Free text.
         environment: Facts about the machine and the code that a reader may want.
         writer: UUID of the process that will send the rows; a new one starts a new attempt.
+        resume: "never" is refused with 409 if the run exists with other writers than this one,
+            "must" with 404 if it does not exist, "allow" and None never.
     """
 
     id: str
@@ -103,6 +107,7 @@ class NewRun:
     notes: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
     writer: str | None = None
+    resume: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +202,26 @@ class JsonRows:
     """The body of `POST /runs/{id}/rows` in JSON."""
 
     rows: tuple[JsonRow, ...]
+
+
+Level = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run, for people to read.
+
+    Attributes:
+        kind: What sort of thing; "alert" is one that the training script said.
+        level: How bad it is.
+        title: It in a few words.
+        text: At length; may be empty.
+    """
+
+    kind: str
+    level: Level = "info"
+    title: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from htga import __version__
-from htga.cli import archive, levy, query, runs
+from htga.cli import archive, levy, query, runs, sync
 from htga.cli.output import fail
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(archive.app, name="archive")
 app.add_typer(levy.app, name="levy")
 app.command("query")(query.query)
+app.command("sync")(sync.sync)
 db = typer.Typer(help="The collector's database.", no_args_is_help=True)
 app.add_typer(db, name="db")
 

@@ -15,7 +15,7 @@ from htga.tail.goodness_of_fit import ks_distance
 from htga.tail.hill import hill
 from htga.tail.jackknife import jackknife
 from htga.tail.log_histogram import LogHistogram
-from htga.tail.measure import Measurement, measure
+from htga.tail.measure import Draw, Measurement, draw, measure
 from htga.tail.moment import moment
 from htga.tail.pickands import pickands
 from htga.tail.qq import qq
@@ -28,6 +28,7 @@ from htga.tail.state import TailState
 from htga.tail.tail_size import K
 
 __all__ = [
+    "Draw",
     "FadingHistogram",
     "K",
     "LogHistogram",
@@ -38,6 +39,7 @@ __all__ = [
     "Tensors",
     "choose_k",
     "confidence_interval",
+    "draw",
     "hill",
     "jackknife",
     "ks_distance",

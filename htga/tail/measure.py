@@ -79,22 +79,60 @@ def measure(
     """
     if sample is None:
         return _measurement(survey(tensors, k, bits), estimator)
+    return draw(tensors, sample, seed).measure(k=k, bits=bits, estimator=estimator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """A sample of a gradient's entries, and what only all of them can tell.
+
+    It is a copy, so it may be measured later, and on another thread, while the gradient changes.
+
+    Attributes:
+        entries: The sample, flat.
+        grad_norm, n_nonfinite: As in `Measurement`, of all entries.
+    """
+
+    entries: Tensor
+    grad_norm: Tensor
+    n_nonfinite: Tensor
+
+    def measure(
+        self, *, k: K = "auto", bits: int = 3, estimator: Estimator = "hill"
+    ) -> Measurement:
+        """What `htga.tail.measure` gives with the same `sample` and `seed`.
+
+        Raises:
+            ValueError: `k` or `bits` is out of range.
+        """
+        seen = _measurement(survey(self.entries, k, bits), estimator)
+        return replace(
+            seen,
+            grad_norm=self.grad_norm,
+            n_nonfinite=self.n_nonfinite,
+            status=seen.status.masked_fill(self.n_nonfinite > 0, TailStatus.NONFINITE),
+        )
+
+
+def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
+    """Draw a sample of about `sample` entries, at least, to be measured.
+
+    Args:
+        tensors, sample, seed: As of `measure`.
+
+    Raises:
+        TypeError: `tensors` is neither a tensor nor a sequence of them.
+        ValueError: `sample` is not positive, or a tensor is not floating point.
+    """
     if sample < 1:
         raise ValueError(f"sample must be a number of entries of at least 1, got {sample}")
     parts = pieces(tensors)
     total = sum(part.numel() for part in parts)
     shapes = [x.shape for x in ([tensors] if isinstance(tensors, Tensor) else tensors)]
     stride = fair_stride(max(1, total // sample), shapes)
-    if stride == 1:
-        return _measurement(survey(parts, k, bits), estimator)
-    seen = _measurement(survey(systematic(parts, stride, seed), k, bits), estimator)
     grad_norm, n_nonfinite = _of_all(parts)
-    return replace(
-        seen,
-        grad_norm=grad_norm,
-        n_nonfinite=n_nonfinite,
-        status=seen.status.masked_fill(n_nonfinite > 0, TailStatus.NONFINITE),
-    )
+    entries = systematic(parts, stride, seed) if parts else torch.empty(0)
+    return Draw(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
 
 
 def _measurement(seen: Survey, estimator: Estimator) -> Measurement:
@@ -116,7 +154,7 @@ def _measurement(seen: Survey, estimator: Estimator) -> Measurement:
 
 def _of_all(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Norm, and number of NaNs and infinities, of all entries."""
-    if parts[0].device.type == "cpu":
+    if not parts or parts[0].device.type == "cpu":
         total = norm(parts)
         if total.isfinite():  # As it is in all steps but a few, which then are counted.
             return total, torch.zeros((), dtype=torch.int64)

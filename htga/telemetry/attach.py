@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import operator
-import os
-import uuid
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
+from htga.telemetry.config import config_of
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.probe import SAMPLE, Probe
+from htga.telemetry.ranks import Ranks, agreed, is_sharded
 from htga.telemetry.run import Run
+from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
+from htga.telemetry.settings import run_id as checked_run_id
 from htga_client import wire
-from htga_client.codec import plain
 from htga_client.connection import DEFAULT_URL
+from htga_client.errors import ClientError, Refused
 from htga_client.names import random_name, uuid7
 from htga_client.notices import say
 from htga_client.sender import Sender
 from htga_client.transport import HttpTransport
 
-MODES = ("online", "disabled")
+MODES = ("online", "offline", "disabled")
+RANKS = ("first", "all")
+RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
+DEFAULT_DIR = "htga-data/spool"
+"""Where rows wait on disk, from the current folder."""
 
 
 def attach(
@@ -40,10 +43,18 @@ def attach(
     notes: str | None = None,
     config: object = None,
     run_id: str | None = None,
+    resume: str | None = None,
+    ranks: str | None = None,
+    step: int | None = None,
     mode: str | None = None,
+    dir: str | Path | None = None,  # noqa: A002  what other trackers call it
     model: nn.Module | None = None,
     every: int | None = None,
-    histograms: bool = True,
+    budget: float | None = None,
+    layers: str | Sequence[str] | None = None,
+    layers_every: int | None = None,
+    layers_top: int | None = None,
+    histograms: bool | None = None,
     sample: int | None = None,
 ) -> Run:
     """Measure every step of an optimizer and send it to a collector.
@@ -63,90 +74,105 @@ def attach(
         group: Runs to be averaged together share a group (HTGA_GROUP; none).
         tags: Labels to filter by (HTGA_TAGS, separated by commas; none).
         notes: Free text (HTGA_NOTES; none).
-        config: Hyper-parameters: a mapping, a dataclass or an `argparse.Namespace`. What JSON
-            cannot say is stored as its `repr`.
-        run_id: UUID of the run (HTGA_RUN_ID; a new one). That of an existing run continues it.
-        mode: "online", or "disabled" to do nothing at all (HTGA_MODE; "online").
-        model: The model, to be described beside the run.
+        config: Hyper-parameters: a mapping, a dataclass, an `argparse.Namespace`, or the path of
+            a YAML or JSON file (HTGA_CONFIG; none). What JSON cannot say is stored as its `repr`.
+        run_id: UUID of the run (HTGA_RUN_ID; a new one). That of an existing run continues it:
+            `Run.state_dict` goes into a checkpoint for that.
+        resume: "never" to refuse a run that exists, "must" to refuse one that does not, "allow"
+            to take both (HTGA_RESUME; "allow"). Refused at once if the collector can be reached.
+        ranks: Where several processes train one model, "first" shows what rank 0 logs and, where
+            each holds a part of the gradient, what all measure together; "all" shows the rows of
+            each under its rank (HTGA_RANKS; "first"). Attach on every rank, after
+            `init_process_group`.
+        step: Number of the first step (HTGA_STEP; 0). Steps that were logged before, and are
+            taken again after a checkpoint, become a new attempt; the latest is what is shown.
+        mode: "online"; "offline" to keep all on disk for `htga sync`; or "disabled" to do nothing
+            at all (HTGA_MODE; "online").
+        dir: Folder for rows that the collector has not got yet (HTGA_DIR; "htga-data/spool").
+        model: The model, to be described beside the run; gives the layers their names.
         every: Measure every so many steps (HTGA_EVERY; 1).
-        histograms: Whether to send the histogram of |gradient| with each step.
+        budget: Share of the training time that measuring may take, such as 0.01; where it would
+            take more, it is done less often (HTGA_BUDGET; no limit).
+        layers: Patterns of the names of layers to measure one by one, such as "*.weight"
+            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). HTGA shows the
+            whole model only.
+        layers_every: Measure the layers at every so many of the measured steps
+            (HTGA_LAYERS_EVERY; 20).
+        layers_top: Of more layers than this, measure the largest (HTGA_LAYERS_TOP; 50).
+        histograms: Whether to send the histogram of |gradient| with each step
+            (HTGA_HISTOGRAMS; true).
         sample: On a CPU, how many entries of the gradient to look at in a step, 0 for all of them
             (HTGA_SAMPLE; 65,536). `n` says how many it was; the norm and the count of non-finite
             entries are always those of all. HTGA measures its own gradients whole.
 
     Raises:
         TypeError: `optimizer` is no torch optimizer, or `config` none of its types.
-        ValueError: `url`, `token`, `run_id`, `mode`, `every` or `sample` cannot be used.
+        ValueError: An argument cannot be used, or `resume` forbids this run.
     """
-    mode = _setting(mode, "MODE", "online")
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
+    mode = choice("mode", setting(mode, "MODE", "online"), MODES)
     if mode == "disabled":
         return Run(run_id or str(uuid7()), url="")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r:.100}")
-    every = _integer("every", _setting(every, "EVERY", 1), at_least=1)
-    sample = _integer("sample", _setting(sample, "SAMPLE", SAMPLE), at_least=0)
-    transport = HttpTransport(
-        _setting(url, "URL", DEFAULT_URL), _setting(token, "TOKEN", "") or None
+    resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
+    own = Ranks.current()
+    every_rank = choice("ranks", setting(ranks, "RANKS", "first"), RANKS) == "all"
+    first_step = integer("step", setting(step, "STEP", 0), at_least=0)
+    transport = None
+    if mode == "online":
+        url = setting(url, "URL", DEFAULT_URL)
+        transport = HttpTransport(url, setting(token, "TOKEN", "") or None)
+    run_id, name = setting(run_id, "RUN_ID", ""), setting(name, "NAME", "")
+    if every_rank:
+        run_id, name = agreed(run_id, name, own)
+    measuring: dict[str, Any] = {
+        "model": model,
+        "first_step": first_step,
+        "budget": optional_share("budget", setting(budget, "BUDGET", None)),
+        "layers": words(setting(layers, "LAYERS", "*" if model is not None else "")),
+        "layers_every": integer(
+            "layers_every", setting(layers_every, "LAYERS_EVERY", 20), at_least=1
+        ),
+        "layers_top": integer("layers_top", setting(layers_top, "LAYERS_TOP", 50), at_least=0),
+        "every": integer("every", setting(every, "EVERY", 1), at_least=1),
+        "histograms": flag("histograms", setting(histograms, "HISTOGRAMS", True)),
+        "sample": integer("sample", setting(sample, "SAMPLE", SAMPLE), at_least=0) or None,
+        "rank": own.rank,
+        "sharded": own.world > 1 and is_sharded(optimizer),
+    }
+    new = wire.NewRun(
+        id=checked_run_id(run_id),
+        project=setting(project, "PROJECT", "") or project_name(Path.cwd()),
+        name=name or random_name(),
+        group=setting(group, "GROUP", ""),
+        tags=words(setting(tags, "TAGS", ())),
+        notes=setting(notes, "NOTES", ""),
+        config=config_of(setting(config, "CONFIG", None)),
+        environment=describe(optimizer, model) | {"ranks": own.world},
+        resume=resume if own.rank == 0 else "allow",
     )
-    new_run = wire.NewRun(
-        id=_run_id(_setting(run_id, "RUN_ID", "")),
-        project=_setting(project, "PROJECT", "") or project_name(Path.cwd()),
-        name=_setting(name, "NAME", "") or random_name(),
-        group=_setting(group, "GROUP", ""),
-        tags=_tags(_setting(tags, "TAGS", ())),
-        notes=_setting(notes, "NOTES", ""),
-        config=_config(config),
-        environment=describe(optimizer, model),
-    )
-    sender = Sender(transport, new_run)
-    probe = Probe(optimizer, sender.put, every=every, histograms=histograms, sample=sample or None)
-    run = Run(new_run.id, url=f"{transport.url}/run/{new_run.id}", sender=sender, probe=probe)
-    say(f"run {new_run.name} of {new_run.project}: {run.url}")
+    if own.rank > 0 and not every_rank:
+        probe = Probe(optimizer, None, **measuring) if measuring["sharded"] else None
+        return Run(new.id, url="", probe=probe, rank=own.rank)
+    folder = Path(setting(dir, "DIR", DEFAULT_DIR)).absolute()
+    sender = Sender(transport, new, folder=folder, tells_end=own.rank == 0)
+    if transport is not None and new.resume != "allow":
+        _check_resume(sender)
+    probe = Probe(optimizer, sender.put, **measuring)
+    page = "" if transport is None else f"{transport.url}/run/{new.id}"
+    run = Run(new.id, url=page, sender=sender, probe=probe, rank=own.rank)
+    if own.rank == 0:
+        where = page or f"kept on disk, to be delivered by htga sync --dir {folder}"
+        say(f"run {new.name} of {new.project}: {where}")
     sender.start()
     return run
 
 
-def _setting(argument: Any, variable: str, default: Any) -> Any:
-    if argument is not None:
-        return argument
-    return os.environ.get(f"HTGA_{variable}") or default
-
-
-def _run_id(text: str) -> str:
+def _check_resume(sender: Sender) -> None:
     try:
-        return str(uuid.UUID(text) if text else uuid7())
-    except (ValueError, AttributeError):
-        raise ValueError(
-            f"run_id must be a UUID, got {text!r}; leave it out for a new run, and use name for a "
-            "label"
-        ) from None
-
-
-def _integer(name: str, value: int | str, *, at_least: int) -> int:
-    try:
-        number = int(value) if isinstance(value, str) else operator.index(value)
-    except (ValueError, TypeError):
-        number = at_least - 1
-    if number < at_least:
-        raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
-    return number
-
-
-def _tags(tags: str | Sequence[str]) -> tuple[str, ...]:
-    parts = tags.split(",") if isinstance(tags, str) else tags
-    return tuple(tag.strip() for tag in parts if tag.strip())
-
-
-def _config(config: object) -> dict[str, Any]:
-    if isinstance(config, Namespace):
-        config = vars(config)
-    if config is None:
-        return {}
-    if isinstance(config, Mapping) or (is_dataclass(config) and not isinstance(config, type)):
-        result: dict[str, Any] = plain(config)
-        return result
-    raise TypeError(
-        f"config must be a mapping, a dataclass or an argparse.Namespace, got {config!r:.100}"
-    )
+        sender.register()
+    except Refused as error:
+        sender.close()
+        raise ValueError(f"resume forbids this run_id: {error.detail}") from error
+    except ClientError:
+        pass  # whoever cannot be reached is asked again, and again, beside the training

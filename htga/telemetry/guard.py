@@ -21,6 +21,15 @@ class Guard:
         self._failure = failure
         self._logged = False
 
+    def caught(self, error: Exception) -> bool:
+        """Log it if it is the first; False if it must be raised."""
+        if os.environ.get("HTGA_STRICT") == "1":
+            return False
+        if not self._logged:
+            self._logged = True
+            logger.warning("%s; training goes on", self._failure, exc_info=error)
+        return True
+
     def __enter__(self) -> None:
         pass
 
@@ -30,9 +39,4 @@ class Guard:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, Exception) or os.environ.get("HTGA_STRICT") == "1":
-            return False
-        if not self._logged:
-            self._logged = True
-            logger.warning("%s; training goes on", self._failure, exc_info=error)
-        return True
+        return isinstance(error, Exception) and self.caught(error)

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from htga.tail import LogHistogram, Measurement, TailState, measure, smooth
+from htga.tail import draw, measure
 from htga.telemetry.guard import Guard
+from htga.telemetry.layers import chosen, names_of
+from htga.telemetry.merged import measure_merged
+from htga.telemetry.pace import Pace
 from htga.telemetry.readout import Readout
-from htga.telemetry.window import Window
-from htga_client import wire
+from htga.telemetry.report import Part, Report, Seen, Source
 from htga_client.rows import Row
-
-SMOOTHING = 0.95
 
 SAMPLE = 2**16
 """Entries that steady the tail index to 4 %, at a small part of what a step costs."""
 
-_INTEGERS = frozenset({"k", "n", "n_zero", "n_nonfinite", "status"})
+LAYER_SAMPLE = 2**13
+
+MOST_WAITING = 64
+"""Samples that may wait for the other thread, a quarter of a MiB each."""
 
 
 class Probe:
-    """Watches an optimizer and hands over a row for each of its steps.
+    """Watches an optimizer and hands over rows for each of its steps.
 
     It sees the gradient that the optimizer applies: accumulated, unscaled and clipped. Where that
     stands in `p.grad` depends on the optimizer, and no one moment is right for all:
@@ -40,42 +43,70 @@ class Probe:
       writes the result back.
 
     An optimizer that has measured the tail itself, as HTGA does, says so by an attribute `tail`,
-    which is read after the step; nothing is measured twice.
+    which is read after the step; nothing is measured twice. Its layers are not measured one by
+    one, since their gradients are amplified by then.
 
     No row is made on the training thread, and none of this waits for the device.
 
     Args:
         optimizer: Any torch optimizer.
-        emit: Takes a callable that makes the row, on another thread, in order.
+        emit: Takes a callable that makes the rows, on another thread, in order; None to take part
+            in what all processes measure together and show nothing.
+        model: Gives the layers their names.
+        first_step: Number of the first step.
         every: Measure every so many steps.
+        budget: Share of the training time that measuring may take; where it would take more, it is
+            done less often. None for any.
+        layers: Patterns of the names of layers to measure one by one as well.
+        layers_every: At every so many of the measured steps.
+        layers_top: How many of them at most, the largest.
         histograms: Whether rows carry the histogram.
+        rank: Of this process.
+        sharded: Whether this process holds a part of each parameter only. Then all processes
+            measure together, whole and at the same steps, whatever the budget; no layers.
         sample: On a CPU, look at about this many entries of a larger gradient, other ones at each
             step; None looks at all, as a GPU always does. See `htga.tail.measure`.
 
     Attributes:
-        steps: Number of steps seen; the next row has this step.
+        steps: Number of the next step.
     """
 
     def __init__(
         self,
         optimizer: Optimizer,
-        emit: Callable[[Callable[[], Row]], Any],
+        emit: Callable[[Callable[[], Sequence[Row]]], Any] | None,
         *,
+        model: nn.Module | None = None,
+        first_step: int = 0,
         every: int = 1,
+        budget: float | None = None,
+        layers: Sequence[str] = (),
+        layers_every: int = 20,
+        layers_top: int = 50,
         histograms: bool = True,
+        rank: int = 0,
+        sharded: bool = False,
         sample: int | None = SAMPLE,
     ) -> None:
-        self.steps = 0
+        self.steps = first_step
         self._emit = emit
-        self._every = every
-        self._histograms = histograms
         self._sample = sample
+        self._sharded = sharded
+        self._pace = Pace(every=every, budget=None if sharded else budget, first=first_step)
+        self._report = Report(histograms=histograms, rank=rank)
         self._guard = Guard("a step could not be measured")
+        self._names = names_of(optimizer, model)
+        self._layers = [] if sharded else chosen(optimizer, self._names, layers, layers_top)
+        self._layers_every = layers_every
         self._measures_itself = hasattr(optimizer, "tail")
-        self._last: Measurement | TailState | None = None
-        self._seen: Measurement | TailState | None = None
-        self._alpha_bar: Tensor | None = None
-        self._norms = Window()
+        self._measurements = 0
+        self._handed_over = 0
+        self._seen: Source | None = None
+        self._last: Source | None = None
+        self._parts: list[Part] = []
+        self._offenders: tuple[list[str], Tensor] | None = None
+        self._spent = 0.0  # seconds of this step
+        self._left_at = 0.0
         self._hooks = [
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
@@ -89,8 +120,8 @@ class Probe:
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        self._seen = None
-        if self.steps % self._every or self._measures_itself:
+        self._seen, self._spent = None, 0.0
+        if self._measures_itself or not self._pace.is_due(self.steps):
             return None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if callable(closure):
@@ -111,69 +142,92 @@ class Probe:
     def _after(self, optimizer: Optimizer, _: tuple[Any, ...], __: dict[str, Any]) -> None:
         step = self.steps
         self.steps += 1
-        if step % self._every:
-            return
-        if self._measures_itself:
-            self._seen = getattr(optimizer, "tail", None)
-        elif self._seen is None:
-            self._measure(optimizer)
-        with self._guard:
-            # A step without any gradient leaves nothing new.
-            if self._seen is not None and self._seen is not self._last:
-                self._last = self._seen
-                self._hand_over(step, self._seen, optimizer)
+        if self._pace.is_due(step):
+            if self._measures_itself:
+                self._seen = getattr(optimizer, "tail", None)
+            elif self._seen is None:
+                self._measure(optimizer)
+            with self._guard:
+                begin = time.perf_counter()
+                # A step without any gradient leaves nothing new.
+                if self._seen is not None and self._seen is not self._last:
+                    self._last = self._seen
+                    self._hand_over(step, self._seen, optimizer, begin)
+                self._spent += time.perf_counter() - begin
+                self._pace.measured(step, self._spent)
+        now = time.perf_counter()
+        if self._left_at:
+            self._pace.passed(now - self._left_at - self._spent)
+        self._left_at = now
 
     @torch.no_grad()
     def _measure(self, optimizer: Optimizer) -> None:
         with self._guard:
-            gradients = [
-                parameter.grad
+            begin = time.perf_counter()
+            watched = [
+                parameter
                 for group in optimizer.param_groups
                 for parameter in group["params"]
                 if parameter.grad is not None
             ]
+            gradients = [parameter.grad for parameter in watched]
             if gradients:
                 on_cpu = gradients[0].device.type == "cpu"
-                sample = self._sample if on_cpu else None
-                self._seen = measure(gradients, sample=sample, seed=self.steps)
+                self._seen = self._look(gradients, self._sample if on_cpu else None, self.steps)
+                self._offenders = None
+                if not on_cpu or self._seen.n_nonfinite:  # on a CPU, a look costs no waiting
+                    names = [self._names.get(id(parameter), "?") for parameter in watched]
+                    self._offenders = names, _norms(gradients)
+                self._parts = []
+                if self._layers and self._measurements % self._layers_every == 0:
+                    self._parts = self._look_at_layers(on_cpu)
+                self._measurements += 1
+            self._spent += time.perf_counter() - begin
 
-    def _hand_over(self, step: int, seen: Measurement | TailState, optimizer: Optimizer) -> None:
-        numbers = {name: getattr(seen, name) for name in wire.SCALARS if hasattr(seen, name)}
-        if "alpha_bar" not in numbers:
-            before = torch.full_like(seen.alpha_hat, torch.nan)
-            self._alpha_bar = smooth(
-                before if self._alpha_bar is None else self._alpha_bar,
-                seen.alpha_hat,
-                seen.status,
-                SMOOTHING,
-                "inv_alpha",
+    def _look(self, gradients: Sequence[Tensor], sample: int | None, seed: int) -> Source:
+        """Measure gradients, or draw a sample for the other thread to measure."""
+        if self._sharded:
+            return measure_merged(gradients)
+        if sample is None:
+            return measure(gradients)
+        if self._handed_over - self._report.made > MOST_WAITING:
+            return measure(gradients, sample=sample, seed=seed)
+        return draw(gradients, sample, seed)
+
+    def _look_at_layers(self, on_cpu: bool) -> list[Part]:
+        sample = LAYER_SAMPLE if on_cpu and self._sample else None
+        return [
+            Part(
+                self._names[id(parameter)],
+                self._look([parameter.grad], sample, self._measurements),
             )
-            numbers["alpha_bar"] = self._alpha_bar
-        self._emit(
-            partial(
-                self._row,
-                {"step": step, "time": time.time()},
-                tuple(numbers),
-                Readout(list(numbers.values())),
-                seen.histogram if self._histograms else None,
-                may_be_scaled=getattr(optimizer, "grad_scale", None) is not None,
-            )
+            for parameter in self._layers
+            if parameter.grad is not None
+        ]
+
+    def _hand_over(self, step: int, seen: Source, optimizer: Optimizer, begin: float) -> None:
+        if self._emit is None:
+            return
+        parts = [Part("", seen), *self._parts]
+        layers, norms = self._offenders or ([], None)
+        tensors = [tensor for part in parts for tensor in part.numbers.values()]
+        settings = getattr(optimizer, "settings", None)
+        report = Seen(
+            step=step,
+            time=time.time(),
+            parts=parts,
+            readout=Readout(tensors if norms is None else [*tensors, norms]),
+            layers=layers,
+            may_be_scaled=getattr(optimizer, "grad_scale", None) is not None,
+            hill=getattr(settings, "estimator", "hill") == "hill",
+            overhead_ms=(self._spent + time.perf_counter() - begin) * 1e3,
         )
+        self._handed_over += 1
+        self._emit(partial(self._report.rows, report))
 
-    def _row(
-        self,
-        row: dict[str, Any],
-        names: tuple[str, ...],
-        readout: Readout,
-        histogram: LogHistogram | None,
-        *,
-        may_be_scaled: bool,
-    ) -> Row:
-        for name, number in zip(names, readout.numbers(), strict=True):
-            row[name] = int(number) if name in _INTEGERS else number
-        row["grad_norm_var"] = self._norms.push(row["grad_norm"])
-        # A fused step that meets a NaN or an infinity leaves the gradient scaled; a histogram in
-        # other units than its neighbours' would mislead. The tail index has no units.
-        if histogram is not None and not (may_be_scaled and row["n_nonfinite"]):
-            row["histogram"] = histogram.to_bytes()
-        return row
+
+def _norms(gradients: Sequence[Tensor]) -> Tensor:
+    """Norms of the gradients in the order given, float64; not finite where an entry is not."""
+    local = [g.to_local() if hasattr(g, "to_local") else g for g in gradients]
+    # One kernel for all of them; half precision would overflow in its own type.
+    return torch.stack(torch._foreach_norm(local, 2, torch.float32)).double()  # noqa: SLF001

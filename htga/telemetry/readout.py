@@ -9,23 +9,24 @@ from torch import Tensor
 
 
 class Readout:
-    """Reads 0-d tensors without making the training thread wait.
+    """Reads small tensors without making the training thread wait.
 
     On CUDA all of them are copied as one buffer into pinned memory, in the order of the current
     stream, and an event says when it is there. On the CPU the tensors themselves are kept, so
     they must not be written to afterwards. On other accelerators they are cloned.
 
     Args:
-        tensors: 0-d tensors, all on accelerators or all on the CPU.
+        tensors: All on accelerators or all on the CPU.
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self._ready: torch.cuda.Event | None = None
         device = tensors[0].device if tensors else torch.device("cpu")
         if device.type == "cuda":
-            stacked = torch.stack([t.detach().to(device, torch.float64) for t in tensors])
-            pinned = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)
-            self._tensors = [pinned.copy_(stacked, non_blocking=True)]
+            flat = [t.detach().reshape(-1).to(device, torch.float64) for t in tensors]
+            joined = torch.cat(flat)
+            pinned = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
+            self._tensors = [pinned.copy_(joined, non_blocking=True)]
             # Blocking: the reader sleeps until then instead of spinning on a core.
             self._ready = torch.cuda.Event(blocking=True)
             self._ready.record(torch.cuda.current_stream(device))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import operator
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -14,10 +15,14 @@ from torch import Tensor
 from htga.telemetry.guard import Guard
 from htga.telemetry.probe import Probe
 from htga.telemetry.readout import Readout
-from htga_client.notices import logger
+from htga_client import codec, wire
+from htga_client.notices import logger, say
 from htga_client.rows import Row
 from htga_client.sender import Sender
 from htga_client.stats import Stats
+
+_FLOATS = frozenset({float})
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class Run:
@@ -32,16 +37,25 @@ class Run:
         url: Its page on the dashboard.
         sender: Where rows go; None makes a run that does nothing.
         probe: What measures; its step counter gives `log` its step.
+        rank: Of this process.
     """
 
     def __init__(
-        self, run_id: str, url: str, *, sender: Sender | None = None, probe: Probe | None = None
+        self,
+        run_id: str,
+        url: str,
+        *,
+        sender: Sender | None = None,
+        probe: Probe | None = None,
+        rank: int = 0,
     ) -> None:
         self._id = run_id
         self._url = url
         self._sender = sender
         self._probe = probe
+        self._rank = rank
         self._guard = Guard("metrics could not be logged")
+        self._first_step = 0 if probe is None else probe.steps
         self._left_out: set[str] = set()
 
     @property
@@ -51,7 +65,7 @@ class Run:
 
     @property
     def url(self) -> str:
-        """The run's page on the dashboard; empty if telemetry is disabled."""
+        """The run's page on the dashboard; empty offline and if telemetry is disabled."""
         return self._url
 
     @property
@@ -71,21 +85,61 @@ class Run:
             step: The step they belong to; the optimizer's last one if left out.
             **named: More of them.
         """
+        sender = self._sender
+        if sender is None:
+            return
+        try:
+            numbers = named if metrics is None else {**metrics, **named}
+            if step is None:
+                step = self._step()
+            row = {
+                "step": operator.index(step),
+                "time": time.time(),
+                "rank": self._rank,
+                "metrics": numbers,
+            }
+            # A float cannot change before the other thread reads it; the rest is read now.
+            if _FLOATS.issuperset(map(type, numbers.values())):
+                sender.put(row)
+                return
+            away = self._convert(numbers)
+            if not away:
+                sender.put(row)
+                return
+            readout = Readout([value.reshape(()) for value in away.values()])
+            sender.put(lambda: _with_metrics(row, tuple(away), readout))
+        except Exception as error:  # a `with` would cost as much as all the rest
+            if not self._guard.caught(error):
+                raise
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs so that the run can go on: its id and the next step.
+
+        A later process says `attach(optimizer, run_id=state["run_id"], step=state["step"])`.
+        """
+        return {"run_id": self._id, "step": 0 if self._probe is None else self._probe.steps}
+
+    def alert(self, title: str, text: str = "", *, level: wire.Level = "info") -> None:
+        """Say something that a person should see: it goes to the log, and to the run's events.
+
+        Args:
+            title: In a few words.
+            text: At length.
+            level: "info", "warning" or "error".
+        """
         if self._sender is None:
             return
         with self._guard:
-            if step is None:
-                step = max(0, self._probe.steps - 1) if self._probe is not None else 0
-            row: dict[str, Any] = {"step": operator.index(step), "time": time.time()}
-            numbers = named if metrics is None else {**metrics, **named}
-            row["metrics"] = numbers
-            # Most are floats already, and this is the training thread.
-            away = self._convert(numbers, [k for k, v in numbers.items() if type(v) is not float])
-            if not away:
-                self._sender.put(row)
-                return
-            readout = Readout([value.reshape(()) for value in away.values()])
-            self._sender.put(lambda: _with_metrics(row, tuple(away), readout))
+            event = wire.Event(kind="alert", level=level, title=str(title), text=str(text))
+            say(f"{title}: {text}" if text else str(title), level=_LEVELS[level])
+            self._sender.put(
+                {
+                    "step": self._step(),
+                    "time": time.time(),
+                    "rank": self._rank,
+                    "event": codec.dumps(event).decode(),
+                }
+            )
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything logged so far is stored; True if it all is.
@@ -96,7 +150,7 @@ class Run:
         return True if self._sender is None else self._sender.flush(timeout)
 
     def finish(
-        self, state: Literal["finished", "failed"] = "finished", *, timeout: float = 10.0
+        self, state: Literal["finished", "failed"] = "finished", *, timeout: float = 5.0
     ) -> None:
         """Stop measuring, deliver what waits and end the run.
 
@@ -128,10 +182,14 @@ class Run:
     ) -> None:
         self.finish("finished" if error is None else "failed")
 
-    def _convert(self, numbers: dict[str, Any], names: Sequence[str]) -> dict[str, Tensor]:
+    def _step(self) -> int:
+        """The optimizer's last step."""
+        return max(self._first_step, self._probe.steps - 1) if self._probe is not None else 0
+
+    def _convert(self, numbers: dict[str, Any]) -> dict[str, Tensor]:
         """Make floats of these numbers; takes out and returns those on an accelerator."""
         away: dict[str, Tensor] = {}
-        for name in names:
+        for name in [name for name, value in numbers.items() if type(value) is not float]:
             value = numbers.pop(name)
             if isinstance(value, Tensor) and value.device.type != "cpu" and value.numel() == 1:
                 away[name] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from htga_client import histogram
-from htga_client.wire import FIRST_SEQ, ROWS, WRITER, JsonRows, Rejection
+from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows, Rejection
 from htga_server.problems import BadRequest
 
 MAX_ROWS = 50_000
@@ -26,11 +27,13 @@ class Batch:
         table: Columns of `wire.ROWS`, in that order.
         writer: Who sent it; None for JSON, which is not numbered.
         first_seq: Sequence number of the first row.
+        gaps: Pairs [first, end) of numbers that the writer says will never come.
     """
 
     table: pa.Table
     writer: str | None = None
     first_seq: int = 0
+    gaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def last_step(self) -> int | None:
@@ -62,8 +65,9 @@ def from_arrow(body: bytes) -> Batch:
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
         first_seq = int(metadata.get(FIRST_SEQ, b"0"))
+        gaps = tuple((int(a), int(b)) for a, b in json.loads(metadata.get(GAPS, b"[]")))
         writer = metadata[WRITER].decode("ascii") if WRITER in metadata else None
-    except (pa.ArrowException, UnicodeDecodeError, ValueError, OSError) as error:
+    except (pa.ArrowException, ValueError, TypeError, OSError) as error:
         raise BadRequest(f"the body is no readable Arrow stream: {str(error)[:200]}") from error
     if first_seq < 0 or (writer is not None and len(writer) > 36):
         raise BadRequest("the stream's metadata names no valid writer and first_seq")
@@ -71,7 +75,7 @@ def from_arrow(body: bytes) -> Batch:
         table[field.name] if field.name in table.column_names else pa.nulls(rows, field.type)
         for field in ROWS
     ]
-    return Batch(pa.table(columns, ROWS.names), writer, first_seq)
+    return Batch(pa.table(columns, ROWS.names), writer, first_seq, gaps)
 
 
 def from_json(rows: JsonRows) -> Batch:

@@ -43,6 +43,7 @@ def store(connection: sa.Connection, run_id: str, batch: Batch) -> Receipt:
         attempt, known = run.attempt, 0
     else:
         attempt, expected = writer_attempt(connection, run.run_key, batch.writer)
+        expected = max([expected, *(end for begin, end in batch.gaps if begin <= expected)])
         if batch.first_seq > expected:
             raise Conflict(
                 f"rows {expected} to {batch.first_seq - 1} of this writer are missing",
@@ -57,7 +58,7 @@ def store(connection: sa.Connection, run_id: str, batch: Batch) -> Receipt:
         _store_rows(connection, run, attempt, fresh)
     next_seq = None
     if batch.writer is not None:
-        next_seq = batch.first_seq + max(sent, known)
+        next_seq = max(batch.first_seq + sent, expected)
         if known < sent:
             connection.execute(
                 sa.update(writers)

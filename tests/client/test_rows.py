@@ -32,7 +32,7 @@ ROW = st.fixed_dictionaries(
 def test_rows_come_back_from_the_stream_as_they_were(
     rows: list[dict[str, Any]], first_seq: int
 ) -> None:
-    body = ipc_stream(record_batch(rows), writer="w", first_seq=first_seq)
+    body = ipc_stream([record_batch(rows)], writer="w", first_seq=first_seq)
     table = pa.ipc.open_stream(body).read_all()
     table.validate(full=True)
     assert table.schema.equals(wire.ROWS)

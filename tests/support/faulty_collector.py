@@ -52,9 +52,11 @@ class FaultyCollector:
 
     Attributes:
         rows: Stored rows in order of arrival, each with its writer under "writer".
+        gaps: Writer, first number and end of what a client said that it had lost.
         faults: Answers to the next requests for rows, in order.
         always: The answer to every request, rows or not, while it is set.
         poison: Refuse with 422 a batch that holds this step.
+        forgetful: Store whatever comes, as if no row had a number.
         requests: Method, path and headers of every request.
     """
 
@@ -63,9 +65,11 @@ class FaultyCollector:
         self.runs: dict[str, dict[str, Any]] = {}
         self.finished: dict[str, dict[str, Any]] = {}
         self.next_seq: dict[str, int] = {}
+        self.gaps: list[tuple[str, int, int]] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.poison: int | None = None
+        self.forgetful = False
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -109,6 +113,10 @@ class FaultyCollector:
     def register(self, new: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer to a registration."""
         known = new["id"] in self.runs
+        if new["resume"] == "never" and known:
+            return 409, {"status": 409, "detail": f"run {new['id']} exists"}
+        if new["resume"] == "must" and not known:
+            return 404, {"status": 404, "detail": f"no run {new['id']}"}
         run = self.runs.setdefault(new["id"], new)
         return 200 if known else 201, _as_run(run)
 
@@ -120,7 +128,11 @@ class FaultyCollector:
         table.validate(full=True)
         writer = table.schema.metadata[wire.WRITER].decode()
         first = int(table.schema.metadata[wire.FIRST_SEQ])
-        expected = self.next_seq.get(writer, 0)
+        expected = first if self.forgetful else self.next_seq.get(writer, 0)
+        for begin, end in json.loads(table.schema.metadata.get(wire.GAPS, b"[]")):
+            if begin <= expected < end:
+                self.gaps.append((writer, expected, end))
+                self.next_seq[writer] = expected = end
         if first > expected:
             return 409, {"status": 409, "detail": "rows are missing", "expected_seq": expected}
         if self.poison in table["step"].to_pylist():
@@ -232,4 +244,4 @@ def _as_run(new: dict[str, Any]) -> dict[str, Any]:
         "summary": {},
         "metrics": [],
     }
-    return known | {key: value for key, value in new.items() if key != "writer"}
+    return known | {key: value for key, value in new.items() if key not in {"writer", "resume"}}

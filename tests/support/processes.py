@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,3 +90,40 @@ def training(url: str, out: Path, *, steps: int, pause_at: int) -> Iterator[Trai
             yield run
         finally:
             run.process.kill()
+
+
+class PuttingRows:
+    """`put_rows.py`; `run_id` once it has begun."""
+
+    def __init__(
+        self, url: str, folder: Path | str, rate: float, count: int, ending: str = "", **env: str
+    ) -> None:
+        script = ROOT / "tests/support/put_rows.py"
+        arguments = [url, str(folder), str(rate), str(count), ending]
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+        )
+        assert self.process.stdout is not None
+        self.run_id = self.process.stdout.readline().strip()
+
+    def kill_at(self, step: int) -> dict[int, float]:
+        """Kill it with -9 once it has put a step; when each step was put, seconds before that."""
+        assert self.process.stdout is not None
+        put = {}
+        for line in self.process.stdout:
+            number, when = line.split()
+            put[int(number)] = float(when)
+            if int(number) == step:
+                self.process.kill()
+                killed = time.time()
+        self.process.communicate()
+        return {number: killed - when for number, when in put.items()}
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for its end; exit status and what it said on stderr."""
+        _, said = self.process.communicate(timeout=120)
+        return self.process.returncode, said

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from htga.cli.main import app
+from htga_client import wire
+from htga_client.sender import Sender
 from htga_server.serve import Server
 from tests.support.rows import new_run
 
@@ -126,3 +129,28 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_sync_says_what_it_cannot_do_and_leaves_everything_where_it_is(
+    tmp_path: Path, spool: Path
+) -> None:
+    missing = htga("sync", "--dir", str(tmp_path / "nowhere"))
+    assert missing.exit_code == 1
+    assert "there is no such folder" in missing.output
+    run = wire.NewRun(id=str(uuid.uuid4()), project="p", name="n")
+    sender = Sender(None, run, folder=spool)
+    sender.put({"step": 0, "time": 1.0})
+    assert sender.finish(timeout=20)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        gone = htga("sync", "--dir", str(spool), "--url", url)
+    assert gone.exit_code == 1
+    assert f"{url} takes no rows; what is left stays on disk" in gone.output
+    assert len(list(spool.rglob("*.seg"))) == 1
+
+
+@sqlite_only
+def test_sync_of_nothing_says_so(collector: Server, spool: Path) -> None:
+    spool.mkdir()
+    assert "Nothing to deliver" in htga("sync", "--url", collector.url).output

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from htga.tail import LogHistogram, TailStatus, hill, measure, moment
+from htga.tail import LogHistogram, TailStatus, draw, hill, measure, moment
 from tests.htga.distributions import stable, student_t, uniform
 
 
@@ -120,3 +120,17 @@ def test_a_sparse_gradient_is_sampled_by_what_it_stores() -> None:
 def test_a_senseless_sample_is_refused_by_name_and_value(sample: int) -> None:
     with pytest.raises(ValueError, match=f"sample must be .* got {sample}"):
         measure(torch.ones(9), sample=sample)
+
+
+def test_a_draw_may_be_measured_after_the_gradient_has_changed() -> None:
+    x = [student_t(3, 5000), student_t(3, 4000)]
+    expected = measure(x, sample=1000, seed=5, k=50)
+    drawn = [draw(x, 1000, 5), draw(x[:1], 10**6, 0)]
+    whole = measure(x[0], k=50)
+    for part in x:
+        part.zero_()
+    seen = drawn[0].measure(k=50)
+    assert torch.equal(seen.alpha_hat, expected.alpha_hat)
+    assert torch.equal(seen.grad_norm, expected.grad_norm)
+    assert seen.histogram == expected.histogram
+    assert torch.equal(drawn[1].measure(k=50).alpha_hat, whole.alpha_hat)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,8 +13,9 @@ from htga import telemetry
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("URL", "TOKEN", "PROJECT", "NAME", "GROUP", "TAGS", "NOTES", "RUN_ID", "MODE"):
-        monkeypatch.delenv(f"HTGA_{name}", raising=False)
+    for name in os.environ:
+        if name.startswith("HTGA_") and name != "HTGA_DIR":
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -35,8 +37,7 @@ def attach(optimizer: torch.optim.Optimizer) -> Iterator[Callable[..., telemetry
         run.detach()
         if run._sender is not None:
             run._sender.close()
-            assert run._sender._thread is not None
-            run._sender._thread.join(20)
+            assert run._sender.join(20)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import math
 import os
@@ -16,10 +17,13 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import htga
 from htga import telemetry
-from htga.telemetry.environment import project_name
+from htga.cli.main import app
+from htga.telemetry.config import config_of
+from htga.telemetry.environment import code_version, project_name
 from htga_client import Client
 from htga_server.app import create_app
 from htga_server.serve import Server
@@ -54,7 +58,7 @@ def test_a_run_is_stored_by_a_real_collector_step_by_step(
     assert table["grad_norm_var"][-1] == pytest.approx(window.var().item())
     assert table["loss"] == [None] * 149 + [0.25]
     assert histograms.total == 150
-    assert run.stats.acked == 151
+    assert run.stats.acked == 151 + 8  # at each twentieth step the one layer, too
 
 
 def test_a_collector_that_starts_later_gets_every_step_once(
@@ -127,6 +131,103 @@ def test_disabled_does_nothing_at_all(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_run_without_any_collector_is_delivered_later(
+    collector: Server, attach: Attach, train: Train, spool: Path
+) -> None:
+    with attach(mode="offline", project="p", name="alone") as run:
+        train(20)
+        run.log(loss=0.5)
+        assert run.flush()
+    assert run.url == ""
+    assert run.stats.queued == 21
+    done = CliRunner().invoke(app, ["sync", "--url", collector.url, "--json"])
+    assert done.exit_code == 0, done.output
+    (synced,) = json.loads(done.stdout)
+    assert (synced["run_id"], synced["name"], synced["acked"]) == (run.id, "alone", 21)
+    with Client(collector.url) as client:
+        stored = client.run(run.id)
+        table = client.series(run.id, ["alpha_hat", "loss"])
+    assert (stored.state, stored.project) == ("finished", "p")
+    assert table["step"].to_pylist() == list(range(20))
+    assert table["loss"].to_pylist() == [None] * 19 + [0.5]
+    assert not list(spool.rglob("*.seg"))
+
+
+def test_rows_meant_for_one_collector_are_not_sent_to_another_by_themselves(
+    faulty: FaultyCollector, attach: Attach, train: Train, spool: Path
+) -> None:
+    attach(mode="offline", run_id=str(uuid.uuid4())).finish()
+    with attach(url=faulty.url):
+        train(3)
+    assert len(faulty.runs) == 1
+    assert len(list(spool.rglob("run.json"))) == 1
+
+
+def test_steps_taken_again_after_a_checkpoint_are_a_new_attempt(
+    collector: Server, attach: Attach, train: Train
+) -> None:
+    with attach(url=collector.url) as run:
+        train(10)
+        checkpoint = run.state_dict()
+        train(5)
+        run.log(loss=1.0)
+    with attach(
+        url=collector.url, run_id=checkpoint["run_id"], step=checkpoint["step"], resume="must"
+    ) as again:
+        again.log(loss=0.0)
+        train(3)
+        again.log(loss=2.0)
+    with Client(collector.url) as client:
+        table = client.series(run.id, ["loss", "grad_norm"])
+        stored = client.run(run.id)
+    assert table["step"].to_pylist() == list(range(15))
+    losses = dict(zip(table["step"].to_pylist(), table["loss"].to_pylist(), strict=True))
+    assert {step: loss for step, loss in losses.items() if loss is not None} == {
+        10: 0.0, 12: 2.0, 14: 1.0,
+    }  # fmt: skip
+    assert (stored.attempt, stored.state) == (2, "finished")
+
+
+def test_resume_forbids_what_it_says(
+    faulty: FaultyCollector, optimizer: torch.optim.Optimizer, attach: Attach
+) -> None:
+    known = attach(url=faulty.url).id
+    assert faulty.wait(lambda: known in faulty.runs)
+    with pytest.raises(ValueError, match=r"resume forbids this run_id: .* exists"):
+        telemetry.attach(optimizer, url=faulty.url, run_id=known, resume="never")
+    with pytest.raises(ValueError, match="resume forbids this run_id: no run"):
+        telemetry.attach(optimizer, url=faulty.url, run_id=str(uuid.uuid4()), resume="must")
+    assert attach(url=faulty.url, run_id=known, resume="must").id == known
+
+
+def test_resume_does_not_keep_a_training_from_starting_without_a_collector(attach: Attach) -> None:
+    nobody = FaultyCollector().start()
+    nobody.stop()
+    assert attach(url=nobody.url, resume="must", run_id=str(uuid.uuid4())).stats.logged == 0
+
+
+def test_the_code_that_ran_is_named(
+    tmp_path: Path, faulty: FaultyCollector, attach: Attach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert code_version(tmp_path) == {}
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-C", str(tmp_path)]
+    (tmp_path / "train.py").write_text("lr = 0.1\n")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "message"]):
+        subprocess.run([*git, *command], check=True)
+    commit = subprocess.run(
+        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert code_version(tmp_path) == {"commit": commit, "dirty": False}
+    (tmp_path / "train.py").write_text("lr = 0.2\n")
+    monkeypatch.chdir(tmp_path)
+    run = attach(url=faulty.url)
+    run.finish()
+    facts = faulty.runs[run.id]["environment"]
+    assert facts["code"] == {"commit": commit, "dirty": True}
+    assert facts["packages"]["torch"] == torch.__version__
+    assert facts["host"]
+
+
 @dataclass
 class Config:
     lr: float
@@ -150,6 +251,22 @@ def test_a_config_is_stored_as_json(
     assert faulty.runs[run.id]["config"] == stored
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("c.yaml", "lr: 0.1\nlayers: [1, 2]\n"), ("c.json", '{"lr": 0.1, "layers": [1, 2]}')],
+)
+def test_a_config_may_be_a_file(
+    tmp_path: Path, faulty: FaultyCollector, attach: Attach, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    run = attach(url=faulty.url, config=tmp_path / name)
+    run.finish()
+    assert faulty.runs[run.id]["config"] == {"lr": 0.1, "layers": [1, 2]}
+    (tmp_path / name).write_text("[1, 2]")
+    with pytest.raises(TypeError, match="must hold a mapping"):
+        config_of(str(tmp_path / name))
+
+
 def test_the_environment_speaks_where_an_argument_is_missing(
     faulty: FaultyCollector, attach: Attach, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +274,7 @@ def test_the_environment_speaks_where_an_argument_is_missing(
     settings = {
         "URL": faulty.url, "TOKEN": "secret", "PROJECT": "p", "NAME": "n", "GROUP": "g",
         "TAGS": "a, b,", "NOTES": "so so", "RUN_ID": run_id, "EVERY": "2", "MODE": "online",
+        "STEP": "10", "HISTOGRAMS": "no", "RESUME": "allow",
     }  # fmt: skip
     for name, value in settings.items():
         monkeypatch.setenv(f"HTGA_{name}", value)
@@ -168,7 +286,8 @@ def test_the_environment_speaks_where_an_argument_is_missing(
     assert got == {
         "project": "p", "name": "argument", "group": "g", "tags": ["a", "b"], "notes": "so so",
     }  # fmt: skip
-    assert faulty.steps() == [0, 2]
+    assert faulty.steps() == [10, 12]
+    assert [row["histogram"] for row in faulty.rows] == [None, None]
     assert faulty.requests[0][2]["Authorization"] == "Bearer secret"
 
 
@@ -176,7 +295,11 @@ def test_the_environment_speaks_where_an_argument_is_missing(
     ("wrong", "error", "words"),
     [
         ({"url": "ftp://host"}, ValueError, r"url must look like .*'ftp://host'"),
-        ({"mode": "offline"}, ValueError, r"mode must be one of \('online', 'disabled'\).*offline"),
+        ({"mode": "off"}, ValueError, "mode must be one of 'online', 'offline', .* got 'off'"),
+        ({"resume": "yes"}, ValueError, "resume must be one of 'never', .* got 'yes'"),
+        ({"step": -1}, ValueError, "step must be .* at least 0, got -1"),
+        ({"histograms": "maybe"}, ValueError, "histograms must be true or false, got 'maybe'"),
+        ({"config": "/no/such.yaml"}, ValueError, "config '/no/such.yaml' cannot be read"),
         ({"run_id": "mine"}, ValueError, "run_id must be a UUID, got 'mine'"),
         ({"every": 0}, ValueError, "every must be .* got 0"),
         ({"every": 1.5}, ValueError, "every must be .* got 1.5"),
@@ -222,7 +345,9 @@ SCRIPT = """
 
 def run_script(url: str, *rest: str) -> subprocess.CompletedProcess[str]:
     script = textwrap.dedent(SCRIPT) + "\n".join(rest)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HTGA_")}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith("HTGA_") or k == "HTGA_DIR"
+    }
     return subprocess.run(
         [sys.executable, "-c", script, url],
         env=environment,
@@ -254,14 +379,21 @@ def test_a_script_that_dies_of_an_exception_delivers_and_fails_the_run(
     assert how == {"state": "failed", "logged": 60}
 
 
-def test_without_a_collector_a_script_ends_soon_and_says_what_is_lost() -> None:
-    nobody = FaultyCollector().start()
-    nobody.stop()
-    done = run_script(nobody.url)
+def test_without_a_collector_a_script_ends_soon_and_the_next_delivers_its_rows(
+    faulty: FaultyCollector,
+) -> None:
+    faulty.stop()
+    done = run_script(faulty.url)
     assert done.returncode == 0
-    _, warning, loss = done.stderr.splitlines()
-    assert warning.startswith(f"htga: {nobody.url} is unreachable")
-    assert loss == f"htga: 60 rows could not be delivered to {nobody.url}"
+    _, warning, rest = done.stderr.splitlines()
+    assert warning.startswith(f"htga: {faulty.url} is unreachable")
+    assert rest.startswith("htga: 60 rows stay on disk; the next run delivers them, or: htga sync")
+    faulty.start()
+    again = run_script(faulty.url)
+    assert again.returncode == 0
+    assert any("delivered 60 rows" in line for line in again.stderr.splitlines())
+    assert sorted(faulty.steps()) == sorted([*range(30)] * 4)
+    assert len(faulty.finished) == 2
 
 
 def test_a_loader_that_forks_does_not_hang_and_leaves_the_run_alone(
@@ -281,6 +413,6 @@ def test_a_loader_that_forks_does_not_hang_and_leaves_the_run_alone(
 
 def test_an_interrupted_script_fails_the_run(faulty: FaultyCollector) -> None:
     done = run_script(faulty.url, "import os, signal", "os.kill(os.getpid(), signal.SIGINT)")
-    assert done.returncode in {1, -signal.SIGINT, 130}
+    assert done.returncode == -signal.SIGINT
     (how,) = faulty.finished.values()
     assert how["state"] == "failed"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +12,9 @@ from torch.optim import SGD, Adam, Adamax, Optimizer
 
 import htga
 from htga.tail import LogHistogram, measure
-from htga.telemetry.probe import SMOOTHING, Probe
+from htga.telemetry.layers import names_of, plain_name
+from htga.telemetry.probe import MOST_WAITING, Probe
+from htga.telemetry.report import SMOOTHING
 from htga_client import wire
 
 SIZE = 4000
@@ -24,7 +27,7 @@ class Watched:
     def __init__(self, make: Callable[[list[nn.Parameter]], Optimizer], **options: Any) -> None:
         self.parameter = nn.Parameter(torch.ones(SIZE))
         self.optimizer = make([self.parameter])
-        self.items: list[Callable[[], Mapping[str, Any]]] = []
+        self.items: list[Callable[[], Sequence[Mapping[str, Any]]]] = []
         self.probe = Probe(self.optimizer, self.items.append, **options)
 
     def loss(self, scale: float = 1.0) -> torch.Tensor:
@@ -36,7 +39,7 @@ class Watched:
         self.optimizer.step()
 
     def rows(self) -> list[Mapping[str, Any]]:
-        return [item() for item in self.items]
+        return [row for item in self.items for row in item()]
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +139,7 @@ def test_htga_is_not_measured_twice_and_shows_its_controller() -> None:
     for _ in range(3):
         watched.step()
         tail = optimizer.tail
-        row = watched.items[-1]()
+        row = watched.items[-1]()[0]
         for name in {field.name for field in fields(tail)} & set(wire.SCALARS):
             assert row[name] == pytest.approx(getattr(tail, name).item(), nan_ok=True), name
         assert is_measured(row)
@@ -149,7 +152,7 @@ def test_alpha_bar_of_a_plain_optimizer_is_smoothed_in_its_reciprocal() -> None:
     for _ in range(5):
         watched.parameter.grad = torch.randn(SIZE, generator=generator) ** 3
         watched.optimizer.step()
-        row = watched.items[-1]()
+        row = watched.items[-1]()[0]
         new = 1 / row["alpha_hat"]
         inverse = new if inverse is None else SMOOTHING * inverse + (1 - SMOOTHING) * new
         assert row["alpha_bar"] == pytest.approx(1 / inverse)
@@ -194,6 +197,16 @@ def test_htga_is_shown_whole_however_small_the_sample() -> None:
     assert is_measured(row)
 
 
+def test_what_was_drawn_is_measured_as_it_was_however_late() -> None:
+    watched = Watched(OPTIMIZERS["sgd"], sample=500)
+    for _ in range(MOST_WAITING + 5):  # more than may wait: the rest is measured at once
+        watched.step()
+        (parameter,) = watched.optimizer.param_groups[0]["params"]
+        parameter.grad.zero_()
+    for step, row in enumerate(watched.rows()):
+        assert row["alpha_hat"] == measure(GRADIENT, sample=500, seed=step).alpha_hat.item()
+
+
 def test_no_sample_means_all_entries() -> None:
     watched = Watched(OPTIMIZERS["sgd"], sample=None)
     watched.step()
@@ -209,6 +222,88 @@ def test_a_step_without_gradients_is_counted_and_makes_no_row() -> None:
         watched.optimizer.step()
         watched.step()
         assert [row["step"] for row in watched.rows()] == [0, 2]
+
+
+def test_a_row_says_what_other_tail_sizes_give_and_what_measuring_cost() -> None:
+    watched = Watched(OPTIMIZERS["sgd"])
+    watched.step()
+    (row,) = watched.rows()
+    expected = measure(GRADIENT).histogram
+    assert row["alpha_quarter"] == pytest.approx(expected.hill(row["k"] // 4).alpha.item())
+    assert row["alpha_fourfold"] == pytest.approx(expected.hill(row["k"] * 4).alpha.item())
+    assert row["status"] == measure(GRADIENT).status.item()
+    assert row["overhead_ms"] > 0
+
+
+class Layered:
+    """A model of three layers, one of them without a gradient, and the rows of its optimizer."""
+
+    def __init__(self, **options: Any) -> None:
+        self.model = nn.ModuleDict({
+            "small": nn.Linear(600, 2), "large": nn.Linear(600, 9), "idle": nn.Linear(600, 1),
+        })  # fmt: skip
+        self.optimizer = SGD(self.model.parameters(), lr=0.1)
+        self.rows: list[Mapping[str, Any]] = []
+        self.probe = Probe(
+            self.optimizer,
+            lambda item: self.rows.extend(item()),
+            model=nn.DataParallel(self.model),
+            **options,
+        )
+
+    def step(self, broken: str = "") -> None:
+        generator = torch.Generator().manual_seed(self.probe.steps)
+        for name, parameter in self.model.named_parameters():
+            if not name.startswith("idle"):
+                parameter.grad = torch.randn(parameter.shape, generator=generator) ** 3
+            if name == broken:
+                assert parameter.grad is not None
+                parameter.grad.view(-1)[1] = torch.nan
+        self.optimizer.step()
+
+
+def test_layers_are_measured_one_by_one_under_the_names_that_the_user_gave_them() -> None:
+    layered = Layered(layers=["*.weight"], layers_every=2)
+    for _ in range(3):
+        layered.step()
+        gradient = layered.model.get_parameter("large.weight").grad
+        assert gradient is not None
+        expected = measure(gradient)
+    assert [(row["step"], row["layer"]) for row in layered.rows] == [
+        (0, ""), (0, "small.weight"), (0, "large.weight"), (1, ""),
+        (2, ""), (2, "small.weight"), (2, "large.weight"),
+    ]  # fmt: skip
+    row = layered.rows[-1]
+    assert row["alpha_hat"] == pytest.approx(expected.alpha_hat.item())
+    assert row["grad_norm"] == pytest.approx(expected.grad_norm.item())
+    assert LogHistogram.from_bytes(row["histogram"]) == expected.histogram
+    assert "grad_norm_var" not in row
+
+
+def test_of_too_many_layers_the_largest_are_measured() -> None:
+    layered = Layered(layers=["*"], layers_top=2)
+    layered.step()
+    assert [row["layer"] for row in layered.rows] == ["", "small.weight", "large.weight"]
+
+
+def test_a_layer_is_named_as_the_optimizer_was_told_or_by_its_place() -> None:
+    model = nn.Linear(3, 2)
+    named = names_of(SGD(model.named_parameters(), lr=0.1), None)
+    assert list(named.values()) == ["weight", "bias"]
+    assert list(names_of(SGD(model.parameters(), lr=0.1), None).values()) == ["0.0", "0.1"]
+    assert plain_name("module._orig_mod.a._fsdp_wrapped_module.b") == "a.b"
+
+
+def test_the_first_layer_that_is_not_finite_is_named_once() -> None:
+    layered = Layered()
+    for broken in ("", "large.weight", "small.bias", "", "large.bias"):
+        layered.step(broken)
+    events = {row["step"]: json.loads(row["event"]) for row in layered.rows if "event" in row}
+    assert list(events) == [1, 4]
+    assert events[1]["title"] == "gradient not finite, first in large.weight"
+    assert events[1]["text"] == "1 entries are NaN or infinite, in 1 of 4 layers"
+    assert events[4]["title"] == "gradient not finite, first in large.bias"
+    assert [row["n_nonfinite"] for row in layered.rows] == [0, 1, 1, 0, 1]
 
 
 def test_after_detach_nothing_is_measured() -> None:

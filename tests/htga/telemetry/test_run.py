@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -109,3 +111,28 @@ def test_detached_runs_still_log(faulty: FaultyCollector, attach: Attach, train:
     run.log(loss=1.0)
     assert run.flush()
     assert faulty.steps() == [0, 0]
+
+
+def test_an_alert_reaches_the_log_and_the_collector(
+    faulty: FaultyCollector, attach: Attach, train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = attach(url=faulty.url)
+    train(3)
+    run.alert("diverging", "the loss is NaN", level="error")
+    assert run.flush()
+    (row,) = [row for row in faulty.rows if row["event"]]
+    event = {"kind": "alert", "level": "error", "title": "diverging", "text": "the loss is NaN"}
+    assert (row["step"], json.loads(row["event"])) == (2, event)
+    assert ("htga", logging.ERROR, "diverging: the loss is NaN") in caplog.record_tuples
+
+
+def test_steps_go_on_from_where_they_are_told(
+    faulty: FaultyCollector, attach: Attach, train: Train
+) -> None:
+    run = attach(url=faulty.url, step=100)
+    run.log(before=1)
+    train(2)
+    run.log(loss=1.0)
+    assert run.flush()
+    assert faulty.steps() == [100, 100, 101, 101]
+    assert run.state_dict() == {"run_id": run.id, "step": 102}

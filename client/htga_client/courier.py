@@ -1,0 +1,149 @@
+"""From the spool to the collector."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from htga_client import wire
+from htga_client.adoption import deliver_orphans
+from htga_client.backoff import Backoff
+from htga_client.delivery import Delivery
+from htga_client.lifecycle import Closed, Lifecycle
+from htga_client.notices import say
+from htga_client.spool import Spool
+from htga_client.transport import Transport
+
+
+class Courier:
+    """Registers the run, delivers what the spool holds and tells the end.
+
+    What processes that are gone have left in the same folder is delivered, too: what belongs to
+    the same run first, that of other runs beside its own.
+
+    Args:
+        transport: The way to the collector.
+        run: The run, with its writer.
+        spool: Where the rows are.
+        lifecycle: Of the sender.
+        folder: The spool's folder, if there is one.
+        backoff, patience, batch_rows: As in `Delivery`.
+        linger: Seconds to wait for a request to fill.
+
+    Attributes:
+        delivery: The conversation with the collector.
+        counts: Rows "acked" and "refused".
+        settled: Number of the row after the last that is settled.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        run: wire.NewRun,
+        spool: Spool,
+        lifecycle: Lifecycle,
+        *,
+        folder: Path | None,
+        backoff: Backoff,
+        patience: float,
+        batch_rows: int,
+        linger: float,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.settled = 0
+        self.delivery = Delivery(
+            transport,
+            run,
+            spool,
+            backoff=backoff,
+            patience=patience,
+            pause=lifecycle.pause,
+            batch_rows=batch_rows,
+        )
+        self._transport = transport
+        self._run = run
+        self._spool = spool
+        self._lifecycle = lifecycle
+        self._folder = folder
+        self._patience = patience
+        self._batch_rows = batch_rows
+        self._linger = linger
+        self._adopting = threading.Thread(target=self._adopt_others, name="htga-adopt", daemon=True)
+
+    def register_once(self) -> None:
+        """Make the run known with a single request, from any thread; raises `ClientError`."""
+        transport = self._transport.clone()
+        try:
+            transport.register(self._run)
+        finally:
+            transport.close()
+
+    def deliver(self) -> None:
+        """Work until every row of the run is delivered; raises `Closed`."""
+        # Before this process is known: an attempt that began later must count as later.
+        self._adopt(self._transport, self._lifecycle.pause, self._run.id)
+        self.delivery.register()
+        if self._adopting.ident is None:
+            # Where no thread can start, at the end of a process, another will do this.
+            with contextlib.suppress(RuntimeError):
+                self._adopting.start()
+        while self._await_rows():
+            counts = self.delivery.deliver_next()
+            self._lifecycle.check()
+            self.counts += counts or Counter()
+            self._spool.settle(self.delivery.seq)
+            with self._lifecycle.changed:
+                self.settled = self.delivery.seq
+                self._lifecycle.changed.notify_all()
+
+    def finish(self, finish: wire.Finish) -> bool:
+        """Tell the end; False if the collector will not hear of it."""
+        return self.delivery.finish(finish)
+
+    def join(self) -> None:
+        """Wait for what others have left to be delivered, or given up at the first hurdle."""
+        if self._adopting.ident is not None:
+            self._adopting.join()
+
+    def close(self) -> None:
+        """Close the way to the collector."""
+        self._transport.close()
+
+    def _await_rows(self) -> bool:
+        """Wait for rows to deliver, and then for a request to fill; False after the last."""
+        life, spool, delivery = self._lifecycle, self._spool, self.delivery
+        with life.changed:
+            life.changed.wait_for(lambda: spool.end > delivery.seq or life.written or life.closed)
+            life.changed.wait_for(
+                lambda: (
+                    spool.end - delivery.seq >= self._batch_rows
+                    or delivery.seq < life.wanted
+                    or life.written
+                    or life.closed
+                ),
+                self._linger,
+            )
+            life.check()
+            return spool.end > delivery.seq
+
+    def _adopt_others(self) -> None:
+        transport = self._transport.clone()
+        try:
+            with contextlib.suppress(Closed):
+                self._adopt(transport, self._lifecycle.wait)
+        finally:
+            transport.close()
+
+    def _adopt(
+        self, transport: Transport, pause: Callable[[float], bool], run_id: str | None = None
+    ) -> None:
+        if self._folder is None:
+            return
+        for late in deliver_orphans(
+            self._folder, transport, pause=pause, run_id=run_id, patience=self._patience
+        ):
+            if late.acked:
+                say(f"delivered {late.acked} rows that run {late.name} had left on disk")

@@ -1,0 +1,66 @@
+"""Rows that the collector refuses, kept for a person to look at."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+LIMIT = 64 << 20
+REASON = b"htga.reason"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadBatch:
+    """Rows that will not be delivered.
+
+    Attributes:
+        table: The rows.
+        reason: Why, in the collector's words.
+    """
+
+    table: pa.Table
+    reason: str
+
+
+class DeadLetters:
+    """The latest of them in memory, and each in an Arrow file of its own until they are too many.
+
+    Args:
+        keep: How many to keep in memory.
+    """
+
+    def __init__(self, keep: int = 16) -> None:
+        self.latest: deque[DeadBatch] = deque(maxlen=keep)
+
+    def add(self, table: pa.Table, reason: str, folder: Path | None, name: str) -> Path | None:
+        """Keep rows; returns the file, whose schema's metadata says the reason, if there is one.
+
+        Args:
+            table: The rows.
+            reason: Why they are refused.
+            folder: Where the file goes; None for no file.
+            name: Of the file, without its suffix.
+        """
+        self.latest.append(DeadBatch(table, reason))
+        if folder is None:
+            return None
+        with contextlib.suppress(OSError):
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+            used = sum(path.stat().st_size for path in folder.parent.glob("*/*.arrow"))
+            if used + table.nbytes <= LIMIT:
+                path = _free(folder, name)
+                schema = table.schema.with_metadata({REASON: reason.encode()})
+                with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as out:
+                    out.write_table(table.replace_schema_metadata(schema.metadata))
+                return path
+        return None
+
+
+def _free(folder: Path, name: str) -> Path:
+    names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+    return next(path for path in (folder / f"{n}.arrow" for n in names) if not path.exists())

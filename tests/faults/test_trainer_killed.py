@@ -1,0 +1,75 @@
+"""A training process dies of kill -9, with a collector and without; what it wrote arrives."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from htga_client.adoption import deliver_orphans
+from htga_client.transport import HttpTransport
+from tests.support.dice import dice, rounds
+from tests.support.faulty_collector import FaultyCollector
+from tests.support.processes import PuttingRows
+
+RATE = 200
+MAY_BE_LOST = 0.2
+"""Seconds before the kill: a row is on disk after ten milliseconds, on a machine that has time."""
+
+
+def deliver(folder: Path, url: str) -> None:
+    def pause(seconds: float) -> bool:
+        time.sleep(min(seconds, 0.05))
+        return False
+
+    transport = HttpTransport(url)
+    list(deliver_orphans(folder, transport, pause=pause, any_url=True))
+    transport.close()
+
+
+def kill_and_deliver(
+    folder: Path | str, faulty: FaultyCollector, *, up: bool, at: int
+) -> tuple[list[int], dict[int, float]]:
+    """Steps stored in order of arrival, and how long before the kill each was put."""
+    if not up:
+        faulty.stop()
+    process = PuttingRows(faulty.url, folder, RATE, 10_000)
+    put = process.kill_at(at)
+    if not up:
+        faulty.start()
+    if folder != "-":
+        deliver(Path(folder), faulty.url)
+    rows = [row for row in faulty.rows if row["time"] is not None]
+    assert all(row["metrics"] == {"square": float(row["step"] ** 2)} for row in rows)
+    faulty.rows.clear()
+    return [row["step"] for row in rows], put
+
+
+def missing_too_long(stored: list[int], put: dict[int, float]) -> list[int]:
+    return [step for step in put.keys() - set(stored) if put[step] > MAY_BE_LOST]
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["collector up", "collector down"])
+def test_every_row_that_was_written_arrives_once(
+    tmp_path: Path, faulty: FaultyCollector, up: bool
+) -> None:
+    chance = dice()
+    for _ in range(rounds(3, 200)):
+        stored, put = kill_and_deliver(tmp_path / "spool", faulty, up=up, at=chance.randrange(90))
+        assert stored == list(range(len(stored)))  # each once, in order, none that was not put
+        assert not missing_too_long(stored, put)
+        assert not list((tmp_path / "spool").rglob("*.seg"))
+
+
+def test_control_rows_kept_in_memory_are_lost(faulty: FaultyCollector) -> None:
+    stored, put = kill_and_deliver("-", faulty, up=False, at=60)
+    assert missing_too_long(stored, put)
+
+
+def test_control_a_collector_that_does_not_count_stores_rows_twice(
+    tmp_path: Path, faulty: FaultyCollector
+) -> None:
+    faulty.forgetful = True
+    stored, _ = kill_and_deliver(tmp_path / "spool", faulty, up=True, at=200)
+    assert len(stored) > len(set(stored))

@@ -1,0 +1,32 @@
+"""Senders of numbered rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from htga_client import wire
+from htga_client.backoff import Backoff
+from htga_client.names import uuid7
+from htga_client.sender import Sender
+from htga_client.transport import HttpTransport
+
+
+def open_sender(url: str, folder: Path | None, token: str | None = None, **options: Any) -> Sender:
+    """A sender of a new run that is in a hurry."""
+    options.setdefault("linger", 0.005)
+    options.setdefault("backoff", Backoff(first=0.005, cap=0.02))
+    run = wire.NewRun(id=str(uuid7()), project="p", name="n")
+    return Sender(HttpTransport(url, token), run, folder=folder, **options)
+
+
+def put(sender: Sender, count: int, *, first: int = 0) -> None:
+    """Rows whose step is their number."""
+    for step in range(first, first + count):
+        assert sender.put({"step": step, "time": 1.0, "metrics": {"x": float(step)}})
+
+
+def end(sender: Sender) -> None:
+    """Stop it where it is."""
+    sender.close()
+    assert sender.join(30)
