@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 VERSION = 1
 MAX_BITS = 8
-_HEADER = 2  # bytes before the numbers
-_FIELDS = 4  # numbers before the counts
+_LEAST = 6  # numbers before the counts, each of a byte at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +120,41 @@ def decode(data: bytes) -> Histogram:
 def decode_all(blobs: Sequence[bytes]) -> Histograms:
     """Unpack many at once, in a few passes over all their bytes; never raises on what they hold."""
     length = np.fromiter(map(len, blobs), np.int64, len(blobs))
-    valid = length >= _HEADER + _FIELDS
+    return decode_joined(np.frombuffer(b"".join(blobs), np.uint8), np.cumsum(length))
+
+
+def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histograms:
+    """`decode_all` of byte strings that lie one after the other.
+
+    Args:
+        data: All bytes.
+        ends: Where each string ends, increasing, shape [N]; the first begins at 0.
+    """
+    length = np.diff(ends, prepend=0)
+    valid = length >= _LEAST
+    if not valid.all():
+        data, ends = data[np.repeat(valid, length)], np.cumsum(length[valid])
     whole = np.flatnonzero(valid)
-    header = np.frombuffer(b"".join(blobs[i][:_HEADER] for i in whole.tolist()), np.uint8)
-    version, bits = header.astype(np.int64).reshape(-1, _HEADER).T
-    raw = np.frombuffer(b"".join(blobs[i][_HEADER:] for i in whole.tolist()), np.uint8)
-    after = np.cumsum(length[whole] - _HEADER)  # where each one's numbers end
-    numbers, upto, sound = _varints(raw, after)
+    # Version and bits are below 128 where they are right, so they read as varints, too.
+    numbers, upto, sound = _varints(data, ends)
     held = np.diff(upto, prepend=0)
     begin = upto - held
-    sound &= (version == VERSION) & (bits <= MAX_BITS) & (held >= _FIELDS)
-    field = np.zeros((_FIELDS, whole.size), np.int64)
-    field[:, sound] = numbers[begin[sound] + np.arange(_FIELDS)[:, None]]
-    n_zero, n_nonfinite, first, size = field
+    sound &= held >= _LEAST
+    field = np.zeros((_LEAST, whole.size), np.int64)
+    field[:, sound] = numbers[begin[sound] + np.arange(_LEAST)[:, None]]
+    version, bits, n_zero, n_nonfinite, first, size = field
+    at = ends - length[whole]
+    sound &= (version == VERSION) & (data[at] == VERSION) & (bits <= MAX_BITS)
+    sound &= data[at + 1] <= MAX_BITS
     # Bounded before they are added: two numbers of 63 bits would overflow.
-    sound &= (size == held - _FIELDS) & (first <= n_bins(MAX_BITS))
+    sound &= (size == held - _LEAST) & (first <= n_bins(MAX_BITS))
     sound &= first + size <= (255 << np.where(sound, bits, 0))
-    ours = np.repeat(sound, held)
-    place = np.arange(numbers.size) - np.repeat(begin, held)
+    is_count = np.repeat(sound, held)
+    is_count[(begin[:, None] + np.arange(_LEAST))[sound].ravel()] = False
     valid[whole] = sound
 
     def column(values: NDArray[np.int64]) -> NDArray[np.int64]:
-        full = np.zeros(len(blobs), np.int64)
+        full = np.zeros(length.size, np.int64)
         full[whole] = np.where(sound, values, 0)
         return full
 
@@ -153,7 +165,7 @@ def decode_all(blobs: Sequence[bytes]) -> Histograms:
         n_zero=column(n_zero),
         n_nonfinite=column(n_nonfinite),
         size=column(size),
-        counts=numbers[ours & (place >= _FIELDS)],
+        counts=numbers[is_count],
     )
 
 
@@ -185,12 +197,14 @@ def _varints(
     sound = is_end[after - 1]
     is_end[after - 1] = True
     ends = np.flatnonzero(is_end)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    width = ends - starts + 1
-    place = np.arange(raw.size) - np.repeat(starts, width)
-    # Each byte's 7 bits are shifted into place and summed.
-    numbers = np.add.reduceat((raw & 0x7F).astype(np.int64) << (7 * np.minimum(place, 8)), starts)
+    width = np.diff(ends, prepend=-1)
+    numbers = (raw[ends] & 0x7F).astype(np.int64)
+    # From a number's last byte, its most significant, down to its first.
+    for place in range(1, min(int(width.max()), 9)):
+        wider = np.flatnonzero(width > place) if width.min() <= place else slice(None)
+        byte = raw[ends[wider] - place] & 0x7F
+        numbers[wider] = (numbers[wider] << 7) | byte
     upto = np.searchsorted(ends, after)
-    too_wide = np.searchsorted(after, starts[width > 9], side="right")
+    too_wide = np.searchsorted(after, ends[width > 9], side="right")
     sound[too_wide] = False
     return numbers, upto, sound
