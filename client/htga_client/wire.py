@@ -75,6 +75,7 @@ GAPS = b"htga.gaps"
 instance because its disk was full. The collector keeps them and expects `end` next."""
 
 RunState = Literal["running", "finished", "failed", "stale", "lost"]
+Resume = Literal["never", "allow", "must"]
 JSON_FLOATS: dict[str, Any] = {"ser_json_inf_nan": "strings"}
 
 
@@ -92,6 +93,8 @@ class NewRun:
         notes: Free text.
         environment: Facts about the machine and the code that a reader may want.
         writer: UUID of the process that will send the rows; a new one starts a new attempt.
+        resume: "never" is refused with 409 if the run exists with other writers than this one,
+            "must" with 404 if it does not exist, "allow" and None never.
     """
 
     id: str
@@ -103,6 +106,7 @@ class NewRun:
     notes: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
     writer: str | None = None
+    resume: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

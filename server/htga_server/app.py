@@ -25,10 +25,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ValueError: The settings name a database that cannot be used.
     """
     settings = settings or Settings()
-    database, broker = Database(settings.url), Broker()
+    database = Database(settings.url, most_waiting=settings.queued_requests)
+    broker = Broker()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(database.check)
         await asyncio.to_thread(database.upgrade)
         yield
         broker.close()

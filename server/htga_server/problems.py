@@ -26,13 +26,17 @@ TITLES = {
 
 
 class ServerError(Exception):
-    """What a request went wrong with; carries the HTTP status and any further members."""
+    """What a request went wrong with: HTTP status, kind (as one word), and any further members."""
 
     status = 500
+    slug = "error"
 
-    def __init__(self, detail: str, *, status: int | None = None, **members: object) -> None:
+    def __init__(
+        self, detail: str, *, status: int | None = None, slug: str | None = None, **members: object
+    ) -> None:
         super().__init__(detail)
         self.status = status or self.status
+        self.slug = slug or self.slug
         self.members = members
 
 
@@ -40,18 +44,42 @@ class BadRequest(ServerError):
     """The request cannot be understood. It must not be sent again as it is."""
 
     status = 422
+    slug = "invalid"
+
+
+class TooLarge(ServerError):
+    """The request is larger than is taken; in smaller parts it may be."""
+
+    status = 413
+    slug = "too-large"
 
 
 class NotFound(ServerError):
     """There is no such thing."""
 
     status = 404
+    slug = "not-found"
 
 
 class Conflict(ServerError):
     """The request contradicts what is stored."""
 
     status = 409
+    slug = "conflict"
+
+
+class Quota(ServerError):
+    """There would be more of something than is allowed, now and later."""
+
+    status = 422
+    slug = "quota"
+
+
+class Busy(ServerError):
+    """The collector has more to do than it can; the same request will be taken later."""
+
+    status = 503
+    slug = "busy"
 
 
 def answer(

@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from htga_client.wire import Finish, NewRun, Run, RunPage, RunState
-from htga_server.problems import BadRequest, Conflict, NotFound
-from htga_server.tables import metrics, names, runs, steps, writers
+from htga_server.problems import BadRequest, Conflict, NotFound, Quota
+from htga_server.settings import Settings
+from htga_server.tables import RUN_TABLES, names, runs, writers
+
+class Writer(NamedTuple):
+    """What is known of a process that sends rows.
+
+    Attributes:
+        attempt: Its number in the run.
+        next_seq: The sequence number expected of it next.
+        batch_first, batch_digest: Of the last batch stored, for telling a repetition from a clash.
+    """
+
+    attempt: int
+    next_seq: int
+    batch_first: int | None
+    batch_digest: bytes | None
+
 
 STALE_AFTER = 120.0
 LOST_AFTER = 900.0
 
 
-def register(connection: sa.Connection, new: NewRun) -> tuple[Run, bool]:
+def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[Run, bool]:
     """Store a run, or recognise it; a writer not seen before starts a new attempt.
 
     Returns:
         The run, and whether it was made now.
 
     Raises:
-        Conflict: The id belongs to a run of another project.
+        Conflict: The id belongs to a run of another project, or the run exists and `resume` says
+            that it must not.
+        NotFound: The run does not exist and `resume` says that it must.
+        Quota: The project has as many runs as it may have.
     """
     found = connection.execute(
         sa.select(runs).where(runs.c.id == new.id).with_for_update()
     ).one_or_none()
     if found is None:
+        if new.resume == "must":
+            raise NotFound(f"no run {new.id!r} to resume; leave resume out to begin it")
+        number = connection.scalar(
+            sa.select(sa.func.count()).select_from(runs).where(runs.c.project == new.project)
+        )
+        if (number or 0) >= limits.runs_per_project:
+            most = limits.runs_per_project
+            raise Quota(f"project {new.project!r} has {most} runs; delete some", limit=most)
         key = connection.scalars(
             sa.insert(runs)
             .values(
@@ -52,27 +79,34 @@ def register(connection: sa.Connection, new: NewRun) -> tuple[Run, bool]:
         return get(connection, new.id), True
     if found.project != new.project:
         raise Conflict(f"run {new.id} belongs to project {found.project!r}, not {new.project!r}")
+    if new.resume == "never" and not _is_writer(connection, found.run_key, new.writer):
+        raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
     if new.writer is not None:
-        writer_attempt(connection, found.run_key, new.writer)
+        take_up(connection, found.run_key, new.writer, most=limits.writers_per_run)
     return get(connection, new.id), False
 
 
-def writer_attempt(connection: sa.Connection, run_key: int, writer: str) -> tuple[int, int]:
-    """The attempt of a writer and the sequence number expected of it next.
+def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) -> Writer:
+    """A writer of a run.
 
     A writer seen for the first time takes up the run again: it gets the next attempt, and the run
     is running. The very first writer of a run that nobody has written to gets attempt 1.
+
+    Raises:
+        Quota: The run has `most` writers already.
     """
     row = connection.execute(
-        sa.select(writers.c.attempt, writers.c.next_seq).where(
-            writers.c.run_key == run_key, writers.c.writer == writer
-        )
+        sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
     ).one_or_none()
     if row is not None:
-        return row.attempt, row.next_seq
-    last = connection.scalar(
-        sa.select(sa.func.max(writers.c.attempt)).where(writers.c.run_key == run_key)
-    )
+        return Writer(row.attempt, row.next_seq, row.batch_first, row.batch_digest)
+    last, number = connection.execute(
+        sa.select(sa.func.max(writers.c.attempt), sa.func.count()).where(
+            writers.c.run_key == run_key
+        )
+    ).one()
+    if number >= most:
+        raise Quota(f"a run has at most {most} writers", limit=most, actual=number + 1)
     attempt = (last or 0) + 1
     connection.execute(
         sa.update(runs)
@@ -80,7 +114,7 @@ def writer_attempt(connection: sa.Connection, run_key: int, writer: str) -> tupl
         .values(attempt=attempt, state="running", finished=None)
     )
     _add_writer(connection, run_key, writer, attempt)
-    return attempt, 0
+    return Writer(attempt, 0, None, None)
 
 
 def lock(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
@@ -208,7 +242,7 @@ def delete(connection: sa.Connection, run_id: str) -> None:
         NotFound: There is no such run.
     """
     key = lock(connection, run_id).run_key
-    for table in (steps, metrics, names, writers, runs):
+    for table in (*RUN_TABLES, runs):
         connection.execute(sa.delete(table).where(table.c.run_key == key))
 
 
@@ -216,6 +250,11 @@ def _add_writer(connection: sa.Connection, run_key: int, writer: str, attempt: i
     connection.execute(
         sa.insert(writers).values(run_key=run_key, writer=writer, attempt=attempt, next_seq=0)
     )
+
+
+def _is_writer(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
+    found = sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
+    return connection.execute(found).first() is not None
 
 
 def _metric_names(connection: sa.Connection, keys: list[int]) -> dict[int, tuple[str, ...]]:

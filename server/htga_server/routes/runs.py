@@ -19,13 +19,15 @@ MAX_LABEL = 1024
 
 
 @router.post("", status_code=201, responses={200: {"description": "known already"}})
-async def register(new: NewRun, response: Response, db: DatabaseDep, broker: BrokerDep) -> Run:
+async def register(
+    new: NewRun, response: Response, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep
+) -> Run:
     """Register a run under an id that the client made; registering again changes nothing."""
     for name in ("project", "name"):
         if not 0 < len(getattr(new, name)) <= MAX_LABEL:
             raise BadRequest(f"{name} must have 1 to {MAX_LABEL} characters")
     new = replace(new, id=_uuid("id", new.id), writer=new.writer and _uuid("writer", new.writer))
-    run, made = await db.write(partial(runs.register, new=new))
+    run, made = await db.write(partial(runs.register, new=new, limits=settings))
     response.status_code = 201 if made else 200
     broker.publish("run", run.id, state=run.state)
     return run

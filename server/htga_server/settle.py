@@ -1,0 +1,356 @@
+"""Keeping tracks, packs of histograms and the pyramid in step with the rows, as they are stored.
+
+A window of steps is settled once a later step has come: its histograms are packed together and its
+cells are written, from the batch where it holds all of the window, else from the stored rows. A
+row that comes late, or a later attempt at old steps, settles its windows again. So a cell is
+written about once, however small the batches are, and is always what the rows say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from htga_client.histogram import decode_all
+from htga_server import bulk, packs, pyramid
+from htga_server.bulk import Column
+from htga_server.packs import add_up
+from htga_server.pyramid import FACTOR, TOP, WINDOW, Cells
+from htga_server.rows import Rows
+from htga_server.tables import cells, tracks
+from htga_server.tables import packs as packs_table
+from htga_server.tracks import (
+    LAYERS,
+    Kind,
+    Track,
+    histograms,
+    rows_as_cells,
+    spans,
+    stored_cells,
+)
+
+CHUNK = 256
+"""Windows that are settled at a time when all are."""
+Sums = dict[int, tuple[int, bytes]]
+"""By window, how many histograms were added up, and their sum."""
+
+
+def add(
+    connection: sa.Connection,
+    kind: Kind,
+    run_key: int,
+    attempt: int,
+    rows: Rows,
+    ids: Mapping[str, int],
+) -> None:
+    """Store rows and everything derived from them.
+
+    Args:
+        ids: The number of each of `rows.names`.
+    """
+    if rows.size == 0:
+        return
+    ranks = np.unique(rows.rank).tolist()
+    known = spans(connection, kind, run_key, ranks=ranks)
+    own = [
+        (Track(kind, run_key, ids[part.names[part.name[0]]], int(part.rank[0])), part)
+        for part in rows.tracks()
+    ]
+    fresh = all(
+        part.step[0] > known.get((track.name_id, track.rank), (0, -1))[1] for track, part in own
+    )
+    _insert(connection, kind, run_key, attempt, rows, ids, fresh=fresh)
+    packed: list[tuple[Any, ...]] = []
+    written: list[tuple[Any, ...]] = []
+    moved = []
+    settled: list[tuple[Track, list[int], int]] = []
+    for track, part in own:
+        span = known.get((track.name_id, track.rank))
+        first, last = int(part.step[0]), int(part.step[-1])
+        moved.append(
+            (
+                run_key,
+                kind.name,
+                track.name_id,
+                track.rank,
+                min(first, span[0]) if span else first,
+                max(last, span[1]) if span else last,
+            )
+        )
+        now_open = moved[-1][5] // WINDOW
+        stored = _stored_windows(part, span, now_open)
+        sums = (
+            _settle_histograms(connection, track, attempt, part, stored, now_open, packed)
+            if kind is LAYERS
+            else {}
+        )
+        window = part.step // WINDOW
+        ours = part[(window < now_open) & ~np.isin(window, list(stored))]
+        theirs = _runs(one for one in stored if one < now_open)
+        windows = _settle_cells(connection, track, theirs, ours, sums, written)
+        settled.append((track, windows, now_open))
+    bulk.put(connection, packs_table, packed)
+    bulk.put(connection, tracks, moved)
+    bulk.put(connection, cells, written)
+    for track, windows, now_open in settled:
+        _settle_above(connection, track, windows, now_open)
+
+
+def again(connection: sa.Connection, track: Track) -> None:
+    """Settle all windows of a track from its stored rows; nothing derived from them may be left."""
+    step = track.kind.table.c.step
+    first, last = connection.execute(
+        sa.select(sa.func.min(step), sa.func.max(step)).where(*track.of(track.kind.table))
+    ).one()
+    now_open, windows, at = last // WINDOW, [], first
+    while at is not None and at // WINDOW < now_open:
+        begin = at // WINDOW
+        end = min(begin + CHUNK, now_open)
+        written: list[tuple[Any, ...]] = []
+        packed: list[tuple[Any, ...]] = []
+        sums = _sums_of_stored(connection, track, range(begin, end), packed)
+        windows += _settle_cells(connection, track, [(begin, end)], None, sums, written)
+        bulk.put(connection, packs_table, packed)
+        bulk.put(connection, cells, written)
+        at = connection.scalar(
+            sa.select(sa.func.min(step)).where(
+                *track.of(track.kind.table), step >= end * WINDOW
+            )
+        )
+    key = (track.run_key, track.kind.name, track.name_id, track.rank)
+    bulk.put(connection, tracks, [(*key, first, last)])
+    _settle_above(connection, track, windows, now_open)
+
+
+def _insert(
+    connection: sa.Connection,
+    kind: Kind,
+    run_key: int,
+    attempt: int,
+    rows: Rows,
+    ids: Mapping[str, int],
+    *,
+    fresh: bool,
+) -> None:
+    name_id = np.array([ids[name] for name in rows.names], np.int64)[rows.name]
+    columns = {
+        "run_key": Column(np.full(rows.size, run_key)),
+        kind.name_id: Column(name_id),
+        "rank": Column(rows.rank),
+        "step": Column(rows.step),
+        "attempt": Column(np.full(rows.size, attempt)),
+        "time": Column(rows.time),
+        **rows.columns,
+    }
+    bulk.insert(connection, kind.table, columns, fresh=fresh)
+
+
+def _stored_windows(part: Rows, span: tuple[int, int] | None, now_open: int) -> set[int]:
+    """The windows to be settled of which the batch does not hold all rows.
+
+    A row that is not beyond all others may be there already, in this attempt or in another, so its
+    window is looked at even if it is open.
+    """
+    if span is None:
+        return set()
+    if part.step[0] > span[1]:
+        return {span[1] // WINDOW} - {now_open}
+    return set(np.unique(part.step // WINDOW).tolist())
+
+
+def _settle_cells(
+    connection: sa.Connection,
+    track: Track,
+    stored: Iterable[tuple[int, int]],
+    whole: Rows | None,
+    sums: Sums,
+    written: list[tuple[Any, ...]],
+) -> list[int]:
+    """Note the cells of the lowest two levels of windows; returns those that hold anything.
+
+    Args:
+        stored: Stretches of windows to be read from the database, all before the rows of `whole`.
+        whole: Rows that make up their windows.
+    """
+    keys = track.kind.keys
+    parts = [
+        rows_as_cells(connection, track, first * WINDOW, end * WINDOW, keys)
+        for first, end in stored
+    ]
+    if whole is not None and whole.size:
+        parts.append(pyramid.of_rows(whole.step, whole.time, whole.values()))
+    present = tuple(key for key in keys if any(_has(cell, key) for cell in parts))
+    low = pyramid.merge(pyramid.concatenate(present, parts), FACTOR)
+    high = pyramid.merge(low, WINDOW)
+    written += _as_rows(track, 1, low, {})
+    written += _as_rows(track, 2, high, sums)
+    return [int(at) for at in (high.at // WINDOW).tolist()]
+
+
+def _settle_above(
+    connection: sa.Connection, track: Track, windows: list[int], now_open: int
+) -> None:
+    """Write every complete cell of the higher levels that holds one of the windows."""
+    keys = track.kind.keys
+    for level in range(3, TOP + 1):
+        in_windows = FACTOR ** (level - 2)
+        parents = {window // in_windows for window in windows}
+        complete = [parent for parent in parents if (parent + 1) * in_windows <= now_open]
+        if not complete:
+            return
+        written: list[tuple[Any, ...]] = []
+        for first, end in _runs(complete):
+            below = first * FACTOR, end * FACTOR
+            children = stored_cells(connection, track, level - 1, *below, keys)
+            present = tuple(key for key in keys if _has(children, key))
+            merged = pyramid.merge(pyramid.concatenate(present, [children]), FACTOR**level)
+            written += _as_rows(track, level, merged, _sums_above(connection, track, level, below))
+        bulk.put(connection, cells, written)
+
+
+def _sums_above(
+    connection: sa.Connection, track: Track, level: int, children: tuple[int, int]
+) -> Sums:
+    if track.kind is not LAYERS:
+        return {}
+    rows = connection.execute(
+        sa.select(cells.c.cell, cells.c.histograms, cells.c.histogram)
+        .where(*track.of(cells), cells.c.level == level - 1, cells.c.histograms > 0)
+        .where(cells.c.cell >= children[0], cells.c.cell < children[1])
+        .order_by(cells.c.cell)
+    ).all()
+    decoded = decode_all([bytes(row.histogram) for row in rows])
+    place = np.array([row.cell // FACTOR for row in rows], np.int64)
+    number = np.array([row.histograms for row in rows], np.int64)
+    return {
+        int(place[own][0]): (int(number[own].sum()), add_up(decoded, own))
+        for own in _stretches(place)
+    }
+
+
+def _settle_histograms(
+    connection: sa.Connection,
+    track: Track,
+    attempt: int,
+    part: Rows,
+    stored: set[int],
+    now_open: int,
+    packed: list[tuple[Any, ...]],
+) -> Sums:
+    """Note the packs of the batch's histograms; returns the sums of windows settled now."""
+    key = (track.run_key, track.name_id, track.rank)
+    sums: Sums = {}
+    has = part.histogram >= 0
+    own = part if has.all() else part[has]
+    window = own.step // WINDOW
+    for where in _stretches(window):
+        at = int(window[where.start])
+        if at in stored:
+            continue
+        place = slice(int(own.histogram[where.start]), int(own.histogram[where.stop - 1]) + 1)
+        step = own.step[where]
+        packed.append((*key, int(step[0]), attempt, packs.pack(step, own.blobs[place])))
+        if at < now_open:
+            sums[at] = (step.size, add_up(own.decoded, place))
+    for at in stored:
+        mine = window == at
+        blobs = own.blobs.take(own.histogram[mine]).to_list()
+        new = dict(zip(own.step[mine].tolist(), blobs, strict=True))
+        latest = _repack(connection, track, attempt, at, new, packed)
+        if latest and at < now_open:
+            sums[at] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+    return sums
+
+
+def _repack(
+    connection: sa.Connection,
+    track: Track,
+    attempt: int,
+    window: int,
+    new: dict[int, bytes],
+    packed: list[tuple[Any, ...]],
+) -> list[bytes]:
+    """Make one pack of an attempt's histograms in a window; returns the latest of each step."""
+    start, stop = window * WINDOW, (window + 1) * WINDOW
+    found = histograms(connection, track, start, stop)
+    for step, blob in new.items():
+        found.setdefault(step, {})[attempt] = blob
+    own = {step: found[step][attempt] for step in sorted(found) if attempt in found[step]}
+    if own:
+        table = packs_table
+        connection.execute(
+            sa.delete(table)
+            .where(*track.of(table), table.c.attempt == attempt)
+            .where(table.c.step >= start, table.c.step < stop)
+        )
+        step, blobs = np.array(list(own), np.int64), packs.of_list(list(own.values()))
+        key = (track.run_key, track.name_id, track.rank, int(step[0]), attempt)
+        packed.append((*key, packs.pack(step, blobs)))
+    return [attempts[max(attempts)] for _, attempts in sorted(found.items())]
+
+
+def _sums_of_stored(
+    connection: sa.Connection, track: Track, windows: range, packed: list[tuple[Any, ...]]
+) -> Sums:
+    """The sums of stored histograms, whose packs of each window are made one."""
+    if track.kind is not LAYERS:
+        return {}
+    table, sums = packs_table, {}
+    start, stop = windows.start * WINDOW, windows.stop * WINDOW
+    found = histograms(connection, track, start, stop)
+    connection.execute(
+        sa.delete(table).where(
+            *track.of(table), table.c.step >= start, table.c.step < stop
+        )
+    )
+    for window, steps in groupby(found, lambda step: step // WINDOW):
+        own = {step: found[step] for step in steps}
+        for attempt in sorted({attempt for attempts in own.values() for attempt in attempts}):
+            blobs = {step: a[attempt] for step, a in own.items() if attempt in a}
+            step = np.array(list(blobs), np.int64)
+            key = (track.run_key, track.name_id, track.rank, int(step[0]), attempt)
+            packed.append((*key, packs.pack(step, packs.of_list(list(blobs.values())))))
+        latest = [attempts[max(attempts)] for attempts in own.values()]
+        sums[window] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+    return sums
+
+
+def _as_rows(track: Track, level: int, settled: Cells, sums: Sums) -> list[tuple[Any, ...]]:
+    number = settled.at // FACTOR**level
+    key = (track.run_key, track.kind.name, track.name_id, track.rank, level)
+    return [
+        (*key, cell, rows, step, time, stats, *sums.get(cell, (0, None)))
+        for cell, rows, step, time, stats in zip(
+            number.tolist(),
+            settled.rows.tolist(),
+            settled.step.tolist(),
+            settled.time.tolist(),
+            pyramid.encode(settled.stats, settled.keys, track.kind.keys),
+            strict=True,
+        )
+    ]
+
+
+def _has(cell: Cells, key: str) -> bool:
+    return key in cell.keys and bool(cell.stats["count"][:, cell.keys.index(key)].any())
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as stretches (first, end) without holes."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number:
+            found[-1] = (found[-1][0], number + 1)
+        else:
+            found.append((number, number + 1))
+    return found
+
+
+def _stretches(values: np.ndarray[Any, np.dtype[np.int64]]) -> Sequence[slice]:
+    """The stretches of equal values."""
+    bounds = [*np.flatnonzero(np.diff(values, prepend=values[:1] - 1)).tolist(), values.size]
+    return [slice(begin, end) for begin, end in zip(bounds, bounds[1:], strict=False)]
