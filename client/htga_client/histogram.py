@@ -68,14 +68,13 @@ def encode(
     """
     if not 0 <= bits <= MAX_BITS:
         raise ValueError(f"bits must be from 0 to {MAX_BITS}, got {bits}")
-    filled = [i for i, count in enumerate(counts) if count]
-    start, stop = (filled[0], filled[-1] + 1) if filled else (0, 0)
+    values = np.asarray(counts, np.int64)
+    filled = np.flatnonzero(values)
+    start, stop = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
     if first < 0 or first + stop > n_bins(bits):
         raise ValueError(f"bins {first} to {first + stop} do not fit into {n_bins(bits)}")
-    out = bytearray((VERSION, bits))
-    for value in (n_zero, n_nonfinite, first + start, stop - start, *counts[start:stop]):
-        _put(out, value)
-    return bytes(out)
+    fields = np.array([n_zero, n_nonfinite, first + start, stop - start], np.int64)
+    return bytes((VERSION, bits)) + _as_varints(np.concatenate((fields, values[start:stop])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +168,15 @@ def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histogram
     )
 
 
-def _put(out: bytearray, value: int) -> None:
-    if value < 0:
-        raise ValueError(f"a count must not be negative, got {value}")
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
+def _as_varints(values: NDArray[np.int64]) -> bytes:
+    if values.min() < 0:
+        raise ValueError(f"a count must not be negative, got {values.min()}")
+    places = range(-(-int(values.max()).bit_length() // 7) or 1)
+    shifted = values[:, None] >> (7 * np.arange(places.stop))
+    more = np.append(shifted[:, 1:] > 0, np.zeros((values.size, 1), np.bool_), axis=1)
+    kept = np.append(np.ones((values.size, 1), np.bool_), more[:, :-1], axis=1)
+    octets = (shifted & 0x7F | np.where(more, 0x80, 0)).astype(np.uint8)
+    return octets[kept].tobytes()
 
 
 def _varints(
@@ -193,18 +194,25 @@ def _varints(
     """
     if raw.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    is_end = raw < 0x80
-    sound = is_end[after - 1]
-    is_end[after - 1] = True
-    ends = np.flatnonzero(is_end)
-    width = np.diff(ends, prepend=-1)
-    numbers = (raw[ends] & 0x7F).astype(np.int64)
-    # From a number's last byte, its most significant, down to its first.
-    for place in range(1, min(int(width.max()), 9)):
-        wider = np.flatnonzero(width > place) if width.min() <= place else slice(None)
-        byte = raw[ends[wider] - place] & 0x7F
-        numbers[wider] = (numbers[wider] << 7) | byte
-    upto = np.searchsorted(ends, after)
-    too_wide = np.searchsorted(after, ends[width > 9], side="right")
-    sound[too_wide] = False
-    return numbers, upto, sound
+    goes_on = raw >= 0x80
+    sound = ~goes_on[after - 1]
+    goes_on[after - 1] = False
+    ends = np.flatnonzero(~goes_on)
+    # Most numbers have one byte or two: those are put together where they lie.
+    low = raw & 0x7F
+    paired = low.astype(np.uint16)
+    before = goes_on[:-1]
+    paired[1:] = (paired[1:] << (7 * before.view(np.uint8))) | (low[:-1] * before)
+    numbers = paired[ends].astype(np.int64)
+    # The rest from their last byte, the most significant, to their first. The last byte of all
+    # goes on nowhere, so an index that wraps around finds nothing.
+    wide = np.flatnonzero(goes_on[ends - 1] & goes_on[ends - 2])
+    last = ends[wide]
+    width = last - np.where(wide > 0, ends[wide - 1], -1)
+    value = low[last].astype(np.int64)
+    for place in range(1, min(int(width.max(initial=0)), 9)):
+        wider = width > place
+        value[wider] = (value[wider] << 7) | low[last[wider] - place]
+    numbers[wide] = value
+    sound[np.searchsorted(after, last[width > 9], side="right")] = False
+    return numbers, np.searchsorted(ends, after), sound

@@ -59,30 +59,24 @@ def spans(
     return {(name, rank): (first, last) for name, rank, first, last in rows}
 
 
-def latest_attempts(rows: Sequence[Any]) -> Sequence[Any]:
-    """Of rows (step, attempt, ...) in that order, those of the latest attempt of each step."""
-    if not rows or rows[0].attempt == rows[-1].attempt:
-        return rows
-    step = np.fromiter((row.step for row in rows), np.int64, len(rows))
-    return [rows[i] for i in np.flatnonzero(np.diff(step, append=step[-1] + 1)).tolist()]
-
-
 def rows_as_cells(
     connection: sa.Connection, track: Track, start: int, stop: int, keys: Sequence[str]
 ) -> Cells:
     """Rows of `start <= step < stop`, each a cell; of several attempts at a step the latest."""
     table = track.kind.table
-    columns = [table.c.step, table.c.attempt, table.c.time, *(table.c[key] for key in keys)]
-    rows = latest_attempts(
-        connection.execute(
-            sa.select(*columns)
-            .where(*track.of(table), table.c.step >= start, table.c.step < stop)
-            .order_by(table.c.step, table.c.attempt)
-        ).all()
-    )
-    step, _, time, *values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    columns = [table.c.step, table.c.time, *(table.c[key] for key in keys)]
+    rows: Sequence[Any] = connection.execute(
+        sa.select(*columns)
+        .where(*track.of(table), table.c.step >= start, table.c.step < stop)
+        .order_by(table.c.step, table.c.attempt)
+    ).all()
+    step = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    latest = np.diff(step, append=-1) != 0
+    if not latest.all():
+        rows, step = [rows[i] for i in np.flatnonzero(latest).tolist()], step[latest]
+    time, *values = list(zip(*rows, strict=True))[1:] or [()] * (len(columns) - 1)
     measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
-    return pyramid.of_rows(np.array(step, np.int64), np.array(time, np.float64), measured)
+    return pyramid.of_rows(step, np.array(time, np.float64), measured)
 
 
 def stored_cells(
