@@ -167,6 +167,15 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Rows that a writer has lost: `first_seq <= sequence number < end_seq`."""
+
+    writer: str
+    first_seq: int
+    end_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JsonRow:
     """One row in JSON, for curl and for other languages; all but `step` may be left out."""
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from htga_client.wire import Finish, NewRun, Run, RunPage, RunState
+from htga_client.wire import Finish, Gap, NewRun, Run, RunPage, RunState
 from htga_server.problems import BadRequest, Conflict, NotFound, Quota
 from htga_server.settings import Settings
-from htga_server.tables import RUN_TABLES, names, runs, writers
+from htga_server.tables import RUN_TABLES, gaps, names, runs, writers
 
 class Writer(NamedTuple):
     """What is known of a process that sends rows.
@@ -233,6 +233,20 @@ def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:
             .values(state=how.state, finished=time.time())
         )
     return get(connection, run_id)
+
+
+def declared_gaps(connection: sa.Connection, run_id: str) -> tuple[Gap, ...]:
+    """What the writers of a run have lost and said so.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    rows = connection.execute(
+        sa.select(gaps.c.writer, gaps.c.first_seq, gaps.c.end_seq)
+        .where(gaps.c.run_key == key_of(connection, run_id))
+        .order_by(gaps.c.writer, gaps.c.first_seq)
+    )
+    return tuple(Gap(writer=w, first_seq=first, end_seq=end) for w, first, end in rows)
 
 
 def delete(connection: sa.Connection, run_id: str) -> None:

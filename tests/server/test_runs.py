@@ -32,6 +32,16 @@ def test_an_id_of_another_project_is_a_conflict(api: httpx2.Client) -> None:
     assert api.post("/runs", json=new | {"project": "other"}).status_code == 409
 
 
+def test_a_run_can_be_kept_from_being_taken_up_or_from_being_begun(api: httpx2.Client) -> None:
+    new = new_run(writer=str(uuid.uuid4()))
+    assert api.post("/runs", json=new | {"resume": "must"}).status_code == 404
+    assert api.post("/runs", json=new | {"resume": "never"}).status_code == 201
+    assert api.post("/runs", json=new | {"resume": "never"}).status_code == 200
+    other = api.post("/runs", json=new | {"resume": "never", "writer": str(uuid.uuid4())})
+    assert (other.status_code, other.json()["type"]) == (409, "run-exists")
+    assert api.post("/runs", json=new | {"resume": "must"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [({"id": "../../etc"}, "id must be a UUID"), ({"name": ""}, "name"), ({"tags": 3}, "tags")],

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from htga_client.wire import Finish, NewRun, Run, RunPage, RunState
+from htga_client.wire import Finish, Gap, NewRun, Run, RunPage, RunState
 from htga_server import archive, runs
 from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.problems import BadRequest
@@ -63,6 +63,12 @@ async def page(
 async def show(run_id: str, db: DatabaseDep) -> Run:
     """One run, with the latest value of everything it measured."""
     return await db.read(partial(runs.get, run_id=run_id))
+
+
+@router.get("/{run_id}/gaps")
+async def gaps(run_id: str, db: DatabaseDep) -> dict[str, tuple[Gap, ...]]:
+    """Sequence numbers of rows that were lost on their way here, as their writers say."""
+    return {"items": await db.read(partial(runs.declared_gaps, run_id=run_id))}
 
 
 @router.post("/{run_id}/finish")
