@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from htga_client.wire import PREFIX
-from htga_server import problems
+from htga_server import problems, tokens
 from htga_server.database import Database
+from htga_server.gate import Gate
 from htga_server.live import Broker
 from htga_server.problems import NotFound
-from htga_server.routes import archive, health, live, rows, runs, series
+from htga_server.replicas import Replicas
+from htga_server.routes import archive, health, live, login, rows, runs, series
 from htga_server.settings import Settings
 
 
@@ -32,8 +33,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(database.check)
         await asyncio.to_thread(database.upgrade)
+        if settings.require_tokens and not await database.read(tokens.any_valid):
+            raise ValueError(
+                "tokens are required and there is none; `htga token create` makes one"
+            )
+        replicas = Replicas(database.url, broker) if database.dialect == "postgresql" else None
+        if replicas is not None:
+            await replicas.start()
         yield
         broker.close()
+        if replicas is not None:
+            await replicas.stop()
         await asyncio.to_thread(database.close)
 
     # FastAPI's page of the API would load its scripts from another host.
@@ -41,13 +51,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    app.add_middleware(Gate, settings=settings, database=database)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
     for module in (runs, rows, series, live, archive):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(login.router)
 
     @app.api_route("/api/{rest:path}", methods=["GET", "HEAD"], include_in_schema=False)
     async def no_such_route(rest: str) -> None:

@@ -88,6 +88,13 @@ class Conflict(ServerError):
     slug = "conflict"
 
 
+class Forbidden(ServerError):
+    """Whoever asks may not do that."""
+
+    status = 403
+    slug = "forbidden"
+
+
 class Quota(ServerError):
     """There would be more of something than is allowed, now and later."""
 
@@ -100,6 +107,11 @@ class Busy(ServerError):
 
     status = 503
     slug = "busy"
+
+
+def too_large(limit: int, size: int) -> HTTPException:
+    """The error for a body beyond its limit, as FastAPI lets it through while it reads one."""
+    return HTTPException(413, f"the body is larger than {limit} bytes ({size} came so far)")
 
 
 def answer(

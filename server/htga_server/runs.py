@@ -78,7 +78,7 @@ def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[
             _add_writer(connection, key, new.writer, 1)
         return get(connection, new.id), True
     if found.project != new.project:
-        raise Conflict(f"run {new.id} belongs to project {found.project!r}, not {new.project!r}")
+        raise Conflict(f"run {new.id} belongs to another project than {new.project!r}")
     if new.resume == "never" and not _is_writer(connection, found.run_key, new.writer):
         raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
     if new.writer is not None:

@@ -123,6 +123,20 @@ metrics = sa.Table(
     sqlite_with_rowid=False,
 )
 
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String(12), primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("project", sa.Text),
+    sa.Column("created", Real(53), nullable=False),
+    sa.Column("expires", Real(53)),
+    sa.Column("revoked", Real(53)),
+    comment="who may do what: hashes of the tokens' secrets; no project means all",
+)
+
 tracks = sa.Table(
     "tracks",
     metadata,

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 
 from htga_server.deps import DatabaseDep
+from htga_server.policy import READ
 
 router = APIRouter(tags=["health"])
 
@@ -16,7 +17,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", dependencies=[READ])
 async def readyz(db: DatabaseDep) -> dict[str, str]:
     """The database takes a write transaction."""
     await db.write(lambda connection: connection.execute(sa.text("SELECT 1")))

@@ -13,6 +13,7 @@ from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
 from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.ingest import store
+from htga_server.policy import INGEST
 from htga_server.problems import BadRequest
 from htga_server.settings import Settings
 
@@ -29,7 +30,7 @@ BODY = {
 }
 
 
-@router.post("/{run_id}/rows", openapi_extra=BODY)
+@router.post("/{run_id}/rows", openapi_extra=BODY, dependencies=[INGEST])
 async def add(
     run_id: str, request: Request, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep
 ) -> Receipt:

@@ -12,20 +12,29 @@ from fastapi import APIRouter, Query, Response
 from htga_client.wire import Finish, Gap, NewRun, Run, RunPage, RunState
 from htga_server import archive, runs
 from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
+from htga_server.policy import ADMIN, INGEST, READ, GrantDep, own_project
 from htga_server.problems import BadRequest
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 MAX_LABEL = 1024
 
 
-@router.post("", status_code=201, responses={200: {"description": "known already"}})
+@router.post(
+    "", status_code=201, responses={200: {"description": "known already"}}, dependencies=[INGEST]
+)
 async def register(
-    new: NewRun, response: Response, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep
+    new: NewRun,
+    response: Response,
+    db: DatabaseDep,
+    broker: BrokerDep,
+    settings: SettingsDep,
+    allowed: GrantDep,
 ) -> Run:
     """Register a run under an id that the client made; registering again changes nothing."""
     for name in ("project", "name"):
         if not 0 < len(getattr(new, name)) <= MAX_LABEL:
             raise BadRequest(f"{name} must have 1 to {MAX_LABEL} characters")
+    own_project(allowed, new.project)
     new = replace(new, id=_uuid("id", new.id), writer=new.writer and _uuid("writer", new.writer))
     run, made = await db.write(partial(runs.register, new=new, limits=settings))
     response.status_code = 201 if made else 200
@@ -33,9 +42,10 @@ async def register(
     return run
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 async def page(
     db: DatabaseDep,
+    allowed: GrantDep,
     project: str | None = None,
     state: RunState | None = None,
     group: str | None = None,
@@ -48,7 +58,7 @@ async def page(
     return await db.read(
         partial(
             runs.page,
-            project=project,
+            project=own_project(allowed, project),
             state=state,
             group=group,
             tag=tag,
@@ -59,19 +69,19 @@ async def page(
     )
 
 
-@router.get("/{run_id}")
+@router.get("/{run_id}", dependencies=[READ])
 async def show(run_id: str, db: DatabaseDep) -> Run:
     """One run, with the latest value of everything it measured."""
     return await db.read(partial(runs.get, run_id=run_id))
 
 
-@router.get("/{run_id}/gaps")
+@router.get("/{run_id}/gaps", dependencies=[READ])
 async def gaps(run_id: str, db: DatabaseDep) -> dict[str, tuple[Gap, ...]]:
     """Sequence numbers of rows that were lost on their way here, as their writers say."""
     return {"items": await db.read(partial(runs.declared_gaps, run_id=run_id))}
 
 
-@router.post("/{run_id}/finish")
+@router.post("/{run_id}/finish", dependencies=[INGEST])
 async def finish(run_id: str, how: Finish, db: DatabaseDep, broker: BrokerDep) -> Run:
     """Mark a run as finished or failed."""
     run = await db.write(partial(runs.finish, run_id=run_id, how=how))
@@ -79,7 +89,7 @@ async def finish(run_id: str, how: Finish, db: DatabaseDep, broker: BrokerDep) -
     return run
 
 
-@router.delete("/{run_id}", status_code=204)
+@router.delete("/{run_id}", status_code=204, dependencies=[ADMIN])
 async def delete(run_id: str, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep) -> None:
     """Delete a run, its rows and its archive."""
     await db.write(partial(runs.delete, run_id=run_id))

@@ -12,6 +12,7 @@ from htga_client.wire import Histograms, Series
 from htga_server import histograms, series
 from htga_server.arrow_response import arrow_response, wants_arrow
 from htga_server.deps import DatabaseDep
+from htga_server.policy import READ
 from htga_server.problems import BadRequest
 from htga_server.series import MAX_BUCKETS, Range
 
@@ -34,7 +35,7 @@ def _range(
 RangeDep = Annotated[Range, Depends(_range)]
 
 
-@router.get("/{run_id}/series", response_model=Series)
+@router.get("/{run_id}/series", response_model=Series, dependencies=[READ])
 async def read_series(
     run_id: str,
     request: Request,
@@ -56,7 +57,7 @@ async def read_series(
     return arrow_response(series.to_arrow(found)) if wants_arrow(request) else found
 
 
-@router.get("/{run_id}/histograms")
+@router.get("/{run_id}/histograms", dependencies=[READ])
 async def read_histograms(
     run_id: str,
     db: DatabaseDep,
