@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from htga import __version__
-from htga.cli import archive, levy, query, runs
+from htga.cli import archive, levy, query, runs, token
 from htga.cli.output import fail
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(runs.app, name="runs")
 app.add_typer(archive.app, name="archive")
 app.add_typer(levy.app, name="levy")
+app.add_typer(token.app, name="token")
 app.command("query")(query.query)
 db = typer.Typer(help="The collector's database.", no_args_is_help=True)
 app.add_typer(db, name="db")
@@ -36,7 +37,7 @@ Insecure = Annotated[
     bool,
     typer.Option(
         "--insecure",
-        help="Listen beyond this machine although nobody is asked who they are.",
+        help="Listen beyond this machine without asking for tokens.",
     ),
 ]
 

@@ -79,18 +79,17 @@ class Broker:
         """
         if len(self._listeners) >= MOST_LISTENERS:
             raise Busy(f"{MOST_LISTENERS} readers follow this collector already")
-        listener = Listener(self, run_id, only)
-        if after is not None:
-            self._catch_up(listener, after)
-        return listener
+        return Listener(self, run_id, after, only)
 
     def name(self, number: int) -> str:
         """The id of an event."""
         return f"{self._epoch}-{number}"
 
-    def add(self, listener: Listener) -> None:
-        """Begin to tell a listener."""
+    def add(self, listener: Listener, after: str | None) -> None:
+        """Begin to tell a listener, with what came after an event."""
         self._listeners.add(listener)
+        if after is not None:
+            self._catch_up(listener, after)
 
     def remove(self, listener: Listener) -> None:
         """Stop telling a listener."""
@@ -115,14 +114,16 @@ class Broker:
 class Listener:
     """One open stream: an async iterator of server-sent events as text."""
 
-    def __init__(self, broker: Broker, run_id: str | None, only: Filter | None) -> None:
+    def __init__(
+        self, broker: Broker, run_id: str | None, after: str | None, only: Filter | None
+    ) -> None:
         self._broker = broker
         self._run_id = run_id
+        self._after = after
         self._only = only
         self._pending: dict[Key, tuple[int, dict[str, Any]]] = {}
         self._reset = False
         self._news = asyncio.Event()
-        broker.add(self)
 
     def offer(self, key: Key, data: dict[str, Any], number: int) -> None:
         """Note a change, unless it is of a run that this listener does not follow."""
@@ -144,6 +145,7 @@ class Listener:
 
     async def events(self) -> AsyncIterator[str]:
         """Events as they come; a comment when nothing came for a while."""
+        self._broker.add(self, self._after)
         try:
             # The first bytes tell the browser, and any proxy between, that the stream is open.
             yield ": open\n\n"
