@@ -176,7 +176,7 @@ def _as_varints(values: NDArray[np.int64]) -> bytes:
     more = np.append(shifted[:, 1:] > 0, np.zeros((values.size, 1), np.bool_), axis=1)
     kept = np.append(np.ones((values.size, 1), np.bool_), more[:, :-1], axis=1)
     octets = (shifted & 0x7F | np.where(more, 0x80, 0)).astype(np.uint8)
-    return octets[kept].tobytes()
+    return bytes(octets[kept].tobytes())
 
 
 def _varints(

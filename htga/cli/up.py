@@ -91,6 +91,7 @@ def _add_dashboard(api: FastAPI) -> None:
         from htga_dashboard.source import Source
     except ModuleNotFoundError as error:
         fail(f"the dashboard needs {error.name}: pip install 'htga[dashboard]'; or --no-dashboard")
+
     class AsTheReader(httpx2.Auth):
         """Asks the API with the token of whoever the page is for."""
 

@@ -3,6 +3,9 @@
 What is derived (tracks, cells) is not made here: the collector makes it for every run without.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -17,7 +20,7 @@ KEY = ("run_key", "layer_id", "rank", "step", "attempt")
 CHUNK = 1000
 
 
-def key(name: str, kind: sa.types.TypeEngine) -> sa.Column:
+def key(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     return sa.Column(name, kind, autoincrement=False, nullable=False)
 
 
@@ -96,9 +99,7 @@ def downgrade() -> None:
     op.add_column("steps", sa.Column("histogram", sa.LargeBinary(), nullable=True))
     packed = sa.table("packs", *(sa.column(name) for name in (*KEY, "data")))
     steps = _steps()
-    update = steps.update().where(
-        *(steps.c[name] == sa.bindparam(f"at_{name}") for name in KEY)
-    )
+    update = steps.update().where(*(steps.c[name] == sa.bindparam(f"at_{name}") for name in KEY))
     for rows in _rows(packed, sa.true()):
         found = [
             {f"at_{name}": value for name, value in zip(KEY, row, strict=False)}
@@ -121,7 +122,7 @@ def _steps() -> sa.TableClause:
     return sa.table("steps", *(sa.column(name) for name in (*KEY, "histogram")))
 
 
-def _rows(table: sa.TableClause, condition: sa.ColumnElement[bool]):
+def _rows(table: sa.TableClause, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Any]]:
     """The rows of a table in chunks, each of which is read before it is used."""
     query = sa.select(table).where(condition).order_by(*(table.c[name] for name in KEY))
     after = None

@@ -34,9 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.to_thread(database.check)
         await asyncio.to_thread(database.upgrade)
         if settings.require_tokens and not await database.read(tokens.any_valid):
-            raise ValueError(
-                "tokens are required and there is none; `htga token create` makes one"
-            )
+            raise ValueError("tokens are required and there is none; `htga token create` makes one")
         replicas = Replicas(database.url, broker) if database.dialect == "postgresql" else None
         if replicas is not None:
             await replicas.start()

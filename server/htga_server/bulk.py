@@ -94,7 +94,7 @@ def _copy(
     driver = connection.connection.cursor()
     statement = f"COPY {into} ({', '.join(columns)}) FROM STDIN WITH (FORMAT BINARY)"
     try:
-        with driver.copy(statement) as copy:  # type: ignore[attr-defined]  # psycopg's
+        with driver.copy(statement) as copy:
             copy.write(data)
     except psycopg.Error as error:
         raise sa.exc.DBAPIError.instance(statement, None, error, psycopg.Error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from htga_server import settle
-from htga_server.tables import cells, names, runs, tracks
+from htga_server.tables import cells, names, tracks
 from htga_server.tracks import LAYERS, METRICS, Kind, Track
 
 

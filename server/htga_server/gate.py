@@ -41,8 +41,11 @@ HEADERS = {
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 FORM = """<!DOCTYPE html>
 <html lang="en"><head><title>HTGA</title><meta name="viewport" content="width=device-width">
-<style>body{font:16px system-ui;margin:20vh auto;max-width:24em;padding:0 1em;color-scheme:light dark}
-input,button{font:inherit;width:100%;box-sizing:border-box;padding:.5em;margin:.3em 0}</style></head>
+<style>
+:root{color-scheme:light dark}
+body{font:16px system-ui;margin:20vh auto;max-width:24em;padding:0 1em}
+input,button{font:inherit;width:100%;box-sizing:border-box;padding:.5em;margin:.3em 0}
+</style></head>
 <body><h1>HTGA</h1><form method="post" action="/login"><label>A token with the scope “read”
 <input name="token" type="password" autocomplete="current-password" required autofocus></label>
 <button>Open</button></form><p>MESSAGE</p></body></html>"""
@@ -149,7 +152,7 @@ class Gate:
             return login_form("" if not brought_one else "That token is not valid (any more).", 401)
         return problems.answer(
             401,
-            "a valid token is needed: Authorization: Bearer htga_...; `htga token create` makes one",
+            "bring a valid token as Authorization: Bearer htga_...; `htga token create` makes one",
             headers={"WWW-Authenticate": "Bearer"},
         )
 

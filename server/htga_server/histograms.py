@@ -68,16 +68,14 @@ def _parts(
     settled = last_step // WINDOW * WINDOW
     parts: list[Part] = []
     for at, first, end in pyramid.cover(start, min(stop, settled), level):
-        if at >= 2:  # noqa: SIM108
+        if at >= 2:
             parts += _sums(connection, track, at, first, end)
         else:
             parts += _singles(connection, track, first * FACTOR**at, end * FACTOR**at)
     return parts + _singles(connection, track, max(start, settled), stop)
 
 
-def _sums(
-    connection: sa.Connection, track: Track, level: int, first: int, end: int
-) -> list[Part]:
+def _sums(connection: sa.Connection, track: Track, level: int, first: int, end: int) -> list[Part]:
     rows = connection.execute(
         sa.select(cells.c.cell, cells.c.step, cells.c.histograms, cells.c.histogram)
         .where(*track.of(cells), cells.c.level == level, cells.c.histograms > 0)

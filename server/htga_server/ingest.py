@@ -59,8 +59,22 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
     rejected = tuple(r for r in rows.rejected if r.row >= known)
     layer_ids = _intern(connection, run.run_key, "layer", steps.names, limits.layers_per_run)
     metric_ids = _intern(connection, run.run_key, "metric", metrics.names, limits.metrics_per_run)
-    settle.add(connection, LAYERS, run.run_key, attempt, steps, layer_ids)
-    settle.add(connection, METRICS, run.run_key, attempt, metrics, metric_ids)
+    settle.add(
+        connection,
+        LAYERS,
+        run_key=run.run_key,
+        attempt=attempt,
+        rows=steps,
+        ids=layer_ids,
+    )
+    settle.add(
+        connection,
+        METRICS,
+        run_key=run.run_key,
+        attempt=attempt,
+        rows=metrics,
+        ids=metric_ids,
+    )
     if known < sent:
         _touch(connection, run, batch, steps, metrics)
     next_seq = None
@@ -70,9 +84,7 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
             connection.execute(
                 sa.update(writers)
                 .where(writers.c.run_key == run.run_key, writers.c.writer == batch.writer)
-                .values(
-                    next_seq=next_seq, batch_first=batch.first_seq, batch_digest=rows.digest
-                )
+                .values(next_seq=next_seq, batch_first=batch.first_seq, batch_digest=rows.digest)
             )
     return Receipt(
         accepted=sent - known - len(rejected),
@@ -86,9 +98,7 @@ def _after_gaps(connection: sa.Connection, run_key: int, batch: Batch, expected:
     """The number expected next when what the writer has lost is passed over, and kept."""
     for first, end in sorted(batch.gaps):
         if first <= expected < end:
-            bulk.put(
-                connection, gaps, [(run_key, batch.writer, expected, end, time.time())]
-            )
+            bulk.put(connection, gaps, [(run_key, batch.writer, expected, end, time.time())])
             connection.execute(
                 sa.update(writers)
                 .where(writers.c.run_key == run_key, writers.c.writer == batch.writer)
@@ -113,9 +123,7 @@ def _refuse_other_rows(writer: Writer, batch: Batch) -> None:
         )
 
 
-def _touch(
-    connection: sa.Connection, run: Any, batch: Batch, steps: Rows, metrics: Rows
-) -> None:
+def _touch(connection: sa.Connection, run: Any, batch: Batch, steps: Rows, metrics: Rows) -> None:
     """Note on the run how far it is and what it measured last, at least and at most."""
     last, low, high = _extremes(steps, metrics)
     late = (batch.rows.last_step or 0) < (run.last_step or 0)
@@ -136,8 +144,7 @@ def _touch(
 
 
 def _extremes(*parts: Rows) -> tuple[Summary, Summary, Summary]:
-    """Last, least and greatest value of each key of the whole model, and of each metric, on rank 0.
-    """
+    """Last, least and greatest values of the whole model's keys and of metrics, on rank 0."""
     last: Summary = {}
     low: Summary = {}
     high: Summary = {}
@@ -181,5 +188,7 @@ def _intern(
         raise Quota(f"a run has at most {most} {kind}s", limit=most, actual=start + len(missing))
     added = {name: start + i for i, name in enumerate(missing)}
     if added:
-        bulk.put(connection, names, [(run_key, kind, number, name) for name, number in added.items()])
+        bulk.put(
+            connection, names, [(run_key, kind, number, name) for name, number in added.items()]
+        )
     return known | added

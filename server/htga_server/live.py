@@ -167,7 +167,9 @@ class Listener:
     def _taken(self) -> list[tuple[str | None, str]]:
         pending, self._pending = self._pending, {}
         reset, self._reset = self._reset, False
-        texts: list[tuple[str | None, str]] = [(None, "event: reset\ndata: {}\n\n")] if reset else []
+        texts: list[tuple[str | None, str]] = (
+            [(None, "event: reset\ndata: {}\n\n")] if reset else []
+        )
         for (event, run_id), (number, data) in sorted(pending.items(), key=lambda one: one[1][0]):
             name, said = self._broker.name(number), json.dumps(data)
             texts.append((run_id, f"event: {event}\nid: {name}\ndata: {said}\n\n"))

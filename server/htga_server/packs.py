@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +49,7 @@ class Blobs:
     def to_list(self) -> list[bytes]:
         """Each as bytes of its own."""
         data, ends = self.data.tobytes(), [0, *self.ends.tolist()]
-        return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [data[a:b] for a, b in pairwise(ends)]
 
 
 def of_list(blobs: Sequence[bytes]) -> Blobs:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Rows:
         """Number of rows."""
         return self.step.size
 
-    def __getitem__(self, which: slice | NDArray[np.bool_]) -> Rows:
+    def __getitem__(self, which: slice | NDArray[np.bool_] | Ints) -> Rows:
         """Some of the rows; `histogram` still points into the same `blobs`."""
         return replace(
             self,
@@ -85,7 +86,7 @@ class Rows:
         if self.size:
             changed = np.diff(self.name, prepend=-1) | np.diff(self.rank, prepend=-1)
             bounds = [*np.flatnonzero(changed).tolist(), self.size]
-            for begin, end in zip(bounds, bounds[1:], strict=False):
+            for begin, end in pairwise(bounds):
                 yield self[begin:end]
 
     def values(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
@@ -141,7 +142,7 @@ def prepare(table: pa.Table) -> Prepared:
     when = pc.if_else(pc.is_finite(table["time"]), table["time"], now)
     table = table.set_column(1, "time", pc.fill_null(when, now))
     step, rank = _ints(table["step"]), _ints(pc.fill_null(table["rank"], 0))
-    steps = _steps(table, row, step, rank, blobs, decoded)
+    steps = _steps(table, row, step, rank, (decoded, blobs))
     metrics = _metrics(table, row, step, rank, pairs)
     reasons = tuple(Rejection(row=at, reason=why) for at, why in sorted(rejected.items()))
     last = int(step.max()) if step.size else None
@@ -149,7 +150,7 @@ def prepare(table: pa.Table) -> Prepared:
 
 
 def _steps(
-    table: pa.Table, row: Ints, step: Ints, rank: Ints, blobs: Blobs, decoded: Histograms
+    table: pa.Table, row: Ints, step: Ints, rank: Ints, histograms: tuple[Histograms, Blobs]
 ) -> Rows:
     columns = {name: _column(table[name]) for name in SCALARS if table[name].null_count < len(step)}
     has = np.asarray(table["histogram"].is_valid())
@@ -163,8 +164,8 @@ def _steps(
         row,
         columns,
         np.where(has, np.cumsum(has) - 1, -1),
-        blobs,
-        decoded,
+        blobs=histograms[1],
+        decoded=histograms[0],
     )
     measured = has.copy()
     for column in columns.values():

@@ -12,6 +12,7 @@ from htga_server.problems import BadRequest, Conflict, NotFound, Quota
 from htga_server.settings import Settings
 from htga_server.tables import RUN_TABLES, gaps, names, runs, writers
 
+
 class Writer(NamedTuple):
     """What is known of a process that sends rows.
 

@@ -16,7 +16,7 @@ from htga_server.columns import optional
 from htga_server.problems import BadRequest
 from htga_server.pyramid import Cells, Stats
 from htga_server.runs import key_of, name_ids
-from htga_server.tracks import LAYERS, METRICS, Track, spans
+from htga_server.tracks import LAYERS, METRICS, Kind, Track, spans
 from htga_server.tracks import read as read_track
 
 MAX_BUCKETS = 20_000
@@ -131,7 +131,7 @@ def _asked(
     if unknown:
         raise BadRequest(f"no key {unknown[0][:80]!r} in run {run_id}")
     scalars = tuple(key for key in keys if key in SCALARS)
-    wanted = [
+    wanted: list[tuple[Kind, int, tuple[str, ...], tuple[str, ...]]] = [
         (METRICS, metric_ids[key], ("value",), (key,)) for key in keys if key not in SCALARS
     ]
     if scalars:
@@ -155,7 +155,8 @@ def _series(
     bucket = np.unique(np.concatenate([np.zeros(0, np.int64), *(c.at for c in found.values())]))
     rows, step = np.zeros(bucket.size, np.int64), np.full(bucket.size, -1)
     time = np.full(bucket.size, np.nan)
-    nothing = Buckets(**{part: [None] * bucket.size for part in ("mean", "min", "max", "last")})
+    never: list[float | None] = [None] * bucket.size
+    nothing = Buckets(mean=never, min=never, max=never, last=never)
     values = dict.fromkeys(keys, nothing)
     for labels, cells in found.items():
         place = np.searchsorted(bucket, cells.at)

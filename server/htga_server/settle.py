@@ -8,18 +8,16 @@ written about once, however small the batches are, and is always what the rows s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from htga_client.histogram import decode_all
-from htga_server import bulk, packs, pyramid
+from htga_server import bulk, pyramid, repack
 from htga_server.bulk import Column
-from htga_server.packs import add_up
 from htga_server.pyramid import FACTOR, TOP, WINDOW, Cells
+from htga_server.repack import Sums
 from htga_server.rows import Rows
 from htga_server.tables import cells, tracks
 from htga_server.tables import packs as packs_table
@@ -27,7 +25,6 @@ from htga_server.tracks import (
     LAYERS,
     Kind,
     Track,
-    histograms,
     rows_as_cells,
     spans,
     stored_cells,
@@ -35,13 +32,12 @@ from htga_server.tracks import (
 
 CHUNK = 256
 """Windows that are settled at a time when all are."""
-Sums = dict[int, tuple[int, bytes]]
-"""By window, how many histograms were added up, and their sum."""
 
 
 def add(
     connection: sa.Connection,
     kind: Kind,
+    *,
     run_key: int,
     attempt: int,
     rows: Rows,
@@ -63,7 +59,7 @@ def add(
     fresh = all(
         part.step[0] > known.get((track.name_id, track.rank), (0, -1))[1] for track, part in own
     )
-    _insert(connection, kind, run_key, attempt, rows, ids, fresh=fresh)
+    _insert(connection, kind, run_key=run_key, attempt=attempt, rows=rows, ids=ids, fresh=fresh)
     packed: list[tuple[Any, ...]] = []
     written: list[tuple[Any, ...]] = []
     moved = []
@@ -84,14 +80,24 @@ def add(
         now_open = moved[-1][5] // WINDOW
         stored = _stored_windows(part, span, now_open)
         sums = (
-            _settle_histograms(connection, track, attempt, part, stored, now_open, packed)
+            repack.of_batch(
+                connection,
+                track,
+                part,
+                attempt=attempt,
+                stored=stored,
+                now_open=now_open,
+                packed=packed,
+            )
             if kind is LAYERS
             else {}
         )
         window = part.step // WINDOW
         ours = part[(window < now_open) & ~np.isin(window, list(stored))]
         theirs = _runs(one for one in stored if one < now_open)
-        windows = _settle_cells(connection, track, theirs, ours, sums, written)
+        windows = _settle_cells(
+            connection, track, stored=theirs, whole=ours, sums=sums, written=written
+        )
         settled.append((track, windows, now_open))
     bulk.put(connection, packs_table, packed)
     bulk.put(connection, tracks, moved)
@@ -112,14 +118,14 @@ def again(connection: sa.Connection, track: Track) -> None:
         end = min(begin + CHUNK, now_open)
         written: list[tuple[Any, ...]] = []
         packed: list[tuple[Any, ...]] = []
-        sums = _sums_of_stored(connection, track, range(begin, end), packed)
-        windows += _settle_cells(connection, track, [(begin, end)], None, sums, written)
+        sums = repack.of_stored(connection, track, range(begin, end), packed)
+        windows += _settle_cells(
+            connection, track, stored=[(begin, end)], whole=None, sums=sums, written=written
+        )
         bulk.put(connection, packs_table, packed)
         bulk.put(connection, cells, written)
         at = connection.scalar(
-            sa.select(sa.func.min(step)).where(
-                *track.of(track.kind.table), step >= end * WINDOW
-            )
+            sa.select(sa.func.min(step)).where(*track.of(track.kind.table), step >= end * WINDOW)
         )
     key = (track.run_key, track.kind.name, track.name_id, track.rank)
     bulk.put(connection, tracks, [(*key, first, last)])
@@ -129,11 +135,11 @@ def again(connection: sa.Connection, track: Track) -> None:
 def _insert(
     connection: sa.Connection,
     kind: Kind,
+    *,
     run_key: int,
     attempt: int,
     rows: Rows,
     ids: Mapping[str, int],
-    *,
     fresh: bool,
 ) -> None:
     name_id = np.array([ids[name] for name in rows.names], np.int64)[rows.name]
@@ -165,6 +171,7 @@ def _stored_windows(part: Rows, span: tuple[int, int] | None, now_open: int) -> 
 def _settle_cells(
     connection: sa.Connection,
     track: Track,
+    *,
     stored: Iterable[tuple[int, int]],
     whole: Rows | None,
     sums: Sums,
@@ -205,118 +212,13 @@ def _settle_above(
         written: list[tuple[Any, ...]] = []
         for first, end in _runs(complete):
             below = first * FACTOR, end * FACTOR
-            children = stored_cells(connection, track, level - 1, *below, keys)
+            children = stored_cells(connection, track, level - 1, below, keys)
             present = tuple(key for key in keys if _has(children, key))
             merged = pyramid.merge(pyramid.concatenate(present, [children]), FACTOR**level)
-            written += _as_rows(track, level, merged, _sums_above(connection, track, level, below))
+            written += _as_rows(
+                track, level, merged, repack.of_children(connection, track, level, below)
+            )
         bulk.put(connection, cells, written)
-
-
-def _sums_above(
-    connection: sa.Connection, track: Track, level: int, children: tuple[int, int]
-) -> Sums:
-    if track.kind is not LAYERS:
-        return {}
-    rows = connection.execute(
-        sa.select(cells.c.cell, cells.c.histograms, cells.c.histogram)
-        .where(*track.of(cells), cells.c.level == level - 1, cells.c.histograms > 0)
-        .where(cells.c.cell >= children[0], cells.c.cell < children[1])
-        .order_by(cells.c.cell)
-    ).all()
-    decoded = decode_all([bytes(row.histogram) for row in rows])
-    place = np.array([row.cell // FACTOR for row in rows], np.int64)
-    number = np.array([row.histograms for row in rows], np.int64)
-    return {
-        int(place[own][0]): (int(number[own].sum()), add_up(decoded, own))
-        for own in _stretches(place)
-    }
-
-
-def _settle_histograms(
-    connection: sa.Connection,
-    track: Track,
-    attempt: int,
-    part: Rows,
-    stored: set[int],
-    now_open: int,
-    packed: list[tuple[Any, ...]],
-) -> Sums:
-    """Note the packs of the batch's histograms; returns the sums of windows settled now."""
-    key = (track.run_key, track.name_id, track.rank)
-    sums: Sums = {}
-    has = part.histogram >= 0
-    own = part if has.all() else part[has]
-    window = own.step // WINDOW
-    for where in _stretches(window):
-        at = int(window[where.start])
-        if at in stored:
-            continue
-        place = slice(int(own.histogram[where.start]), int(own.histogram[where.stop - 1]) + 1)
-        step = own.step[where]
-        packed.append((*key, int(step[0]), attempt, packs.pack(step, own.blobs[place])))
-        if at < now_open:
-            sums[at] = (step.size, add_up(own.decoded, place))
-    for at in stored:
-        mine = window == at
-        blobs = own.blobs.take(own.histogram[mine]).to_list()
-        new = dict(zip(own.step[mine].tolist(), blobs, strict=True))
-        latest = _repack(connection, track, attempt, at, new, packed)
-        if latest and at < now_open:
-            sums[at] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
-    return sums
-
-
-def _repack(
-    connection: sa.Connection,
-    track: Track,
-    attempt: int,
-    window: int,
-    new: dict[int, bytes],
-    packed: list[tuple[Any, ...]],
-) -> list[bytes]:
-    """Make one pack of an attempt's histograms in a window; returns the latest of each step."""
-    start, stop = window * WINDOW, (window + 1) * WINDOW
-    found = histograms(connection, track, start, stop)
-    for step, blob in new.items():
-        found.setdefault(step, {})[attempt] = blob
-    own = {step: found[step][attempt] for step in sorted(found) if attempt in found[step]}
-    if own:
-        table = packs_table
-        connection.execute(
-            sa.delete(table)
-            .where(*track.of(table), table.c.attempt == attempt)
-            .where(table.c.step >= start, table.c.step < stop)
-        )
-        step, blobs = np.array(list(own), np.int64), packs.of_list(list(own.values()))
-        key = (track.run_key, track.name_id, track.rank, int(step[0]), attempt)
-        packed.append((*key, packs.pack(step, blobs)))
-    return [attempts[max(attempts)] for _, attempts in sorted(found.items())]
-
-
-def _sums_of_stored(
-    connection: sa.Connection, track: Track, windows: range, packed: list[tuple[Any, ...]]
-) -> Sums:
-    """The sums of stored histograms, whose packs of each window are made one."""
-    if track.kind is not LAYERS:
-        return {}
-    table, sums = packs_table, {}
-    start, stop = windows.start * WINDOW, windows.stop * WINDOW
-    found = histograms(connection, track, start, stop)
-    connection.execute(
-        sa.delete(table).where(
-            *track.of(table), table.c.step >= start, table.c.step < stop
-        )
-    )
-    for window, steps in groupby(found, lambda step: step // WINDOW):
-        own = {step: found[step] for step in steps}
-        for attempt in sorted({attempt for attempts in own.values() for attempt in attempts}):
-            blobs = {step: a[attempt] for step, a in own.items() if attempt in a}
-            step = np.array(list(blobs), np.int64)
-            key = (track.run_key, track.name_id, track.rank, int(step[0]), attempt)
-            packed.append((*key, packs.pack(step, packs.of_list(list(blobs.values())))))
-        latest = [attempts[max(attempts)] for attempts in own.values()]
-        sums[window] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
-    return sums
 
 
 def _as_rows(track: Track, level: int, settled: Cells, sums: Sums) -> list[tuple[Any, ...]]:
@@ -348,9 +250,3 @@ def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
         else:
             found.append((number, number + 1))
     return found
-
-
-def _stretches(values: np.ndarray[Any, np.dtype[np.int64]]) -> Sequence[slice]:
-    """The stretches of equal values."""
-    bounds = [*np.flatnonzero(np.diff(values, prepend=values[:1] - 1)).tolist(), values.size]
-    return [slice(begin, end) for begin, end in zip(bounds, bounds[1:], strict=False)]

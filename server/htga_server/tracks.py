@@ -80,13 +80,17 @@ def rows_as_cells(
 
 
 def stored_cells(
-    connection: sa.Connection, track: Track, level: int, first: int, end: int, keys: Sequence[str]
+    connection: sa.Connection,
+    track: Track,
+    level: int,
+    within: tuple[int, int],
+    keys: Sequence[str],
 ) -> Cells:
-    """Cells `first` to `end - 1` of a level, which must be complete."""
+    """Cells of a level, `first <= cell < end` where (first, end) is `within`; all complete."""
     rows = connection.execute(
         sa.select(cells.c.cell, cells.c.rows, cells.c.step, cells.c.time, cells.c.stats)
         .where(*track.of(cells), cells.c.level == level)
-        .where(cells.c.cell >= first, cells.c.cell < end)
+        .where(cells.c.cell >= within[0], cells.c.cell < within[1])
         .order_by(cells.c.cell)
     ).all()
     cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 5
@@ -119,7 +123,7 @@ def read(
     parts = [
         rows_as_cells(connection, track, first, end, keys)
         if at == 0
-        else stored_cells(connection, track, at, first, end, keys)
+        else stored_cells(connection, track, at, (first, end), keys)
         for at, first, end in pyramid.cover(start, min(stop, settled), level)
     ]
     if stop > settled:

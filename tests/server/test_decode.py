@@ -94,7 +94,9 @@ def test_types_with_parsers_of_their_own_are_refused_by_the_schema_alone(
         from_arrow(sink.getvalue().to_pybytes())
 
 
-@pytest.mark.parametrize("gaps", [b"7", b"[[1]]", b"[[1, 2, 3]]", b'[["a", 2]]', b"[[-1, 2]]", b"["])
+@pytest.mark.parametrize(
+    "gaps", [b"7", b"[[1]]", b"[[1, 2, 3]]", b'[["a", 2]]', b"[[-1, 2]]", b"["]
+)
 def test_gaps_that_cannot_be_are_refused(gaps: bytes) -> None:
     table = pa.Table.from_pylist([ROW], ROWS.with_metadata({WRITER: b"w", GAPS: gaps}))
     with pytest.raises(BadRequest):

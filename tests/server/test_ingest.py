@@ -323,12 +323,11 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
     database.upgrade()
     commits = []
     sa.event.listen(database._writing, "commit", lambda _: commits.append(1))
-    gate = threading.Event()
+    gate, taken = threading.Event(), threading.Event()
 
     async def scenario() -> list[Any]:
-        held = asyncio.ensure_future(database.write(lambda _: gate.wait(10)))
-        while database._waiting:
-            await asyncio.sleep(0)
+        held = asyncio.ensure_future(database.write(lambda _: (taken.set(), gate.wait(10))))
+        await asyncio.to_thread(taken.wait, 10)
 
         def refuse(_: sa.Connection) -> None:
             raise NotFound("nothing")
@@ -360,13 +359,11 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
 
 def test_more_requests_than_can_wait_are_put_off(settings: Settings) -> None:
     database = Database(settings.url, most_waiting=1)
-    gate = threading.Event()
+    gate, taken = threading.Event(), threading.Event()
 
     async def scenario() -> None:
-        held = asyncio.ensure_future(database.write(lambda _: gate.wait(10)))
-        await asyncio.sleep(0)
-        while database._waiting:
-            await asyncio.sleep(0)
+        held = asyncio.ensure_future(database.write(lambda _: (taken.set(), gate.wait(10))))
+        await asyncio.to_thread(taken.wait, 10)
         waits = asyncio.ensure_future(database.write(lambda _: None))
         await asyncio.sleep(0)
         with pytest.raises(Busy):

@@ -29,7 +29,7 @@ def rows(draw: st.DrawFn) -> Cells:
         own = draw(st.lists(VALUES, min_size=step.size, max_size=step.size))
         measured = np.array([value is not None for value in own], np.bool_)
         values[key] = (np.array([np.nan if v is None else v for v in own]), measured)
-    return of_rows(step, step * 0.5, values)
+    return of_rows(step, step.astype(np.float64), values)
 
 
 def plain(cells: Cells, width: int) -> dict[int, dict[str, tuple[float, ...]]]:
@@ -73,9 +73,7 @@ def test_merging_in_steps_says_the_same_as_looking_at_every_row(
     assert merged.rows.sum() == cells.rows.sum()
 
 
-@given(
-    start=st.integers(0, 5000), length=st.integers(0, 5000), level=st.integers(0, 5)
-)
+@given(start=st.integers(0, 5000), length=st.integers(0, 5000), level=st.integers(0, 5))
 def test_a_cover_is_each_step_once_in_order(start: int, length: int, level: int) -> None:
     steps: list[int] = []
     stretches = cover(start, start + length, level)
@@ -98,7 +96,7 @@ def test_a_grid_makes_no_more_buckets_than_asked_for_and_half_as_many_at_least(
     number = -(-stop // width) - start // width
     assert number <= buckets
     assert width % 8**level == 0
-    if stop - start >= buckets and 8 < buckets:
+    if stop - start >= buckets > 8:
         assert number >= buckets / 2 - 2
 
 

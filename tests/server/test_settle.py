@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from htga_client import histogram
 from htga_client.wire import NewRun
-from htga_server import decode, derived, histograms, ingest, pyramid, runs, series
+from htga_server import decode, derived, histograms, ingest, runs, series
 from htga_server.database import Database
 from htga_server.series import Range
 from htga_server.settings import Settings
@@ -44,7 +44,7 @@ class Model:
         new = NewRun(id=self.id, project="p", name="n")
         database.write_now(partial(runs.register, new=new, limits=settings))
         self.attempts: dict[str, tuple[int, int]] = {}
-        self.stored: dict[tuple[str, int], dict[int, dict[int, Any]]] = {}
+        self.stored: dict[tuple[str, int], dict[int, dict[str, Any]]] = {}
 
     def send(self, writer: str, rows: list[Row]) -> None:
         attempt, seq = self.attempts.setdefault(writer, (len(self.attempts) + 1, 0))
@@ -64,7 +64,7 @@ class Model:
 
     def latest(self, layer: str, key: str) -> dict[int, Any]:
         """Values by step. A row is of its latest attempt; a histogram of the latest that has it."""
-        found = {}
+        found: dict[int, Any] = {}
         for (own, step), attempts in sorted(self.stored.items()):
             has = [a for a in attempts if key == "alpha_hat" or key in attempts[a]]
             if own == layer and has and key in attempts[max(has)]:
@@ -151,9 +151,7 @@ BATCHES = st.lists(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@hypothesis_settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES, window=st.tuples(st.integers(0, 900), st.integers(1, 3000)))
 def test_series_and_histograms_are_what_a_plain_computation_says(
     database: Database,

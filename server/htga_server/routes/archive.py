@@ -25,9 +25,7 @@ async def create(run_id: str, db: DatabaseDep, settings: SettingsDep) -> Archive
 
 
 @router.get("/archive", dependencies=[READ])
-async def ids(
-    db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
-) -> dict[str, list[str]]:
+async def ids(db: DatabaseDep, settings: SettingsDep, allowed: GrantDep) -> dict[str, list[str]]:
     """The ids of all archived runs."""
     find = partial(archive.ids, folder=settings.archive, project=allowed.project)
     return {"items": await db.read(find)}
