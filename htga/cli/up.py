@@ -51,8 +51,7 @@ def open_server(
         if beyond:
             known = (*chosen.allowed_hosts, host)
             chosen = chosen.model_copy(update={"allowed_hosts": known})
-        if chosen.require_tokens:
-            _demand_a_token(chosen)
+        _check(chosen)
         api = create_app(chosen)
     except ValueError as error:
         fail(str(error))
@@ -118,12 +117,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _demand_a_token(chosen: Settings) -> None:
+def _check(chosen: Settings) -> None:
+    """Say in a sentence, before anything is served, what stands in the way."""
+    import sqlalchemy as sa
+
     from htga_server import tokens
     from htga_server.database import Database
 
     database = Database(chosen.url)
     try:
+        database.check()
+        if not chosen.require_tokens:
+            return
         database.upgrade()
         if not database.read_now(tokens.any_valid):
             fail(
@@ -131,6 +136,8 @@ def _demand_a_token(chosen: Settings) -> None:
                 "`htga token create NAME` makes one (with the same --db and --data); or stay on "
                 "127.0.0.1, or say --insecure"
             )
+    except sa.exc.OperationalError as error:
+        fail(f"the database cannot be used: {error.orig}")
     finally:
         database.close()
 

@@ -23,7 +23,7 @@ from htga_server.problems import Busy, ServerError
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SQLITE_PRAGMAS = (
+SQLITE_PRAGMAS: tuple[str, ...] = (
     # An acknowledged row must outlive a power cut: WAL with synchronous=NORMAL loses the last ones.
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -124,11 +124,11 @@ class Database:
         Raises:
             ValueError: It is damaged, or set up to forget commits at a power cut; says what to do.
         """
+        if self.dialect == "sqlite":
+            _check_sqlite(self._writing, Path(self.url.database or ""))
+            return
         with self._writing.connect() as connection:
-            if self.dialect == "sqlite":
-                _check_sqlite(connection, Path(self.url.database or ""))
-            else:
-                _check_postgres(connection)
+            _check_postgres(connection)
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction on the writer's thread; returns after the commit.
@@ -210,15 +210,16 @@ def _is_passing(error: sa.exc.DBAPIError) -> bool:
     return error.connection_invalidated or state.startswith(PASSING)
 
 
-def _check_sqlite(connection: sa.Connection, path: Path) -> None:
+def _check_sqlite(engine: sa.Engine, path: Path) -> None:
     if sqlite3.sqlite_version_info < (3, 51, 3):
         # Its log can be corrupted by two connections that write at once; ours is the only one.
         logger.info("SQLite %s: let no other program write to %s", sqlite3.sqlite_version, path)
     mode, found = "wal", "ok"
     try:
-        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar() or ""
-        if path.stat().st_size <= QUICK_CHECK_BYTES:
-            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() or ""
+        with engine.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar() or ""
+            if path.stat().st_size <= QUICK_CHECK_BYTES:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() or ""
     except sa.exc.DatabaseError as error:
         found = str(error.orig)
     if found != "ok":

@@ -325,8 +325,12 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
     sa.event.listen(database._writing, "commit", lambda _: commits.append(1))
     gate, taken = threading.Event(), threading.Event()
 
+    def hold(_: sa.Connection) -> None:
+        taken.set()
+        gate.wait(10)
+
     async def scenario() -> list[Any]:
-        held = asyncio.ensure_future(database.write(lambda _: (taken.set(), gate.wait(10))))
+        held = asyncio.ensure_future(database.write(hold))
         await asyncio.to_thread(taken.wait, 10)
 
         def refuse(_: sa.Connection) -> None:
@@ -361,8 +365,12 @@ def test_more_requests_than_can_wait_are_put_off(settings: Settings) -> None:
     database = Database(settings.url, most_waiting=1)
     gate, taken = threading.Event(), threading.Event()
 
+    def hold(_: sa.Connection) -> None:
+        taken.set()
+        gate.wait(10)
+
     async def scenario() -> None:
-        held = asyncio.ensure_future(database.write(lambda _: (taken.set(), gate.wait(10))))
+        held = asyncio.ensure_future(database.write(hold))
         await asyncio.to_thread(taken.wait, 10)
         waits = asyncio.ensure_future(database.write(lambda _: None))
         await asyncio.sleep(0)
