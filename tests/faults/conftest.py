@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,7 +20,7 @@ def long_faults(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def fault_dice(request: pytest.FixtureRequest) -> Iterator[random.Random]:
+def fault_dice(request: pytest.FixtureRequest) -> random.Random:
     """Dice for when and where; their seed is printed with a failure."""
     seed = request.config.getoption("faults_seed", default=None)
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
