@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from htga_client.wire import Finish, Gap, NewRun, Run, RunPage, RunState
+from htga_client.wire import Finish, Gap, Layer, NewRun, Run, RunPage, RunState
 from htga_server.problems import BadRequest, Conflict, NotFound, Quota
 from htga_server.settings import Settings
-from htga_server.tables import RUN_TABLES, gaps, names, runs, writers
+from htga_server.tables import RUN_TABLES, gaps, names, runs, tracks, writers
 
 
 class Writer(NamedTuple):
@@ -26,6 +28,52 @@ class Writer(NamedTuple):
     next_seq: int
     batch_first: int | None
     batch_digest: bytes | None
+
+
+Sort = Literal[
+    "created", "-created", "updated", "-updated", "name", "-name", "last_step", "-last_step"
+]
+"""What a list of runs can be ordered by."""
+
+
+class _Order:
+    """An order of runs, and cursors into it: the place of a run is what it is ordered by and its
+    key, so a page begins where the last one ended even if runs came or went.
+    """
+
+    def __init__(self, sort: Sort) -> None:
+        self._down = sort.startswith("-")
+        self._name = sort.removeprefix("-")
+        column = runs.c[self._name]
+        # Nothing is below everything in either database, once it is said so.
+        self._nothing: Any = "" if self._name == "name" else -1
+        self._value = sa.func.coalesce(column, self._nothing)
+        key = runs.c.run_key
+        self.by = [part.desc() if self._down else part.asc() for part in (self._value, key)]
+
+    def cursor(self, row: sa.Row[Any]) -> str:
+        """The place of a run."""
+        value = getattr(row, self._name)
+        place = [self._nothing if value is None else value, row.run_key]
+        return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+    def after(self, cursor: str) -> sa.ColumnElement[bool]:
+        """The condition for what comes after a place.
+
+        Raises:
+            BadRequest: It is no place in this order.
+        """
+        try:
+            value, key = json.loads(base64.b64decode(cursor, b"-_", validate=True))
+            if not isinstance(value, str if self._name == "name" else int | float):
+                raise TypeError  # noqa: TRY301
+            if type(key) is not int or not abs(key) < 2**62 or "\0" in str(value):
+                raise TypeError  # noqa: TRY301
+        except (ValueError, TypeError, RecursionError):
+            raise BadRequest(f"cursor {cursor[:40]!r} is none of ours") from None
+        place = sa.tuple_(self._value, runs.c.run_key)
+        there = sa.tuple_(sa.literal(value), sa.literal(key))
+        return place < there if self._down else place > there
 
 
 STALE_AFTER = 120.0
@@ -176,19 +224,22 @@ def page(
     group: str | None = None,
     tag: str | None = None,
     q: str | None = None,
+    sort: Sort = "-created",
     cursor: str | None = None,
     limit: int = 100,
 ) -> RunPage:
-    """Runs, newest first.
+    """Runs in an order.
 
     Args:
         q: Text that the name, the project or the notes must hold, in any case.
-        cursor: `RunPage.next` of the page before.
+        sort: What they are ordered by, a minus for the greatest first; those without come last.
+        cursor: `RunPage.next` of the page before, of the same order.
 
     Raises:
         BadRequest: The cursor is none of ours.
     """
-    query = sa.select(runs).order_by(runs.c.run_key.desc())
+    order = _Order(sort)
+    query = sa.select(runs).order_by(*order.by)
     if project is not None:
         query = query.where(runs.c.project == project)
     if group is not None:
@@ -197,9 +248,7 @@ def page(
         text = [runs.c.name, runs.c.project, runs.c.notes]
         query = query.where(sa.or_(*(column.icontains(q, autoescape=True) for column in text)))
     if cursor is not None:
-        if not cursor.isdecimal() or len(cursor) > 18:
-            raise BadRequest(f"cursor {cursor[:40]!r} is none of ours")
-        query = query.where(runs.c.run_key < int(cursor))
+        query = query.where(order.after(cursor))
     # State depends on the clock and tags live in JSON: both are filtered here, so read on until
     # the page is full.
     found: list[sa.Row[Any]] = []
@@ -216,7 +265,7 @@ def page(
     known = _metric_names(connection, [row.run_key for row in found])
     return RunPage(
         items=tuple(_run(row, known) for row in found),
-        next=str(found[-1].run_key) if more else None,
+        next=order.cursor(found[-1]) if more else None,
     )
 
 
@@ -248,6 +297,30 @@ def declared_gaps(connection: sa.Connection, run_id: str) -> tuple[Gap, ...]:
         .order_by(gaps.c.writer, gaps.c.first_seq)
     )
     return tuple(Gap(writer=w, first_seq=first, end_seq=end) for w, first, end in rows)
+
+
+def layers(connection: sa.Connection, run_id: str) -> tuple[Layer, ...]:
+    """The layers of a run.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    key = key_of(connection, run_id)
+    own = sa.and_(
+        names.c.run_key == tracks.c.run_key,
+        names.c.kind == tracks.c.kind,
+        names.c.name_id == tracks.c.name_id,
+    )
+    rows = connection.execute(
+        sa.select(names.c.name, tracks.c.rank, tracks.c.first_step, tracks.c.last_step)
+        .join(names, own)
+        .where(tracks.c.run_key == key, tracks.c.kind == "layer")
+        .order_by(tracks.c.name_id, tracks.c.rank)
+    )
+    return tuple(
+        Layer(name=name, rank=rank, first_step=first, last_step=last)
+        for name, rank, first, last in rows
+    )
 
 
 def delete(connection: sa.Connection, run_id: str) -> None:
@@ -284,6 +357,10 @@ def _metric_names(connection: sa.Connection, keys: list[int]) -> dict[int, tuple
     return found
 
 
+def _floats(values: dict[str, float | str]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}
+
+
 def _state(row: sa.Row[Any]) -> RunState:
     if row.state != "running":
         return row.state  # type: ignore[no-any-return] # the column holds nothing else
@@ -308,6 +385,8 @@ def _run(row: sa.Row[Any], known: dict[int, tuple[str, ...]]) -> Run:
         finished=row.finished,
         archived=row.archived,
         last_step=row.last_step,
-        summary={key: float(value) for key, value in row.summary.items()},
+        summary=_floats(row.summary),
         metrics=known.get(row.run_key, ()),
+        low=_floats(row.low),
+        high=_floats(row.high),
     )

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from htga_client.wire import Archive, Query
 from htga_server import archive, query
-from htga_server.arrow_response import arrow_response, wants_arrow
+from htga_server.answers import arrow_answer, wants_arrow
 from htga_server.columns import to_json
 from htga_server.deps import DatabaseDep, SettingsDep
 from htga_server.policy import ADMIN, READ, GrantDep
@@ -46,7 +46,7 @@ async def ask(
     )
     table = await db.read(ask_now)
     if wants_arrow(request):
-        return arrow_response(table)
+        return arrow_answer(request, table)
     rows = [[_plain(value) for value in row.values()] for row in table.to_pylist()]
     return JSONResponse({"columns": table.column_names, "rows": jsonable_encoder(rows)})
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from htga_client.wire import Finish, Gap, NewRun, Run, RunPage, RunState
 from htga_server import archive, runs
+from htga_server.answers import answer
 from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.policy import ADMIN, INGEST, READ, GrantDep, own_project
 from htga_server.problems import BadRequest
@@ -42,8 +43,9 @@ async def register(
     return run
 
 
-@router.get("", dependencies=[READ])
+@router.get("", response_model=RunPage, dependencies=[READ])
 async def page(
+    request: Request,
     db: DatabaseDep,
     allowed: GrantDep,
     project: str | None = None,
@@ -51,11 +53,12 @@ async def page(
     group: str | None = None,
     tag: str | None = None,
     q: str | None = None,
+    sort: runs.Sort = "-created",
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> RunPage:
-    """Runs, newest first; `q` searches name, project and notes."""
-    return await db.read(
+) -> Response:
+    """Runs, newest first unless `sort` says otherwise; `q` searches name, project and notes."""
+    found = await db.read(
         partial(
             runs.page,
             project=own_project(allowed, project),
@@ -63,16 +66,18 @@ async def page(
             group=group,
             tag=tag,
             q=q,
+            sort=sort,
             cursor=cursor,
             limit=limit,
         )
     )
+    return answer(request, found)
 
 
-@router.get("/{run_id}", dependencies=[READ])
-async def show(run_id: str, db: DatabaseDep) -> Run:
+@router.get("/{run_id}", response_model=Run, dependencies=[READ])
+async def show(run_id: str, request: Request, db: DatabaseDep) -> Response:
     """One run, with the latest value of everything it measured."""
-    return await db.read(partial(runs.get, run_id=run_id))
+    return answer(request, await db.read(partial(runs.get, run_id=run_id)))
 
 
 @router.get("/{run_id}/gaps", dependencies=[READ])
