@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
 from fastapi import Request, Response
 from pydantic import TypeAdapter
 
-from htga_client.wire import ARROW_STREAM
+from htga_client.wire import ARROW_STREAM, Histograms, Run, RunPage, Series, Tail
 
-
-@cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (Run, RunPage, Series, Histograms, Tail)
+}
 
 
 def answer(request: Request, resource: Any) -> Response:
@@ -23,7 +21,7 @@ def answer(request: Request, resource: Any) -> Response:
 
     It is made by this collector, so it is written out as it stands, not validated again.
     """
-    return tagged(request, _adapter(type(resource)).dump_json(resource), "application/json")
+    return tagged(request, ADAPTERS[type(resource)].dump_json(resource), "application/json")
 
 
 def wants_arrow(request: Request) -> bool:

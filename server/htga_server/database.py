@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
 from htga_server import derived
@@ -101,10 +102,8 @@ class Database:
             self._writing = _sqlite_writer(self.url)
             self._reading = _sqlite_reader(self.url)
         else:
-            self._writing = sa.create_engine(self.url, pool_size=1, pool_pre_ping=True)
-            self._reading = sa.create_engine(
-                self.url, pool_size=8, pool_pre_ping=True, isolation_level="REPEATABLE READ"
-            )
+            self._writing = _postgres(self.url, pool_size=1)
+            self._reading = _postgres(self.url, pool_size=8, isolation_level="REPEATABLE READ")
         self._writer = ThreadPoolExecutor(1, "htga-writer")
         self._waiting: deque[_Job] = deque()
         self._most_waiting = most_waiting
@@ -240,8 +239,20 @@ def _check_postgres(connection: sa.Connection) -> None:
             )
 
 
+def _postgres(url: sa.URL, **options: Any) -> sa.Engine:
+    """Connections that are tried before they are used and give up on what takes too long."""
+    limits = "-c statement_timeout=30s -c lock_timeout=10s"
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        json_deserializer=from_json,
+        connect_args={"options": limits},
+        **options,
+    )
+
+
 def _sqlite_writer(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=1, max_overflow=0)
+    engine = sa.create_engine(url, pool_size=1, max_overflow=0, json_deserializer=from_json)
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: Any) -> None:
@@ -268,7 +279,12 @@ def _sqlite_reader(url: sa.URL) -> sa.Engine:
         return connection
 
     engine = sa.create_engine(
-        "sqlite://", creator=connect, poolclass=sa.QueuePool, pool_size=8, max_overflow=8
+        "sqlite://",
+        creator=connect,
+        poolclass=sa.QueuePool,
+        pool_size=8,
+        max_overflow=8,
+        json_deserializer=from_json,
     )
 
     @sa.event.listens_for(engine, "begin")

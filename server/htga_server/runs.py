@@ -37,8 +37,10 @@ Sort = Literal[
 
 
 class _Order:
-    """An order of runs, and cursors into it: the place of a run is what it is ordered by and its
-    key, so a page begins where the last one ended even if runs came or went.
+    """An order of runs, and cursors into it.
+
+    The place of a run is what it is ordered by and its key, so a page begins where the last one
+    ended even if runs came or went.
     """
 
     def __init__(self, sort: Sort) -> None:
@@ -351,13 +353,15 @@ def _metric_names(connection: sa.Connection, keys: list[int]) -> dict[int, tuple
         .where(names.c.run_key.in_(keys), names.c.kind == "metric")
         .order_by(names.c.name)
     )
-    found: dict[int, tuple[str, ...]] = {}
-    for row in rows:
-        found[row.run_key] = (*found.get(row.run_key, ()), row.name)
-    return found
+    found: dict[int, list[str]] = {}
+    for key, name in rows:
+        found.setdefault(key, []).append(name)
+    return {key: tuple(own) for key, own in found.items()}
 
 
 def _floats(values: dict[str, float | str]) -> dict[str, float]:
+    if str not in map(type, values.values()):
+        return values  # type: ignore[return-value]  # JSON gives nothing but numbers and strings
     return {key: float(value) for key, value in values.items()}
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 import pytest
@@ -130,10 +131,12 @@ def test_pages_in_any_order_hold_each_run_once(api: httpx2.Client, sort: str) ->
     for step, run in enumerate(made[:3]):
         rows = {"rows": [{"step": 10 - step, "alpha_hat": 1.0}]}
         api.post(f"/runs/{run['id']}/rows", json=rows)
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
-        params = {"sort": sort, "limit": 2} | ({"cursor": cursor} if cursor else {})
+        params: dict[str, str | int] = {"sort": sort, "limit": 2} | (
+            {"cursor": cursor} if cursor else {}
+        )
         page = api.get("/runs", params=params).json()
         found += page["items"]
         cursor = page["next"]
@@ -145,6 +148,7 @@ def test_pages_in_any_order_hold_each_run_once(api: httpx2.Client, sort: str) ->
     assert values == sorted(values, reverse=sort.startswith("-"))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("cursor", ["x", "W10=", "WzEsMl0=!", "WyJhIiwgMV0=", "bnVsbA=="])
 def test_a_cursor_that_is_none_of_ours_is_refused(api: httpx2.Client, cursor: str) -> None:
     answer = api.get("/runs", params={"cursor": cursor})
