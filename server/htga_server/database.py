@@ -113,6 +113,8 @@ class Database:
         config = Config(toml_file=None)
         config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
         with self._writing.begin() as connection:
+            if self.dialect == "postgresql":
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         self.write_now(derived.complete)

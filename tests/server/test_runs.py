@@ -134,9 +134,7 @@ def test_pages_in_any_order_hold_each_run_once(api: httpx2.Client, sort: str) ->
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
-        params: dict[str, str | int] = {"sort": sort, "limit": 2} | (
-            {"cursor": cursor} if cursor else {}
-        )
+        params = {"sort": sort, "limit": "2"} | ({"cursor": cursor} if cursor else {})
         page = api.get("/runs", params=params).json()
         found += page["items"]
         cursor = page["next"]

@@ -35,6 +35,9 @@ async def register(
     for name in ("project", "name"):
         if not 0 < len(getattr(new, name)) <= MAX_LABEL:
             raise BadRequest(f"{name} must have 1 to {MAX_LABEL} characters")
+    said = (new.project, new.name, new.group, new.notes, *new.tags)
+    if any("\0" in text for text in said):
+        raise BadRequest("project, name, group, notes and tags must hold no NUL")
     own_project(allowed, new.project)
     new = replace(new, id=_uuid("id", new.id), writer=new.writer and _uuid("writer", new.writer))
     run, made = await db.write(partial(runs.register, new=new, limits=settings))
