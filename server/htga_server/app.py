@@ -51,11 +51,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     app.add_middleware(Gate, settings=settings, database=database)
     problems.install(app)
-    api = APIRouter(prefix=PREFIX)
+    api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
     for module in (runs, rows, series, live, archive):
         api.include_router(module.router)
     app.include_router(api)
-    app.include_router(health.router)
+    app.include_router(health.router, responses=problems.RESPONSES)
     app.include_router(login.router)
 
     @app.api_route("/api/{rest:path}", methods=["GET", "HEAD"], include_in_schema=False)

@@ -6,11 +6,13 @@ import logging
 import random
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -42,6 +44,16 @@ SLUGS = {
 }
 FULL = ("database or disk is full", "No space left on device", "could not extend file")
 """What SQLite and Postgres say when there is no room."""
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": TITLES[status],
+        "content": {MEDIA_TYPE: {"schema": TypeAdapter(Problem).json_schema()}},
+    }
+    for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+}
+"""Every route's errors, for the API's description."""
 
 
 class ServerError(Exception):

@@ -186,8 +186,22 @@ def test_any_config_is_kept_or_refused_in_words(api: httpx2.Client, config: Any,
 @hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(
-        ["project", "state", "group", "tag", "q", "sort", "cursor", "limit", "keys", "layer"]
-        + ["rank", "start", "stop", "since", "buckets", "bits", "step", "run"]
+        [
+            "project",
+            "state",
+            "group",
+            "tag",
+            "q",
+            "sort",
+            "cursor",
+            "limit",
+            "keys",
+            "layer",
+            "rank",
+            "start",
+            "stop",
+            "since",
+        ]
     ),
     value=st.text(max_size=20) | st.integers().map(str) | st.floats().map(str),
 )

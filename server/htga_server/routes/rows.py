@@ -19,12 +19,14 @@ from htga_server.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["rows"])
 JSON_ROWS = TypeAdapter(JsonRows)
+SCHEMA = JSON_ROWS.json_schema()
+SCHEMA["properties"]["rows"]["items"] = SCHEMA.pop("$defs")["JsonRow"]  # no reference to follow
 BODY = {
     "requestBody": {
         "required": True,
         "content": {
             ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}},
-            "application/json": {"schema": JSON_ROWS.json_schema()},
+            "application/json": {"schema": SCHEMA},
         },
     }
 }
