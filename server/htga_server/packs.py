@@ -92,17 +92,24 @@ def items(first: int, packed: bytes) -> list[tuple[int, bytes]]:
 
 
 def add_up(decoded: Histograms, rows: slice) -> bytes:
-    """The sum of some histograms, on the coarsest bins among them."""
-    size, bits = decoded.size[rows], decoded.bits[rows]
-    ends = np.cumsum(decoded.size)
-    begin = ends[rows][0] - size[0]
-    counts = decoded.counts[begin : begin + size.sum()]
-    row = np.repeat(np.arange(size.size), size)
-    place = np.arange(row.size) - np.repeat(np.cumsum(size) - size, size)
-    index = (decoded.first[rows][row] + place) >> (bits[row] - bits.min())
-    low = int(index.min(initial=index[0] if index.size else 0))
-    # Weights are float64, exact as far as a sum stays below 2**53.
-    summed = np.bincount(index - low, weights=counts).astype(np.int64)
+    """The sum of some histograms, up to a window of them, on the coarsest bins among them."""
+    size, bits, first = decoded.size[rows], decoded.bits[rows], decoded.first[rows]
+    begin = int(decoded.size[: rows.start].sum())
+    counts = decoded.counts[begin : begin + int(size.sum())]
+    low, end = int(first.min()), int((first + size).max())
+    if (bits == bits[0]).all():
+        # A row for each, zero where it has no bin: `counts` fills the rest in order.
+        dense = np.zeros((size.size, end - low), np.int64)
+        at = np.arange(low, end)
+        dense[(at >= first[:, None]) & (at < (first + size)[:, None])] = counts
+        summed = dense.sum(axis=0)
+    else:
+        row = np.repeat(np.arange(size.size), size)
+        place = np.arange(row.size) - np.repeat(np.cumsum(size) - size, size)
+        index = (first[row] + place) >> (bits[row] - bits.min())
+        low = int(index.min(initial=index[0] if index.size else 0))
+        summed = np.zeros(int(index.max(initial=low - 1)) - low + 1, np.int64)
+        np.add.at(summed, index - low, counts)
     return encode(
         summed.tolist(),
         bits=int(bits.min()),
