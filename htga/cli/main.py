@@ -116,6 +116,23 @@ def upgrade(database: Db = "", data: Data = Path("htga-data")) -> None:
     typer.echo("The database is at the newest schema.")
 
 
+@db.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    database: Db = "",
+    data: Data = Path("htga-data"),
+) -> None:
+    """Copy a SQLite database into one file, while collectors may go on writing to it."""
+    from htga.cli.up import settings
+    from htga_server.backup import backup as copy
+
+    try:
+        copy(settings(database, data).url, to)
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    typer.echo(f"{to} holds the database as it was a moment ago, and was checked.")
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

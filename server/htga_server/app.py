@@ -13,6 +13,7 @@ from htga_server import problems, tokens
 from htga_server.database import Database
 from htga_server.gate import Gate
 from htga_server.live import Broker
+from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
 from htga_server.replicas import Replicas
 from htga_server.routes import archive, health, live, login, rows, runs, series
@@ -49,7 +50,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
+    numbers = Numbers(database, broker)
+    app.state.numbers = numbers
     app.add_middleware(Gate, settings=settings, database=database)
+    app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
     for module in (runs, rows, series, live, archive):

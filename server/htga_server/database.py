@@ -82,6 +82,9 @@ class Database:
     A single writer is what SQLite wants (several connections that write and checkpoint at once
     corrupt its log before version 3.51.3), and it makes transactions simple everywhere.
 
+    Attributes:
+        observe: Told how long each commit took, in seconds.
+
     Args:
         url: SQLAlchemy URL, `sqlite:///path` or `postgresql+psycopg://...`.
         most_waiting: Writes that may wait; those beyond are refused as busy.
@@ -106,6 +109,7 @@ class Database:
             self._reading = _postgres(self.url, pool_size=8, isolation_level="REPEATABLE READ")
         self._writer = ThreadPoolExecutor(1, "htga-writer")
         self._waiting: deque[_Job] = deque()
+        self.observe: Callable[[float], None] = lambda _seconds: None
         self._most_waiting = most_waiting
 
     def upgrade(self) -> None:
@@ -147,6 +151,11 @@ class Database:
         self._writer.submit(self._write_waiting)
         return cast("T", await asyncio.wrap_future(job.done))
 
+    @property
+    def waiting(self) -> int:
+        """Number of writes that wait."""
+        return len(self._waiting)
+
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` on one consistent snapshot, in a thread."""
         return await run_in_threadpool(self.read_now, work)
@@ -174,6 +183,7 @@ class Database:
 
         A refusal by `work` itself undoes its part only.
         """
+        begin = time.perf_counter()
         jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
         if len(jobs) > 1:
             try:
@@ -184,6 +194,7 @@ class Database:
                 if isinstance(error, sa.exc.DBAPIError):
                     self._mistrust(error)
             else:
+                self.observe(time.perf_counter() - begin)
                 for job in jobs:
                     job.tell()
                 return
@@ -192,6 +203,7 @@ class Database:
                 job.result, job.refusal = self.write_now(job.work), None
             except Exception as error:  # noqa: BLE001  it is its caller's to deal with
                 job.refusal = error
+            self.observe(time.perf_counter() - begin)
             job.tell()
 
     def _mistrust(self, error: sa.exc.DBAPIError) -> None:

@@ -81,6 +81,11 @@ class Broker:
             raise Busy(f"{MOST_LISTENERS} readers follow this collector already")
         return Listener(self, run_id, after, only)
 
+    @property
+    def readers(self) -> int:
+        """Number of open streams."""
+        return len(self._listeners)
+
     def name(self, number: int) -> str:
         """The id of an event."""
         return f"{self._epoch}-{number}"

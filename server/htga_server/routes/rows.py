@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from htga_client.wire import ARROW_STREAM, JsonRows, Receipt
 from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
-from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
+from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep
 from htga_server.ingest import store
 from htga_server.policy import INGEST
 from htga_server.problems import BadRequest
@@ -34,13 +34,19 @@ BODY = {
 
 @router.post("/{run_id}/rows", openapi_extra=BODY, dependencies=[INGEST])
 async def add(
-    run_id: str, request: Request, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep
+    run_id: str,
+    request: Request,
+    db: DatabaseDep,
+    broker: BrokerDep,
+    settings: SettingsDep,
+    numbers: NumbersDep,
 ) -> Receipt:
     """Store rows, as an Arrow IPC stream of `wire.ROWS` or as JSON."""
     body = await bodies.read(request, settings)
     decode = partial(_decode, request.headers.get("content-type", ""), body, settings)
     batch = await run_in_threadpool(decode)
     receipt = await db.write(partial(store, run_id=run_id, batch=batch, limits=settings))
+    numbers.ingest(receipt, lost=sum(end - first for first, end in batch.gaps))
     if receipt.accepted:
         broker.publish("rows", run_id, step=batch.rows.last_step)
     return receipt
