@@ -181,6 +181,9 @@ def _intern(
     most: int,
 ) -> dict[str, int]:
     """The numbers of names, giving the next free ones to those not seen before."""
+    wanted = list(wanted)
+    if not wanted:
+        return {}
     known = name_ids(connection, run_key, kind)
     missing = [name for name in wanted if name not in known]
     start = max(known.values(), default=-1) + 1

@@ -119,7 +119,7 @@ class Observer:
                 "ms": round(seconds * 1e3, 1),
                 "client": scope["client"][0] if scope.get("client") else None,
             }
-            level = logging.ERROR if status >= 500 else logging.INFO
+            level = logging.ERROR if status == 500 else logging.INFO
             logger.log(level, "%s", json.dumps(line))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +171,7 @@ def decode(blobs: Sequence[bytes], keys: tuple[str, ...], known: tuple[str, ...]
     return found
 
 
+@cache
 def _packed(keys: int) -> np.dtype[np.void]:
     return np.dtype([("mask", "<u8"), ("stats", STAT, (keys,))])
 

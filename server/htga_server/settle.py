@@ -183,7 +183,9 @@ def _settle_cells(
         stored: Stretches of windows to be read from the database, all before the rows of `whole`.
         whole: Rows that make up their windows.
     """
-    keys = track.kind.keys
+    keys, stored = track.kind.keys, list(stored)
+    if not stored and (whole is None or whole.size == 0):
+        return []  # as for most small batches
     parts = [
         rows_as_cells(connection, track, first * WINDOW, end * WINDOW, keys)
         for first, end in stored
