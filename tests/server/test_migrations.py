@@ -12,6 +12,7 @@ from htga_client.wire import NewRun
 from htga_server import decode, export, histograms, ingest, runs, series
 from htga_server.database import Database, migrations
 from htga_server.settings import Settings
+from htga_server.tables import RUN_TABLES, metadata
 from htga_server.tables import runs as runs_table
 from tests.support.rows import stream
 
@@ -82,3 +83,11 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
     database.upgrade()
     assert said() == before
     database.close()
+
+
+def test_every_table_of_a_run_can_be_split_by_the_run() -> None:
+    for table in RUN_TABLES:
+        assert next(iter(table.primary_key.columns)).name == "run_key", table.name
+        assert not table.foreign_keys
+    others = set(metadata.tables.values()) - set(RUN_TABLES)
+    assert {table.name for table in others} == {"runs", "tokens"}
