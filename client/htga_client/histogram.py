@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 VERSION = 1
 MAX_BITS = 8
-_HEADER = 2  # bytes before the numbers
-_FIELDS = 4  # numbers before the counts
+_LEAST = 6  # numbers before the counts, each of a byte at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +68,13 @@ def encode(
     """
     if not 0 <= bits <= MAX_BITS:
         raise ValueError(f"bits must be from 0 to {MAX_BITS}, got {bits}")
-    filled = [i for i, count in enumerate(counts) if count]
-    start, stop = (filled[0], filled[-1] + 1) if filled else (0, 0)
+    values = np.asarray(counts, np.int64)
+    filled = np.flatnonzero(values)
+    start, stop = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
     if first < 0 or first + stop > n_bins(bits):
         raise ValueError(f"bins {first} to {first + stop} do not fit into {n_bins(bits)}")
-    out = bytearray((VERSION, bits))
-    for value in (n_zero, n_nonfinite, first + start, stop - start, *counts[start:stop]):
-        _put(out, value)
-    return bytes(out)
+    fields = np.array([n_zero, n_nonfinite, first + start, stop - start], np.int64)
+    return bytes((VERSION, bits)) + _as_varints(np.concatenate((fields, values[start:stop])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +119,41 @@ def decode(data: bytes) -> Histogram:
 def decode_all(blobs: Sequence[bytes]) -> Histograms:
     """Unpack many at once, in a few passes over all their bytes; never raises on what they hold."""
     length = np.fromiter(map(len, blobs), np.int64, len(blobs))
-    valid = length >= _HEADER + _FIELDS
+    return decode_joined(np.frombuffer(b"".join(blobs), np.uint8), np.cumsum(length))
+
+
+def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histograms:
+    """`decode_all` of byte strings that lie one after the other.
+
+    Args:
+        data: All bytes.
+        ends: Where each string ends, increasing, shape [N]; the first begins at 0.
+    """
+    length = np.diff(ends, prepend=0)
+    valid = length >= _LEAST
+    if not valid.all():
+        data, ends = data[np.repeat(valid, length)], np.cumsum(length[valid])
     whole = np.flatnonzero(valid)
-    header = np.frombuffer(b"".join(blobs[i][:_HEADER] for i in whole.tolist()), np.uint8)
-    version, bits = header.astype(np.int64).reshape(-1, _HEADER).T
-    raw = np.frombuffer(b"".join(blobs[i][_HEADER:] for i in whole.tolist()), np.uint8)
-    after = np.cumsum(length[whole] - _HEADER)  # where each one's numbers end
-    numbers, upto, sound = _varints(raw, after)
+    # Version and bits are below 128 where they are right, so they read as varints, too.
+    numbers, upto, sound = _varints(data, ends)
     held = np.diff(upto, prepend=0)
     begin = upto - held
-    sound &= (version == VERSION) & (bits <= MAX_BITS) & (held >= _FIELDS)
-    field = np.zeros((_FIELDS, whole.size), np.int64)
-    field[:, sound] = numbers[begin[sound] + np.arange(_FIELDS)[:, None]]
-    n_zero, n_nonfinite, first, size = field
+    sound &= held >= _LEAST
+    field = np.zeros((_LEAST, whole.size), np.int64)
+    field[:, sound] = numbers[begin[sound] + np.arange(_LEAST)[:, None]]
+    version, bits, n_zero, n_nonfinite, first, size = field
+    at = ends - length[whole]
+    sound &= (version == VERSION) & (data[at] == VERSION) & (bits <= MAX_BITS)
+    sound &= data[at + 1] <= MAX_BITS
     # Bounded before they are added: two numbers of 63 bits would overflow.
-    sound &= (size == held - _FIELDS) & (first <= n_bins(MAX_BITS))
+    sound &= (size == held - _LEAST) & (first <= n_bins(MAX_BITS))
     sound &= first + size <= (255 << np.where(sound, bits, 0))
-    ours = np.repeat(sound, held)
-    place = np.arange(numbers.size) - np.repeat(begin, held)
+    is_count = np.repeat(sound, held)
+    is_count[(begin[:, None] + np.arange(_LEAST))[sound].ravel()] = False
     valid[whole] = sound
 
     def column(values: NDArray[np.int64]) -> NDArray[np.int64]:
-        full = np.zeros(len(blobs), np.int64)
+        full = np.zeros(length.size, np.int64)
         full[whole] = np.where(sound, values, 0)
         return full
 
@@ -153,17 +164,19 @@ def decode_all(blobs: Sequence[bytes]) -> Histograms:
         n_zero=column(n_zero),
         n_nonfinite=column(n_nonfinite),
         size=column(size),
-        counts=numbers[ours & (place >= _FIELDS)],
+        counts=numbers[is_count],
     )
 
 
-def _put(out: bytearray, value: int) -> None:
-    if value < 0:
-        raise ValueError(f"a count must not be negative, got {value}")
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
+def _as_varints(values: NDArray[np.int64]) -> bytes:
+    if values.min() < 0:
+        raise ValueError(f"a count must not be negative, got {values.min()}")
+    places = range(-(-int(values.max()).bit_length() // 7) or 1)
+    shifted = values[:, None] >> (7 * np.arange(places.stop))
+    more = np.append(shifted[:, 1:] > 0, np.zeros((values.size, 1), np.bool_), axis=1)
+    kept = np.append(np.ones((values.size, 1), np.bool_), more[:, :-1], axis=1)
+    octets = (shifted & 0x7F | np.where(more, 0x80, 0)).astype(np.uint8)
+    return bytes(octets[kept].tobytes())
 
 
 def _varints(
@@ -181,16 +194,25 @@ def _varints(
     """
     if raw.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    is_end = raw < 0x80
-    sound = is_end[after - 1]
-    is_end[after - 1] = True
-    ends = np.flatnonzero(is_end)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    width = ends - starts + 1
-    place = np.arange(raw.size) - np.repeat(starts, width)
-    # Each byte's 7 bits are shifted into place and summed.
-    numbers = np.add.reduceat((raw & 0x7F).astype(np.int64) << (7 * np.minimum(place, 8)), starts)
-    upto = np.searchsorted(ends, after)
-    too_wide = np.searchsorted(after, starts[width > 9], side="right")
-    sound[too_wide] = False
-    return numbers, upto, sound
+    goes_on = raw >= 0x80
+    sound = ~goes_on[after - 1]
+    goes_on[after - 1] = False
+    ends = np.flatnonzero(~goes_on)
+    # Most numbers have one byte or two: those are put together where they lie.
+    low = raw & 0x7F
+    paired = low.astype(np.uint16)
+    before = goes_on[:-1]
+    paired[1:] = (paired[1:] << (7 * before.view(np.uint8))) | (low[:-1] * before)
+    numbers = paired[ends].astype(np.int64)
+    # The rest from their last byte, the most significant, to their first. The last byte of all
+    # goes on nowhere, so an index that wraps around finds nothing.
+    wide = np.flatnonzero(goes_on[ends - 1] & goes_on[ends - 2])
+    last = ends[wide]
+    width = last - np.where(wide > 0, ends[wide - 1], -1)
+    value = low[last].astype(np.int64)
+    for place in range(1, min(int(width.max(initial=0)), 9)):
+        wider = width > place
+        value[wider] = (value[wider] << 7) | low[last[wider] - place]
+    numbers[wide] = value
+    sound[np.searchsorted(after, last[width > 9], side="right")] = False
+    return numbers, np.searchsorted(ends, after), sound

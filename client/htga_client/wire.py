@@ -122,6 +122,8 @@ class Run:
         last_step: The highest step stored, or None before the first row.
         summary: The latest value of every scalar of the whole model and of every metric.
         metrics: The names of the user's metrics.
+        low, high: The least and the greatest value of each key of the summary so far, those of
+            steps included that a later attempt has replaced.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
@@ -143,6 +145,8 @@ class Run:
     last_step: int | None
     summary: dict[str, float]
     metrics: tuple[str, ...]
+    low: dict[str, float] = field(default_factory=dict)
+    high: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +169,15 @@ class Finish:
 
     state: Literal["finished", "failed"] = "finished"
     logged: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Rows that a writer has lost: `first_seq <= sequence number < end_seq`."""
+
+    writer: str
+    first_seq: int
+    end_seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +322,55 @@ class Histograms:
     n_nonfinite: list[int]
     total: int
     cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailFit:
+    """A tail index, its standard error, and the number of entries at or above its threshold."""
+
+    alpha: float
+    stderr: float
+    k: int
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """The tail of |gradient| at one step, with each bin's lower edge for threshold in turn.
+
+    Attributes:
+        magnitude: The thresholds, length B, increasing.
+        survival: Share of the finite, non-zero entries at or above each.
+        k: Number of those entries.
+        alpha, stderr: The tail index above each threshold, and its standard error; None where
+            nothing can be said.
+        fit: At one of the thresholds, chosen by k; None where there are too few entries.
+        n: Number of finite, non-zero entries.
+        n_zero, n_nonfinite: The others.
+    """
+
+    run_id: str
+    layer: str
+    step: int
+    magnitude: list[float]
+    survival: list[float]
+    k: list[int]
+    alpha: list[float | None]
+    stderr: list[float | None]
+    fit: TailFit | None
+    n: int
+    n_zero: int
+    n_nonfinite: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer of a run on a rank, and the range of its steps."""
+
+    name: str
+    rank: int
+    first_step: int
+    last_step: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

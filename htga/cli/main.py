@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from htga import __version__
-from htga.cli import archive, levy, query, runs, sync
+from htga.cli import archive, levy, query, runs, sync, token
 from htga.cli.output import fail
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(runs.app, name="runs")
 app.add_typer(archive.app, name="archive")
 app.add_typer(levy.app, name="levy")
+app.add_typer(token.app, name="token")
 app.command("query")(query.query)
 app.command("sync")(sync.sync)
 db = typer.Typer(help="The collector's database.", no_args_is_help=True)
@@ -37,7 +38,7 @@ Insecure = Annotated[
     bool,
     typer.Option(
         "--insecure",
-        help="Listen beyond this machine although nobody is asked who they are.",
+        help="Listen beyond this machine without asking for tokens.",
     ),
 ]
 
@@ -114,6 +115,23 @@ def upgrade(database: Db = "", data: Data = Path("htga-data")) -> None:
     store.upgrade()
     store.close()
     typer.echo("The database is at the newest schema.")
+
+
+@db.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    database: Db = "",
+    data: Data = Path("htga-data"),
+) -> None:
+    """Copy a SQLite database into one file, while collectors may go on writing to it."""
+    from htga.cli.up import settings
+    from htga_server.backup import backup as copy
+
+    try:
+        copy(settings(database, data).url, to)
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    typer.echo(f"{to} holds the database as it was a moment ago, and was checked.")
 
 
 @app.command()

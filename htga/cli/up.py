@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,12 @@ if TYPE_CHECKING:
     from htga_server.settings import Settings
 
 
-def settings(database: str, data: Path) -> Settings:
+def settings(database: str, data: Path, **other: object) -> Settings:
     """Settings from the environment, overruled by what the command line says."""
     from htga_server.settings import Settings
 
     given = {"database_url": database} if database else {}
-    return Settings(data=data, **given)  # type: ignore[arg-type]
+    return Settings(data=data, **given, **other)  # type: ignore[arg-type]
 
 
 def open_server(
@@ -31,15 +33,26 @@ def open_server(
     data: Path,
     dashboard: bool = True,
     insecure: bool = False,
+    require_tokens: bool = False,
 ) -> Server:
-    """A collector, with the dashboard on the same port unless told otherwise, ready to serve."""
+    """A collector, with the dashboard on the same port unless told otherwise, ready to serve.
+
+    Beyond this machine it answers only to those who bring a token, and does not start while there
+    is none, unless it is to be `insecure`.
+    """
     try:
         from htga_server.app import create_app
     except ModuleNotFoundError as error:
         fail(f"the collector needs {error.name}: pip install 'htga[server]'")
-    _refuse_strangers(host, insecure)
+    beyond = not is_loopback(host)
+    guarded = {"require_tokens": True} if require_tokens or (beyond and not insecure) else {}
     try:
-        api = create_app(settings(database, data))
+        chosen = settings(database, data, **guarded)
+        if beyond:
+            known = (*chosen.allowed_hosts, host)
+            chosen = chosen.model_copy(update={"allowed_hosts": known})
+        _check(chosen)
+        api = create_app(chosen)
     except ValueError as error:
         fail(str(error))
     if dashboard:
@@ -55,8 +68,14 @@ def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
     from htga_dashboard.source import Source
     from htga_server.settings import Settings
 
-    _refuse_strangers(host, insecure)
-    source = Source(httpx2.AsyncClient(base_url=url, timeout=10))
+    if not insecure and not is_loopback(host):
+        fail(
+            f"--host {host} would show all runs to every machine that reaches it; use 127.0.0.1"
+            " behind an authenticating proxy, or say --insecure"
+        )
+    token = os.environ.get("HTGA_TOKEN")
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    source = Source(httpx2.AsyncClient(base_url=url, timeout=10, headers=headers))
     app = create_app(source, allowed_hosts=Settings().allowed_hosts)
     return _bind(app.server, host, port)
 
@@ -64,28 +83,63 @@ def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
 def _add_dashboard(api: FastAPI) -> None:
     import httpx2
 
+    from htga_server.gate import reader
+
     try:
         from htga_dashboard.app import create_app
         from htga_dashboard.source import Source
     except ModuleNotFoundError as error:
         fail(f"the dashboard needs {error.name}: pip install 'htga[dashboard]'; or --no-dashboard")
+
+    class AsTheReader(httpx2.Auth):
+        """Asks the API with the token of whoever the page is for."""
+
+        def auth_flow(
+            self, request: httpx2.Request
+        ) -> Generator[httpx2.Request, httpx2.Response, None]:
+            token = reader.get()
+            if token is not None:
+                request.headers["authorization"] = f"Bearer {token}"
+            yield request
+
     transport = httpx2.ASGITransport(app=api)
-    client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+    client = httpx2.AsyncClient(
+        transport=transport, base_url="http://127.0.0.1", auth=AsTheReader()
+    )
     create_app(Source(client), server=api)
 
 
-def _refuse_strangers(host: str, insecure: bool) -> None:
-    if insecure or host == "localhost":
-        return
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
     try:
-        loopback = ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
-        fail(
-            f"--host {host} would let every machine that reaches it read and write all runs; "
-            "use 127.0.0.1 behind an authenticating proxy, or say --insecure"
-        )
+        return False
+
+
+def _check(chosen: Settings) -> None:
+    """Say in a sentence, before anything is served, what stands in the way."""
+    import sqlalchemy as sa
+
+    from htga_server import tokens
+    from htga_server.database import Database
+
+    database = Database(chosen.url)
+    try:
+        database.check()
+        if not chosen.require_tokens:
+            return
+        database.upgrade()
+        if not database.read_now(tokens.any_valid):
+            fail(
+                "whoever reaches this collector must bring a token, and there is none yet: "
+                "`htga token create NAME` makes one (with the same --db and --data); or stay on "
+                "127.0.0.1, or say --insecure"
+            )
+    except sa.exc.OperationalError as error:
+        fail(f"the database cannot be used: {error.orig}")
+    finally:
+        database.close()
 
 
 def _bind(app: FastAPI, host: str, port: int) -> Server:

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from htga_client.wire import PREFIX
-from htga_server import problems
+from htga_server import problems, tokens
 from htga_server.database import Database
+from htga_server.gate import Gate
 from htga_server.live import Broker
+from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
-from htga_server.routes import archive, health, live, rows, runs, series
+from htga_server.replicas import Replicas
+from htga_server.routes import archive, health, live, login, rows, runs, series
 from htga_server.settings import Settings
 
 
@@ -25,13 +27,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ValueError: The settings name a database that cannot be used.
     """
     settings = settings or Settings()
-    database, broker = Database(settings.url), Broker()
+    database = Database(settings.url, most_waiting=settings.queued_requests)
+    broker = Broker()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(database.check)
         await asyncio.to_thread(database.upgrade)
+        if settings.require_tokens and not await database.read(tokens.any_valid):
+            raise ValueError("tokens are required and there is none; `htga token create` makes one")
+        replicas = Replicas(database.url, broker) if database.dialect == "postgresql" else None
+        if replicas is not None:
+            await replicas.start()
         yield
         broker.close()
+        if replicas is not None:
+            await replicas.stop()
         await asyncio.to_thread(database.close)
 
     # FastAPI's page of the API would load its scripts from another host.
@@ -39,13 +50,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    numbers = Numbers(database, broker)
+    app.state.numbers = numbers
+    app.add_middleware(Gate, settings=settings, database=database)
+    app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
-    api = APIRouter(prefix=PREFIX)
+    api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
     for module in (runs, rows, series, live, archive):
         api.include_router(module.router)
     app.include_router(api)
-    app.include_router(health.router)
+    app.include_router(health.router, responses=problems.RESPONSES)
+    app.include_router(login.router)
 
     @app.api_route("/api/{rest:path}", methods=["GET", "HEAD"], include_in_schema=False)
     async def no_such_route(rest: str) -> None:

@@ -65,9 +65,13 @@ def create(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
     return archive
 
 
-def ids(folder: Path) -> list[str]:
-    """The runs in the archive."""
-    return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+def ids(connection: sa.Connection, folder: Path, project: str | None = None) -> list[str]:
+    """The runs in the archive, of one project or of all."""
+    found = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    if project is None:
+        return found
+    own = set(connection.scalars(sa.select(runs.c.id).where(runs.c.project == project)))
+    return [run_id for run_id in found if run_id in own]
 
 
 def remove(run_id: str, folder: Path) -> None:

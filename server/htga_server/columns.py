@@ -1,4 +1,4 @@
-"""Values on their way between Arrow columns, database cells, numpy and JSON.
+"""Values on their way between database cells, numpy and JSON.
 
 Three states must survive every border: a finite number, a non-finite one, and "not measured".
 """
@@ -10,23 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 NAN = "NaN"
-
-
-def cells(column: pa.ChunkedArray | pa.Array, dialect: str) -> list[Any]:
-    """The values of a column as parameters of a SQL statement; SQLite gets 'NaN' as text."""
-    values: list[Any] = column.to_pylist()
-    if (
-        dialect == "sqlite"
-        and pa.types.is_floating(column.type)
-        and pc.any(pc.is_nan(column)).as_py()
-    ):
-        return [NAN if value is not None and math.isnan(value) else value for value in values]
-    return values
 
 
 def numbers(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -3,26 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
+from htga_server import derived
+from htga_server.problems import Busy, ServerError
+
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SQLITE_PRAGMAS = (
+SQLITE_PRAGMAS: tuple[str, ...] = (
     # An acknowledged row must outlive a power cut: WAL with synchronous=NORMAL loses the last ones.
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA busy_timeout=5000",
     "PRAGMA journal_size_limit=67108864",
 )
+
+
+GROUP = 64
+"""Most writes that share a commit."""
+RETRY_DELAYS = (0.05, 0.2)
+PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
+"""SQLSTATEs of Postgres, or their beginnings, after which the same transaction may succeed."""
+QUICK_CHECK_BYTES = 64 * 2**20
+"""A SQLite file up to this size is read through at every start."""
+
+
+class _Job:
+    """A write that somebody waits for."""
+
+    def __init__(self, work: Callable[[sa.Connection], Any]) -> None:
+        self.work = work
+        self.done: Future[Any] = Future()
+        self.result: Any = None
+        self.refusal: Exception | None = None
+
+    def attempt(self, connection: sa.Connection) -> None:
+        """Do the work in a savepoint; a refusal undoes it."""
+        self.result = self.refusal = None
+        try:
+            with connection.begin_nested():
+                self.result = self.work(connection)
+        except ServerError as error:
+            self.refusal = error
+
+    def tell(self) -> None:
+        """Give whoever waits the result, unless they have left."""
+        if not self.done.set_running_or_notify_cancel():
+            return
+        if self.refusal is not None:
+            self.done.set_exception(self.refusal)
+        else:
+            self.done.set_result(self.result)
 
 
 def migrations() -> Path:
@@ -37,14 +82,18 @@ class Database:
     A single writer is what SQLite wants (several connections that write and checkpoint at once
     corrupt its log before version 3.51.3), and it makes transactions simple everywhere.
 
+    Attributes:
+        observe: Told how long each commit took, in seconds.
+
     Args:
         url: SQLAlchemy URL, `sqlite:///path` or `postgresql+psycopg://...`.
+        most_waiting: Writes that may wait; those beyond are refused as busy.
 
     Raises:
         ValueError: The URL names another kind of database, or SQLite in memory.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, most_waiting: int = 256) -> None:
         self.url = sa.make_url(url)
         self.dialect = self.url.get_backend_name()
         if self.dialect not in {"sqlite", "postgresql"}:
@@ -56,24 +105,56 @@ class Database:
             self._writing = _sqlite_writer(self.url)
             self._reading = _sqlite_reader(self.url)
         else:
-            self._writing = sa.create_engine(self.url, pool_size=1, pool_pre_ping=True)
-            self._reading = sa.create_engine(
-                self.url, pool_size=8, pool_pre_ping=True, isolation_level="REPEATABLE READ"
-            )
+            self._writing = _postgres(self.url, pool_size=1)
+            self._reading = _postgres(self.url, pool_size=8, isolation_level="REPEATABLE READ")
         self._writer = ThreadPoolExecutor(1, "htga-writer")
+        self._waiting: deque[_Job] = deque()
+        self.observe: Callable[[float], None] = lambda _seconds: None
+        self._most_waiting = most_waiting
 
     def upgrade(self) -> None:
         """Bring the schema to the newest revision; nothing happens if it is there."""
         config = Config(toml_file=None)
         config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
         with self._writing.begin() as connection:
+            if self.dialect == "postgresql":
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        self.write_now(derived.complete)
+
+    def check(self) -> None:
+        """Refuse a database that would lose what it acknowledged.
+
+        Raises:
+            ValueError: It is damaged, or set up to forget commits at a power cut; says what to do.
+        """
+        if self.dialect == "sqlite":
+            _check_sqlite(self._writing, Path(self.url.database or ""))
+            return
+        with self._writing.connect() as connection:
+            _check_postgres(connection)
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` in a transaction on the writer's thread; returns after the commit."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, self.write_now, work)
+        """Run `work` in a transaction on the writer's thread; returns after the commit.
+
+        What waits at the same time shares one commit. `work` may run more than once: whatever it
+        did before has been rolled back then.
+
+        Raises:
+            Busy: Too much is waiting already.
+        """
+        if len(self._waiting) >= self._most_waiting:
+            raise Busy(f"{len(self._waiting)} requests wait to be stored; try again")
+        job = _Job(work)
+        self._waiting.append(job)
+        self._writer.submit(self._write_waiting)
+        return cast("T", await asyncio.wrap_future(job.done))
+
+    @property
+    def waiting(self) -> int:
+        """Number of writes that wait."""
+        return len(self._waiting)
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` on one consistent snapshot, in a thread."""
@@ -81,13 +162,54 @@ class Database:
 
     def write_now(self, work: Callable[[sa.Connection], T]) -> T:
         """`write`, on the calling thread."""
-        with self._writing.begin() as connection:
-            return work(connection)
+        for delay in (*RETRY_DELAYS, None):
+            try:
+                with self._writing.begin() as connection:
+                    return work(connection)
+            except sa.exc.DBAPIError as error:
+                self._mistrust(error)
+                if delay is None or not _is_passing(error):
+                    raise
+                time.sleep(delay)
+        raise AssertionError("the last try returns or raises")
 
     def read_now(self, work: Callable[[sa.Connection], T]) -> T:
         """`read`, on the calling thread."""
         with self._reading.begin() as connection:
             return work(connection)
+
+    def _write_waiting(self) -> None:
+        """Commit what waits, together; where that fails, one by one, so that each has its own end.
+
+        A refusal by `work` itself undoes its part only.
+        """
+        begin = time.perf_counter()
+        jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
+        if len(jobs) > 1:
+            try:
+                with self._writing.begin() as connection:
+                    for job in jobs:
+                        job.attempt(connection)
+            except Exception as error:  # noqa: BLE001  whatever it was, the next lines find out whose
+                if isinstance(error, sa.exc.DBAPIError):
+                    self._mistrust(error)
+            else:
+                self.observe(time.perf_counter() - begin)
+                for job in jobs:
+                    job.tell()
+                return
+        for job in jobs:
+            try:
+                job.result, job.refusal = self.write_now(job.work), None
+            except Exception as error:  # noqa: BLE001  it is its caller's to deal with
+                job.refusal = error
+            self.observe(time.perf_counter() - begin)
+            job.tell()
+
+    def _mistrust(self, error: sa.exc.DBAPIError) -> None:
+        """Open new connections after an error that was not about what we asked for."""
+        if isinstance(error, (sa.exc.OperationalError, sa.exc.InternalError)):
+            self._writing.dispose()
 
     def close(self) -> None:
         """Finish the writes under way and close every connection."""
@@ -96,8 +218,55 @@ class Database:
         self._writing.dispose()
 
 
+def _is_passing(error: sa.exc.DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(PASSING)
+
+
+def _check_sqlite(engine: sa.Engine, path: Path) -> None:
+    if sqlite3.sqlite_version_info < (3, 51, 3):
+        # Its log can be corrupted by two connections that write at once; ours is the only one.
+        logger.info("SQLite %s: let no other program write to %s", sqlite3.sqlite_version, path)
+    mode, found = "wal", "ok"
+    try:
+        with engine.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar() or ""
+            if path.stat().st_size <= QUICK_CHECK_BYTES:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() or ""
+    except sa.exc.DatabaseError as error:
+        found = str(error.orig)
+    if found != "ok":
+        raise ValueError(
+            f"{path} is damaged ({found[:200]}); nothing was written to it. Restore it from a"
+            " backup, or save what is readable with `sqlite3 htga.db .recover`"
+        )
+    if mode != "wal":
+        raise ValueError(f"{path} cannot be used with a write-ahead log; put it on a local disk")
+
+
+def _check_postgres(connection: sa.Connection) -> None:
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        if connection.exec_driver_sql(f"SHOW {name}").scalar() == "off":
+            raise ValueError(
+                f"Postgres has {name} = off and would lose acknowledged rows at a power cut; turn"
+                " it on"
+            )
+
+
+def _postgres(url: sa.URL, **options: Any) -> sa.Engine:
+    """Connections that are tried before they are used and give up on what takes too long."""
+    limits = "-c statement_timeout=30s -c lock_timeout=10s"
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        json_deserializer=from_json,
+        connect_args={"options": limits},
+        **options,
+    )
+
+
 def _sqlite_writer(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=1, max_overflow=0)
+    engine = sa.create_engine(url, pool_size=1, max_overflow=0, json_deserializer=from_json)
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: Any) -> None:
@@ -124,7 +293,12 @@ def _sqlite_reader(url: sa.URL) -> sa.Engine:
         return connection
 
     engine = sa.create_engine(
-        "sqlite://", creator=connect, poolclass=sa.QueuePool, pool_size=8, max_overflow=8
+        "sqlite://",
+        creator=connect,
+        poolclass=sa.QueuePool,
+        pool_size=8,
+        max_overflow=8,
+        json_deserializer=from_json,
     )
 
     @sa.event.listens_for(engine, "begin")

@@ -1,22 +1,20 @@
-"""From the bytes of a request to a validated Arrow batch of rows. No value is read before."""
+"""From the bytes of a request to validated rows. No value is read before."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from htga_client import histogram
-from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows, Rejection
-from htga_server.problems import BadRequest
+from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows
+from htga_server.problems import BadRequest, TooLarge
+from htga_server.rows import Prepared, prepare
 
-MAX_ROWS = 50_000
-MAX_NAME = 1024
+MAX_BATCHES = 1000
+MAX_LAYERS = 10_000
+NULLABLE = pa.schema([field.with_nullable(True) for field in ROWS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +22,31 @@ class Batch:
     """Rows of one request.
 
     Attributes:
-        table: Columns of `wire.ROWS`, in that order.
+        rows: Checked and sorted.
         writer: Who sent it; None for JSON, which is not numbered.
         first_seq: Sequence number of the first row.
-        gaps: Pairs [first, end) of numbers that the writer says will never come.
+        gaps: Numbers, [first, end), that the writer says it has lost.
     """
 
-    table: pa.Table
+    rows: Prepared
     writer: str | None = None
     first_seq: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 
-    @property
-    def last_step(self) -> int | None:
-        """The highest step in the batch."""
-        return cast("int | None", pc.max(self.table["step"]).as_py())
 
-
-def from_arrow(body: bytes) -> Batch:
+def from_arrow(body: bytes, most: int) -> Batch:
     """Read an Arrow IPC stream of `wire.ROWS`; columns it lacks are null.
 
     Bytes from a network can hold offsets that point anywhere, and Arrow trusts them unless told
     to check: every batch is fully validated before a value is touched. Compression inside Arrow is
     refused, because a few bytes could unpack into gigabytes.
 
+    Args:
+        most: Rows that are taken.
+
     Raises:
         BadRequest: The bytes are no such stream, or it holds a column that `wire.ROWS` lacks.
+        TooLarge: There are too many rows.
     """
     try:
         _refuse_compression(body)
@@ -61,57 +58,53 @@ def from_arrow(body: bytes) -> Batch:
             for batch in reader:
                 batch.validate(full=True)
                 rows += batch.num_rows
-                _limit(rows)
+                _limit(rows, most)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
-        first_seq = int(metadata.get(FIRST_SEQ, b"0"))
-        gaps = tuple((int(a), int(b)) for a, b in json.loads(metadata.get(GAPS, b"[]")))
-        writer = metadata[WRITER].decode("ascii") if WRITER in metadata else None
-    except (pa.ArrowException, ValueError, TypeError, OSError) as error:
+        numbered = _numbered(metadata)
+    except (pa.ArrowException, UnicodeDecodeError, ValueError, OSError) as error:
         raise BadRequest(f"the body is no readable Arrow stream: {str(error)[:200]}") from error
-    if first_seq < 0 or (writer is not None and len(writer) > 36):
-        raise BadRequest("the stream's metadata names no valid writer and first_seq")
     columns = [
         table[field.name] if field.name in table.column_names else pa.nulls(rows, field.type)
         for field in ROWS
     ]
-    return Batch(pa.table(columns, ROWS.names), writer, first_seq, gaps)
+    return Batch(_prepared(pa.table(columns, ROWS.names)), **numbered)
 
 
-def from_json(rows: JsonRows) -> Batch:
+def from_json(rows: JsonRows, most: int) -> Batch:
     """The same of rows in JSON."""
-    _limit(len(rows.rows))
+    _limit(len(rows.rows), most)
     records = [{**asdict(row), "metrics": list(row.metrics.items())} for row in rows.rows]
-    return Batch(pa.Table.from_pylist(records, pa.schema([f.with_nullable(True) for f in ROWS])))
+    try:
+        table = pa.Table.from_pylist(records, NULLABLE)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+        raise BadRequest(f"a value does not fit its column: {str(error)[:200]}") from error
+    return Batch(_prepared(table))
 
 
-def check(table: pa.Table) -> tuple[NDArray[np.bool_], tuple[Rejection, ...]]:
-    """Which rows can be stored, and the reasons of the others.
+def _prepared(table: pa.Table) -> Prepared:
+    rows = prepare(table)
+    if len(rows.steps.names) > MAX_LAYERS:
+        raise BadRequest(f"{len(rows.steps.names)} layers in one request; at most {MAX_LAYERS}")
+    return rows
 
-    Returns:
-        A mask of shape [rows], and one Rejection per row that it leaves out.
-    """
-    rejected: dict[int, str] = {}
 
-    def reject(where: pa.ChunkedArray, reason: str) -> None:
-        for row in np.flatnonzero(np.asarray(pc.fill_null(where, False))):
-            rejected.setdefault(int(row), reason)
-
-    reject(pc.is_null(table["step"]), "step is missing")
-    reject(pc.less(table["step"], 0), "step is negative")
-    reject(pc.less(table["rank"], 0), "rank is negative")
-    reject(pc.greater(pc.binary_length(table["layer"]), MAX_NAME), "layer is too long")
-    sent = np.flatnonzero(np.asarray(table["histogram"].is_valid()))
-    decoded = histogram.decode_all(table["histogram"].drop_null().to_pylist())
-    for row in sent[~decoded.valid]:
-        rejected.setdefault(int(row), "histogram cannot be read")
-    for row, pairs in enumerate(table["metrics"].to_pylist()):
-        for name, _ in pairs or ():
-            if not 0 < len(name) <= MAX_NAME or "\0" in name:
-                rejected.setdefault(row, "a metric's name is empty, too long or holds a NUL")
-    keep = np.ones(table.num_rows, np.bool_)
-    keep[list(rejected)] = False
-    return keep, tuple(Rejection(row=row, reason=why) for row, why in sorted(rejected.items()))
+def _numbered(metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """Who sent the stream, and where it stands in line."""
+    if WRITER not in metadata:
+        return {}
+    writer, first_seq = metadata[WRITER].decode("ascii"), int(metadata.get(FIRST_SEQ, b"0"))
+    gaps = json.loads(metadata.get(GAPS, b"[]"))
+    pairs = isinstance(gaps, list) and all(isinstance(g, list) and len(g) == 2 for g in gaps)
+    numbers = [n for gap in gaps for n in gap] if pairs else [None]
+    if (
+        not 0 < len(writer) <= 36
+        or not writer.isprintable()
+        or not 0 <= first_seq < 2**62
+        or not all(type(n) is int and 0 <= n < 2**62 for n in numbers)
+    ):
+        raise BadRequest("the stream's metadata names no valid writer, first_seq and gaps")
+    return {"writer": writer, "first_seq": first_seq, "gaps": tuple((a, b) for a, b in gaps)}
 
 
 def _check_schema(schema: pa.Schema) -> None:
@@ -126,14 +119,18 @@ def _check_schema(schema: pa.Schema) -> None:
             raise BadRequest(f"column {field.name} is {field.type}, not {wanted}")
 
 
-def _limit(rows: int) -> None:
-    if rows > MAX_ROWS:
-        raise BadRequest(f"{rows} rows in one request; at most {MAX_ROWS} are taken", status=413)
+def _limit(rows: int, most: int) -> None:
+    if rows > most:
+        raise TooLarge(
+            f"{rows} rows in one request; at most {most} are taken", limit=most, actual=rows
+        )
 
 
 def _refuse_compression(body: bytes) -> None:
     """Look at each message's flatbuffer for a body compression, without reading any body."""
-    for message in pa.ipc.MessageReader.open_stream(body):
+    for number, message in enumerate(pa.ipc.MessageReader.open_stream(body)):
+        if number > MAX_BATCHES:
+            raise BadRequest(f"the stream has more than {MAX_BATCHES} batches")
         if message.type == "dictionary":
             raise BadRequest("dictionary-encoded columns are not taken")
         if message.type == "record batch" and _is_compressed(memoryview(message.metadata)):

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from htga_server.database import Database
 from htga_server.live import Broker
+from htga_server.observe import Numbers
 from htga_server.settings import Settings
 
 
@@ -19,10 +20,15 @@ def _broker(request: Request) -> Broker:
     return cast("Broker", request.app.state.broker)
 
 
+def _numbers(request: Request) -> Numbers:
+    return cast("Numbers", request.app.state.numbers)
+
+
 def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
+NumbersDep = Annotated[Numbers, Depends(_numbers)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

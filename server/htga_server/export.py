@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from htga_client.wire import SCALARS
 from htga_server.columns import numbers
 from htga_server.tables import metrics, names, runs, steps
+from htga_server.tracks import LAYERS, Track, histograms
 
 LABELS = (("run_id", pa.string()), ("project", pa.string()), ("run", pa.string()))
 STEPS = pa.schema(
@@ -61,20 +63,21 @@ def _batches(
     schema: pa.Schema,
     which: tuple[sa.ColumnElement[bool], ...],
 ) -> Iterator[pa.RecordBatch]:
-    label: dict[str, sa.Column[Any]] = {
+    label: dict[str, sa.ColumnElement[Any]] = {
         "run_id": runs.c.id,
         "run": runs.c.name,
         "project": runs.c.project,
         "layer": names.c.name,
         "key": names.c.name,
     }
-    chosen = [(label | dict(table.c.items()))[name].label(name) for name in schema.names]
+    columns = label | dict(table.c.items()) | {"histogram": sa.null()}
+    chosen = [columns[name].label(name) for name in schema.names]
     name_id = table.c.layer_id if kind == "layer" else table.c.metric_id
     named = sa.and_(
         names.c.run_key == table.c.run_key, names.c.kind == kind, names.c.name_id == name_id
     )
     query = (
-        sa.select(*chosen)
+        sa.select(table.c.run_key, name_id, *chosen)
         .join_from(table, runs, runs.c.run_key == table.c.run_key)
         .join(names, named)
         .where(*which)
@@ -82,11 +85,23 @@ def _batches(
         .execution_options(yield_per=CHUNK)
     )
     for rows in connection.execute(query).partitions():
-        columns = zip(*rows, strict=True)
+        values = dict(zip(schema.names, list(zip(*rows, strict=True))[2:], strict=True))
+        if "histogram" in values:
+            values["histogram"] = _histograms(connection, rows)
         yield pa.RecordBatch.from_arrays(
-            [_array(column, field.type) for column, field in zip(columns, schema, strict=True)],
-            schema=schema,
+            [_array(values[field.name], field.type) for field in schema], schema=schema
         )
+
+
+def _histograms(connection: sa.Connection, rows: Sequence[Any]) -> tuple[bytes | None, ...]:
+    """The histogram of each row, of which those of one layer on one rank lie together."""
+    found: list[bytes | None] = []
+    for (run_key, layer_id, rank), own in groupby(rows, lambda row: (row[0], row[1], row.rank)):
+        part = list(own)
+        track = Track(LAYERS, run_key, layer_id, rank)
+        stored = histograms(connection, track, part[0].step, part[-1].step + 1)
+        found += [stored.get(row.step, {}).get(row.attempt) for row in part]
+    return tuple(found)
 
 
 def _array(column: tuple[Any, ...], kind: pa.DataType) -> pa.Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
@@ -9,10 +11,29 @@ from numpy.typing import NDArray
 from htga_client.histogram import Histograms as Decoded
 from htga_client.histogram import decode_all, edges
 from htga_client.wire import Histograms
-from htga_server.buckets import starts
+from htga_server import pyramid
+from htga_server.pyramid import FACTOR, WINDOW
 from htga_server.runs import key_of, name_ids
-from htga_server.series import Range, latest_attempts
-from htga_server.tables import steps
+from htga_server.series import Range
+from htga_server.tables import cells
+from htga_server.tracks import LAYERS, Track, spans
+from htga_server.tracks import histograms as stored_histograms
+
+
+class Part(NamedTuple):
+    """Some histograms, added up.
+
+    Attributes:
+        at: First step that it may hold.
+        step: Last step that it does.
+        number: How many histograms they were.
+        blob: Their sum, encoded.
+    """
+
+    at: int
+    step: int
+    number: int
+    blob: bytes
 
 
 def read(
@@ -28,22 +49,58 @@ def read(
     """
     run_key = key_of(connection, run_id)
     layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
-    rows = latest_attempts(
-        connection.execute(
-            sa.select(steps.c.step, steps.c.attempt, steps.c.histogram)
-            .where(
-                steps.c.run_key == run_key,
-                steps.c.layer_id == layer_id,
-                steps.c.histogram.is_not(None),
-                *within.where(steps),
-            )
-            .order_by(steps.c.step, steps.c.attempt)
-        ).all()
+    track = Track(LAYERS, run_key, layer_id, within.rank)
+    known = spans(connection, LAYERS, run_key, ranks=[within.rank])
+    first, last = known.get((layer_id, within.rank), (0, -1))
+    start, stop = within.within(first, last)
+    width, level = (1, 0) if stop - start <= buckets else pyramid.grid(start, stop, buckets)
+    parts = _parts(connection, track, start, stop, last_step=last, level=level)
+    if sum(part.number for part in parts) <= buckets:
+        width = 1
+        parts = _parts(connection, track, start, stop, last_step=last, level=0) if level else parts
+    return _summed(run_id, within.layer, parts, width, bits)
+
+
+def _parts(
+    connection: sa.Connection, track: Track, start: int, stop: int, *, last_step: int, level: int
+) -> list[Part]:
+    """What `start <= step < stop` holds; only the higher levels know sums of histograms."""
+    settled = last_step // WINDOW * WINDOW
+    parts: list[Part] = []
+    for at, first, end in pyramid.cover(start, min(stop, settled), level):
+        if at >= 2:
+            parts += _sums(connection, track, at, first, end)
+        else:
+            parts += _singles(connection, track, first * FACTOR**at, end * FACTOR**at)
+    return parts + _singles(connection, track, max(start, settled), stop)
+
+
+def _sums(connection: sa.Connection, track: Track, level: int, first: int, end: int) -> list[Part]:
+    rows = connection.execute(
+        sa.select(cells.c.cell, cells.c.step, cells.c.histograms, cells.c.histogram)
+        .where(*track.of(cells), cells.c.level == level, cells.c.histograms > 0)
+        .where(cells.c.cell >= first, cells.c.cell < end)
+        .order_by(cells.c.cell)
     )
-    step = np.array([row.step for row in rows], np.int64)
-    decoded = decode_all([bytes(row.histogram) for row in rows])
+    width = FACTOR**level
+    return [Part(cell * width, step, number, bytes(blob)) for cell, step, number, blob in rows]
+
+
+def _singles(connection: sa.Connection, track: Track, start: int, stop: int) -> list[Part]:
+    if start >= stop:
+        return []
+    return [
+        Part(step, step, 1, attempts[max(attempts)])
+        for step, attempts in stored_histograms(connection, track, start, stop).items()
+    ]
+
+
+def _summed(run_id: str, layer: str, parts: list[Part], width: int, bits: int) -> Histograms:
+    step = np.array([part.step for part in parts], np.int64)
+    place = np.array([part.at for part in parts], np.int64) // width
+    decoded = decode_all([part.blob for part in parts])
     bits = min(bits, int(decoded.bits.min(initial=bits)))
-    first = starts(step, buckets)
+    first = np.flatnonzero(np.diff(place, prepend=place[:1] - 1))
     low, counts = _on_common_bins(decoded, bits)
     last = np.append(first[1:], step.size) - 1 if step.size else first
 
@@ -52,13 +109,13 @@ def read(
 
     return Histograms(
         run_id=run_id,
-        layer=within.layer,
+        layer=layer,
         step=step[last].tolist(),
         edges=edges(bits, low, counts.shape[1]).tolist(),
         counts=per_bucket(counts).tolist(),
         n_zero=per_bucket(decoded.n_zero).tolist(),
         n_nonfinite=per_bucket(decoded.n_nonfinite).tolist(),
-        total=step.size,
+        total=sum(part.number for part in parts),
         cursor=str(step[-1]) if step.size else None,
     )
 

@@ -1,4 +1,4 @@
-"""Storing a batch: one transaction that either happened, whole, or did not.
+"""Storing a request's rows: one transaction that either happened, whole, or did not.
 
 A writer numbers its rows. `writers.next_seq` moves in the same transaction that stores them, so a
 batch that is sent again, because its answer was lost, is recognised however late it comes.
@@ -11,23 +11,23 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from htga_client.wire import SCALARS, Receipt
-from htga_server.columns import cells, to_json
-from htga_server.decode import Batch, check
-from htga_server.problems import Conflict
-from htga_server.runs import lock, name_ids, writer_attempt
-from htga_server.tables import metrics, names, runs, steps, writers
+from htga_client.wire import Receipt
+from htga_server import bulk, settle
+from htga_server.columns import to_json
+from htga_server.decode import Batch
+from htga_server.problems import Conflict, Quota
+from htga_server.rows import Rows
+from htga_server.runs import Writer, lock, name_ids, take_up
+from htga_server.settings import Settings
+from htga_server.tables import gaps, names, runs, writers
+from htga_server.tracks import LAYERS, METRICS
 
-# What a map is in memory; Arrow can flatten a list of structs, but no map.
-PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
+Summary = dict[str, float]
 
 
-def store(connection: sa.Connection, run_id: str, batch: Batch) -> Receipt:
+def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings) -> Receipt:
     """Store a batch of rows of one run.
 
     A row whose key is stored already in the same attempt is merged into it: what the new row
@@ -35,27 +35,48 @@ def store(connection: sa.Connection, run_id: str, batch: Batch) -> Receipt:
 
     Raises:
         NotFound: There is no such run.
-        Conflict: Rows before this batch are missing; the problem says `expected_seq`.
+        Conflict: Rows before this batch are missing (the problem says `expected_seq`), or others
+            were stored under these numbers.
+        Quota: The run would have more layers, metrics or writers than is allowed.
     """
     run = lock(connection, run_id)
-    sent = batch.table.num_rows
+    rows, sent = batch.rows, batch.rows.sent
     if batch.writer is None:
         attempt, known = run.attempt, 0
     else:
-        attempt, expected = writer_attempt(connection, run.run_key, batch.writer)
-        expected = max([expected, *(end for begin, end in batch.gaps if begin <= expected)])
+        writer = take_up(connection, run.run_key, batch.writer, most=limits.writers_per_run)
+        attempt = writer.attempt
+        expected = _after_gaps(connection, run.run_key, batch, writer.next_seq)
         if batch.first_seq > expected:
             raise Conflict(
                 f"rows {expected} to {batch.first_seq - 1} of this writer are missing",
+                slug="sequence-gap",
                 expected_seq=expected,
             )
+        _refuse_other_rows(writer, batch)
         known = min(expected - batch.first_seq, sent)
-    keep, rejected = check(batch.table)
-    keep[:known] = False
-    rejected = tuple(r for r in rejected if r.row >= known)
-    fresh = batch.table.filter(pa.array(keep))
-    if fresh.num_rows:
-        _store_rows(connection, run, attempt, fresh)
+    steps, metrics = rows.steps.since(known), rows.metrics.since(known)
+    rejected = tuple(r for r in rows.rejected if r.row >= known)
+    layer_ids = _intern(connection, run.run_key, "layer", steps.names, limits.layers_per_run)
+    metric_ids = _intern(connection, run.run_key, "metric", metrics.names, limits.metrics_per_run)
+    settle.add(
+        connection,
+        LAYERS,
+        run_key=run.run_key,
+        attempt=attempt,
+        rows=steps,
+        ids=layer_ids,
+    )
+    settle.add(
+        connection,
+        METRICS,
+        run_key=run.run_key,
+        attempt=attempt,
+        rows=metrics,
+        ids=metric_ids,
+    )
+    if known < sent:
+        _touch(connection, run, batch, steps, metrics)
     next_seq = None
     if batch.writer is not None:
         next_seq = max(batch.first_seq + sent, expected)
@@ -63,89 +84,93 @@ def store(connection: sa.Connection, run_id: str, batch: Batch) -> Receipt:
             connection.execute(
                 sa.update(writers)
                 .where(writers.c.run_key == run.run_key, writers.c.writer == batch.writer)
-                .values(next_seq=next_seq)
+                .values(next_seq=next_seq, batch_first=batch.first_seq, batch_digest=rows.digest)
             )
-    return Receipt(accepted=fresh.num_rows, duplicates=known, rejected=rejected, next_seq=next_seq)
+    return Receipt(
+        accepted=sent - known - len(rejected),
+        duplicates=known,
+        rejected=rejected,
+        next_seq=next_seq,
+    )
 
 
-def _store_rows(connection: sa.Connection, run: Any, attempt: int, rows: pa.Table) -> None:
-    now = time.time()
-    rows = rows.set_column(1, "time", pc.fill_null(rows["time"], now))
-    rows = rows.set_column(2, "layer", pc.fill_null(rows["layer"], ""))
-    rows = rows.set_column(3, "rank", pc.fill_null(rows["rank"], 0))
-    key = {"run_key": run.run_key, "attempt": attempt}
-    _store_steps(connection, key, rows)
-    _store_metrics(connection, key, rows)
-    last_step = pc.max(rows["step"]).as_py()
+def _after_gaps(connection: sa.Connection, run_key: int, batch: Batch, expected: int) -> int:
+    """The number expected next when what the writer has lost is passed over, and kept."""
+    for first, end in sorted(batch.gaps):
+        if first <= expected < end:
+            bulk.put(connection, gaps, [(run_key, batch.writer, expected, end, time.time())])
+            connection.execute(
+                sa.update(writers)
+                .where(writers.c.run_key == run_key, writers.c.writer == batch.writer)
+                .values(next_seq=end)
+            )
+            expected = end
+    return expected
+
+
+def _refuse_other_rows(writer: Writer, batch: Batch) -> None:
+    """Two processes that number their rows as the same writer would lose each other's."""
+    again = batch.first_seq == writer.batch_first and batch.rows.sent > 0
+    if (
+        again
+        and batch.first_seq + batch.rows.sent == writer.next_seq
+        and bytes(writer.batch_digest or b"") != batch.rows.digest
+    ):
+        raise Conflict(
+            f"other rows were stored as {batch.first_seq} to {writer.next_seq - 1} of this writer;"
+            " a writer's id must belong to one process",
+            slug="sequence-conflict",
+        )
+
+
+def _touch(connection: sa.Connection, run: Any, batch: Batch, steps: Rows, metrics: Rows) -> None:
+    """Note on the run how far it is and what it measured last, at least and at most."""
+    last, low, high = _extremes(steps, metrics)
+    late = (batch.rows.last_step or 0) < (run.last_step or 0)
     connection.execute(
         sa.update(runs)
         .where(runs.c.run_key == run.run_key)
         .values(
-            updated=now,
+            updated=time.time(),
             archived=False,  # what the archive holds is no longer all of it
-            last_step=max(last_step, run.last_step if run.last_step is not None else -1),
-            summary={**run.summary, **_last_values(rows)},
+            last_step=max(
+                (s for s in (batch.rows.last_step, run.last_step) if s is not None), default=None
+            ),
+            summary=_as_json({**last, **run.summary} if late else {**run.summary, **last}),
+            low=_as_json(_each(np.fmin, low, run.low)),
+            high=_as_json(_each(np.fmax, high, run.high)),
         )
     )
 
 
-def _store_steps(connection: sa.Connection, key: dict[str, int], rows: pa.Table) -> None:
-    measured = np.zeros(rows.num_rows, np.bool_)
-    for name in (*SCALARS, "histogram"):
-        measured |= np.asarray(pc.is_valid(rows[name]))
-    rows = rows.filter(pa.array(measured))
-    if rows.num_rows == 0:
-        return
-    layer_ids = _intern(connection, key["run_key"], "layer", rows["layer"].unique().to_pylist())
-    dialect = connection.dialect.name
-    columns = {
-        name: cells(rows[name], dialect) for name in ("rank", "step", "time", *SCALARS, "histogram")
-    }
-    columns["layer_id"] = [layer_ids[name] for name in rows["layer"].to_pylist()]
-    _merge(connection, steps, key, columns)
+def _extremes(*parts: Rows) -> tuple[Summary, Summary, Summary]:
+    """Last, least and greatest values of the whole model's keys and of metrics, on rank 0."""
+    last: Summary = {}
+    low: Summary = {}
+    high: Summary = {}
+    for rows in parts:
+        for track in rows.tracks():
+            name = track.names[track.name[0]]
+            if track.rank[0] or (name and "value" not in track.columns):
+                continue
+            for key, (values, measured) in track.values().items():
+                own = values[measured]
+                if own.size:
+                    label = name or key
+                    last[label] = float(own[-1])
+                    low[label], high[label] = float(np.fmin.reduce(own)), float(np.fmax.reduce(own))
+    return last, low, high
 
 
-def _store_metrics(connection: sa.Connection, key: dict[str, int], rows: pa.Table) -> None:
-    pairs = rows["metrics"].combine_chunks().cast(PAIRS)
-    lengths = pc.fill_null(pc.list_value_length(pairs), 0)
-    if not pc.any(pc.greater(lengths, 0)).as_py():
-        return
-    row = np.repeat(np.arange(rows.num_rows), np.asarray(lengths))
-    flat = pairs.flatten()
-    labels = flat.field(0)
-    metric_ids = _intern(connection, key["run_key"], "metric", labels.unique().to_pylist())
-    taken = rows.select(["rank", "step", "time"]).take(pa.array(row))
-    dialect = connection.dialect.name
-    columns = {name: cells(taken[name], dialect) for name in taken.column_names}
-    columns["value"] = cells(flat.field(1), dialect)
-    columns["metric_id"] = [metric_ids[name] for name in labels.to_pylist()]
-    _merge(connection, metrics, key, columns)
+def _each(choose: np.ufunc, new: Summary, old: dict[str, Any]) -> Summary:
+    merged = {key: float(value) for key, value in old.items()}
+    for key, value in new.items():
+        merged[key] = float(choose(value, merged.get(key, value)))
+    return merged
 
 
-def _merge(
-    connection: sa.Connection, table: sa.Table, key: dict[str, int], columns: dict[str, list[Any]]
-) -> None:
-    """Insert rows; where a key exists, non-null values replace the stored ones."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table)
-    merged = {
-        column.name: sa.func.coalesce(insert.excluded[column.name], column)
-        for column in table.columns
-        if not column.primary_key
-    }
-    statement = insert.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns), set_=merged
-    )
-    rows = len(columns["step"])
-    columns = columns | {name: [value] * rows for name, value in key.items()}
-    # The values are cells already: handed straight to the driver they cost half as much.
-    compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
-    order = getattr(compiled, "positiontup", None)
-    values = zip(*(columns[name] for name in order or columns), strict=True)
-    parameters: Any = (
-        list(values) if order else [dict(zip(columns, row, strict=True)) for row in values]
-    )
-    connection.exec_driver_sql(str(compiled), parameters)
+def _as_json(values: dict[str, Any]) -> dict[str, float | str]:
+    return {key: to_json(float(value)) for key, value in values.items()}
 
 
 def _intern(
@@ -153,32 +178,20 @@ def _intern(
     run_key: int,
     kind: Literal["layer", "metric"],
     wanted: Iterable[str],
+    most: int,
 ) -> dict[str, int]:
     """The numbers of names, giving the next free ones to those not seen before."""
+    wanted = list(wanted)
+    if not wanted:
+        return {}
     known = name_ids(connection, run_key, kind)
     missing = [name for name in wanted if name not in known]
     start = max(known.values(), default=-1) + 1
+    if missing and start + len(missing) > most:
+        raise Quota(f"a run has at most {most} {kind}s", limit=most, actual=start + len(missing))
     added = {name: start + i for i, name in enumerate(missing)}
     if added:
-        connection.execute(
-            sa.insert(names),
-            [
-                {"run_key": run_key, "kind": kind, "name": name, "name_id": number}
-                for name, number in added.items()
-            ],
+        bulk.put(
+            connection, names, [(run_key, kind, number, name) for name, number in added.items()]
         )
     return known | added
-
-
-def _last_values(rows: pa.Table) -> dict[str, float | str]:
-    """The latest value of each scalar of the whole model on rank 0, and of each metric there."""
-    own = rows.filter(pc.and_(pc.equal(rows["layer"], ""), pc.equal(rows["rank"], 0)))
-    own = own.sort_by("step")
-    last: dict[str, float | str] = {}
-    for name in SCALARS:
-        column = own[name].drop_null()
-        if len(column):
-            last[name] = to_json(float(column[-1].as_py()))
-    for pairs in own["metrics"].to_pylist():
-        last.update((name, to_json(value)) for name, value in pairs or () if value is not None)
-    return last

@@ -48,7 +48,13 @@ LOCKED: dict[str, str | bool | int | float | list[str]] = {
 
 
 def run(
-    connection: sa.Connection, sql: str, *, folder: Path, limit: int, seconds: float
+    connection: sa.Connection,
+    sql: str,
+    *,
+    folder: Path,
+    limit: int,
+    seconds: float,
+    project: str | None = None,
 ) -> pa.Table:
     """Answer one SELECT.
 
@@ -56,15 +62,17 @@ def run(
         folder: Where the archive lies.
         limit: Most rows to return.
         seconds: How long it may take.
+        project: The one whose runs are seen; all where it is None.
 
     Raises:
         BadRequest: It is no single SELECT, does not parse, fails, or takes too long.
     """
-    live = runs.c.archived.is_(False)
-    archived = connection.scalars(sa.select(runs.c.id).where(runs.c.archived.is_(True))).all()
+    seen = sa.true() if project is None else runs.c.project == project
+    live = sa.and_(runs.c.archived.is_(False), seen)
+    archived = connection.scalars(sa.select(runs.c.id).where(runs.c.archived.is_(True), seen)).all()
     files = [folder / one for one in archived if (folder / one / archive.MANIFEST).exists()]
     with duckdb.connect(config=LOCKED) as engine:
-        engine.register("runs", _runs(connection))
+        engine.register("runs", _runs(connection, seen))
         for name, schema, batches in (
             ("steps", STEPS, step_batches(connection, live)),
             ("metrics", METRICS, metric_batches(connection, live)),
@@ -92,7 +100,7 @@ def run(
             clock.cancel()
 
 
-def _runs(connection: sa.Connection) -> pa.Table:
+def _runs(connection: sa.Connection, seen: sa.ColumnElement[bool]) -> pa.Table:
     records = [
         row
         | {
@@ -100,6 +108,6 @@ def _runs(connection: sa.Connection) -> pa.Table:
             "config": json.dumps(row["config"]),
             "summary": json.dumps(row["summary"]),
         }
-        for row in map(dict, connection.execute(sa.select(runs)).mappings())
+        for row in map(dict, connection.execute(sa.select(runs).where(seen)).mappings())
     ]
     return pa.Table.from_pylist(records, RUNS)

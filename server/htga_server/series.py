@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +11,13 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS, Buckets, Series
-from htga_server.buckets import Floats, reduce, starts
-from htga_server.columns import numbers, optional
+from htga_server import pyramid
+from htga_server.columns import optional
 from htga_server.problems import BadRequest
+from htga_server.pyramid import Cells, Stats
 from htga_server.runs import key_of, name_ids
-from htga_server.tables import metrics, steps
+from htga_server.tracks import LAYERS, METRICS, Kind, Track, spans
+from htga_server.tracks import read as read_track
 
 MAX_BUCKETS = 20_000
 
@@ -34,30 +35,20 @@ class Range:
     stop: int | None = None
     since: str | None = None
 
-    def where(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        """The conditions on a table with columns rank and step.
+    def within(self, first: int, last: int) -> tuple[int, int]:
+        """The steps from `first` to `last` that are in the range, as (start, stop).
 
         Raises:
             BadRequest: The cursor is none of ours.
         """
-        conditions = [table.c.rank == self.rank]
-        if self.start is not None:
-            conditions.append(table.c.step >= self.start)
+        start, stop = max(first, self.start or 0), last + 1
         if self.stop is not None:
-            conditions.append(table.c.step < self.stop)
+            stop = min(stop, self.stop)
         if self.since is not None:
             if not self.since.isdecimal() or len(self.since) > 19:
                 raise BadRequest(f"since {self.since[:40]!r} is no cursor of ours")
-            conditions.append(table.c.step > int(self.since))
-        return conditions
-
-
-def latest_attempts(rows: Sequence[Any]) -> Sequence[Any]:
-    """Of rows (step, attempt, ...) in that order, those of the latest attempt of each step."""
-    if not rows or rows[0].attempt == rows[-1].attempt:
-        return rows
-    step = np.fromiter((row.step for row in rows), np.int64, len(rows))
-    return [rows[i] for i in np.flatnonzero(np.diff(step, append=step[-1] + 1)).tolist()]
+            start = max(start, int(self.since) + 1)
+        return start, stop
 
 
 def read(
@@ -69,19 +60,41 @@ def read(
         NotFound: There is no such run.
         BadRequest: There is no such key, or the cursor is none of ours.
     """
-    run_key = key_of(connection, run_id)
-    scalars = [key for key in keys if key in SCALARS]
-    metric_ids = name_ids(connection, run_key, "metric")
-    unknown = [key for key in keys if key not in SCALARS and key not in metric_ids]
-    if unknown:
-        raise BadRequest(f"no key {unknown[0][:80]!r} in run {run_id}")
-    tables = {}
-    if scalars:
-        tables.update(_scalars(connection, run_key, scalars, within))
-    for key in keys:
-        if key not in SCALARS:
-            tables[key] = _metric(connection, run_key, metric_ids[key], within)
-    return _series(run_id, within.layer, {key: tables[key] for key in keys}, buckets)
+    asked = _asked(connection, run_id, keys, within)
+    if not asked:
+        within.within(0, 0)
+        return _series(run_id, within.layer, keys, {})
+    start, stop = within.within(min(a.first for a in asked), max(a.last for a in asked))
+    raw = all(is_few(connection, a.track, start, stop, buckets) for a in asked)
+    width, level = (1, 0) if raw else pyramid.grid(start, stop, buckets)
+    found = {
+        a.labels: pyramid.merge(
+            read_track(
+                connection, a.track, start, stop, last_step=a.last, level=level, keys=a.keys
+            ),
+            width,
+        )
+        for a in asked
+    }
+    if raw and np.unique(np.concatenate([c.at for c in found.values()])).size > buckets:
+        # Each track has few rows, but at other steps than the others.
+        width, _ = pyramid.grid(start, stop, buckets)
+        found = {labels: pyramid.merge(cells, width) for labels, cells in found.items()}
+    return _series(run_id, within.layer, keys, found)
+
+
+def is_few(connection: sa.Connection, track: Track, start: int, stop: int, most: int) -> bool:
+    """Whether a track has at most so many rows in `start <= step < stop`."""
+    if stop - start <= most:
+        return True
+    table = track.kind.table
+    some = (
+        sa.select(table.c.step)
+        .where(*track.of(table), table.c.step >= start, table.c.step < stop)
+        .limit(most + 1)
+    )
+    number = connection.scalar(sa.select(sa.func.count()).select_from(some.subquery()))
+    return (number or 0) <= most
 
 
 def to_arrow(series: Series) -> pa.Table:
@@ -98,85 +111,87 @@ def to_arrow(series: Series) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Points:
-    step: NDArray[np.int64]
-    time: Floats
-    values: Floats
-    measured: NDArray[np.bool_]
+class _Asked:
+    """A track with the keys that are wanted of it, what they are called, and its steps' range."""
+
+    track: Track
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    first: int
+    last: int
 
 
-def _scalars(
-    connection: sa.Connection, run_key: int, keys: list[str], within: Range
-) -> dict[str, _Points]:
-    layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
-    rows = latest_attempts(
-        connection.execute(
-            sa.select(steps.c.step, steps.c.attempt, steps.c.time, *(steps.c[key] for key in keys))
-            .where(steps.c.run_key == run_key, steps.c.layer_id == layer_id, *within.where(steps))
-            .order_by(steps.c.step, steps.c.attempt)
-        ).all()
-    )
-    columns = list(zip(*rows, strict=True)) or [()] * (3 + len(keys))
-    step = np.array(columns[0], np.int64)
-    time = np.array(columns[2], np.float64)
-    return {
-        key: _Points(step, time, *numbers(column))
-        for key, column in zip(keys, columns[3:], strict=True)
+def _asked(
+    connection: sa.Connection, run_id: str, keys: Sequence[str], within: Range
+) -> list[_Asked]:
+    """The tracks that hold the keys, without those that have no row."""
+    run_key = key_of(connection, run_id)
+    metric_ids = name_ids(connection, run_key, "metric")
+    unknown = [key for key in keys if key not in SCALARS and key not in metric_ids]
+    if unknown:
+        raise BadRequest(f"no key {unknown[0][:80]!r} in run {run_id}")
+    scalars = tuple(key for key in keys if key in SCALARS)
+    wanted: list[tuple[Kind, int, tuple[str, ...], tuple[str, ...]]] = [
+        (METRICS, metric_ids[key], ("value",), (key,)) for key in keys if key not in SCALARS
+    ]
+    if scalars:
+        layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
+        wanted.append((LAYERS, layer_id, scalars, scalars))
+    known = {
+        kind: spans(connection, kind, run_key, ranks=[within.rank])
+        for kind in {kind for kind, *_ in wanted}
     }
+    return [
+        _Asked(Track(kind, run_key, name_id, within.rank), own, labels, *known[kind][place])
+        for kind, name_id, own, labels in wanted
+        if (place := (name_id, within.rank)) in known[kind]
+    ]
 
 
-def _metric(connection: sa.Connection, run_key: int, metric_id: int, within: Range) -> _Points:
-    rows = latest_attempts(
-        connection.execute(
-            sa.select(metrics.c.step, metrics.c.attempt, metrics.c.time, metrics.c.value)
-            .where(
-                metrics.c.run_key == run_key,
-                metrics.c.metric_id == metric_id,
-                *within.where(metrics),
-            )
-            .order_by(metrics.c.step, metrics.c.attempt)
-        ).all()
-    )
-    step, _, time, value = list(zip(*rows, strict=True)) or [()] * 4
-    return _Points(np.array(step, np.int64), np.array(time, np.float64), *numbers(value))
-
-
-def _series(run_id: str, layer: str, points: dict[str, _Points], buckets: int) -> Series:
-    """Bring all keys onto the union of their steps, then reduce each to common buckets."""
-    step, where = np.unique(np.concatenate([p.step for p in points.values()]), return_inverse=True)
-    time = np.full(step.size, np.nan)
-    time[where] = np.concatenate([p.time for p in points.values()])
-    first = starts(step, buckets)
-    last = np.append(first[1:], step.size) - 1
-    keys = {
-        key: _bucketed(p, np.searchsorted(step, p.step), first, step.size)
-        for key, p in points.items()
-    }
+def _series(
+    run_id: str, layer: str, keys: Sequence[str], found: dict[tuple[str, ...], Cells]
+) -> Series:
+    """Bring the cells of all keys onto the union of their buckets."""
+    bucket = np.unique(np.concatenate([np.zeros(0, np.int64), *(c.at for c in found.values())]))
+    rows, step = np.zeros(bucket.size, np.int64), np.full(bucket.size, -1)
+    time = np.full(bucket.size, np.nan)
+    never: list[float | None] = [None] * bucket.size
+    nothing = Buckets(mean=never, min=never, max=never, last=never)
+    values = dict.fromkeys(keys, nothing)
+    for labels, cells in found.items():
+        place = np.searchsorted(bucket, cells.at)
+        rows[place] = np.maximum(rows[place], cells.rows)
+        later = cells.step > step[place]
+        step[place[later]], time[place[later]] = cells.step[later], cells.time[later]
+        for column, label in enumerate(labels):
+            values[label] = _buckets(cells.stats[:, column], place, bucket.size)
     return Series(
         run_id=run_id,
         layer=layer,
-        step=step[last].tolist() if step.size else [],
-        time=time[last].tolist() if step.size else [],
-        keys=keys,
-        buckets=first.size,
-        total=step.size,
-        cursor=str(step[-1]) if step.size else None,
+        step=step.tolist(),
+        time=time.tolist(),
+        keys=values,
+        buckets=bucket.size,
+        total=int(rows.sum()),
+        cursor=str(step.max()) if step.size else None,
     )
 
 
-def _bucketed(
-    points: _Points, place: NDArray[np.intp], first: NDArray[np.intp], rows: int
-) -> Buckets:
+def _buckets(stats: Stats, place: NDArray[np.intp], size: int) -> Buckets:
     """One key on the common buckets; a bucket in which it was never measured is None."""
-    bucket_of = np.repeat(np.arange(first.size), np.diff(first, append=rows))
-    bucket = bucket_of[place[points.measured]]
-    own = np.flatnonzero(np.diff(bucket, prepend=-1))
-    measured = np.zeros(first.size, np.bool_)
-    measured[bucket[own]] = True
-    parts = []
-    for values in reduce(points.values[points.measured], own):
-        full = np.full(first.size, np.nan)
-        full[bucket[own]] = values
-        parts.append(optional(full, measured))
-    mean, low, high, last = parts
-    return Buckets(mean=mean, min=low, max=high, last=last)
+    measured = np.zeros(size, np.bool_)
+    measured[place] = stats["count"] > 0
+    with np.errstate(invalid="ignore"):
+        mean = stats["total"] / np.maximum(stats["count"], 1)
+
+    def spread(values: NDArray[np.float64]) -> list[float | None]:
+        full = np.full(size, np.nan)
+        full[place] = values
+        return optional(full, measured)
+
+    return Buckets(
+        mean=spread(mean),
+        min=spread(stats["low"]),
+        max=spread(stats["high"]),
+        last=spread(stats["last"]),
+    )

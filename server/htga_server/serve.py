@@ -12,6 +12,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+BACKLOG = 2048
+"""Connections that wait to be accepted: a thousand runs may start at once."""
+
 
 class Server(uvicorn.Server):
     """A uvicorn server on a socket of its own.
@@ -30,7 +33,9 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(
+            app, log_level="warning", timeout_graceful_shutdown=3, timeout_keep_alive=15
+        )
         super().__init__(config)
         self._app = app
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +96,9 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        bound.listen()  # who connects before the app has started waits instead of being refused
+        bound.listen(
+            BACKLOG
+        )  # who connects before the app has started waits instead of being refused
     except OSError:
         bound.close()
         raise

@@ -16,7 +16,15 @@ class Settings(BaseSettings):
         data: Folder of the SQLite file and of the archive; made if missing.
         allowed_hosts: Values of the Host header that are answered, without the port. A page of
             another site that resolves its own name to this machine is turned away by it.
-        body_limit: Largest request body in bytes.
+        allowed_origins: Origins of pages, such as "https://htga.example", that may ask besides our
+            own; for a proxy that changes the name or the scheme.
+        require_tokens: Answer only to those who bring a valid token.
+        body_limit: Largest request body in bytes, both as sent and unpacked.
+        body_seconds: How long a request body may take to arrive.
+        rows_per_request: Most rows in one request.
+        layers_per_run, metrics_per_run, writers_per_run: Most of each in one run.
+        runs_per_project: Most runs in one project.
+        queued_requests: Requests that may wait to be stored; those beyond are put off with 503.
         query_seconds: How long one SQL query of a user may run.
     """
 
@@ -25,7 +33,16 @@ class Settings(BaseSettings):
     database_url: str = ""
     data: Path = Path("htga-data")
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+    allowed_origins: tuple[str, ...] = ()
+    require_tokens: bool = False
     body_limit: int = Field(default=20 * 2**20, gt=0)
+    body_seconds: float = Field(default=30.0, gt=0)
+    rows_per_request: int = Field(default=50_000, gt=0)
+    layers_per_run: int = Field(default=20_000, gt=0)
+    metrics_per_run: int = Field(default=1_000, gt=0)
+    writers_per_run: int = Field(default=4_096, gt=0)
+    runs_per_project: int = Field(default=10_000, gt=0)
+    queued_requests: int = Field(default=256, gt=0)
     query_seconds: float = Field(default=30.0, gt=0)
 
     @property

@@ -54,6 +54,8 @@ runs = sa.Table(
     sa.Column("archived", sa.Boolean, nullable=False),
     sa.Column("last_step", sa.BigInteger),
     sa.Column("summary", sa.JSON, nullable=False),
+    sa.Column("low", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("high", sa.JSON, nullable=False, server_default="{}"),
     sa.Index("ix_runs_project_run_key", "project", "run_key"),
 )
 
@@ -64,7 +66,20 @@ writers = sa.Table(
     sa.Column("writer", sa.String(36), primary_key=True),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("next_seq", sa.BigInteger, nullable=False),
+    sa.Column("batch_first", sa.BigInteger),
+    sa.Column("batch_digest", sa.LargeBinary),
     comment="one row per sending process: its attempt, and the next sequence number expected",
+)
+
+gaps = sa.Table(
+    "gaps",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("writer", sa.String(36), primary_key=True),
+    sa.Column("first_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("end_seq", sa.BigInteger, nullable=False),
+    sa.Column("time", Real(53), nullable=False),
+    comment="rows that a writer has lost and says so: first_seq <= sequence number < end_seq",
 )
 
 names = sa.Table(
@@ -92,7 +107,6 @@ steps = sa.Table(
     sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", Real(53), nullable=False),
     *(sa.Column(name, KINDS[kind]) for name, kind in SCALARS.items()),
-    sa.Column("histogram", sa.LargeBinary),
     sqlite_with_rowid=False,
 )
 
@@ -108,3 +122,64 @@ metrics = sa.Table(
     sa.Column("value", Real(53)),
     sqlite_with_rowid=False,
 )
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String(12), primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("project", sa.Text),
+    sa.Column("created", Real(53), nullable=False),
+    sa.Column("expires", Real(53)),
+    sa.Column("revoked", Real(53)),
+    comment="who may do what: hashes of the tokens' secrets; no project means all",
+)
+
+tracks = sa.Table(
+    "tracks",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(6), primary_key=True),
+    sa.Column("name_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("first_step", sa.BigInteger, nullable=False),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+    comment="a layer or a metric on a rank, and the range of its steps",
+)
+
+cells = sa.Table(
+    "cells",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(6), primary_key=True),
+    sa.Column("name_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("cell", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("step", sa.BigInteger, nullable=False),
+    sa.Column("time", Real(53), nullable=False),
+    sa.Column("stats", sa.LargeBinary, nullable=False),
+    sa.Column("histograms", sa.Integer, nullable=False),
+    sa.Column("histogram", sa.LargeBinary),
+    sqlite_with_rowid=False,
+    comment="summaries of 8**level steps (htga_server.pyramid); derived, and made anew at will",
+)
+
+packs = sa.Table(
+    "packs",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("layer_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+    comment="histograms of the steps from `step` on, within one window (htga_server.packs)",
+)
+
+RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, writers)
+"""What belongs to a run, by its run_key."""

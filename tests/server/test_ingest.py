@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from htga_client import histogram
-from htga_client.wire import ARROW_STREAM
+from htga_client.wire import ARROW_STREAM, NewRun
+from htga_server import runs
+from htga_server.app import create_app
+from htga_server.database import Database
+from htga_server.problems import Busy, NotFound
+from htga_server.serve import Server
+from htga_server.settings import Settings
 from tests.support.rows import new_run, stream
 
 Post = Callable[..., httpx2.Response]
@@ -214,3 +224,160 @@ def test_the_summary_holds_the_latest_values(api: httpx2.Client, run_id: str, po
     run = api.get(f"/runs/{run_id}").json()
     assert run["summary"] == {"alpha_bar": 2.0, "loss": "Infinity"}
     assert (run["last_step"], run["metrics"]) == (3, ["loss"])
+
+
+def test_a_gap_that_the_writer_declares_is_kept_and_passed_over(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    writer = str(uuid.uuid4())
+    row = {"step": 0, "alpha_hat": 1.0}
+    assert post([row], writer=writer).json()["next_seq"] == 1
+    told = post([row | {"step": 9}], writer=writer, first_seq=9, gaps=[(1, 9)])
+    assert told.json() == {"accepted": 1, "duplicates": 0, "rejected": [], "next_seq": 10}
+    again = post([row | {"step": 9}], writer=writer, first_seq=9, gaps=[(1, 9)])
+    assert (again.json()["duplicates"], again.json()["next_seq"]) == (1, 10)
+    assert api.get(f"/runs/{run_id}/gaps").json() == {
+        "items": [{"writer": writer, "first_seq": 1, "end_seq": 9}]
+    }
+    beyond = post([row | {"step": 20}], writer=writer, first_seq=20, gaps=[(12, 20)])
+    assert (beyond.status_code, beyond.json()["expected_seq"]) == (409, 10)
+    assert beyond.json()["type"] == "sequence-gap"
+
+
+def test_other_rows_under_the_same_numbers_are_a_conflict_and_change_nothing(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    writer = str(uuid.uuid4())
+    post([{"step": 1, "time": 5.0, "alpha_hat": 1.0}], writer=writer)
+    other = post([{"step": 2, "time": 6.0, "alpha_hat": 2.0}], writer=writer)
+    assert (other.status_code, other.json()["type"]) == (409, "sequence-conflict")
+    assert series(api, run_id, "alpha_hat")["step"] == [1]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_packed_body_is_unpacked_as_far_as_is_allowed(
+    api: httpx2.Client, run_id: str, encoding: str
+) -> None:
+    def send(body: bytes) -> httpx2.Response:
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, encoding) as out:
+            out.write(body)
+        headers = {"content-type": ARROW_STREAM, "content-encoding": encoding}
+        packed = sink.getvalue().to_pybytes()
+        return api.post(f"/runs/{run_id}/rows", content=packed, headers=headers)
+
+    assert send(stream([{"step": 0, "alpha_hat": 1.0}])).json()["accepted"] == 1
+    bomb = send(bytes(200 * 2**20))
+    assert (bomb.status_code, bomb.json()["type"]) == (413, "too-large")
+    junk = api.post(
+        f"/runs/{run_id}/rows",
+        content=b"junk",
+        headers={"content-type": ARROW_STREAM, "content-encoding": encoding},
+    )
+    assert (junk.status_code, encoding in junk.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_encoding_within_an_encoding_is_refused(api: httpx2.Client, run_id: str) -> None:
+    headers = {"content-type": ARROW_STREAM, "content-encoding": "gzip, gzip"}
+    answer = api.post(f"/runs/{run_id}/rows", content=b"", headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (415, "unsupported-encoding")
+
+
+@pytest.mark.parametrize(
+    ("limits", "row", "words"),
+    [
+        ({"layers_per_run": 2}, {"layer": "c"}, "at most 2 layers"),
+        ({"metrics_per_run": 1}, {"metrics": [("b", 1.0)]}, "at most 1 metrics"),
+        ({"writers_per_run": 1}, {}, "at most 1 writers"),
+    ],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_run_that_grows_beyond_its_quota_is_told_so(
+    settings: Settings, limits: dict[str, int], row: dict[str, Any], words: str
+) -> None:
+    with (
+        Server(create_app(settings.model_copy(update=limits))).background() as server,
+        httpx2.Client(base_url=server.url + "/api/v1") as api,
+    ):
+        run_id = api.post("/runs", json=new_run(writer=str(uuid.uuid4()))).json()["id"]
+
+        def send(**fields: Any) -> httpx2.Response:
+            body = stream([{"step": 0, "alpha_hat": 1.0} | fields], writer=str(uuid.uuid4()))
+            headers = {"content-type": ARROW_STREAM}
+            return api.post(f"/runs/{run_id}/rows", content=body, headers=headers)
+
+        if "writers_per_run" not in limits:
+            for fields in ({"layer": "a", "metrics": [("a", 1.0)]}, {"layer": "b"}):
+                assert send(**fields).json()["accepted"] == 1
+        refused = send(**row)
+    assert (refused.status_code, refused.json()["type"]) == (422, "quota")
+    assert words in refused.json()["detail"]
+
+
+def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_end(
+    settings: Settings,
+) -> None:
+    database = Database(settings.url)
+    database.upgrade()
+    commits = []
+    sa.event.listen(database._writing, "commit", lambda _: commits.append(1))
+    gate, taken = threading.Event(), threading.Event()
+
+    def hold(_: sa.Connection) -> None:
+        taken.set()
+        gate.wait(10)
+
+    async def scenario() -> list[Any]:
+        held = asyncio.ensure_future(database.write(hold))
+        await asyncio.to_thread(taken.wait, 10)
+
+        def refuse(_: sa.Connection) -> None:
+            raise NotFound("nothing")
+
+        def fail(_: sa.Connection) -> None:
+            raise ZeroDivisionError
+
+        def register(connection: sa.Connection) -> str:
+            new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
+            return runs.register(connection, new, settings)[0].id
+
+        first = [database.write(work) for work in (register, refuse, register)]
+        waiting = [asyncio.ensure_future(one) for one in first]
+        await asyncio.sleep(0)
+        gate.set()
+        ends = await asyncio.gather(held, *waiting, return_exceptions=True)
+        together = len(commits)
+        broken = [asyncio.ensure_future(database.write(work)) for work in (fail, register)]
+        ends += await asyncio.gather(*broken, return_exceptions=True)
+        return [together, *ends]
+
+    together, _, one, refused, two, failed, three = asyncio.run(scenario())
+    assert together == 2
+    assert [type(refused), type(failed)] == [NotFound, ZeroDivisionError]
+    stored = database.read_now(runs.page).items
+    assert {run.id for run in stored} == {one, two, three}
+    database.close()
+
+
+def test_more_requests_than_can_wait_are_put_off(settings: Settings) -> None:
+    database = Database(settings.url, most_waiting=1)
+    gate, taken = threading.Event(), threading.Event()
+
+    def hold(_: sa.Connection) -> None:
+        taken.set()
+        gate.wait(10)
+
+    async def scenario() -> None:
+        held = asyncio.ensure_future(database.write(hold))
+        await asyncio.to_thread(taken.wait, 10)
+        waits = asyncio.ensure_future(database.write(lambda _: None))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await database.write(lambda _: None)
+        gate.set()
+        await asyncio.gather(held, waits)
+
+    asyncio.run(scenario())
+    database.close()

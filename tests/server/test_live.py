@@ -5,21 +5,26 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from htga_client.wire import PREFIX
 from htga_server.live import Broker
 from htga_server.serve import Server
+from tests.support.processes import collecting
 from tests.support.rows import new_run
 
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @contextmanager
-def listening(api: httpx2.Client, **params: str) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
-    with api.stream("GET", "/live", params=params) as stream:
+def listening(
+    api: httpx2.Client, *, headers: dict[str, str] | None = None, **params: str
+) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
+    with api.stream("GET", "/live", params=params, headers=headers) as stream:
         lines = stream.iter_lines()
         assert next(lines) == ": open"
 
@@ -64,6 +69,66 @@ def test_a_server_with_open_streams_stops_when_asked(collector: Server) -> None:
         stopper.start()
         assert [line for line in lines if line] == []
         stopper.join()
+
+
+@sqlite_only
+def test_a_reader_that_comes_back_gets_what_it_missed(api: httpx2.Client) -> None:
+    one, two = (api.post("/runs", json=new_run()).json()["id"] for _ in range(2))
+
+    def send(run_id: str, step: int) -> None:
+        api.post(f"/runs/{run_id}/rows", json={"rows": [{"step": step, "alpha_hat": 1.0}]})
+
+    with api.stream("GET", "/live") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": open"
+        send(one, 1)
+        last = next(line for line in lines if line.startswith("id: ")).removeprefix("id: ")
+    for step in (2, 3):
+        send(one, step)
+    send(two, 7)
+    with listening(api, headers={"last-event-id": last}) as events:
+        assert next(events) == ("rows", {"run": one, "step": 3})
+        assert next(events) == ("rows", {"run": two, "step": 7})
+
+
+@sqlite_only
+@pytest.mark.parametrize("last", ["00000000-1", "junk", ""])
+def test_a_reader_of_another_process_is_told_to_look_at_everything(
+    api: httpx2.Client, last: str
+) -> None:
+    with listening(api, headers={"last-event-id": last}) as events:
+        assert next(events) == ("reset", {})
+
+
+def test_a_reader_is_never_queued_for_without_bound() -> None:
+    async def scenario() -> str:
+        broker = Broker()
+        events = broker.listen().events()
+        await anext(events)
+        for number in range(5000):
+            broker.publish("rows", f"run{number}", step=1)
+        return await anext(events)
+
+    assert asyncio.run(scenario()) == "event: reset\ndata: {}\n\n"
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_what_one_collector_stores_is_announced_by_another_on_the_same_postgres(
+    database_url: str, tmp_path: Path
+) -> None:
+    with (
+        collecting(tmp_path / "a", "--no-dashboard", "--db", database_url) as first,
+        collecting(tmp_path / "b", "--no-dashboard", "--db", database_url) as second,
+        httpx2.Client(base_url=first.url + PREFIX, timeout=30) as here,
+        httpx2.Client(base_url=second.url + PREFIX, timeout=30) as there,
+        listening(there) as events,
+    ):
+        run_id = here.post("/runs", json=new_run()).json()["id"]
+        assert next(events) == ("run", {"run": run_id, "state": "running"})
+        here.post(f"/runs/{run_id}/rows", json={"rows": [{"step": 5, "alpha_hat": 2.0}]})
+        assert next(events) == ("rows", {"run": run_id, "step": 5})
+        read = there.get(f"/runs/{run_id}/series", params={"keys": "alpha_hat"}).json()
+        assert read["keys"]["alpha_hat"]["last"] == [2.0]
 
 
 def test_a_listener_that_does_not_listen_costs_one_entry_per_run() -> None:

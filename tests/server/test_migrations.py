@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import math
+import uuid
+
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from htga_client import histogram
+from htga_client.wire import NewRun
+from htga_server import decode, export, histograms, ingest, runs, series
 from htga_server.database import Database, migrations
 from htga_server.settings import Settings
+from htga_server.tables import RUN_TABLES, metadata
+from htga_server.tables import runs as runs_table
+from tests.support.rows import stream
 
 
 def config(connection: sa.Connection) -> Config:
@@ -32,3 +41,53 @@ def test_upgrading_twice_changes_nothing_and_downgrading_leaves_nothing(
     left = database.read_now(lambda connection: sa.inspect(connection).get_table_names())
     assert left == ["alembic_version"]
     database.close()
+
+
+def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Settings) -> None:
+    database = Database(settings.url)
+    database.upgrade()
+    new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
+    database.write_now(lambda c: runs.register(c, new, settings))
+    rows = [
+        {
+            "step": step,
+            "alpha_hat": math.nan if step == 5 else step / 7,
+            "histogram": histogram.encode([step + 1, 2], bits=3, first=900) if step % 3 else None,
+            "metrics": [("loss", 1.0)],
+        }
+        for step in range(300)
+    ]
+    batch = decode.from_arrow(stream(rows), 50_000)
+    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+
+    def said() -> list[object]:
+        within = series.Range()
+        keys = ["alpha_hat", "loss"]
+        return [
+            repr(database.read_now(lambda c: series.read(c, new.id, keys, within, 5000))),
+            repr(database.read_now(lambda c: series.read(c, new.id, keys, within, 9))),
+            database.read_now(lambda c: histograms.read(c, new.id, within, 5000, 3)),
+            database.read_now(lambda c: histograms.read(c, new.id, within, 4, 3)),
+            database.read_now(
+                lambda c: [b.to_pylist()[:6] for b in export.step_batches(c, runs_table.c.id != "")]
+            )[0][1:5],
+        ]
+
+    before = said()
+    assert database.read_now(lambda c: c.scalar(sa.text("SELECT count(*) FROM packs"))) == 5
+    database.write_now(lambda connection: command.downgrade(config(connection), "0002"))
+    old = database.read_now(
+        lambda c: c.scalar(sa.text("SELECT count(*) FROM steps WHERE histogram IS NOT NULL"))
+    )
+    assert old == 200
+    database.upgrade()
+    assert said() == before
+    database.close()
+
+
+def test_every_table_of_a_run_can_be_split_by_the_run() -> None:
+    for table in RUN_TABLES:
+        assert next(iter(table.primary_key.columns)).name == "run_key", table.name
+        assert not table.foreign_keys
+    others = set(metadata.tables.values()) - set(RUN_TABLES)
+    assert {table.name for table in others} == {"runs", "tokens"}

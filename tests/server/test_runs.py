@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 import pytest
@@ -30,6 +31,16 @@ def test_an_id_of_another_project_is_a_conflict(api: httpx2.Client) -> None:
     new = new_run()
     api.post("/runs", json=new)
     assert api.post("/runs", json=new | {"project": "other"}).status_code == 409
+
+
+def test_a_run_can_be_kept_from_being_taken_up_or_from_being_begun(api: httpx2.Client) -> None:
+    new = new_run(writer=str(uuid.uuid4()))
+    assert api.post("/runs", json=new | {"resume": "must"}).status_code == 404
+    assert api.post("/runs", json=new | {"resume": "never"}).status_code == 201
+    assert api.post("/runs", json=new | {"resume": "never"}).status_code == 200
+    other = api.post("/runs", json=new | {"resume": "never", "writer": str(uuid.uuid4())})
+    assert (other.status_code, other.json()["type"]) == (409, "run-exists")
+    assert api.post("/runs", json=new | {"resume": "must"}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -112,3 +123,43 @@ def test_a_page_of_another_site_cannot_reach_the_collector_under_its_own_name(
     assert api.get("/runs", headers={"host": "evil.example"}).status_code == 400
     assert api.get("/runs", headers={"host": "127.0.0.1.evil.example"}).status_code == 400
     assert api.get("/runs", headers={"host": "localhost:1"}).status_code == 200
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "created", "-created", "-last_step", "updated"])
+def test_pages_in_any_order_hold_each_run_once(api: httpx2.Client, sort: str) -> None:
+    made = [api.post("/runs", json=new_run(name=name)).json() for name in "bacaa"]
+    for step, run in enumerate(made[:3]):
+        rows = {"rows": [{"step": 10 - step, "alpha_hat": 1.0}]}
+        api.post(f"/runs/{run['id']}/rows", json=rows)
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        params = {"sort": sort, "limit": "2"} | ({"cursor": cursor} if cursor else {})
+        page = api.get("/runs", params=params).json()
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    key = sort.removeprefix("-")
+    values = [run[key] for run in found if run[key] is not None]
+    assert len({run["id"] for run in found}) == 5
+    assert values == sorted(values, reverse=sort.startswith("-"))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("cursor", ["x", "W10=", "WzEsMl0=!", "WyJhIiwgMV0=", "bnVsbA=="])
+def test_a_cursor_that_is_none_of_ours_is_refused(api: httpx2.Client, cursor: str) -> None:
+    answer = api.get("/runs", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid")
+
+
+def test_a_run_says_the_last_the_least_and_the_greatest_of_each_key(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    for step, value in enumerate([3.0, float("nan"), -1.0, 2.0]):
+        post([{"step": step, "alpha_hat": value, "metrics": [("loss", value * 2)]}])
+    post([{"step": 1, "gamma": 9.0}])  # late
+    run = api.get(f"/runs/{run_id}").json()
+    assert run["summary"] == {"alpha_hat": 2.0, "loss": 4.0, "gamma": 9.0}
+    assert run["low"] == {"alpha_hat": -1.0, "loss": -2.0, "gamma": 9.0}
+    assert run["high"] == {"alpha_hat": 3.0, "loss": 6.0, "gamma": 9.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from htga_client.histogram import encode
-from htga_client.wire import FIRST_SEQ, ROWS, WRITER
+from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER
 
 
 def new_run(**other: Any) -> dict[str, Any]:
@@ -19,10 +20,18 @@ def new_run(**other: Any) -> dict[str, Any]:
 
 
 def stream(
-    rows: Sequence[Mapping[str, Any]], *, writer: str | None = None, first_seq: int = 0
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    writer: str | None = None,
+    first_seq: int = 0,
+    gaps: Sequence[tuple[int, int]] = (),
 ) -> bytes:
     """Rows as the Arrow body of a request."""
-    metadata = {} if writer is None else {WRITER: writer, FIRST_SEQ: str(first_seq)}
+    metadata: dict[str | bytes, str] = {}
+    if writer is not None:
+        metadata = {WRITER: writer, FIRST_SEQ: str(first_seq)}
+    if gaps:
+        metadata[GAPS] = json.dumps(gaps)
     return ipc(pa.Table.from_pylist([dict(row) for row in rows], ROWS.with_metadata(metadata)))
 
 

@@ -10,38 +10,43 @@ from fastapi.responses import JSONResponse
 
 from htga_client.wire import Archive, Query
 from htga_server import archive, query
-from htga_server.arrow_response import arrow_response, wants_arrow
+from htga_server.answers import arrow_answer, wants_arrow
 from htga_server.columns import to_json
 from htga_server.deps import DatabaseDep, SettingsDep
+from htga_server.policy import ADMIN, READ, GrantDep
 
 router = APIRouter(tags=["archive"])
 
 
-@router.post("/runs/{run_id}/archive")
+@router.post("/runs/{run_id}/archive", dependencies=[ADMIN])
 async def create(run_id: str, db: DatabaseDep, settings: SettingsDep) -> Archive:
     """Write a finished run to the archive as Parquet."""
     return await db.write(partial(archive.create, run_id=run_id, folder=settings.archive))
 
 
-@router.get("/archive")
-async def ids(db: DatabaseDep, settings: SettingsDep) -> dict[str, list[str]]:
+@router.get("/archive", dependencies=[READ])
+async def ids(db: DatabaseDep, settings: SettingsDep, allowed: GrantDep) -> dict[str, list[str]]:
     """The ids of all archived runs."""
-    return {"items": await db.read(lambda _: archive.ids(settings.archive))}
+    find = partial(archive.ids, folder=settings.archive, project=allowed.project)
+    return {"items": await db.read(find)}
 
 
-@router.post("/query")
-async def ask(body: Query, request: Request, db: DatabaseDep, settings: SettingsDep) -> Response:
+@router.post("/query", dependencies=[READ])
+async def ask(
+    body: Query, request: Request, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
+) -> Response:
     """One SELECT over the tables runs, steps and metrics, live and archived."""
     ask_now = partial(
         query.run,
         sql=body.sql,
         folder=settings.archive,
         limit=body.limit,
+        project=allowed.project,
         seconds=settings.query_seconds,
     )
     table = await db.read(ask_now)
     if wants_arrow(request):
-        return arrow_response(table)
+        return arrow_answer(request, table)
     rows = [[_plain(value) for value in row.values()] for row in table.to_pylist()]
     return JSONResponse({"columns": table.column_names, "rows": jsonable_encoder(rows)})
 

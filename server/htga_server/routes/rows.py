@@ -9,56 +9,62 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from htga_client.wire import ARROW_STREAM, JsonRows, Receipt
+from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
-from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
+from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep
 from htga_server.ingest import store
+from htga_server.policy import INGEST
 from htga_server.problems import BadRequest
+from htga_server.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["rows"])
 JSON_ROWS = TypeAdapter(JsonRows)
+SCHEMA = JSON_ROWS.json_schema()
+SCHEMA["properties"]["rows"]["items"] = SCHEMA.pop("$defs")["JsonRow"]  # no reference to follow
 BODY = {
     "requestBody": {
         "required": True,
         "content": {
             ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}},
-            "application/json": {"schema": JSON_ROWS.json_schema()},
+            "application/json": {"schema": SCHEMA},
         },
     }
 }
 
 
-@router.post("/{run_id}/rows", openapi_extra=BODY)
+@router.post("/{run_id}/rows", openapi_extra=BODY, dependencies=[INGEST])
 async def add(
-    run_id: str, request: Request, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep
+    run_id: str,
+    request: Request,
+    db: DatabaseDep,
+    broker: BrokerDep,
+    settings: SettingsDep,
+    numbers: NumbersDep,
 ) -> Receipt:
     """Store rows, as an Arrow IPC stream of `wire.ROWS` or as JSON."""
-    body = await _read(request, settings.body_limit)
-    batch = await run_in_threadpool(_decode, request.headers.get("content-type", ""), body)
-    receipt = await db.write(partial(store, run_id=run_id, batch=batch))
+    body = await bodies.read(request, settings)
+    decode = partial(_decode, request.headers.get("content-type", ""), body, settings)
+    batch = await run_in_threadpool(decode)
+    receipt = await db.write(partial(store, run_id=run_id, batch=batch, limits=settings))
+    numbers.ingest(receipt, lost=sum(end - first for first, end in batch.gaps))
     if receipt.accepted:
-        broker.publish("rows", run_id, step=batch.last_step)
+        broker.publish("rows", run_id, step=batch.rows.last_step)
     return receipt
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    """The body, counted while it comes: a Content-Length is a claim."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise BadRequest(f"the body is larger than {limit} bytes", status=413)
-    return bytes(body)
-
-
-def _decode(content_type: str, body: bytes) -> Batch:
+def _decode(content_type: str, body: bytes, settings: Settings) -> Batch:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == ARROW_STREAM:
-        return from_arrow(body)
+        return from_arrow(body, settings.rows_per_request)
     if kind == "application/json":
         try:
-            return from_json(JSON_ROWS.validate_json(body))
+            return from_json(JSON_ROWS.validate_json(body), settings.rows_per_request)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise BadRequest(f"{where}: {first['msg']}"[:500]) from None
-    raise BadRequest(f"Content-Type must be {ARROW_STREAM} or application/json", status=415)
+    raise BadRequest(
+        f"Content-Type must be {ARROW_STREAM} or application/json",
+        status=415,
+        slug="unsupported-media-type",
+    )

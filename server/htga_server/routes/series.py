@@ -8,16 +8,18 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from htga_client.wire import Histograms, Series
-from htga_server import histograms, series
-from htga_server.arrow_response import arrow_response, wants_arrow
+from htga_client.wire import Histograms, Layer, Series, Tail
+from htga_server import histograms, runs, series, tail
+from htga_server.answers import answer, arrow_answer, wants_arrow
 from htga_server.deps import DatabaseDep
+from htga_server.policy import READ
 from htga_server.problems import BadRequest
+from htga_server.pyramid import MAX_STEP
 from htga_server.series import MAX_BUCKETS, Range
 
 router = APIRouter(prefix="/runs", tags=["series"])
 MAX_KEYS = 200
-Step = Annotated[int | None, Query(ge=0, lt=2**63)]
+Step = Annotated[int | None, Query(ge=0, le=MAX_STEP)]
 Rank = Annotated[int, Query(ge=0, lt=2**31)]
 
 
@@ -34,7 +36,7 @@ def _range(
 RangeDep = Annotated[Range, Depends(_range)]
 
 
-@router.get("/{run_id}/series", response_model=Series)
+@router.get("/{run_id}/series", response_model=Series, dependencies=[READ])
 async def read_series(
     run_id: str,
     request: Request,
@@ -42,7 +44,7 @@ async def read_series(
     within: RangeDep,
     keys: str,
     buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1200,
-) -> Series | Response:
+) -> Response:
     """Values of keys (separated by commas; a comma within one is %2C) over `start <= step < stop`.
 
     With more rows than `buckets`, each bucket gives mean, min, max and last, so that no spike is
@@ -53,17 +55,40 @@ async def read_series(
         raise BadRequest(f"keys must name 1 to {MAX_KEYS} keys, got {len(wanted)}")
     read = partial(series.read, run_id=run_id, keys=wanted, within=within, buckets=buckets)
     found = await db.read(read)
-    return arrow_response(series.to_arrow(found)) if wants_arrow(request) else found
+    if wants_arrow(request):
+        return arrow_answer(request, series.to_arrow(found))
+    return answer(request, found)
 
 
-@router.get("/{run_id}/histograms")
+@router.get("/{run_id}/histograms", response_model=Histograms, dependencies=[READ])
 async def read_histograms(
     run_id: str,
+    request: Request,
     db: DatabaseDep,
     within: RangeDep,
     buckets: Annotated[int, Query(ge=1, le=2000)] = 400,
     bits: Annotated[int, Query(ge=0, le=8)] = 1,
-) -> Histograms:
+) -> Response:
     """Histograms of |gradient|, summed per bucket of steps, on `2**bits` bins per octave."""
     read = partial(histograms.read, run_id=run_id, within=within, buckets=buckets, bits=bits)
-    return await db.read(read)
+    return answer(request, await db.read(read))
+
+
+@router.get("/{run_id}/tail", response_model=Tail, dependencies=[READ])
+async def read_tail(
+    run_id: str,
+    request: Request,
+    db: DatabaseDep,
+    layer: str = "",
+    rank: Rank = 0,
+    step: Step = None,
+) -> Response:
+    """Survival, Hill plot at every threshold and one fit, of the latest histogram by `step`."""
+    read = partial(tail.read, run_id=run_id, layer=layer, rank=rank, step=step)
+    return answer(request, await db.read(read))
+
+
+@router.get("/{run_id}/layers", dependencies=[READ])
+async def read_layers(run_id: str, db: DatabaseDep) -> dict[str, tuple[Layer, ...]]:
+    """The layers of a run by rank, in the order in which they came."""
+    return {"items": await db.read(partial(runs.layers, run_id=run_id))}

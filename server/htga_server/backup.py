@@ -1,0 +1,42 @@
+"""A copy of a SQLite database that is in use."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+
+
+def backup(url: str, to: Path) -> None:
+    """Copy the database into one file, as of one moment, and check the copy.
+
+    Raises:
+        ValueError: It is a Postgres database, for which pg_dump and pg_basebackup are there, or the
+            copy turned out to be damaged.
+        FileExistsError: There is a file already.
+        FileNotFoundError: There is no database.
+    """
+    address = sa.make_url(url)
+    if address.get_backend_name() != "sqlite":
+        raise ValueError("only SQLite is copied here; use pg_dump or pg_basebackup for Postgres")
+    source = Path(address.database or "")
+    if not source.exists():
+        raise FileNotFoundError(f"there is no database at {source}")
+    if to.exists():
+        raise FileExistsError(f"{to} exists; name a file that does not")
+    part = to.with_name(f"{to.name}.part")
+    part.unlink(missing_ok=True)
+    with (
+        contextlib.closing(
+            sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
+        ) as old,
+        contextlib.closing(sqlite3.connect(part)) as new,
+    ):
+        old.backup(new)
+        found = new.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        part.unlink()
+        raise ValueError(f"the copy is damaged ({found}), and so is {source}")
+    part.rename(to)

@@ -1,0 +1,244 @@
+"""The gate that every request passes first, whatever route it is for, WebSockets included.
+
+It turns away names and origins that are not ours, bodies that are too large, and, where tokens are
+asked for, whoever brings none. What a token may do on which route is `htga_server.policy`'s.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import ipaddress
+import re
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from htga_client.wire import ARROW_STREAM
+from htga_server import problems, tokens
+from htga_server.database import Database
+from htga_server.settings import Settings
+from htga_server.tokens import EVERYTHING, Grant
+
+GRANT = "htga.grant"
+"""Key of an ASGI scope that says what its sender may do."""
+COOKIE = "htga_token"
+OPEN = ("/healthz", "/login")
+"""Paths that are answered to everyone."""
+SAFE = {"GET", "HEAD", "OPTIONS"}
+BODY_TYPES = {ARROW_STREAM, "application/json"}
+FAILURES_PER_MINUTE = 10
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+POLICY = "default-src 'none'; frame-ancestors 'none'"
+FORM = """<!DOCTYPE html>
+<html lang="en"><head><title>HTGA</title><meta name="viewport" content="width=device-width">
+<style>
+:root{color-scheme:light dark}
+body{font:16px system-ui;margin:20vh auto;max-width:24em;padding:0 1em}
+input,button{font:inherit;width:100%;box-sizing:border-box;padding:.5em;margin:.3em 0}
+</style></head>
+<body><h1>HTGA</h1><form method="post" action="/login"><label>A token with the scope “read”
+<input name="token" type="password" autocomplete="current-password" required autofocus></label>
+<button>Open</button></form><p>MESSAGE</p></body></html>"""
+FORM_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+)
+
+reader: contextvars.ContextVar[str | None] = contextvars.ContextVar("reader", default=None)
+"""The token of the request that is being answered, for what asks the API on its behalf."""
+
+
+class Gate:
+    """ASGI middleware; see the module.
+
+    Args:
+        clock: Seconds, for the rate of failures.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        database: Database,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._database = database
+        self._known = tokens.Known()
+        self._failures = Failures(clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._stranger(scope, headers)
+        token = token_of(headers)
+        grant: Grant | None = EVERYTHING
+        if refusal is None and self._settings.require_tokens and scope["path"] not in OPEN:
+            grant = await self._grant(token)
+            if grant is None:
+                refusal = self._unknown(scope, headers, brought_one=token is not None)
+        if refusal is not None:
+            await self._refuse(refusal, scope, receive, send)
+            return
+        scope[GRANT] = grant
+        reset = reader.set(token)
+        try:
+            limited = self._limited(receive) if scope["type"] == "http" else receive
+            await self._app(scope, limited, _with_headers(send))
+        finally:
+            reader.reset(reset)
+
+    def _stranger(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to a request under a name, from a page or of a kind that is not ours."""
+        hosts = headers.getlist("host")
+        host = host_name(hosts[0]) if len(hosts) == 1 else None
+        if host is None or host not in {name.lower() for name in self._settings.allowed_hosts}:
+            return problems.answer(
+                400,
+                "this Host is not answered; the operator lists names in HTGA_ALLOWED_HOSTS",
+                slug="unknown-host",
+            )
+        secure = scope["scheme"] in {"https", "wss"}
+        own = f"{'https' if secure else 'http'}://{hosts[0].lower()}"
+        for origin in headers.getlist("origin"):
+            if origin.lower() not in {own, *self._settings.allowed_origins}:
+                return problems.answer(
+                    403, "pages of another origin are not answered", slug="foreign-origin"
+                )
+        if headers.get("sec-fetch-site") == "cross-site" and scope.get("method") not in SAFE:
+            return problems.answer(403, "sent by another site", slug="foreign-origin")
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if scope["path"].startswith("/api/") and kind and kind not in BODY_TYPES:
+            wanted = " or ".join(sorted(BODY_TYPES))
+            return problems.answer(
+                415, f"Content-Type must be {wanted}", slug="unsupported-media-type"
+            )
+        return None
+
+    async def _grant(self, token: str | None) -> Grant | None:
+        if token is None:
+            return None
+        grant = self._known.get(token)
+        if grant is None:
+            grant = await self._database.read(lambda connection: tokens.find(connection, token))
+            if grant is not None:
+                self._known.keep(token, grant)
+        return grant
+
+    def _unknown(self, scope: Scope, headers: Headers, *, brought_one: bool) -> Response:
+        who = scope["client"][0] if scope.get("client") else ""
+        if brought_one and self._failures.too_many(who):
+            return problems.answer(
+                429,
+                "too many wrong tokens from this address; wait a minute",
+                slug="too-many-failures",
+                headers={"Retry-After": "60"},
+            )
+        if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
+            return login_form("" if not brought_one else "That token is not valid (any more).", 401)
+        return problems.answer(
+            401,
+            "bring a valid token as Authorization: Bearer htga_...; `htga token create` makes one",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    async def _refuse(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        await answer(scope, receive, _with_headers(send))
+
+    def _limited(self, receive: Receive) -> Receive:
+        """`receive` that counts a body as it comes: a stated length is a claim."""
+        limit, size = self._settings.body_limit, 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                raise problems.too_large(limit, size)
+            return message
+
+        return counted
+
+
+class Failures:
+    """Counts wrong tokens by address, over a minute."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._times: dict[str, deque[float]] = defaultdict(deque)
+
+    def too_many(self, who: str) -> bool:
+        """Note another, and say whether there were too many."""
+        now = self._clock()
+        if who not in self._times and len(self._times) >= tokens.MOST_KEPT:
+            self._times.clear()
+        times = self._times[who]
+        while times and now - times[0] >= 60:
+            times.popleft()
+        if len(times) >= FAILURES_PER_MINUTE:
+            return True
+        times.append(now)
+        return False
+
+
+def login_form(message: str, status: int) -> Response:
+    """The page on which a person says their token."""
+    headers = {"Content-Security-Policy": FORM_POLICY, "Cache-Control": "no-store"}
+    return HTMLResponse(FORM.replace("MESSAGE", message), status, headers=headers)
+
+
+def token_of(headers: Mapping[str, str]) -> str | None:
+    """The token of a request: a bearer's, or the one a browser keeps as a cookie."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        return token.strip()
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return cookie.value if cookie is not None and cookie.value else None
+
+
+def host_name(host: str) -> str | None:
+    """The name in a Host header, in lower case and without its port; None if it is no such header.
+
+    A name is compared whole, never by a pattern: "127.0.0.1.evil.example" is not 127.0.0.1.
+    """
+    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9a-zA-Z_.-]+)(:\d{1,5})?", host):
+        return None
+    try:
+        name = urlsplit(f"//{host}").hostname
+        return str(ipaddress.ip_address(name)) if name and ":" in name else name
+    except ValueError:
+        return None
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Content-Security-Policy", POLICY)
+            headers.add_vary_header("Origin")
+        await send(message)
+
+    return sent

@@ -1,0 +1,138 @@
+"""Packing the histograms of a window together, and adding them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from htga_client.histogram import decode_all
+from htga_server import packs
+from htga_server.packs import add_up
+from htga_server.pyramid import FACTOR, WINDOW
+from htga_server.rows import Rows
+from htga_server.tables import cells
+from htga_server.tables import packs as table
+from htga_server.tracks import LAYERS, Track, histograms
+
+Sums = dict[int, tuple[int, bytes]]
+"""By window or cell, how many histograms were added up, and their sum."""
+Packed = list[tuple[Any, ...]]
+"""Rows of the table of packs, to be written."""
+
+
+def of_batch(
+    connection: sa.Connection,
+    track: Track,
+    part: Rows,
+    *,
+    attempt: int,
+    stored: set[int],
+    now_open: int,
+    packed: Packed,
+) -> Sums:
+    """Note the packs of the batch's histograms; returns the sums of windows settled now."""
+    key = (track.run_key, track.name_id, track.rank)
+    sums: Sums = {}
+    has = part.histogram >= 0
+    own = part if has.all() else part[has]
+    window = own.step // WINDOW
+    for where in _stretches(window):
+        at = int(window[where.start])
+        if at in stored:
+            continue
+        place = slice(int(own.histogram[where.start]), int(own.histogram[where.stop - 1]) + 1)
+        step = own.step[where]
+        packed.append((*key, int(step[0]), attempt, packs.pack(step, own.blobs[place])))
+        if at < now_open:
+            sums[at] = (step.size, add_up(own.decoded, place))
+    for at in stored:
+        mine = window == at
+        blobs = own.blobs.take(own.histogram[mine]).to_list()
+        new = dict(zip(own.step[mine].tolist(), blobs, strict=True))
+        latest = _repack(connection, track, at, attempt=attempt, new=new, packed=packed)
+        if latest and at < now_open:
+            sums[at] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+    return sums
+
+
+def of_stored(connection: sa.Connection, track: Track, windows: range, packed: Packed) -> Sums:
+    """The sums of stored histograms, whose packs of each window are made one."""
+    if track.kind is not LAYERS:
+        return {}
+    sums: Sums = {}
+    start, stop = windows.start * WINDOW, windows.stop * WINDOW
+    found = histograms(connection, track, start, stop)
+    connection.execute(
+        sa.delete(table).where(*track.of(table), table.c.step >= start, table.c.step < stop)
+    )
+    for window, steps in groupby(found, lambda step: step // WINDOW):
+        own = {step: found[step] for step in steps}
+        for attempt in sorted({attempt for attempts in own.values() for attempt in attempts}):
+            blobs = {step: a[attempt] for step, a in own.items() if attempt in a}
+            packed.append(_row(track, attempt, blobs))
+        latest = [attempts[max(attempts)] for attempts in own.values()]
+        sums[window] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+    return sums
+
+
+def of_children(
+    connection: sa.Connection, track: Track, level: int, children: tuple[int, int]
+) -> Sums:
+    """The sums of cells of a level, by cell, from those one level below: [first, end)."""
+    if track.kind is not LAYERS:
+        return {}
+    rows = connection.execute(
+        sa.select(cells.c.cell, cells.c.histograms, cells.c.histogram)
+        .where(*track.of(cells), cells.c.level == level - 1, cells.c.histograms > 0)
+        .where(cells.c.cell >= children[0], cells.c.cell < children[1])
+        .order_by(cells.c.cell)
+    ).all()
+    decoded = decode_all([bytes(row.histogram) for row in rows])
+    place = np.array([row.cell // FACTOR for row in rows], np.int64)
+    number = np.array([row.histograms for row in rows], np.int64)
+    return {
+        int(place[own][0]): (int(number[own].sum()), add_up(decoded, own))
+        for own in _stretches(place)
+    }
+
+
+def _repack(
+    connection: sa.Connection,
+    track: Track,
+    window: int,
+    *,
+    attempt: int,
+    new: dict[int, bytes],
+    packed: Packed,
+) -> list[bytes]:
+    """Make one pack of an attempt's histograms in a window; returns the latest of each step."""
+    start, stop = window * WINDOW, (window + 1) * WINDOW
+    found = histograms(connection, track, start, stop)
+    for step, blob in new.items():
+        found.setdefault(step, {})[attempt] = blob
+    own = {step: found[step][attempt] for step in sorted(found) if attempt in found[step]}
+    if own:
+        connection.execute(
+            sa.delete(table)
+            .where(*track.of(table), table.c.attempt == attempt)
+            .where(table.c.step >= start, table.c.step < stop)
+        )
+        packed.append(_row(track, attempt, own))
+    return [attempts[max(attempts)] for _, attempts in sorted(found.items())]
+
+
+def _stretches(values: NDArray[np.int64]) -> Sequence[slice]:
+    """The stretches of equal values."""
+    bounds = [*np.flatnonzero(np.diff(values, prepend=values[:1] - 1)).tolist(), values.size]
+    return [slice(begin, end) for begin, end in pairwise(bounds)]
+
+
+def _row(track: Track, attempt: int, blobs: dict[int, bytes]) -> tuple[Any, ...]:
+    step = np.array(list(blobs), np.int64)
+    data = packs.pack(step, packs.of_list(list(blobs.values())))
+    return (track.run_key, track.name_id, track.rank, int(step[0]), attempt, data)

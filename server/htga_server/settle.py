@@ -1,0 +1,254 @@
+"""Keeping tracks, packs of histograms and the pyramid in step with the rows, as they are stored.
+
+A window of steps is settled once a later step has come: its histograms are packed together and its
+cells are written, from the batch where it holds all of the window, else from the stored rows. A
+row that comes late, or a later attempt at old steps, settles its windows again. So a cell is
+written about once, however small the batches are, and is always what the rows say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from htga_server import bulk, pyramid, repack
+from htga_server.bulk import Column
+from htga_server.pyramid import FACTOR, TOP, WINDOW, Cells
+from htga_server.repack import Sums
+from htga_server.rows import Rows
+from htga_server.tables import cells, tracks
+from htga_server.tables import packs as packs_table
+from htga_server.tracks import (
+    LAYERS,
+    Kind,
+    Track,
+    rows_as_cells,
+    spans,
+    stored_cells,
+)
+
+CHUNK = 256
+"""Windows that are settled at a time when all are."""
+
+
+def add(
+    connection: sa.Connection,
+    kind: Kind,
+    *,
+    run_key: int,
+    attempt: int,
+    rows: Rows,
+    ids: Mapping[str, int],
+) -> None:
+    """Store rows and everything derived from them.
+
+    Args:
+        ids: The number of each of `rows.names`.
+    """
+    if rows.size == 0:
+        return
+    ranks = np.unique(rows.rank).tolist()
+    known = spans(connection, kind, run_key, ranks=ranks)
+    own = [
+        (Track(kind, run_key, ids[part.names[part.name[0]]], int(part.rank[0])), part)
+        for part in rows.tracks()
+    ]
+    fresh = all(
+        part.step[0] > known.get((track.name_id, track.rank), (0, -1))[1] for track, part in own
+    )
+    _insert(connection, kind, run_key=run_key, attempt=attempt, rows=rows, ids=ids, fresh=fresh)
+    packed: list[tuple[Any, ...]] = []
+    written: list[tuple[Any, ...]] = []
+    moved = []
+    settled: list[tuple[Track, list[int], int]] = []
+    for track, part in own:
+        span = known.get((track.name_id, track.rank))
+        first, last = int(part.step[0]), int(part.step[-1])
+        moved.append(
+            (
+                run_key,
+                kind.name,
+                track.name_id,
+                track.rank,
+                min(first, span[0]) if span else first,
+                max(last, span[1]) if span else last,
+            )
+        )
+        now_open = moved[-1][5] // WINDOW
+        stored = _stored_windows(part, span, now_open)
+        sums = (
+            repack.of_batch(
+                connection,
+                track,
+                part,
+                attempt=attempt,
+                stored=stored,
+                now_open=now_open,
+                packed=packed,
+            )
+            if kind is LAYERS
+            else {}
+        )
+        window = part.step // WINDOW
+        ours = part[(window < now_open) & ~np.isin(window, list(stored))]
+        theirs = _runs(one for one in stored if one < now_open)
+        windows = _settle_cells(
+            connection, track, stored=theirs, whole=ours, sums=sums, written=written
+        )
+        settled.append((track, windows, now_open))
+    bulk.put(connection, packs_table, packed)
+    bulk.put(connection, tracks, moved)
+    bulk.put(connection, cells, written)
+    for track, windows, now_open in settled:
+        _settle_above(connection, track, windows, now_open)
+
+
+def again(connection: sa.Connection, track: Track) -> None:
+    """Settle all windows of a track from its stored rows; nothing derived from them may be left."""
+    step = track.kind.table.c.step
+    first, last = connection.execute(
+        sa.select(sa.func.min(step), sa.func.max(step)).where(*track.of(track.kind.table))
+    ).one()
+    now_open, windows, at = last // WINDOW, [], first
+    while at is not None and at // WINDOW < now_open:
+        begin = at // WINDOW
+        end = min(begin + CHUNK, now_open)
+        written: list[tuple[Any, ...]] = []
+        packed: list[tuple[Any, ...]] = []
+        sums = repack.of_stored(connection, track, range(begin, end), packed)
+        windows += _settle_cells(
+            connection, track, stored=[(begin, end)], whole=None, sums=sums, written=written
+        )
+        bulk.put(connection, packs_table, packed)
+        bulk.put(connection, cells, written)
+        at = connection.scalar(
+            sa.select(sa.func.min(step)).where(*track.of(track.kind.table), step >= end * WINDOW)
+        )
+    key = (track.run_key, track.kind.name, track.name_id, track.rank)
+    bulk.put(connection, tracks, [(*key, first, last)])
+    _settle_above(connection, track, windows, now_open)
+
+
+def _insert(
+    connection: sa.Connection,
+    kind: Kind,
+    *,
+    run_key: int,
+    attempt: int,
+    rows: Rows,
+    ids: Mapping[str, int],
+    fresh: bool,
+) -> None:
+    name_id = np.array([ids[name] for name in rows.names], np.int64)[rows.name]
+    columns = {
+        "run_key": Column(np.full(rows.size, run_key)),
+        kind.name_id: Column(name_id),
+        "rank": Column(rows.rank),
+        "step": Column(rows.step),
+        "attempt": Column(np.full(rows.size, attempt)),
+        "time": Column(rows.time),
+        **rows.columns,
+    }
+    bulk.insert(connection, kind.table, columns, fresh=fresh)
+
+
+def _stored_windows(part: Rows, span: tuple[int, int] | None, now_open: int) -> set[int]:
+    """The windows to be settled of which the batch does not hold all rows.
+
+    A row that is not beyond all others may be there already, in this attempt or in another, so its
+    window is looked at even if it is open.
+    """
+    if span is None:
+        return set()
+    if part.step[0] > span[1]:
+        return {span[1] // WINDOW} - {now_open}
+    return set(np.unique(part.step // WINDOW).tolist())
+
+
+def _settle_cells(
+    connection: sa.Connection,
+    track: Track,
+    *,
+    stored: Iterable[tuple[int, int]],
+    whole: Rows | None,
+    sums: Sums,
+    written: list[tuple[Any, ...]],
+) -> list[int]:
+    """Note the cells of the lowest two levels of windows; returns those that hold anything.
+
+    Args:
+        stored: Stretches of windows to be read from the database, all before the rows of `whole`.
+        whole: Rows that make up their windows.
+    """
+    keys, stored = track.kind.keys, list(stored)
+    if not stored and (whole is None or whole.size == 0):
+        return []  # as for most small batches
+    parts = [
+        rows_as_cells(connection, track, first * WINDOW, end * WINDOW, keys)
+        for first, end in stored
+    ]
+    if whole is not None and whole.size:
+        parts.append(pyramid.of_rows(whole.step, whole.time, whole.values()))
+    present = tuple(key for key in keys if any(_has(cell, key) for cell in parts))
+    low = pyramid.merge(pyramid.concatenate(present, parts), FACTOR)
+    high = pyramid.merge(low, WINDOW)
+    written += _as_rows(track, 1, low, {})
+    written += _as_rows(track, 2, high, sums)
+    return [int(at) for at in (high.at // WINDOW).tolist()]
+
+
+def _settle_above(
+    connection: sa.Connection, track: Track, windows: list[int], now_open: int
+) -> None:
+    """Write every complete cell of the higher levels that holds one of the windows."""
+    keys = track.kind.keys
+    for level in range(3, TOP + 1):
+        in_windows = FACTOR ** (level - 2)
+        parents = {window // in_windows for window in windows}
+        complete = [parent for parent in parents if (parent + 1) * in_windows <= now_open]
+        if not complete:
+            return
+        written: list[tuple[Any, ...]] = []
+        for first, end in _runs(complete):
+            below = first * FACTOR, end * FACTOR
+            children = stored_cells(connection, track, level - 1, below, keys)
+            present = tuple(key for key in keys if _has(children, key))
+            merged = pyramid.merge(pyramid.concatenate(present, [children]), FACTOR**level)
+            written += _as_rows(
+                track, level, merged, repack.of_children(connection, track, level, below)
+            )
+        bulk.put(connection, cells, written)
+
+
+def _as_rows(track: Track, level: int, settled: Cells, sums: Sums) -> list[tuple[Any, ...]]:
+    number = settled.at // FACTOR**level
+    key = (track.run_key, track.kind.name, track.name_id, track.rank, level)
+    return [
+        (*key, cell, rows, step, time, stats, *sums.get(cell, (0, None)))
+        for cell, rows, step, time, stats in zip(
+            number.tolist(),
+            settled.rows.tolist(),
+            settled.step.tolist(),
+            settled.time.tolist(),
+            pyramid.encode(settled.stats, settled.keys, track.kind.keys),
+            strict=True,
+        )
+    ]
+
+
+def _has(cell: Cells, key: str) -> bool:
+    return key in cell.keys and bool(cell.stats["count"][:, cell.keys.index(key)].any())
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as stretches (first, end) without holes."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number:
+            found[-1] = (found[-1][0], number + 1)
+        else:
+            found.append((number, number + 1))
+    return found

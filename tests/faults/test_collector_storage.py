@@ -1,0 +1,267 @@
+"""The collector's disk: full, failing, cut off from power, read for long, or damaged."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from htga_client.wire import PREFIX
+from htga_server.app import create_app
+from htga_server.serve import Server
+from htga_server.settings import Settings
+from tests.support.load import ROOT, CollectorProcess, Load, Writer, lost, running, wait_until
+
+
+def meet_error(writer: Writer, client: httpx2.Client) -> None:
+    """Send until the collector refuses."""
+    wait_until(lambda: not writer.once(client) and bool(writer.answers), 60)
+
+
+def recover(writer: Writer, client: httpx2.Client) -> None:
+    """Send until it takes rows again."""
+    wait_until(lambda: writer.once(client), 60)
+
+
+POWER_CUT = """
+set -e
+mount -o loop "$1" "$2"
+exec "${@:3}"
+"""
+
+
+def test_a_full_disk_is_answered_with_patience_and_reading_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path) as collector:
+        load = Load(collector.url)
+        writer = load.writers[0]
+        assert collector.process is not None
+        pid = collector.process.pid
+        with httpx2.Client(timeout=10) as client:
+            writer.register()
+            for _ in range(5):
+                assert writer.once(client)
+            soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            full = max(path.stat().st_size for path in tmp_path.glob("htga.db*"))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, hard))
+            wait_until(lambda: not writer.once(client))
+            refused = writer.answers[-1]
+            assert (refused["status"], int(refused["retry-after"]) > 0) == (503, True)
+            kept = client.get(f"{writer.api}/runs/{writer.run_id}").json()
+            assert kept["last_step"] == writer.acked - 1
+            ready = client.get(f"{collector.url}/healthz")
+            assert ready.status_code == 200
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+            wait_until(lambda: writer.once(client))
+        load.highest[0] = writer.acked
+        assert lost(collector.url, load) == 0
+    assert set(writer.statuses) == {200, 503}
+
+
+def test_no_room_is_told_apart_from_other_trouble(settings_on_sqlite: Settings) -> None:
+    app = create_app(settings_on_sqlite)
+    with Server(app).background() as server, httpx2.Client(timeout=10) as client:
+        writer = Writer(server.url + PREFIX)
+        writer.register()
+        assert writer.once(client)
+        pages = "PRAGMA max_page_count = {}"
+        database = app.state.database
+        used = database.write_now(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+        database.write_now(lambda c: c.exec_driver_sql(pages.format(used)).scalar())
+        wait_until(lambda: not writer.once(client))
+        assert writer.answers[-1]["type"] == "storage-full"
+        assert writer.answers[-1]["retry-after"] == "60"
+        # The connection that met the error was given up, and with it the limit.
+        wait_until(lambda: writer.once(client))
+
+
+@pytest.fixture
+def settings_on_sqlite(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to fail a system call")
+def test_after_an_error_of_the_disk_nothing_is_acknowledged_that_is_not_stored(
+    tmp_path: Path, fault_dice: random.Random, long_faults: bool
+) -> None:
+    for round_ in range(20 if long_faults else 1):
+        when = fault_dice.randint(40, 60)
+        inject = f"inject=fsync,fdatasync:error=EIO:when={when}..{when + 3}"
+        before = (
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fsync,fdatasync",
+            "-e",
+            inject,
+        )
+        folder = tmp_path / str(round_)
+        with running(folder, before=before) as collector:
+            load = Load(collector.url)
+            writer = load.writers[0]
+            with httpx2.Client(timeout=20) as client:
+                writer.register()
+                meet_error(writer, client)
+                assert writer.answers[-1]["status"] == 503
+                recover(writer, client)
+            load.highest[0] = writer.acked
+            assert collector.process is not None
+            children = subprocess.run(
+                ["pgrep", "-P", str(collector.process.pid)],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            os.kill(int(children.stdout.split()[0]), signal.SIGKILL)
+        with running(folder) as collector:
+            assert lost(collector.url, load) == 0
+
+
+def cut(folder: Path, dice: random.Random, cuts: int, *lies: str) -> int:
+    """Acknowledged rows lost over some cuts of the power to the database's file system.
+
+    The file system lives in a file. The collector is halted in mid-air and that file copied: what
+    the copy holds is what a disk would hold that had been told to sync so far and no further.
+    """
+    missing = 0
+    for number in range(cuts):
+        image, copy = folder / f"{number}.img", folder / f"{number}.copy"
+        with image.open("wb") as file:
+            file.truncate(64 * 2**20)
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+        mounted = folder / f"{number}.mounted"
+        mounted.mkdir()
+
+        def on(
+            disk: Path, mounted: Path = mounted, lies: tuple[str, ...] = lies
+        ) -> CollectorProcess:
+            inside = ("bash", "-c", POWER_CUT, "_", str(disk), str(mounted))
+            return CollectorProcess(mounted / "data", *lies, before=("unshare", "-m", *inside))
+
+        collector = on(image)
+        collector.start()
+        load = Load(collector.url)
+        writer = load.writers[0]
+        with httpx2.Client(timeout=20) as client:
+            writer.register()
+            for _ in range(dice.randint(10, 40)):
+                assert writer.once(client)
+        load.highest[0] = writer.acked
+        assert collector.process is not None
+        collector.process.send_signal(signal.SIGSTOP)
+        shutil.copy(image, copy)
+        collector.kill()
+        again = on(copy)
+        try:
+            again.start()
+            missing += lost(again.url, load)
+        except (AssertionError, httpx2.HTTPError):
+            if not lies:
+                raise
+            missing += writer.acked
+        finally:
+            again.kill()
+        image.unlink()
+        copy.unlink()
+    return missing
+
+
+def can_mount() -> bool:
+    tools = all(shutil.which(tool) for tool in ("unshare", "mkfs.ext4", "mount"))
+    return tools and os.geteuid() == 0
+
+
+needs_root = pytest.mark.skipif(not can_mount(), reason="needs root, to mount a file system")
+
+
+@needs_root
+def test_a_power_cut_takes_nothing_that_was_acknowledged(
+    tmp_path: Path, fault_dice: random.Random, long_faults: bool
+) -> None:
+    assert cut(tmp_path, fault_dice, 50 if long_faults else 2) == 0
+
+
+@needs_root
+def test_control_a_collector_that_does_not_wait_for_the_disk_loses_rows_at_a_power_cut(
+    tmp_path: Path, fault_dice: random.Random
+) -> None:
+    assert cut(tmp_path, fault_dice, 1, "unsynced") > 0
+
+
+def test_a_reader_who_stays_long_holds_up_no_writer(tmp_path: Path, long_faults: bool) -> None:
+    with running(tmp_path) as collector, Load(collector.url, writers=4) as load:
+        load.wait_for_more()
+        reader = sqlite3.connect(f"file:{tmp_path / 'htga.db'}?mode=ro", uri=True)
+        reader.execute("BEGIN")
+        before = reader.execute("SELECT count(*) FROM steps").fetchone()
+        for _ in range(600 if long_faults else 10):
+            load.wait_for_more(100)
+        assert reader.execute("SELECT count(*) FROM steps").fetchone() == before
+        reader.close()
+        load.wait_for_more(2000)
+        wal = tmp_path / "htga.db-wal"
+        assert wal.stat().st_size <= 256 * 2**20
+        assert all(set(writer.statuses) == {200} for writer in load.writers)
+
+
+@pytest.mark.parametrize("what", ["a page", "the header"])
+def test_a_damaged_database_is_not_written_to_and_the_way_out_is_said(
+    tmp_path: Path, what: str
+) -> None:
+    with running(tmp_path) as collector, Load(collector.url) as load:
+        load.wait_for_more(400)
+    path = tmp_path / "htga.db"
+    with sqlite3.connect(path) as plain:
+        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(path.read_bytes())
+    start = 0 if what == "the header" else 4096 * 3
+    data[start : start + 4096 * 5] = bytes(random.Random(1).randbytes(4096 * 5))
+    path.write_bytes(data)
+    command = [sys.executable, "-m", "htga.cli.main", "up", "--no-dashboard", "--port", "0"]
+    ended = subprocess.run(
+        [*command, "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+    assert ended.returncode == 1
+    assert "damaged" in ended.stderr
+    assert "backup" in ended.stderr
+    assert path.read_bytes() == data
+
+
+def test_damage_while_it_runs_is_never_acknowledged_over(tmp_path: Path) -> None:
+    with running(tmp_path) as collector:
+        with Load(collector.url) as load:
+            load.wait_for_more(400)
+        writer = load.writers[0]
+        with sqlite3.connect(tmp_path / "htga.db") as plain:
+            plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with (tmp_path / "htga.db").open("r+b") as file:
+            size = file.seek(0, 2)
+            file.seek(4096)
+            file.write(random.Random(2).randbytes(size - 4096))
+        acked = writer.acked
+        deadline = time.monotonic() + 5
+        with httpx2.Client(timeout=10) as client:
+            other = Writer(writer.api, run_id=writer.run_id)
+            while time.monotonic() < deadline and not other.answers:
+                if other.once(client):
+                    continue
+        assert other.answers, "damage went unnoticed"
+        assert other.answers[-1]["status"] == 503
+        assert acked == writer.acked

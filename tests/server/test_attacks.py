@@ -1,0 +1,255 @@
+"""What hostile requests must not achieve, and what the code must not contain."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import htga_server
+from htga_client.wire import PREFIX
+from htga_server.serve import Server
+from tests.support.rows import new_run
+
+SOURCES = sorted(Path(htga_server.__file__).parent.rglob("*.py"))
+NAMES = [
+    "../../etc/passwd",
+    "..\\..\\boot.ini",
+    "%2e%2e%2fetc",
+    "%252e%252e%252fetc",
+    "/etc/passwd",
+    "file:///etc/passwd",
+    ";rm -rf /",
+    "CON",
+    "a" * 1024,
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "%{customdata}",
+    "' OR 1=1 --",
+    '"; DROP TABLE runs; --',
+    "a\r\nSet-Cookie: x=1",
+    "\x1b[31mred",
+    "\u2028\u202e",
+    "%_\\",
+]
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'htga.db'}"
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def test_nothing_is_unpickled_evaluated_or_run_and_no_text_of_sql_is_put_together() -> None:
+    forbidden = {"eval", "exec", "compile", "__import__", "os.system", "yaml.load", "torch.load"}
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        imported = {
+            alias.name.partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        } | {
+            (node.module or "").partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+        }
+        assert not imported & {"pickle", "marshal", "shelve", "dill", "subprocess", "requests"}, (
+            path
+        )
+        for name, call in calls(tree):
+            assert name not in forbidden, (path, name)
+            if name in {"text", "sa.text"}:
+                assert all(isinstance(arg, ast.Constant) for arg in call.args), (path, name)
+
+
+def test_the_collector_calls_nobody() -> None:
+    for path in SOURCES:
+        names = {name for name, _ in calls(ast.parse(path.read_text()))}
+        assert not any("httpx" in name or "urlopen" in name for name in names), path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_a_name_wherever_it_comes(api: httpx2.Client, name: str, tmp_path: Path) -> None:
+    run = new_run(name=name, project=name, group=name, tags=[name], notes=name, config={name: name})
+    made = api.post("/runs", json=run)
+    assert made.status_code == 201
+    rows = {"rows": [{"step": 1, "layer": name, "alpha_hat": 1.5, "metrics": {name: 2.0}}]}
+    assert api.post(f"/runs/{run['id']}/rows", json=rows).json()["accepted"] == 1
+    found = api.get(f"/runs/{run['id']}").json()
+    assert [found[key] for key in ("name", "project", "group", "notes")] == [name] * 4
+    params = {"keys": f"alpha_hat,{quote(name, safe='')}", "layer": name}
+    series = api.get(f"/runs/{run['id']}/series", params=params).json()
+    assert series["keys"][name]["last"] == [2.0]
+    assert series["keys"]["alpha_hat"]["last"] == [1.5]
+    for key, value in (("project", name), ("group", name), ("tag", name), ("q", name)):
+        listed = api.get("/runs", params={key: value}).json()["items"]
+        assert [one["id"] for one in listed] == [run["id"]], key
+    assert api.get("/runs", params={"q": "%"}).json()["items"] == (listed if "%" in name else [])
+    api.post(f"/runs/{run['id']}/finish", json={})
+    assert api.post(f"/runs/{run['id']}/archive").is_success
+    written = {path.name for path in (tmp_path / "data").rglob("*")}
+    assert written == {"archive", run["id"], "manifest.json", "metrics.parquet", "steps.parquet"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_id_that_is_none_finds_nothing_on_any_route(api: httpx2.Client, name: str) -> None:
+    for encoded in (quote(name, safe=""), quote(quote(name, safe=""), safe="")):
+        for method, rest in (
+            ("GET", ""),
+            ("DELETE", ""),
+            ("POST", "/archive"),
+            ("GET", "/series?keys=alpha_hat"),
+            ("GET", "/tail"),
+        ):
+            answer = api.request(method, f"/runs/{encoded}{rest}")
+            assert answer.status_code in {404, 405, 422}, (method, encoded, rest)
+            assert "Traceback" not in answer.text
+
+
+def test_a_nul_is_refused_in_words_and_never_reaches_the_database(api: httpx2.Client) -> None:
+    for key in ("name", "project", "group", "notes"):
+        assert api.post("/runs", json=new_run(**{key: "a\0b"})).status_code == 422, key
+    assert api.post("/runs", json=new_run(tags=["a\0"])).status_code == 422
+    for key in ("project", "group", "q", "tag", "cursor"):
+        assert api.get("/runs", params={key: "a\0b"}).status_code in {200, 422}, key
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"rows":' + b"[" * 100_000,
+        b'{"rows": [{"step": ' + b"9" * 5000 + b"}]}",
+        b'{"rows": [{"step": 18446744073709551616}]}',
+        b'{"rows": [{"step": 1, "k": 9223372036854775808}]}',
+        b'{"rows": [{"step": 1, "rank": 2147483648}]}',
+        b'{"rows": [{"step": 1, "alpha_hat": 1e999}]}',
+        b'{"rows": [{"step": 1, "layer": "\\ud800"}]}',
+        b'{"rows": [{"step": 1, "metrics": {"\\u0000": 1}}]}',
+        b'{"rows": [{"step": true, "metrics": []}]}',
+        b"\xff\xfe",
+        b"null",
+        b"",
+    ],
+)
+def test_a_strange_body_is_answered_with_a_reason_and_no_error_of_ours(
+    api: httpx2.Client, body: bytes
+) -> None:
+    run_id = api.post("/runs", json=new_run()).json()["id"]
+    for path in (f"/runs/{run_id}/rows", "/runs", "/query", f"/runs/{run_id}/finish"):
+        answer = api.post(path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code in {200, 400, 422}, (path, answer.text)
+        if not answer.is_success:
+            assert answer.json()["detail"]
+
+
+JSON: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(config=JSON, text=st.text(max_size=30))
+def test_any_config_is_kept_or_refused_in_words(api: httpx2.Client, config: Any, text: str) -> None:
+    run = new_run(config=config, notes=text, tags=[text], environment={text: config})
+    body = json.dumps(run).encode()
+    answer = api.post("/runs", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in {201, 422}, answer.text
+    if answer.status_code == 201:
+        kept = api.get(f"/runs/{run['id']}")
+        assert kept.status_code == 200
+        assert kept.json()["notes"] == text
+
+
+@hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(
+        [
+            "project",
+            "state",
+            "group",
+            "tag",
+            "q",
+            "sort",
+            "cursor",
+            "limit",
+            "keys",
+            "layer",
+            "rank",
+            "start",
+            "stop",
+            "since",
+        ]
+    ),
+    value=st.text(max_size=20) | st.integers().map(str) | st.floats().map(str),
+)
+def test_no_value_of_a_query_parameter_is_an_error_of_ours(
+    api: httpx2.Client, name: str, value: str
+) -> None:
+    run_id = str(uuid.UUID(int=7))
+    api.post("/runs", json=new_run(id=run_id))
+    api.post(f"/runs/{run_id}/rows", json={"rows": [{"step": 1, "alpha_hat": 1.0}]})
+    for path in (
+        "/runs",
+        f"/runs/{run_id}/series",
+        f"/runs/{run_id}/histograms",
+        f"/runs/{run_id}/tail",
+    ):
+        answer = api.get(path, params={"keys": "alpha_hat"} | {name: value})
+        assert answer.status_code in {200, 404, 422}, (path, answer.text)
+
+
+def test_a_request_that_trickles_in_is_cut_off_and_others_are_served(collector: Server) -> None:
+    idle = [socket.create_connection(("127.0.0.1", collector.port)) for _ in range(200)]
+    try:
+        for one in idle:
+            one.sendall(b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n")
+        assert httpx2.get(collector.url + "/healthz", timeout=10).status_code == 200
+    finally:
+        for one in idle:
+            one.close()
+
+
+def test_a_huge_header_or_address_is_refused(collector: Server) -> None:
+    answer = httpx2.get(f"{collector.url}{PREFIX}/runs?q={'a' * 60_000}")
+    assert answer.status_code in {200, 400, 414, 422}
+    many = "&".join(f"a{i}=1" for i in range(2000))
+    assert httpx2.get(f"{collector.url}{PREFIX}/runs?{many}").status_code in {200, 422}
+
+
+def test_an_error_of_ours_says_nothing_about_us(
+    api: httpx2.Client, collector: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = collector._app.state.database
+
+    async def broken(work: Any) -> Any:  # noqa: ARG001
+        raise RuntimeError("/secret/path SELECT password")
+
+    database.read = broken
+    with caplog.at_level(logging.CRITICAL):
+        answer = api.get("/runs")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "SELECT" not in answer.text

@@ -1,0 +1,395 @@
+"""Who is let in: every route, with every kind of missing or wrong credential."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from htga.cli.up import open_server
+from htga_client.wire import PREFIX
+from htga_server import tokens
+from htga_server.app import create_app
+from htga_server.database import Database
+from htga_server.gate import OPEN, Failures, host_name
+from htga_server.policy import Needs
+from htga_server.serve import Server
+from htga_server.settings import Settings
+from tests.support.rows import new_run, stream
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+Mint = Callable[..., str]
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """Who may do what does not depend on the database."""
+    return f"sqlite:///{tmp_path / 'htga.db'}"
+
+
+def routes(app: Any) -> Iterator[Any]:
+    """Every route, those of included routers and mounts among them."""
+    for route in app.routes:
+        inner = getattr(route, "original_router", None) or getattr(route, "app", None)
+        if hasattr(route, "path"):
+            yield route
+        if inner is not None and hasattr(inner, "routes"):
+            yield from routes(inner)
+
+
+def addresses(app: FastAPI, run_id: str) -> list[str]:
+    """A path for every route, with `run_id` where a run is named."""
+    found = {
+        route.path.replace("{run_id}", run_id)
+        .replace("{path:path}", "any/where")
+        .replace("{rest:path}", "any/where")
+        .replace("{package_name}", "dash")
+        .replace("{fingerprinted_path:path}", "x.js")
+        for route in routes(app)
+    }
+    prefixed = {PREFIX + path for path in found if path.startswith(("/runs", "/live", "/query"))}
+    return sorted(found | prefixed | {PREFIX + "/archive"})
+
+
+@pytest.fixture
+def mint(settings: Settings) -> Iterator[Mint]:
+    database = Database(settings.url)
+    database.upgrade()
+
+    def make(*scopes: str, **other: Any) -> str:
+        known: dict[str, Any] = {"name": "test", "scopes": scopes} | other
+        return database.write_now(lambda connection: tokens.create(connection, **known))
+
+    make.database = database  # type: ignore[attr-defined]
+    yield make
+    database.close()
+
+
+@pytest.fixture
+def guarded(settings: Settings, mint: Mint) -> Iterator[Server]:
+    """Collector and dashboard on one port, which ask for tokens."""
+    mint("admin")
+    server = open_server(
+        host="127.0.0.1",
+        port=0,
+        database=settings.url,
+        data=settings.data,
+        require_tokens=True,
+    )
+    with server.background():
+        yield server
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def wrong_tokens(mint: Mint) -> dict[str, dict[str, str]]:
+    good, revoked = mint("read"), mint("read", "ingest", "admin")
+    database: Database = mint.database  # type: ignore[attr-defined]
+    database.write_now(lambda connection: tokens.revoke(connection, revoked.split("_")[1]))
+    swapped = good[:-9] + ("0" if good[-10] != "0" else "1") + good[-9:]
+    return {
+        "none": {},
+        "empty": {"authorization": ""},
+        "no token": {"authorization": "Bearer"},
+        "junk": bearer("x"),
+        "long": bearer("htga_" + "a" * 5000),
+        "default": {"authorization": "Basic YWRtaW46YWRtaW4="},
+        "bad checksum": bearer(good[:-1] + ("0" if good[-1] != "0" else "1")),
+        "bad secret": bearer(swapped),
+        "unknown id": bearer("htga_000000000000_" + "0" * 64 + "_00000000"),
+        "expired": bearer(mint("read", "admin", expires=time.time() - 1)),
+        "revoked": bearer(revoked),
+        "as cookie": {"cookie": "htga_token=x"},
+        "in the url": {},
+        "sql": bearer("htga_' OR 1=1 --_x_y"),
+        "user agent": {"user-agent": "Mozilla/5.0", "x-http-method-override": "GET"},
+    }
+
+
+def test_no_route_and_no_method_answers_without_a_valid_token(guarded: Server, mint: Mint) -> None:
+    with httpx2.Client(base_url=guarded.url) as client:
+        for kind, headers in wrong_tokens(mint).items():
+            for path in addresses(guarded._app, str(uuid.uuid4())):
+                if path in OPEN:
+                    continue
+                methods = METHODS if kind == "none" else ("GET", "POST")
+                for method in methods:
+                    where = path + ("?token=x&access_token=x" if kind == "in the url" else "")
+                    answer = client.request(method, where, headers=headers)
+                    assert answer.status_code in {401, 429}, (kind, method, path, answer.text)
+                    assert "htga_" not in answer.text.replace("htga_...", "")
+        assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_every_route_of_the_api_says_what_it_needs(settings: Settings) -> None:
+    found = 0
+    for route in routes(create_app(settings)):
+        if not isinstance(route, APIRoute) or route.path in {*OPEN, "/api/{rest:path}"}:
+            continue
+        needs = [d.dependency for d in route.dependencies if isinstance(d.dependency, Needs)]
+        assert len(needs) == 1, f"{route.path} has no policy"
+        found += 1
+    assert found >= 14
+
+
+def test_a_websocket_is_refused_before_it_opens(guarded: Server) -> None:
+    upgrade = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    for path in ("/_dash-ws-callback", f"{PREFIX}/live", "/any"):
+        assert httpx2.get(guarded.url + path, headers=upgrade).status_code == 403
+
+
+def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Mint) -> None:
+    run = new_run()
+    where = f"/runs/{run['id']}"
+    rows = {"rows": [{"step": 1, "alpha_hat": 1.0}]}
+    does: dict[str, list[tuple[str, str, Any]]] = {
+        "ingest": [
+            ("POST", "/runs", run),
+            ("POST", f"{where}/rows", rows),
+            ("POST", f"{where}/finish", {}),
+        ],
+        "read": [
+            ("GET", "/runs", None),
+            ("GET", where, None),
+            ("GET", f"{where}/gaps", None),
+            ("GET", f"{where}/series?keys=alpha_hat", None),
+            ("GET", f"{where}/histograms", None),
+            ("GET", "/archive", None),
+            ("POST", "/query", {"sql": "SELECT 1"}),
+        ],
+        "admin": [("POST", f"{where}/archive", None), ("DELETE", where, None)],
+    }
+    with httpx2.Client(base_url=guarded.url + PREFIX) as client:
+        for scope, requests in does.items():
+            own = bearer(mint(scope))
+            others = bearer(mint(*(set(does) - {scope})))
+            for method, path, body in requests:
+                refused = client.request(method, path, json=body, headers=others)
+                assert (refused.status_code, refused.json()["type"]) == (403, "forbidden"), path
+                assert client.request(method, path, json=body, headers=own).is_success, path
+
+
+def test_a_run_of_another_project_is_like_one_that_does_not_exist(
+    guarded: Server, mint: Mint
+) -> None:
+    everything = bearer(mint("read", "ingest", "admin"))
+    mine = bearer(mint("read", "ingest", "admin", project="mine"))
+    with httpx2.Client(base_url=guarded.url + PREFIX) as client:
+        foreign, own = new_run(project="theirs"), new_run(project="mine")
+        for run in (foreign, own):
+            client.post("/runs", json=run, headers=everything)
+        client.post(
+            f"/runs/{foreign['id']}/rows",
+            json={"rows": [{"step": 1, "alpha_hat": 1.0}]},
+            headers=everything,
+        )
+        unknown = str(uuid.uuid4())
+        for route in routes(guarded._app):
+            if "{run_id}" not in route.path or not isinstance(route, APIRoute):
+                continue
+            for method in route.methods or ():
+                said = []
+                for run_id in (foreign["id"], unknown):
+                    path = route.path.replace("{run_id}", run_id) + "?keys=alpha_hat"
+                    body = {"rows": [{"step": 1}]} if path.count("/rows") else {}
+                    answer = client.request(method, path, headers=mine, json=body)
+                    said.append((answer.status_code, answer.text.replace(run_id, "")))
+                assert said[0] == said[1], route.path
+                assert said[0][0] == 404, route.path
+        assert client.post("/runs", json=foreign, headers=mine).status_code == 403
+        listed = client.get("/runs", headers=mine).json()["items"]
+        assert [run["id"] for run in listed] == [own["id"]]
+        assert client.get("/runs?project=theirs", headers=mine).status_code == 403
+        count = {"sql": "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM steps)"}
+        assert client.post("/query", json=count, headers=mine).json()["rows"] == [[1, 0]]
+        for literal in (":id", "{run_id}", "0", "null", "..", "%2e%2e"):
+            assert client.get(f"/runs/{literal}", headers=mine).status_code in {404, 422}
+        with client.stream("GET", "/live", headers=mine) as live:
+            lines = live.iter_lines()
+            assert next(lines) == ": open"
+            for run in (foreign, own):
+                client.post(f"/runs/{run['id']}/finish", json={}, headers=everything)
+            told = next(line for line in lines if line.startswith("data:"))
+            assert own["id"] in told
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "10.evil.example",
+        "localhost:80@evil",
+        "localhost.",
+        "local host",
+        "[::1",
+        "",
+    ],
+)
+def test_another_host_is_refused_whatever_the_route(collector: Server, host: str) -> None:
+    for path in ("/healthz", f"{PREFIX}/runs", f"{PREFIX}/live", "/nowhere"):
+        answer = httpx2.get(collector.url + path, headers={"host": host})
+        assert (answer.status_code, answer.json()["type"]) == (400, "unknown-host")
+
+
+def test_two_hosts_are_refused(collector: Server) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=10) as plain:
+        plain.sendall(request)
+        assert plain.recv(100).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("LocalHost:80", "localhost"), ("[::1]:80", "::1"), ("a_b-c.d", "a_b-c.d"), ("a:b", None)],
+)
+def test_a_host_is_read_as_a_name_and_a_port(host: str, name: str | None) -> None:
+    assert host_name(host) == name
+
+
+@pytest.mark.parametrize("cookie", [{}, {"cookie": "htga_token=x"}])
+def test_pages_of_another_origin_can_neither_read_nor_write(
+    collector: Server, cookie: dict[str, str]
+) -> None:
+    port = collector.port
+    foreign = [
+        "null",
+        "http://evil.example",
+        f"http://127.0.0.1.evil.example:{port}",
+        f"http://evil127.0.0.1:{port}",
+        f"https://127.0.0.1:{port}",
+        "http://127.0.0.1:1",
+        f"http://localhost:{port}",
+    ]
+    for origin in foreign:
+        for method, path in (("GET", "/runs"), ("POST", "/runs"), ("GET", "/live")):
+            headers = {"origin": origin} | cookie
+            answer = httpx2.request(method, collector.url + PREFIX + path, headers=headers)
+            assert (answer.status_code, answer.json()["type"]) == (403, "foreign-origin"), origin
+            assert "access-control-allow-origin" not in answer.headers
+    own = httpx2.get(collector.url + PREFIX + "/runs", headers={"origin": collector.url})
+    assert (own.status_code, "Origin" in own.headers["vary"]) == (200, True)
+
+
+def test_a_form_or_plain_text_cannot_change_anything(collector: Server) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        answer = httpx2.post(
+            collector.url + PREFIX + "/runs", content=b"{}", headers={"content-type": kind}
+        )
+        assert answer.status_code == 415
+    sly = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    answer = httpx2.post(collector.url + PREFIX + "/runs", json=new_run(), headers=sly)
+    assert answer.status_code == 403
+
+
+def test_every_answer_forbids_sniffing_and_framing(collector: Server) -> None:
+    for path in ("/healthz", f"{PREFIX}/runs", f"{PREFIX}/runs/x", "/nowhere", "/openapi.json"):
+        headers = httpx2.get(collector.url + path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/runs", "/query", "/runs/x/finish"])
+def test_a_body_beyond_the_limit_is_refused_on_every_route(settings: Settings, path: str) -> None:
+    small = settings.model_copy(update={"body_limit": 1000})
+    with Server(create_app(small)).background() as server:
+        body = b'{"a": "' + b"x" * 5000 + b'"}'
+        headers = {"content-type": "application/json"}
+        answer = httpx2.post(server.url + PREFIX + path, content=body, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (413, "too-large")
+
+
+def test_wrong_tokens_are_counted_and_right_ones_still_work(guarded: Server, mint: Mint) -> None:
+    with httpx2.Client(base_url=guarded.url + PREFIX) as client:
+        statuses = [client.get("/runs", headers=bearer("x")).status_code for _ in range(12)]
+        assert statuses == [401] * 10 + [429] * 2
+        assert client.get("/runs", headers=bearer("x")).headers["retry-after"] == "60"
+        assert client.get("/runs", headers=bearer(mint("read"))).status_code == 200
+
+
+def test_failures_are_forgotten_after_a_minute() -> None:
+    now = 0.0
+    failures = Failures(lambda: now)
+    assert not any(failures.too_many("a") for _ in range(10))
+    assert failures.too_many("a")
+    assert not failures.too_many("b")
+    now = 60.0
+    assert not failures.too_many("a")
+
+
+def test_a_revoked_token_stops_working_within_seconds(guarded: Server, mint: Mint) -> None:
+    token = mint("read")
+    with httpx2.Client(base_url=guarded.url + PREFIX) as client:
+        assert client.get("/runs", headers=bearer(token)).status_code == 200
+        database: Database = mint.database  # type: ignore[attr-defined]
+        database.write_now(lambda connection: tokens.revoke(connection, token.split("_")[1]))
+        deadline = time.monotonic() + tokens.FRESH_SECONDS + 5
+        while client.get("/runs", headers=bearer(token)).status_code == 200:
+            assert time.monotonic() < deadline
+
+
+def test_the_database_holds_no_secret(mint: Mint, settings: Settings) -> None:
+    token = mint("read", project="p")
+    database: Database = mint.database  # type: ignore[attr-defined]
+    database.close()
+    secret = token.split("_")[2]
+    for path in settings.data.parent.glob("htga.db*"):
+        data = path.read_bytes()
+        assert secret.encode() not in data
+        assert bytes.fromhex(secret) not in data
+
+
+def test_a_person_opens_the_dashboard_with_a_token_that_becomes_a_cookie(
+    guarded: Server, mint: Mint
+) -> None:
+    token = mint("read")
+    run = new_run(name="shown-to-me")
+    httpx2.post(guarded.url + PREFIX + "/runs", json=run, headers=bearer(mint("ingest")))
+    with httpx2.Client(base_url=guarded.url, follow_redirects=False) as browser:
+        page = browser.get("/", headers={"accept": "text/html"})
+        assert (page.status_code, "<form" in page.text) == (401, True)
+        wrong = browser.post("/login", data={"token": "wrong"})
+        assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+        entered = browser.post("/login", data={"token": token})
+        assert (entered.status_code, entered.headers["location"]) == (303, "/")
+        cookie = entered.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert browser.get("/").status_code == 200
+        update = {
+            "output": "page.children",
+            "outputs": {"id": "page", "property": "children"},
+            "inputs": [{"id": "url", "property": "pathname", "value": "/"}],
+            "state": [{"id": "url", "property": "href", "value": guarded.url + "/"}],
+            "changedPropIds": ["url.pathname"],
+        }
+        shown = browser.post("/_dash-update-component", json=update)
+        assert (shown.status_code, "shown-to-me" in shown.text) == (200, True), shown.text[:500]
+        others = bearer(mint("read", project="other"))
+        hidden = httpx2.post(guarded.url + "/_dash-update-component", json=update, headers=others)
+        assert (hidden.status_code, "shown-to-me" in hidden.text) == (200, False)
+
+
+def test_a_stream_of_rows_needs_its_token_too(guarded: Server, mint: Mint) -> None:
+    run = new_run()
+    headers = bearer(mint("ingest")) | {"content-type": "application/vnd.apache.arrow.stream"}
+    with httpx2.Client(base_url=guarded.url + PREFIX) as client:
+        client.post("/runs", json=run, headers=bearer(mint("ingest")))
+        body = stream([{"step": 1, "alpha_hat": 1.0}])
+        sent = client.post(f"/runs/{run['id']}/rows", content=body, headers=headers)
+    assert sent.json()["accepted"] == 1

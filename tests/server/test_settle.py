@@ -1,0 +1,209 @@
+"""Whatever is stored in whatever order, what is derived says what the rows say."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from htga_client import histogram
+from htga_client.wire import NewRun
+from htga_server import decode, derived, histograms, ingest, runs, series
+from htga_server.database import Database
+from htga_server.series import Range
+from htga_server.settings import Settings
+from htga_server.tables import cells, packs, tracks
+from tests.support.rows import stream
+
+Row = dict[str, Any]
+MOST = 60
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.url)
+    database.upgrade()
+    yield database
+    database.close()
+
+
+class Model:
+    """A run, and what it must look like."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database, self.settings = database, settings
+        self.id = str(uuid.uuid4())
+        new = NewRun(id=self.id, project="p", name="n")
+        database.write_now(partial(runs.register, new=new, limits=settings))
+        self.attempts: dict[str, tuple[int, int]] = {}
+        self.stored: dict[tuple[str, int], dict[int, dict[str, Any]]] = {}
+
+    def send(self, writer: str, rows: list[Row]) -> None:
+        attempt, seq = self.attempts.setdefault(writer, (len(self.attempts) + 1, 0))
+        batch = decode.from_arrow(stream(rows, writer=writer, first_seq=seq), 50_000)
+        store = partial(ingest.store, run_id=self.id, batch=batch, limits=self.settings)
+        assert self.database.write_now(store).accepted == len(rows)
+        self.attempts[writer] = (attempt, seq + len(rows))
+        for row in rows:
+            for key, value in self._measured(row):
+                at = self.stored.setdefault((row["layer"], row["step"]), {})
+                at.setdefault(attempt, {})[key] = value
+
+    def _measured(self, row: Row) -> Iterator[tuple[str, Any]]:
+        for key in ("alpha_hat", "gamma", "histogram"):
+            if row.get(key) is not None:
+                yield key, row[key]
+
+    def latest(self, layer: str, key: str) -> dict[int, Any]:
+        """Values by step. A row is of its latest attempt; a histogram of the latest that has it."""
+        found: dict[int, Any] = {}
+        for (own, step), attempts in sorted(self.stored.items()):
+            has = [a for a in attempts if key == "alpha_hat" or key in attempts[a]]
+            if own == layer and has and key in attempts[max(has)]:
+                found[step] = attempts[max(has)][key]
+        return found
+
+    def check(self, layer: str, start: int, stop: int, buckets: int) -> None:
+        within = Range(layer=layer, start=start, stop=stop)
+        read = partial(
+            series.read, run_id=self.id, keys=["alpha_hat"], within=within, buckets=buckets
+        )
+        found = self.database.read_now(read)
+        assert found.buckets <= buckets
+        shown = found.keys["alpha_hat"]
+        values = {s: v for s, v in self.latest(layer, "alpha_hat").items() if start <= s < stop}
+        # Which steps a bucket holds follows from the last one of each.
+        steps = sorted(s for (own, s) in self.stored if own == layer and start <= s < stop)
+        begin = -1
+        for place, last in enumerate(found.step):
+            own = [values[s] for s in steps if begin < s <= last and s in values]
+            begin = last
+            if not own:
+                assert shown.last[place] is None
+                continue
+            finite = [v for v in own if not math.isnan(v)] or [math.nan]
+            assert shown.mean[place] == pytest.approx(sum(own) / len(own), nan_ok=True)
+            for part, wanted in (
+                (shown.min, min(finite)),
+                (shown.max, max(finite)),
+                (shown.last, own[-1]),
+            ):
+                assert part[place] == pytest.approx(wanted, rel=0, abs=0, nan_ok=True)
+        if found.step:
+            assert (found.step[-1], found.total) == (steps[-1], len(steps))
+        blobs = {s: v for s, v in self.latest(layer, "histogram").items() if start <= s < stop}
+        summed = self.database.read_now(
+            partial(histograms.read, run_id=self.id, within=within, buckets=buckets, bits=3)
+        )
+        assert summed.total == len(blobs)
+        total = sum(histogram.decode(blob).counts.sum() for blob in blobs.values())
+        assert sum(map(sum, summed.counts)) == total
+        assert sum(summed.n_zero) == sum(histogram.decode(b).n_zero for b in blobs.values())
+
+    def derived(self) -> list[Any]:
+        """All that is derived, with packs by what they hold."""
+        return self.database.read_now(
+            lambda connection: [
+                sorted(map(tuple, connection.execute(sa.select(table)).all()))
+                for table in (cells, tracks, packs)
+            ]
+        )
+
+
+def rows_of(layer: str, start: int, number: int, stride: int, seed: int) -> list[Row]:
+    made = []
+    for i in range(number):
+        step = start + i * stride
+        noise = (step * 7919 + seed * 31) % 97
+        blob = histogram.encode([noise + 1, seed + 1], bits=3, first=900 + noise % 5, n_zero=noise)
+        made.append(
+            {
+                "step": step,
+                "layer": layer,
+                "time": float(step),
+                "alpha_hat": {0: math.nan, 1: math.inf, 2: None}.get(noise, noise / 7),
+                "gamma": 1.0,
+                "histogram": blob if noise % 3 else None,
+            }
+        )
+    return made
+
+
+BATCHES = st.lists(
+    st.tuples(
+        st.sampled_from(["a" * 36, "b" * 36]),  # writers, and so attempts
+        st.sampled_from(["", "conv"]),
+        st.one_of(st.none(), st.integers(0, 1500)),  # None goes on where the layer ends
+        st.integers(1, 400),
+        st.sampled_from([1, 1, 1, 3, 70]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=BATCHES, window=st.tuples(st.integers(0, 900), st.integers(1, 3000)))
+def test_series_and_histograms_are_what_a_plain_computation_says(
+    database: Database,
+    settings: Settings,
+    batches: list[tuple[str, str, int | None, int, int]],
+    window: tuple[int, int],
+) -> None:
+    model = Model(database, settings)
+    for seed, (writer, layer, start, number, stride) in enumerate(batches):
+        ends = [step for own, step in model.stored if own == layer]
+        begin = start if start is not None else max(ends, default=-1) + 1
+        model.send(writer, rows_of(layer, begin, number, stride, seed))
+    for layer in ("", "conv"):
+        for buckets in (1, 7, 5000):
+            model.check(layer, 0, 10**6, buckets)
+            model.check(layer, window[0], sum(window), buckets)
+
+
+def test_what_is_derived_row_by_row_is_what_is_derived_from_all_rows(
+    database: Database, settings: Settings
+) -> None:
+    model = Model(database, settings)
+    rows = rows_of("", 0, 1200, 1, 0)
+    for begin in range(0, 1200, 37):
+        model.send("a" * 36, rows[begin : begin + 37])
+    model.send("b" * 36, rows_of("", 500, 300, 1, 1))
+    model.send("b" * 36, rows_of("", 0, 3, 64, 2))
+    before = model.derived()
+    assert {row[4] for row in before[0]} == {1, 2, 3}
+    key = database.read_now(partial(runs.key_of, run_id=model.id))
+    database.write_now(partial(derived.rebuild, run_key=key))
+    after = model.derived()
+    assert after[:2] == before[:2]
+    model.check("", 0, 2000, MOST)
+
+
+def test_many_small_batches_write_each_cell_about_once(
+    database: Database, settings: Settings
+) -> None:
+    model = Model(database, settings)
+    written = 0
+
+    def count(*args: Any) -> None:
+        nonlocal written
+        statement, parameters = args[2], args[3]
+        if statement.startswith("INSERT INTO cells"):
+            written += len(parameters) if isinstance(parameters, list) else 1
+
+    sa.event.listen(database._writing, "before_cursor_execute", count)
+    rows = rows_of("", 0, 640, 1, 0)
+    for begin in range(0, 640, 4):
+        model.send("a" * 36, rows[begin : begin + 4])
+    kept = database.read_now(lambda c: c.scalar(sa.select(sa.func.count()).select_from(cells)))
+    assert kept == 9 * 8 + 9 + 1
+    assert written == kept

@@ -1,0 +1,230 @@
+"""Load on a collector, with a history of what it acknowledged, and a judge of what it kept."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from htga_client import histogram
+from htga_client.wire import ARROW_STREAM, PREFIX
+from tests.support.rows import new_run, stream
+
+ROOT = Path(__file__).parents[2]
+BATCH = 20
+
+
+def value(step: int) -> float:
+    """What is measured at a step."""
+    return math.sin(step) * 1e3
+
+
+def blob(step: int) -> bytes:
+    """The histogram of a step."""
+    return histogram.encode([step + 1, 2, 3], bits=3, first=900)
+
+
+class CollectorProcess:
+    """`tests/support/collector.py`, on a port that stays the same when it is started again."""
+
+    def __init__(self, data: Path, *lies: str, before: tuple[str, ...] = ()) -> None:
+        self._data, self._lies, self._before = data, lies, before
+        self.port = 0
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Base address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and wait until it listens."""
+        script = str(ROOT / "tests/support/collector.py")
+        command = [*self._before, sys.executable, script, str(self._data), str(self.port)]
+        self.process = subprocess.Popen(
+            [*command, *self._lies], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        assert said.startswith("http"), said
+        self.port = int(said.rsplit(":", 1)[1])
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+@contextmanager
+def running(data: Path, *lies: str, before: tuple[str, ...] = ()) -> Iterator[CollectorProcess]:
+    """A collector process for the length of the block."""
+    collector = CollectorProcess(data, *lies, before=before)
+    collector.start()
+    try:
+        yield collector
+    finally:
+        collector.kill()
+
+
+@dataclass
+class Writer:
+    """One process's stream of rows: a batch is sent again until it is acknowledged."""
+
+    api: str
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    rank: int = 0
+    acked: int = 0
+    sent: int = 0
+    statuses: dict[int, int] = field(default_factory=dict)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def register(self) -> None:
+        """Make the run known."""
+        new = new_run(id=self.run_id, writer=self.id)
+        assert httpx2.post(f"{self.api}/runs", json=new, timeout=30).is_success
+
+    def once(self, client: httpx2.Client) -> bool:
+        """Try to send the next batch; True once it is acknowledged."""
+        steps = range(self.acked, self.acked + BATCH)
+        rows = [
+            {
+                "step": step,
+                "rank": self.rank,
+                "time": float(step),
+                "alpha_hat": value(step),
+                "histogram": blob(step),
+                "metrics": [("loss", value(step))],
+            }
+            for step in steps
+        ]
+        self.sent = max(self.sent, steps.stop)
+        body = stream(rows, writer=self.id, first_seq=self.acked)
+        try:
+            answer = client.post(
+                f"{self.api}/runs/{self.run_id}/rows",
+                content=body,
+                headers={"content-type": ARROW_STREAM},
+            )
+        except httpx2.TransportError:
+            return False
+        self.statuses[answer.status_code] = self.statuses.get(answer.status_code, 0) + 1
+        if not answer.is_success:
+            self.answers.append({**answer.json(), "retry-after": answer.headers.get("retry-after")})
+            if answer.json().get("type") == "sequence-gap":
+                # The collector forgot what it acknowledged; the judge will say so.
+                self.acked = answer.json()["expected_seq"]
+            return False
+        receipt = answer.json()
+        assert receipt["accepted"] + receipt["duplicates"] == BATCH, receipt
+        self.acked = steps.stop
+        return True
+
+
+class Load:
+    """Writers in threads, until the block ends; then each sends what it still has.
+
+    Attributes:
+        highest: By writer, the number of rows that were ever acknowledged.
+    """
+
+    def __init__(self, url: str, writers: int = 1, *, ranks: bool = False) -> None:
+        run_id = str(uuid.uuid4())
+        self.writers = [
+            Writer(url + PREFIX, rank=rank, run_id=run_id if ranks else str(uuid.uuid4()))
+            for rank in range(writers)
+        ]
+        self.highest = dict.fromkeys(range(writers), 0)
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(place,), daemon=True)
+            for place in range(writers)
+        ]
+        self._moved = threading.Condition()
+
+    def __enter__(self) -> Self:
+        for writer in self.writers:
+            writer.register()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(120)
+            assert not thread.is_alive(), "a writer could not deliver its last batch"
+
+    def _run(self, place: int) -> None:
+        writer = self.writers[place]
+        with httpx2.Client(timeout=10) as client:
+            while True:
+                last = self._stop.is_set()
+                done = writer.once(client)
+                with self._moved:
+                    self.highest[place] = max(self.highest[place], writer.acked)
+                    self._moved.notify_all()
+                if done and last:
+                    return
+                self._stop.wait(0.002 if done else 0.05)
+
+    def wait_for_more(self, rows: int = BATCH) -> None:
+        """Wait until every writer has so many more rows acknowledged."""
+        with self._moved:
+            goal = {place: number + rows for place, number in self.highest.items()}
+            assert self._moved.wait_for(
+                lambda: all(self.highest[place] >= goal[place] for place in goal), 60
+            ), "no progress"
+
+
+def lost(url: str, load: Load) -> int:
+    """How many acknowledged rows are missing; all that are there must be whole and single."""
+    missing = 0
+    with httpx2.Client(base_url=url + PREFIX, timeout=60) as client:
+        for place, writer in enumerate(load.writers):
+            answer = client.get(
+                f"/runs/{writer.run_id}/series",
+                params={"keys": "alpha_hat,loss", "buckets": 20_000, "rank": writer.rank},
+            )
+            found = answer.json()
+            if answer.status_code in {404, 422}:  # no run, or no key: nothing of it was kept
+                missing += load.highest[place]
+                continue
+            steps = found["step"]
+            assert len(steps) == len(set(steps)) == found["total"]
+            assert set(steps) <= set(range(writer.sent)), "a row that nobody sent"
+            for key in ("alpha_hat", "loss"):
+                assert found["keys"][key]["last"] == [value(step) for step in steps]
+            missing += len(set(range(load.highest[place])) - set(steps))
+            summed = client.get(
+                f"/runs/{writer.run_id}/histograms",
+                params={"buckets": 2000, "bits": 3, "rank": writer.rank},
+            ).json()
+            wanted = sum(step + 6 for step in steps)
+            assert sum(map(sum, summed["counts"])) == wanted, "histograms and rows differ"
+            sql = f"SELECT count(*) FROM steps WHERE run_id = '{writer.run_id}'"  # noqa: S608
+            if len({one.run_id for one in load.writers}) == len(load.writers):
+                counted = client.post("/query", json={"sql": sql}).json()["rows"]
+                assert counted == [[len(steps)]], "a row is stored twice"
+    return missing
+
+
+def wait_until(condition: Any, seconds: float = 30.0) -> None:
+    """Wait until `condition()` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
