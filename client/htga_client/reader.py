@@ -134,6 +134,11 @@ class Client:
         answer = self._connection.request("GET", _path(run, "/histograms"), params=params)
         return codec.loads(wire.Histograms, answer)
 
+    def events(self, run: str | wire.Run) -> list[wire.RunEvent]:
+        """What happened in a run: alerts, and gradients that ceased to be finite."""
+        answer = self._connection.request("GET", _path(run, "/events"))
+        return list(codec.loads(wire.RunEvents, answer).items)
+
     def query(self, sql: str, *, limit: int = 10_000) -> pa.Table:
         """The result of one SELECT over the tables runs, steps and metrics.
 

@@ -238,6 +238,28 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvent(Event):
+    """An event as the collector keeps it.
+
+    Attributes:
+        step, time, rank, layer, attempt: Of the row that brought it.
+    """
+
+    step: int
+    time: float
+    rank: int
+    layer: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvents:
+    """What happened in a run, in the order of its steps; of more than a thousand, the latest."""
+
+    items: tuple[RunEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """A row that was not stored: its index in the request, and why."""
 

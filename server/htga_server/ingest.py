@@ -14,7 +14,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from htga_client.wire import Receipt
-from htga_server import bulk, settle
+from htga_server import bulk, events, settle
 from htga_server.columns import to_json
 from htga_server.decode import Batch
 from htga_server.problems import Conflict, Quota
@@ -75,6 +75,7 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
         rows=metrics,
         ids=metric_ids,
     )
+    events.store(connection, run.run_key, attempt, [e for e in rows.events if e.row >= known])
     if known < sent:
         _touch(connection, run, batch, steps, metrics)
     next_seq = None

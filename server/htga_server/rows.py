@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from htga_client.histogram import Histograms, decode_joined
 from htga_client.wire import SCALARS, Rejection
+from htga_server import events
 from htga_server.bulk import Column
+from htga_server.events import Happened
 from htga_server.packs import Blobs, of_list
 from htga_server.pyramid import MAX_STEP
 
@@ -105,6 +107,7 @@ class Prepared:
     Attributes:
         sent: How many there were.
         steps, metrics: What can be stored.
+        events: What happened, likewise.
         rejected: What cannot, and why.
         digest: Tells these rows from others that were sent under the same numbers.
         last_step: The highest step, or None without a row.
@@ -113,6 +116,7 @@ class Prepared:
     sent: int
     steps: Rows
     metrics: Rows
+    events: tuple[Happened, ...]
     rejected: tuple[Rejection, ...]
     digest: bytes
     last_step: int | None = field(default=None)
@@ -128,7 +132,7 @@ def prepare(table: pa.Table) -> Prepared:
     digest = _digest(table)
     pairs = _pairs(table)
     decoded, blobs = _histograms(table["histogram"])
-    rejected = _check(table, decoded.valid, pairs)
+    rejected = _check(table, decoded.valid, pairs) | events.read(table["event"])[1]
     if rejected:
         keep = np.ones(sent, np.bool_)
         keep[list(rejected)] = False
@@ -146,7 +150,8 @@ def prepare(table: pa.Table) -> Prepared:
     metrics = _metrics(table, row, step, rank, pairs)
     reasons = tuple(Rejection(row=at, reason=why) for at, why in sorted(rejected.items()))
     last = int(step.max()) if step.size else None
-    return Prepared(sent, steps, metrics, reasons, digest, last)
+    happened = events.of_table(table, row.tolist())
+    return Prepared(sent, steps, metrics, happened, reasons, digest, last)
 
 
 def _steps(

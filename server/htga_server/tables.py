@@ -181,5 +181,22 @@ packs = sa.Table(
     comment="histograms of the steps from `step` on, within one window (htga_server.packs)",
 )
 
-RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, writers)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("layer", sa.Text, nullable=False),
+    sa.Column("step", sa.BigInteger, nullable=False),
+    sa.Column("time", Real(53), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    comment="what happened in a run, for people to read",
+)
+
+RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, writers)
 """What belongs to a run, by its run_key."""

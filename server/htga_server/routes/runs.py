@@ -9,8 +9,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from htga_client.wire import Finish, Gap, NewRun, Run, RunPage, RunState
-from htga_server import archive, runs
+from htga_client.wire import Finish, Gap, NewRun, Run, RunEvents, RunPage, RunState
+from htga_server import archive, events, runs
 from htga_server.answers import answer
 from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.policy import ADMIN, INGEST, READ, GrantDep, own_project
@@ -87,6 +87,12 @@ async def show(run_id: str, request: Request, db: DatabaseDep) -> Response:
 async def gaps(run_id: str, db: DatabaseDep) -> dict[str, tuple[Gap, ...]]:
     """Sequence numbers of rows that were lost on their way here, as their writers say."""
     return {"items": await db.read(partial(runs.declared_gaps, run_id=run_id))}
+
+
+@router.get("/{run_id}/events", dependencies=[READ])
+async def happened(run_id: str, db: DatabaseDep) -> RunEvents:
+    """The latest thousand events of a run: alerts, gradients that ceased to be finite."""
+    return RunEvents(items=await db.read(partial(events.listing, run_id=run_id)))
 
 
 @router.post("/{run_id}/finish", dependencies=[INGEST])

@@ -1,0 +1,111 @@
+"""What happened in a run, for people to read: alerts of a script, gradients that are not finite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+
+from htga_client.wire import Event, RunEvent
+from htga_server.runs import key_of
+from htga_server.tables import events
+
+MAX_TEXT = 16_384
+MOST = 1000
+"""Events of a run that are listed, the latest."""
+
+_EVENT = TypeAdapter(Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event, and the index in the request of the row that brought it."""
+
+    row: int
+    step: int
+    rank: int
+    layer: str
+    time: float
+    event: Event
+
+
+def read(column: pa.ChunkedArray) -> tuple[dict[int, Event], dict[int, str]]:
+    """The events of a request by row, and the reasons of those that cannot be read."""
+    found: dict[int, Event] = {}
+    rejected: dict[int, str] = {}
+    for row in np.flatnonzero(np.asarray(column.is_valid())).tolist():
+        text = column[row].as_py()
+        if len(text) > MAX_TEXT or "\0" in text or "\\u0000" in text:
+            rejected[row] = "event is too long or holds a NUL"
+            continue
+        try:
+            found[row] = _EVENT.validate_json(text)
+        except ValidationError:
+            rejected[row] = "event cannot be read"
+    return found, rejected
+
+
+def of_table(table: pa.Table, rows: list[int]) -> tuple[Happened, ...]:
+    """The events of checked rows, whose indices in the request are `rows`."""
+    if table["event"].null_count == table.num_rows:
+        return ()
+    found, _ = read(table["event"])
+    layer, rank = pc.fill_null(table["layer"], ""), pc.fill_null(table["rank"], 0)
+    return tuple(
+        Happened(
+            row=rows[at],
+            step=table["step"][at].as_py(),
+            rank=rank[at].as_py(),
+            layer=layer[at].as_py(),
+            time=table["time"][at].as_py(),
+            event=event,
+        )
+        for at, event in found.items()
+    )
+
+
+def store(connection: sa.Connection, run_key: int, attempt: int, happened: list[Happened]) -> None:
+    """Keep events of a run whose row is locked."""
+    if not happened:
+        return
+    highest = sa.select(sa.func.max(events.c.event_id)).where(events.c.run_key == run_key)
+    first = (connection.scalar(highest) or 0) + 1
+    connection.execute(
+        sa.insert(events),
+        [
+            {
+                "run_key": run_key,
+                "event_id": event_id,
+                "attempt": attempt,
+                "rank": one.rank,
+                "layer": one.layer,
+                "step": one.step,
+                "time": one.time,
+                "kind": one.event.kind,
+                "level": one.event.level,
+                "title": one.event.title,
+                "text": one.event.text,
+            }
+            for event_id, one in enumerate(happened, first)
+        ],
+    )
+
+
+def listing(connection: sa.Connection, run_id: str) -> tuple[RunEvent, ...]:
+    """The latest events of a run in the order of their steps.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    columns = [column for column in events.columns if column.name not in {"run_key", "event_id"}]
+    latest = connection.execute(
+        sa.select(*columns)
+        .where(events.c.run_key == key_of(connection, run_id))
+        .order_by(events.c.step.desc(), events.c.event_id.desc())
+        .limit(MOST)
+    ).mappings()
+    return tuple(RunEvent(**row) for row in reversed(latest.all()))
