@@ -57,8 +57,13 @@ def serve(app: Dash, server: FastAPI, source: Source) -> None:
     server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
 
 
+WORKER = "/assets/stream.js"
+WORKER_POLICY = "default-src 'self'"
+"""A worker is held to the policy of its own script, and this one asks the collector."""
+
+
 class Document:
-    """Middleware that gives the document at "/" its headers and its status."""
+    """Middleware that gives the document at "/", and the worker, their headers."""
 
     def __init__(self, app: ASGIApp, *, policy: str) -> None:
         self._app = app
@@ -76,8 +81,14 @@ class Document:
                     message["status"] = scope.get(STATUS, 200)
             await send(message)
 
-        is_document = scope["type"] == "http" and scope["path"] == "/"
-        await self._app(scope, receive, send_document if is_document else send)
+        async def send_worker(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Content-Security-Policy"] = WORKER_POLICY
+            await send(message)
+
+        senders: dict[str, Send] = {"/": send_document, WORKER: send_worker}
+        path = scope["path"] if scope["type"] == "http" else ""
+        await self._app(scope, receive, senders.get(path, send))
 
 
 class Elsewhere:
