@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -93,11 +94,14 @@ async def _page_at(url: SplitResult, source: Source) -> Component | None:
         case [""]:
             return runs.layout(await source.newest(runs.SHOWN), url=origin)
         case ["run", run_id]:
-            return run.layout(await source.run(unquote(run_id)), Steps.from_query(url.query))
+            found, happened = await asyncio.gather(
+                source.run(unquote(run_id)), source.events(unquote(run_id))
+            )
+            return run.layout(found, Steps.from_query(url.query), happened)
         case ["compare"]:
             how = Comparison.from_query(url.query)
-            found = await source.several(how.runs[:MOST])
-            return compare.layout(how, found, await source.newest(compare.CHOICE))
+            several = await source.several(how.runs[:MOST])
+            return compare.layout(how, several, await source.newest(compare.CHOICE))
         case ["query"]:
             return query.layout(url.query, url=origin)
     return None

@@ -7,13 +7,14 @@ and never into a figure, whose labels would be read as markup.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_client.wire import Run
+from htga_client.wire import Run, RunEvent
 from htga_dashboard import ids
 from htga_dashboard.attributes import attributes
 from htga_dashboard.config import flat
@@ -174,6 +175,33 @@ def stretch(steps: Steps) -> Component:
         ],
         className="stretch",
     )
+
+
+def events(happened: Sequence[RunEvent]) -> list[Component]:
+    """A card with what happened, the latest first; nothing where nothing did."""
+    if not happened:
+        return []
+    rows = [
+        html.Li(
+            [
+                html.Span(event.level, className=f"level {event.level}"),
+                html.Span(f"step {event.step:,}"),
+                html.B(event.title or event.kind),
+                html.Span(event.text),
+                html.Small(_time(event.time)),
+            ]
+        )
+        for event in reversed(happened)
+    ]
+    return [
+        html.Article(
+            [
+                html.Header([html.H2("Events"), html.Span(f"{len(happened):,}")]),
+                html.Ul(rows, className="events", tabIndex=0),
+            ],
+            className="card wide",
+        )
+    ]
 
 
 def details(run: Run) -> list[Component]:

@@ -12,7 +12,16 @@ import httpx2
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
-from htga_client.wire import ARROW_STREAM, PREFIX, Histograms, Run, RunPage, Series
+from htga_client.wire import (
+    ARROW_STREAM,
+    PREFIX,
+    Histograms,
+    Run,
+    RunEvent,
+    RunEvents,
+    RunPage,
+    Series,
+)
 from htga_dashboard.steps import Steps
 
 T = TypeVar("T")
@@ -51,7 +60,7 @@ class Source:
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
         self._kinds: dict[type, TypeAdapter[Any]] = {
-            kind: TypeAdapter(kind) for kind in (RunPage, Run, Series, Histograms)
+            kind: TypeAdapter(kind) for kind in (RunPage, Run, RunEvents, Series, Histograms)
         }
 
     @property
@@ -87,6 +96,10 @@ class Source:
         """The runs of these ids in their order, without those that the collector does not know."""
         found = await asyncio.gather(*(self._known(run_id) for run_id in run_ids))
         return [run for run in found if run is not None]
+
+    async def events(self, run_id: str) -> tuple[RunEvent, ...]:
+        """What happened in a run, for people to read."""
+        return (await self._get(RunEvents, f"/runs/{_segment(run_id)}/events")).items
 
     async def series(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -314,3 +315,23 @@ def test_more_tabs_than_a_browser_has_connections_are_all_live(
     send(dashboard, run_id, rows(range(3, 5)))
     for tab in tabs[1:]:
         expect(tab.locator("#live")).to_have_text("live · step 4")
+
+
+def test_what_happened_in_a_run_is_listed_the_latest_first_as_it_happens(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    run_id = register(dashboard)
+    send(dashboard, run_id, rows(range(100)))
+    watched.goto(f"{dashboard.url}/run/{run_id}")
+    wait_for_length(watched, "tail", 100)
+    listed = watched.locator("#run-events li")
+    expect(listed).to_have_count(0)
+    for step, title in ((100, HOSTILE), (101, "loss is high")):
+        said = {"kind": "alert", "level": "warning", "title": title, "text": "look"}
+        send(dashboard, run_id, [{"step": step, "event": json.dumps(said)}])
+    expect(listed).to_have_count(2)
+    expect(listed.first).to_contain_text("step 101")
+    expect(listed.nth(1)).to_contain_text(HOSTILE)
+    watched.reload()
+    expect(listed).to_have_count(2)
+    assert watched.locator("main img").count() == 0

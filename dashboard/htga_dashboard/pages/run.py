@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,7 +11,7 @@ from dash import ALL as ALL_NAMES
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_client.wire import Histograms, Run, Series
+from htga_client.wire import Histograms, Run, RunEvent, Series
 from htga_dashboard import cards, ids, snapshot, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
@@ -23,12 +24,13 @@ BUCKETS = 800
 """Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
 
 
-def layout(run: Run, steps: Steps = ALL) -> Component:
+def layout(run: Run, steps: Steps = ALL, happened: Sequence[RunEvent] = ()) -> Component:
     """The page of `run`; its charts are drawn when the browser has said which theme it wants.
 
     Args:
         run: What to show.
         steps: Which of its steps.
+        happened: Its events.
     """
     return html.Div(
         [
@@ -43,7 +45,13 @@ def layout(run: Run, steps: Steps = ALL) -> Component:
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
             cards.stretch(steps),
-            html.Div(html.Section(cards.skeleton(), id=ids.RUN_CARDS), className="cards"),
+            html.Div(
+                [
+                    html.Section(cards.events(happened), id=ids.RUN_EVENTS),
+                    html.Section(cards.skeleton(), id=ids.RUN_CARDS),
+                ],
+                className="cards",
+            ),
             html.Div([snapshot.layout(), html.Section(cards.details(run))], className="cards"),
         ],
         className="page run",
@@ -63,7 +71,7 @@ def validation_layout() -> Component:
         ids.RUN_REDRAW,
         ids.RUN_STEPS,
     )
-    places = (ids.RUN_HEADING, ids.RUN_READINGS, ids.RUN_CARDS)
+    places = (ids.RUN_HEADING, ids.RUN_READINGS, ids.RUN_CARDS, ids.RUN_EVENTS)
     return html.Div(
         [
             *(dcc.Store(id=id_) for id_ in stores),
@@ -195,31 +203,34 @@ def _register_growth(app: Dash, source: Source) -> None:
         Output(ids.RUN_READINGS, "children"),
         Output(ids.RUN_REDRAW, "data"),
         Output(ids.RUN_CAPTION, "children", allow_duplicate=True),
+        Output(ids.RUN_EVENTS, "children"),
         Input(ids.RUN_NEWS, "data"),
         State(ids.RUN_VIEW, "data"),
         State(ids.RUN_REDRAW, "data"),
         prevent_initial_call=True,
     )
     async def grow(_news: Any, data: dict[str, Any] | None, redraws: int) -> Any:
-        same = [no_update] * 6
-        anew = [*same[:4], redraws + 1, no_update]
+        same = [no_update] * 7
+        anew = [*same[:4], redraws + 1, no_update, no_update]
         if data is None:
             return anew
         view = View.from_json(data)
         try:
-            run, series, histograms = await _read_news(source, view)
+            (run, series, histograms), happened = await asyncio.gather(
+                _read_news(source, view), source.events(view.run)
+            )
         except NotFoundError:
             return anew
         except SourceError:
             return [view.answered().to_json(), *same[1:]]
-        words = (cards.heading(run), cards.readings(run))
+        words, said = (cards.heading(run), cards.readings(run)), cards.events(happened)
         if series is None:
-            return [view.answered(run).to_json(), no_update, *words, no_update, no_update]
+            return [view.answered(run).to_json(), no_update, *words, no_update, no_update, said]
         growth = view.grow(run, series, histograms)
         if growth is None:
-            return [no_update, no_update, *words, redraws + 1, no_update]
+            return [no_update, no_update, *words, redraws + 1, no_update, said]
         grown, extensions = growth
-        return [grown.to_json(), extensions, *words, no_update, grown.caption]
+        return [grown.to_json(), extensions, *words, no_update, grown.caption, said]
 
 
 async def _read(
