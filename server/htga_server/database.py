@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -35,6 +36,8 @@ SQLITE_PRAGMAS: tuple[str, ...] = (
 
 GROUP = 64
 """Most writes that share a commit."""
+LAST_READS_SECONDS = 2.0
+"""How long reads under way may take when the database is closed."""
 RETRY_DELAYS = (0.05, 0.2)
 PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
 """SQLSTATEs of Postgres, or their beginnings, after which the same transaction may succeed."""
@@ -111,6 +114,8 @@ class Database:
         self._waiting: deque[_Job] = deque()
         self.observe: Callable[[float], None] = lambda _seconds: None
         self._most_waiting = most_waiting
+        self._idle = threading.Condition()
+        self._readers = 0
 
     def upgrade(self) -> None:
         """Bring the schema to the newest revision; nothing happens if it is there."""
@@ -175,8 +180,15 @@ class Database:
 
     def read_now(self, work: Callable[[sa.Connection], T]) -> T:
         """`read`, on the calling thread."""
-        with self._reading.begin() as connection:
-            return work(connection)
+        with self._idle:
+            self._readers += 1
+        try:
+            with self._reading.begin() as connection:
+                return work(connection)
+        finally:
+            with self._idle:
+                self._readers -= 1
+                self._idle.notify_all()
 
     def _write_waiting(self) -> None:
         """Commit what waits, together; where that fails, one by one, so that each has its own end.
@@ -212,8 +224,11 @@ class Database:
             self._writing.dispose()
 
     def close(self) -> None:
-        """Finish the writes under way and close every connection."""
+        """Finish what is under way, of reads what ends soon, and close every connection."""
         self._writer.shutdown(wait=True)
+        # A connection that is in use now would be nobody's to close.
+        with self._idle:
+            self._idle.wait_for(lambda: self._readers == 0, LAST_READS_SECONDS)
         self._reading.dispose()
         self._writing.dispose()
 
