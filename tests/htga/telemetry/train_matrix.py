@@ -27,6 +27,7 @@ from htga.tail import LogHistogram, measure
 from htga.telemetry.probe import Probe
 from htga.telemetry.ranks import Ranks, is_sharded
 from htga_client.rows import Row
+from tests.support.leave import leave_together
 
 STEPS, SCALE, MOST = 3, 1024.0, 0.05
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -186,8 +187,7 @@ def main() -> None:
         if ranks.rank == 0:
             print(json.dumps({"case": name_of(case), "wrong": wrong}), flush=True)
     if "RANK" in os.environ:
-        distributed.barrier()  # who leaves first would cut the others' connections
-        distributed.destroy_process_group()
+        leave_together()
 
 
 if __name__ == "__main__":
