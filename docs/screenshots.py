@@ -34,14 +34,19 @@ def main() -> None:
             address = train(server.url, 600)
             group = sweep(server.url)
             pages = {
-                "run": (address, ("tail", "norm", "heat")),
-                "compare": (f"{server.url}/compare?runs={','.join(group)}&by=lr", ("compare-0",)),
-                "query": (f"{server.url}/query?sql={quote(QUESTION)}", ()),
+                "run": (address, ("tail", "norm", "heat"), "finished"),
+                "compare": (
+                    f"{server.url}/compare?runs={','.join(group)}&by=lr",
+                    ("compare-0",),
+                    "n = 3",
+                ),
+                "query": (f"{server.url}/query?sql={quote(QUESTION)}", (), "finished"),
             }
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for theme in ("light", "dark"):
-                for name, (where, charts) in pages.items():
-                    photograph(browser, where, charts, theme, IMAGES / f"{name}-{theme}.png")
+                for name, (where, charts, text) in pages.items():
+                    path = IMAGES / f"{name}-{theme}.png"
+                    photograph(browser, where, charts, text, theme, path)
             browser.close()
 
 
@@ -65,10 +70,10 @@ def sweep(url: str) -> list[str]:
     return ids
 
 
-def photograph(
-    browser: Browser, address: str, charts: Sequence[str], theme: str, path: Path
+def photograph(  # noqa: PLR0917
+    browser: Browser, address: str, charts: Sequence[str], text: str, theme: str, path: Path
 ) -> None:
-    """One page, once its charts are drawn."""
+    """One page, once its charts are drawn and it says a text."""
     dark = theme == "dark"
     page = browser.new_page(
         viewport={"width": 1440, "height": 1120}, color_scheme="dark" if dark else "light"
@@ -76,7 +81,7 @@ def photograph(
     page.goto(address)
     for chart in charts:
         wait_for_points(page, chart, 100)
-    page.get_by_text("finished").first.wait_for()
+    page.get_by_text(text).first.wait_for()
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path)
     page.close()
