@@ -163,9 +163,10 @@ def _stored_windows(part: Rows, span: tuple[int, int] | None, now_open: int) -> 
     """
     if span is None:
         return set()
+    was_open = {span[1] // WINDOW} - {now_open}
     if part.step[0] > span[1]:
-        return {span[1] // WINDOW} - {now_open}
-    return set(np.unique(part.step // WINDOW).tolist())
+        return was_open
+    return was_open | set(np.unique(part.step // WINDOW).tolist())
 
 
 def _settle_cells(
