@@ -365,7 +365,7 @@ class Tail:
         survival: Share of the finite, non-zero entries at or above each.
         k: Number of those entries.
         alpha, stderr: The tail index above each threshold, and its standard error; None where
-            nothing can be said.
+            nothing can be said, or where a lower threshold has the same entries above it.
         fit: At one of the thresholds, chosen by k; None where there are too few entries.
         n: Number of finite, non-zero entries.
         n_zero, n_nonfinite: The others.

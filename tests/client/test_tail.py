@@ -24,7 +24,7 @@ def of(counted: LogHistogram) -> tuple[np.ndarray, np.ndarray]:
 def test_the_index_at_an_edge_is_that_of_the_torch_side(x: Tensor, bits: int) -> None:
     counted = LogHistogram(bits).update(x)
     plot = hill_plot(*of(counted))
-    for k in (50, 500, 5000, 40_000):
+    for k in (12, 50, 500, 5000, 40_000):
         expected = counted.hill(k)
         place = plot.nearest(k)
         assert place is not None
