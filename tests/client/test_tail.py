@@ -31,7 +31,8 @@ def test_the_index_at_an_edge_is_that_of_the_torch_side(x: Tensor, bits: int) ->
         assert plot.k[place] == int(expected.k)
         assert plot.threshold[place] == float(expected.threshold)
         assert plot.alpha[place] == pytest.approx(float(expected.alpha), rel=1e-9)
-        assert plot.stderr[place] == pytest.approx(float(expected.stderr), rel=1e-9)
+        # The two take the information a step of Newton's method apart.
+        assert plot.stderr[place] == pytest.approx(float(expected.stderr), rel=1e-6)
 
 
 def test_every_tail_of_ten_entries_or_more_is_there_and_no_smaller_one() -> None:
