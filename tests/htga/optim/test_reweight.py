@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from math import inf
@@ -18,15 +15,15 @@ from htga.tail import hill
 from htga.tail.entries import CHUNK
 from htga.tail.sketch import Sketch
 from tests.htga.distributions import gaussian, pareto, stable, student_t
+from tests.support.triton import lines_of, needs_triton
 
-ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
 LAWS: dict[str, Callable[[int], Tensor]] = {
     "pareto": partial(pareto, 1.5),
     "t": partial(student_t, 1.5),
     "stable": partial(stable, 1.5),
     "gaussian": gaussian,
 }
-needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux alone")
 
 
 def number(value: float) -> Tensor:
@@ -180,28 +177,15 @@ def test_multiplying_can_fill_with_zeros_instead() -> None:
     assert torch.equal(x, torch.zeros(3))
 
 
-def run(script: str, tmp_path: Path, **environment: str) -> list[str]:
-    path = os.pathsep.join([str(ROOT), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(Path(__file__).with_name(script))],
-        env=os.environ | {"PYTHONPATH": path, "TRITON_CACHE_DIR": str(tmp_path)} | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.stdout.splitlines()
-
-
 @needs_triton
 def test_the_triton_kernel_writes_the_same_under_its_interpreter(tmp_path: Path) -> None:
-    printed = run("reweight_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    printed = lines_of(HERE / "reweight_with_triton.py", tmp_path, TRITON_INTERPRET="1")
     assert printed == ["all weights agree"]
 
 
 @needs_triton
 def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path) -> None:
-    assert run("compile_with_triton.py", tmp_path) == [
+    assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
         f"{kernel} of {dtype} on {capability}"
         for dtype in ("float32", "float16", "bfloat16")
         for kernel in ("reweight_kernel", "multiply_kernel")

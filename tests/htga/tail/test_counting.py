@@ -1,5 +1,3 @@
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,9 +11,10 @@ from hypothesis.extra import numpy as hnp
 from htga.tail.counting import _triton_works, count, count_plain, counted, uses_triton
 from htga.tail.entries import CHUNK
 from tests.htga.distributions import student_t
+from tests.support.triton import lines_of, needs_triton
 
 CPU = torch.device("cpu")
-ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
 any_float = st.one_of(
     hnp.arrays(np.float32, st.integers(0, 60), elements=st.floats(width=32)),
     hnp.arrays(np.float64, st.integers(0, 60), elements=st.floats()),
@@ -44,32 +43,15 @@ def test_every_chunk_is_shown_before_the_next() -> None:
     assert int(state.sum()) == x.numel()
 
 
-needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux alone")
-
-
-def run(script: str, tmp_path: Path, **environment: str) -> list[str]:
-    """The lines that a script of this folder prints; Triton keeps its files in `tmp_path`."""
-    path = os.pathsep.join([str(ROOT), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(Path(__file__).with_name(script))],
-        env=os.environ | {"PYTHONPATH": path, "TRITON_CACHE_DIR": str(tmp_path)} | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.stdout.splitlines()
-
-
 @needs_triton
 def test_the_triton_kernel_counts_the_same_under_its_interpreter(tmp_path: Path) -> None:
-    printed = run("count_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    printed = lines_of(HERE / "count_with_triton.py", tmp_path, TRITON_INTERPRET="1")
     assert printed == ["all counts agree"]
 
 
 @needs_triton
 def test_the_triton_kernel_compiles_for_devices_that_are_not_here(tmp_path: Path) -> None:
-    assert run("compile_with_triton.py", tmp_path) == [
+    assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
         f"{dtype} on {capability}: global and shared counts"
         for dtype in ("float32", "float16", "bfloat16")
         for capability in (80, 90)
