@@ -29,6 +29,7 @@ CHOICE = 200
 """Runs that can be chosen from."""
 
 AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
+SCALES = ["linear", "log"]
 BANDS = {"sd": "± sd", "t95": "95 % of the mean", "range": "min to max", "none": "no band"}
 
 
@@ -242,78 +243,55 @@ def _groupings(runs: Sequence[Run]) -> list[str]:
 
 
 def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Component:
-    def field(label: str, control: Component, *, wide: bool = False) -> Component:
-        return html.Label([html.Span(label), control], className="field wide" if wide else "field")
-
+    named = [{"label": f"{run.name or run.id} · {run.project}", "value": run.id} for run in choice]
+    smoothing = dcc.Slider(
+        id=ids.COMPARE_SMOOTHING,
+        min=0,
+        max=MAX_SMOOTHING,
+        step=0.01,
+        value=how.smoothing,
+        marks=None,
+        updatemode="mouseup",
+    )
     return html.Div(
         [
-            field(
-                "Runs",
-                dcc.Dropdown(
-                    id=ids.COMPARE_RUNS,
-                    options=[
-                        {"label": f"{run.name or run.id} · {run.project}", "value": run.id}
-                        for run in choice
-                    ],
-                    value=[run.id for run in runs],
-                    multi=True,
-                    placeholder="Choose runs",
-                ),
-                wide=True,
+            _field(
+                "Runs", _several(ids.COMPARE_RUNS, named, [run.id for run in runs], "Choose runs")
             ),
-            field(
+            _field(
                 "Charts",
-                dcc.Dropdown(
-                    id=ids.COMPARE_KEYS,
-                    options=keys_of(runs),
-                    value=list(how.keys),
-                    multi=True,
-                    placeholder="Tail, norm and metrics",
-                ),
-                wide=True,
+                _several(ids.COMPARE_KEYS, keys_of(runs), how.keys, "Tail, norm and metrics"),
             ),
-            field(
+            _field(
                 "One line for each",
-                dcc.Dropdown(
-                    id=ids.COMPARE_GROUP,
-                    options=_groupings(runs),
-                    value=list(how.group),
-                    multi=True,
-                    placeholder="run",
-                ),
+                _several(ids.COMPARE_GROUP, _groupings(runs), how.group, "run"),
+                wide=False,
             ),
-            field(
-                "Band of a group",
-                dcc.Dropdown(id=ids.COMPARE_BAND, options=BANDS, value=how.band, clearable=False),
-            ),
-            field(
-                "Along",
-                dcc.Dropdown(id=ids.COMPARE_X, options=AXES, value=how.x, clearable=False),
-            ),
-            field(
-                "Scale",
-                dcc.Dropdown(
-                    id=ids.COMPARE_SCALE,
-                    options=["linear", "log"],
-                    value="log" if how.log else "linear",
-                    clearable=False,
-                ),
-            ),
-            field(
-                "Smoothing",
-                dcc.Slider(
-                    id=ids.COMPARE_SMOOTHING,
-                    min=0,
-                    max=MAX_SMOOTHING,
-                    step=0.01,
-                    value=how.smoothing,
-                    marks=None,
-                    updatemode="mouseup",
-                ),
-            ),
+            _field("Band of a group", _one(ids.COMPARE_BAND, BANDS, how.band), wide=False),
+            _field("Along", _one(ids.COMPARE_X, AXES, how.x), wide=False),
+            _field("Scale", _one(ids.COMPARE_SCALE, SCALES, SCALES[how.log]), wide=False),
+            _field("Smoothing", smoothing, wide=False),
         ],
         className="controls",
     )
+
+
+def _field(label: str, control: Component, *, wide: bool = True) -> Component:
+    return html.Label(
+        [html.Span(label), control],
+        className="field wide" if wide else "field",
+        **attributes(data_label=label),
+    )
+
+
+def _several(id_: str, options: Any, value: Sequence[str], placeholder: str) -> Component:
+    return dcc.Dropdown(
+        id=id_, options=options, value=list(value), multi=True, placeholder=placeholder
+    )
+
+
+def _one(id_: str, options: Any, value: str) -> Component:
+    return dcc.Dropdown(id=id_, options=options, value=value, clearable=False)
 
 
 def _entry(place: int, group: Group) -> list[Component]:
