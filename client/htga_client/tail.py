@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 LEAST = 10
 """No index is estimated from fewer entries: its standard error would exceed 30 %."""
 
+LEAST_DERIVED = 50
+"""No k below it is derived from the size of a sample."""
+
 STEPS = 4
 """Of Newton's method: from so near a start the third gives the last bit, even on a Gaussian."""
 
@@ -38,6 +41,11 @@ class HillPlot:
     def nearest(self, k: int) -> int | None:
         """Place of the tail whose size is nearest to `k`; None where there is no tail."""
         return int(np.abs(self.k - k).argmin()) if len(self.k) else None
+
+
+def default_k(n: int) -> int:
+    """The tail size for `n` entries: n**0.6, at least 50, at most n // 10; 0 below 500 entries."""
+    return 0 if n < 10 * LEAST_DERIVED else min(max(round(n**0.6), LEAST_DERIVED), n // 10)
 
 
 def survival(edges: Floats, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:

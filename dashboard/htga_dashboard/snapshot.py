@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_client.tail import HillPlot, hill_plot, survival
+from htga_client.tail import HillPlot, default_k, hill_plot, survival
 from htga_client.wire import Histograms
 from htga_dashboard import cards, ids, theme
 from htga_dashboard.attributes import attributes
@@ -112,7 +112,8 @@ def figures(histograms: Histograms, moment: Moment) -> tuple[go.Figure, go.Figur
         counts += np.array(column, np.int64)
     plot = hill_plot(edges, counts)
     n = int(counts.sum())
-    chosen = plot.nearest(moment.k or min(max(round(n**0.6), 50), max(n // 10, 1)))
+    wanted = moment.k or default_k(n)
+    chosen = plot.nearest(wanted) if wanted else None
     x, share = survival(edges, counts)
     return (
         tails.survival(x, share, plot, chosen, palette),

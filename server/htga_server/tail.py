@@ -6,7 +6,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from htga_client.histogram import Histogram, decode, edges
-from htga_client.tail import hill_plot
+from htga_client.tail import default_k, hill_plot
 from htga_client.wire import Tail, TailFit
 from htga_server.columns import optional
 from htga_server.problems import NotFound
@@ -14,8 +14,6 @@ from htga_server.pyramid import MAX_STEP, WINDOW
 from htga_server.runs import key_of, name_ids
 from htga_server.tables import packs
 from htga_server.tracks import LAYERS, Track, histograms
-
-LEAST_K = 50
 
 
 def read(
@@ -56,8 +54,8 @@ def describe(histogram: Histogram, *, run_id: str, layer: str, step: int) -> Tai
     places = np.searchsorted(edge, plot.threshold)
     alpha[places], stderr[places] = plot.alpha, plot.stderr
     usable = np.isfinite(alpha)
-    wanted = min(max(round(n**0.6), LEAST_K), n // 10)
-    chosen = plot.nearest(wanted) if wanted >= LEAST_K else None
+    wanted = default_k(n)
+    chosen = plot.nearest(wanted) if wanted else None
     fit = None
     if chosen is not None:
         fit = TailFit(

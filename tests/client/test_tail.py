@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from htga.tail import LogHistogram
-from htga_client.tail import LEAST, hill_plot, survival
+from htga.tail.tail_size import k_for
+from htga_client.tail import LEAST, default_k, hill_plot, survival
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 
 SAMPLES = [pareto(1.5, 50_000), student_t(2.0, 50_000), stable(1.2, 50_000), gaussian(50_000)]
@@ -67,3 +68,8 @@ def test_a_first_edge_of_zero_is_no_threshold() -> None:
     edges, counts = np.array([0.0, 1.0, 2.0, 4.0]), np.array([100, 60, 40])
     assert hill_plot(edges, counts).threshold.tolist() == [1.0]
     assert survival(edges, counts)[1].tolist() == [0.5, 0.2]
+
+
+@pytest.mark.parametrize("n", [0, 499, 500, 700, 10_000, 10**7])
+def test_the_size_of_a_tail_is_derived_as_on_the_torch_side(n: int) -> None:
+    assert default_k(n) == int(k_for(torch.tensor(n), "auto"))
