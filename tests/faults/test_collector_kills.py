@@ -19,16 +19,17 @@ import pytest
 from htga_server.app import create_app
 from htga_server.serve import Server
 from htga_server.settings import Settings
-from tests.support.load import Load, lost, running
+from tests.support.dice import dice, rounds
+from tests.support.load import Load, lost, running, wait_until
 
 
-def killed(folder: Path, dice: random.Random, kills: int, *lies: str) -> int:
+def killed(folder: Path, chance: random.Random, kills: int, *lies: str) -> int:
     """Acknowledged rows that were lost over some kills."""
     with running(folder, *lies) as collector:
         with Load(collector.url, writers=2) as load:
             for number in range(kills):
                 load.wait_for_more()
-                time.sleep(dice.uniform(0.0, 0.15))
+                time.sleep(chance.uniform(0.0, 0.15))
                 collector.kill()
                 if number % 20 == 0:
                     with sqlite3.connect(folder / "htga.db") as plain:
@@ -38,16 +39,14 @@ def killed(folder: Path, dice: random.Random, kills: int, *lies: str) -> int:
         return lost(collector.url, load)
 
 
-def test_a_collector_on_sqlite_loses_nothing_that_it_acknowledged(
-    tmp_path: Path, fault_dice: random.Random, long_faults: bool
-) -> None:
-    assert killed(tmp_path, fault_dice, 200 if long_faults else 4) == 0
+def test_a_collector_on_sqlite_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    assert killed(tmp_path, dice(), rounds(4, 200)) == 0
 
 
 def test_control_a_collector_that_acknowledges_before_it_commits_loses_rows(
-    tmp_path: Path, fault_dice: random.Random
+    tmp_path: Path,
 ) -> None:
-    assert killed(tmp_path, fault_dice, 2, "early") > 0
+    assert killed(tmp_path, dice(), 2, "early") > 0
 
 
 @pytest.fixture
@@ -76,19 +75,17 @@ def kill_postgres(server: Any) -> None:
 
 
 def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
-    own_postgres: Any,
-    tmp_path: Path,
-    fault_dice: random.Random,
-    long_faults: bool,
+    own_postgres: Any, tmp_path: Path
 ) -> None:
+    chance = dice()
     settings = Settings(database_url=own_postgres.get_uri(), data=tmp_path)
     with Server(create_app(settings)).background() as collector:
         with Load(collector.url, writers=2) as load:
-            for _ in range(100 if long_faults else 2):
+            for _ in range(rounds(2, 100)):
                 load.wait_for_more()
-                time.sleep(fault_dice.uniform(0.0, 0.15))
+                time.sleep(chance.uniform(0.0, 0.15))
                 kill_postgres(own_postgres)
-                time.sleep(0.3)
+                wait_until(lambda: all(503 in writer.statuses for writer in load.writers))
                 own_postgres.ensure_postgres_running()
                 load.wait_for_more()
         assert lost(collector.url, load) == 0
@@ -97,16 +94,14 @@ def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
         assert all(answer["retry-after"] for answer in writer.answers)
 
 
-def test_many_writers_through_kills_and_halts_lose_nothing(
-    tmp_path: Path, fault_dice: random.Random, long_faults: bool
-) -> None:
-    rounds = 240 if long_faults else 3
+def test_many_writers_through_kills_and_halts_lose_nothing(tmp_path: Path) -> None:
+    chance = dice()
     with running(tmp_path) as collector:
         with Load(collector.url, writers=8, ranks=True) as load:
-            for _ in range(rounds):
+            for _ in range(rounds(3, 240)):
                 load.wait_for_more()
                 assert collector.process is not None
-                if fault_dice.random() < 0.5:
+                if chance.random() < 0.5:
                     collector.kill()
                     collector.start()
                 else:

@@ -20,6 +20,7 @@ from htga_client.wire import PREFIX
 from htga_server.app import create_app
 from htga_server.serve import Server
 from htga_server.settings import Settings
+from tests.support.dice import dice, rounds
 from tests.support.load import ROOT, CollectorProcess, Load, Writer, lost, running, wait_until
 
 
@@ -91,10 +92,11 @@ def settings_on_sqlite(tmp_path: Path) -> Settings:
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to fail a system call")
 def test_after_an_error_of_the_disk_nothing_is_acknowledged_that_is_not_stored(
-    tmp_path: Path, fault_dice: random.Random, long_faults: bool
+    tmp_path: Path,
 ) -> None:
-    for round_ in range(20 if long_faults else 1):
-        when = fault_dice.randint(40, 60)
+    chance = dice()
+    for round_ in range(rounds(1, 20)):
+        when = chance.randint(40, 60)
         inject = f"inject=fsync,fdatasync:error=EIO:when={when}..{when + 3}"
         before = (
             "strace",
@@ -129,7 +131,7 @@ def test_after_an_error_of_the_disk_nothing_is_acknowledged_that_is_not_stored(
             assert lost(collector.url, load) == 0
 
 
-def cut(folder: Path, dice: random.Random, cuts: int, *lies: str) -> int:
+def cut(folder: Path, chance: random.Random, cuts: int, *lies: str) -> int:
     """Acknowledged rows lost over some cuts of the power to the database's file system.
 
     The file system lives in a file. The collector is halted in mid-air and that file copied: what
@@ -156,7 +158,7 @@ def cut(folder: Path, dice: random.Random, cuts: int, *lies: str) -> int:
         writer = load.writers[0]
         with httpx2.Client(timeout=20) as client:
             writer.register()
-            for _ in range(dice.randint(10, 40)):
+            for _ in range(chance.randint(10, 40)):
                 assert writer.once(client)
         load.highest[0] = writer.acked
         assert collector.process is not None
@@ -187,26 +189,24 @@ needs_root = pytest.mark.skipif(not can_mount(), reason="needs root, to mount a 
 
 
 @needs_root
-def test_a_power_cut_takes_nothing_that_was_acknowledged(
-    tmp_path: Path, fault_dice: random.Random, long_faults: bool
-) -> None:
-    assert cut(tmp_path, fault_dice, 50 if long_faults else 2) == 0
+def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    assert cut(tmp_path, dice(), rounds(2, 50)) == 0
 
 
 @needs_root
 def test_control_a_collector_that_does_not_wait_for_the_disk_loses_rows_at_a_power_cut(
-    tmp_path: Path, fault_dice: random.Random
+    tmp_path: Path,
 ) -> None:
-    assert cut(tmp_path, fault_dice, 1, "unsynced") > 0
+    assert cut(tmp_path, dice(), 1, "unsynced") > 0
 
 
-def test_a_reader_who_stays_long_holds_up_no_writer(tmp_path: Path, long_faults: bool) -> None:
+def test_a_reader_who_stays_long_holds_up_no_writer(tmp_path: Path) -> None:
     with running(tmp_path) as collector, Load(collector.url, writers=4) as load:
         load.wait_for_more()
         reader = sqlite3.connect(f"file:{tmp_path / 'htga.db'}?mode=ro", uri=True)
         reader.execute("BEGIN")
         before = reader.execute("SELECT count(*) FROM steps").fetchone()
-        for _ in range(600 if long_faults else 10):
+        for _ in range(rounds(10, 600)):
             load.wait_for_more(100)
         assert reader.execute("SELECT count(*) FROM steps").fetchone() == before
         reader.close()
