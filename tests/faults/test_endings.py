@@ -27,7 +27,7 @@ ENDINGS = {
     ),
     "os._exit": "import os; os._exit(4)",
     "SIGTERM": "import os, signal; os.kill(os.getpid(), signal.SIGTERM); signal.pause()",
-    "SIGINT": "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+    "SIGINT": "import signal; signal.raise_signal(signal.SIGINT)",
     "no memory": (
         "import resource\n"
         "most = int(open('/proc/self/statm').read().split()[0]) * 4096 + (1 << 26)\n"

@@ -15,7 +15,7 @@ from htga.tail import hill
 from htga.tail.entries import CHUNK
 from htga.tail.sketch import Sketch
 from tests.htga.distributions import gaussian, pareto, stable, student_t
-from tests.support.triton import lines_of, needs_triton
+from tests.support.triton_script import lines_of, needs_triton
 
 HERE = Path(__file__).parent
 LAWS: dict[str, Callable[[int], Tensor]] = {

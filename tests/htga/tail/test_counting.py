@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from htga.tail.counting import _triton_works, count, count_plain, counted, uses_triton
 from htga.tail.entries import CHUNK
 from tests.htga.distributions import student_t
-from tests.support.triton import lines_of, needs_triton
+from tests.support.triton_script import lines_of, needs_triton
 
 CPU = torch.device("cpu")
 HERE = Path(__file__).parent
