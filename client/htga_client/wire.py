@@ -396,6 +396,28 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMap:
+    """One key of every layer over steps, on buckets that all layers share.
+
+    Attributes:
+        step: Of the last row in each bucket, length S.
+        layers: Names, length L.
+        mean, min, max: L lists of S values, as in `Buckets`; None means not measured.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
+    run_id: str
+    key: str
+    rank: int
+    step: list[int]
+    layers: list[str]
+    mean: list[list[float | None]]
+    min: list[list[float | None]]
+    max: list[list[float | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """The body of `POST /query`: one SELECT over the tables runs, steps and metrics."""
 

@@ -19,7 +19,6 @@ from htga_dashboard.document import serve
 from htga_dashboard.forward import forward
 from htga_dashboard.pages import compare, message, query, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
-from htga_dashboard.steps import Steps
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ async def _page_at(url: SplitResult, source: Source) -> Component | None:
             found, happened = await asyncio.gather(
                 source.run(unquote(run_id)), source.events(unquote(run_id))
             )
-            return run.layout(found, Steps.from_query(url.query), happened)
+            return run.layout(found, url.query, happened)
         case ["compare"]:
             how = Comparison.from_query(url.query)
             several = await source.several(how.runs[:MOST])

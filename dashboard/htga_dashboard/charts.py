@@ -102,6 +102,25 @@ PROBE = (
 )
 """The charts of what the probe measures, in the order of the page."""
 
+LAYER = (
+    Chart(
+        name="alpha_hat",
+        title="Tail index",
+        note="",
+        curves=(Curve(key="alpha_hat", label="alpha_hat", dots=True),),
+        reference=TWO,
+    ),
+    Chart(
+        name="grad_norm",
+        title="Gradient norm",
+        note="log scale",
+        curves=(Curve(key="grad_norm", label="grad_norm"),),
+        log=True,
+        hue=2,
+    ),
+)
+"""The charts of one layer."""
+
 
 def charts_of(run: Run) -> list[Chart]:
     """The charts that `run` has values for: the probe's, then one for each user metric.

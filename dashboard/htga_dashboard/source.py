@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import cache
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -16,6 +17,7 @@ from htga_client.wire import (
     ARROW_STREAM,
     PREFIX,
     Histograms,
+    LayerMap,
     Run,
     RunEvent,
     RunEvents,
@@ -59,9 +61,6 @@ class Source:
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
-        self._kinds: dict[type, TypeAdapter[Any]] = {
-            kind: TypeAdapter(kind) for kind in (RunPage, Run, RunEvents, Series, Histograms)
-        }
 
     @property
     def url(self) -> str:
@@ -154,6 +153,19 @@ class Source:
             since=since,
         )
 
+    async def layer_map(
+        self, run_id: str, key: str, *, buckets: int, steps: Steps = ALL
+    ) -> LayerMap:
+        """One key of every layer over `steps`, in at most `buckets` buckets."""
+        return await self._get(
+            LayerMap,
+            f"/runs/{_segment(run_id)}/layers/map",
+            key=key,
+            start=steps.first,
+            stop=steps.stop,
+            buckets=buckets,
+        )
+
     async def query(self, sql: str, *, limit: int) -> pa.Table:
         """The answer to one SELECT over the tables runs, steps and metrics.
 
@@ -211,12 +223,17 @@ class Source:
                 f"{answer.text[:300]}"
             )
         try:
-            found: T = self._kinds[kind].validate_json(answer.content)
+            found: T = _adapter(kind).validate_json(answer.content)
         except ValidationError as error:
             raise UnavailableError(
                 f"What {self.url} answered to {path} is no {kind.__name__}: {error}"
             ) from error
         return found
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
 
 
 def _detail(answer: httpx2.Response) -> str:

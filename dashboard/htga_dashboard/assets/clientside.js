@@ -79,12 +79,46 @@ dash_clientside.htga = {
     setTimeout(htga.tick);
   },
 
+  // A row of the picture of layers was clicked: a layer is pinned, or no longer; a few are opened.
+  layerClicked: (click, _all, rows, pinned) => {
+    const same = dash_clientside.no_update;
+    if (dash_clientside.callback_context.triggered_id === "layers-all") return [same, []];
+    if (!click) return [same, same];
+    const row = rows[click.points[0].y];
+    if (row.length > 1) return [same, row];
+    const [layer] = row;
+    const others = (pinned || []).filter((name) => name !== layer);
+    return [others.length === (pinned || []).length ? [...others, layer] : others, same];
+  },
+
+  layersRedraw: (figures) => htga.graphs.redraw(figures),
+
+  keepLayers: (key, order, match, pinned) =>
+    htga.address.say({
+      layers: key === "alpha_hat" ? [] : [key],
+      order: order === "telling" ? [] : [order],
+      match: match ? [match] : [],
+      layer: pinned || [],
+    }),
+
   // The address says what is on screen, without a step back for every turn of a knob.
   keepAddress: (query) => history.replaceState(null, "", location.pathname + query),
 
   search: async (text, grid) => {
     const api = await dash_ag_grid.getApiAsync(grid);
     api.setGridOption("quickFilterText", text || "");
+  },
+};
+
+// The address says what is on screen, by names that have values; what it says besides stays.
+htga.address = {
+  say: (said) => {
+    const query = new URLSearchParams(location.search);
+    for (const [name, values] of Object.entries(said)) {
+      query.delete(name);
+      for (const value of values) query.append(name, value);
+    }
+    history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : ""));
   },
 };
 
@@ -98,7 +132,7 @@ htga.steps = (() => {
     if (first !== "" && !(Number(first) <= Number(last))) return;
     const text = first === "" ? "" : `${Number(first)}-${Number(last)}`;
     if (text === said()) return;
-    history.replaceState(null, "", location.pathname + (text && `?steps=${text}`));
+    htga.address.say({ steps: text ? [text] : [] });
     if (!text) htga.graphs.release();
     await htga.live.quiet();
     if (text !== said()) return; // the reader has gone on

@@ -12,7 +12,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, RunEvent, Series
-from htga_dashboard import cards, ids, snapshot, theme
+from htga_dashboard import cards, ids, layers, snapshot, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, heat
@@ -24,14 +24,15 @@ BUCKETS = 800
 """Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
 
 
-def layout(run: Run, steps: Steps = ALL, happened: Sequence[RunEvent] = ()) -> Component:
+def layout(run: Run, query: str = "", happened: Sequence[RunEvent] = ()) -> Component:
     """The page of `run`; its charts are drawn when the browser has said which theme it wants.
 
     Args:
         run: What to show.
-        steps: Which of its steps.
+        query: What its address says after the "?": which steps, which layers.
         happened: Its events.
     """
+    steps = Steps.from_query(query)
     return html.Div(
         [
             dcc.Store(id=ids.RUN, data=run.id),
@@ -52,7 +53,9 @@ def layout(run: Run, steps: Steps = ALL, happened: Sequence[RunEvent] = ()) -> C
                 ],
                 className="cards",
             ),
-            html.Div([snapshot.layout(), html.Section(cards.details(run))], className="cards"),
+            html.Div(snapshot.layout(), className="cards"),
+            layers.layout(layers.Look.from_query(query)),
+            html.Div(cards.details(run), className="cards"),
         ],
         className="page run",
         **attributes(data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id),
@@ -78,6 +81,7 @@ def validation_layout() -> Component:
             *(html.Div(id=id_) for id_ in places),
             cards.stretch(ALL),
             snapshot.layout(),
+            layers.layout(layers.Look()),
         ]
     )
 
@@ -121,6 +125,7 @@ def register(app: Dash, source: Source) -> None:
     _register_drawing(app, source)
     _register_growth(app, source)
     snapshot.register(app, source)
+    layers.register(app, source)
     app.clientside_callback(
         ClientsideFunction("htga", "zoomed"),
         Input({"type": ids.CHART, "name": ALL_NAMES}, "relayoutData"),
