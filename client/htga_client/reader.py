@@ -154,14 +154,35 @@ class Client:
         )
         return _table(answer)
 
+    def change(
+        self,
+        run: str | wire.Run,
+        *,
+        name: str | None = None,
+        group: str | None = None,
+        tags: Iterable[str] | None = None,
+        notes: str | None = None,
+    ) -> wire.Run:
+        """Change what people call a run and say of it; what is left out stays as it is."""
+        patch = wire.RunPatch(
+            name=name, group=group, tags=None if tags is None else tuple(tags), notes=notes
+        )
+        answer = self._connection.request("PATCH", _path(run), content=codec.dumps(patch))
+        return codec.loads(wire.Run, answer)
+
     def archive(self, run_id: str) -> wire.Archive:
         """Write a finished run to the archive."""
         answer = self._connection.request("POST", _path(run_id, "/archive"))
         return codec.loads(wire.Archive, answer)
 
     def delete(self, run_id: str) -> None:
-        """Delete a run, its rows and its archive."""
+        """Delete a run, its rows and its archive; `restore` undoes it for a while."""
         self._connection.request("DELETE", _path(run_id))
+
+    def restore(self, run_id: str) -> wire.Run:
+        """Bring back a run that was deleted not long ago."""
+        answer = self._connection.request("POST", _path(run_id, "/restore"))
+        return codec.loads(wire.Run, answer)
 
     def close(self) -> None:
         """Close the connection; a later call opens it again."""

@@ -150,6 +150,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPatch:
+    """What is to be changed of a run; None leaves it as it is."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    name: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] | None = None
+    notes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
     """A page of runs; `next` is the cursor of the following page, or None at the end."""
 

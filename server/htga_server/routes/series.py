@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from htga_client.wire import Histograms, Layer, Series, Tail
-from htga_server import histograms, runs, series, tail
+from htga_server import histograms, layers, series, tail
 from htga_server.answers import answer, arrow_answer, wants_arrow
 from htga_server.deps import DatabaseDep
 from htga_server.policy import READ
@@ -91,4 +91,4 @@ async def read_tail(
 @router.get("/{run_id}/layers", dependencies=[READ])
 async def read_layers(run_id: str, db: DatabaseDep) -> dict[str, tuple[Layer, ...]]:
     """The layers of a run by rank, in the order in which they came."""
-    return {"items": await db.read(partial(runs.layers, run_id=run_id))}
+    return {"items": await db.read(partial(layers.listing, run_id=run_id))}
