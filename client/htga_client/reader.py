@@ -134,6 +134,21 @@ class Client:
         answer = self._connection.request("GET", _path(run, "/histograms"), params=params)
         return codec.loads(wire.Histograms, answer)
 
+    def layer_map(
+        self,
+        run: str | wire.Run,
+        key: str = "alpha_hat",
+        *,
+        rank: int = 0,
+        start: int | None = None,
+        stop: int | None = None,
+        buckets: int | None = None,
+    ) -> wire.LayerMap:
+        """One scalar of every layer over steps; the arguments are those of `series`."""
+        params = {"key": key, "rank": rank, "start": start, "stop": stop, "buckets": buckets}
+        answer = self._connection.request("GET", _path(run, "/layers/map"), params=params)
+        return codec.loads(wire.LayerMap, answer)
+
     def events(self, run: str | wire.Run) -> list[wire.RunEvent]:
         """What happened in a run: alerts, and gradients that ceased to be finite."""
         answer = self._connection.request("GET", _path(run, "/events"))

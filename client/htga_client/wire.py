@@ -408,6 +408,29 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMap:
+    """One scalar of all layers over steps, on buckets shared by all of them.
+
+    Attributes:
+        step: Of the last row in each bucket, length S.
+        layers: Names of the layers in the order in which they came, length L; the whole model is
+            none of them.
+        mean, min, max: L lists of S values, as in `Buckets`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
+    run_id: str
+    key: str
+    rank: int
+    step: list[int]
+    layers: list[str]
+    mean: list[list[float | None]]
+    min: list[list[float | None]]
+    max: list[list[float | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """The body of `POST /query`: one SELECT over the tables runs, steps and metrics."""
 
