@@ -150,6 +150,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPatch:
+    """What is to be changed of a run; None leaves it as it is."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    name: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] | None = None
+    notes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
     """A page of runs; `next` is the cursor of the following page, or None at the end."""
 
@@ -397,12 +409,13 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerMap:
-    """One key of every layer over steps, on buckets that all layers share.
+    """One scalar of all layers over steps, on buckets shared by all of them.
 
     Attributes:
         step: Of the last row in each bucket, length S.
-        layers: Names, length L.
-        mean, min, max: L lists of S values, as in `Buckets`; None means not measured.
+        layers: Names of the layers in the order in which they came, length L; the whole model is
+            none of them.
+        mean, min, max: L lists of S values, as in `Buckets`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS

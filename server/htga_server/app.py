@@ -12,6 +12,7 @@ from htga_client.wire import PREFIX
 from htga_server import problems, tokens
 from htga_server.database import Database
 from htga_server.gate import Gate
+from htga_server.housekeeping import Housekeeping
 from htga_server.live import Broker
 from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
@@ -39,8 +40,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         replicas = Replicas(database.url, broker) if database.dialect == "postgresql" else None
         if replicas is not None:
             await replicas.start()
+        chores = asyncio.create_task(Housekeeping(database, settings).run())
         yield
         broker.close()
+        chores.cancel()
+        await asyncio.gather(chores, return_exceptions=True)
         if replicas is not None:
             await replicas.stop()
         await asyncio.to_thread(database.close)

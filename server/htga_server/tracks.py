@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS
 from htga_server import packs, pyramid
@@ -15,6 +16,8 @@ from htga_server.columns import numbers
 from htga_server.pyramid import WINDOW, Cells
 from htga_server.tables import cells, metrics, steps, tracks
 from htga_server.tables import packs as packs_table
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,9 +45,31 @@ class Track(NamedTuple):
 
     def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
         """The conditions that pick its rows from a table."""
-        name_id = table.c.name_id if "name_id" in table.c else table.c[self.kind.name_id]
-        own = [table.c.run_key == self.run_key, name_id == self.name_id, table.c.rank == self.rank]
-        return own if "kind" not in table.c else [*own, table.c.kind == self.kind.name]
+        return _of(table, self, _name_id(table, self.kind) == self.name_id)
+
+
+class Tracks(NamedTuple):
+    """The keys of several tracks on one rank, to be read together."""
+
+    kind: Kind
+    run_key: int
+    name_ids: tuple[int, ...]
+    rank: int
+
+    def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        """The conditions that pick their rows from a table."""
+        return _of(table, self, _name_id(table, self.kind).in_(self.name_ids))
+
+
+def _name_id(table: sa.Table, kind: Kind) -> sa.Column[int]:
+    return table.c.name_id if "name_id" in table.c else table.c[kind.name_id]
+
+
+def _of(
+    table: sa.Table, track: Track | Tracks, named: sa.ColumnElement[bool]
+) -> list[sa.ColumnElement[bool]]:
+    own = [table.c.run_key == track.run_key, named, table.c.rank == track.rank]
+    return own if "kind" not in table.c else [*own, table.c.kind == track.kind.name]
 
 
 def spans(
@@ -63,20 +88,30 @@ def rows_as_cells(
     connection: sa.Connection, track: Track, start: int, stop: int, keys: Sequence[str]
 ) -> Cells:
     """Rows of `start <= step < stop`, each a cell; of several attempts at a step the latest."""
+    return rows_of_all(connection, track, start, stop, keys)[1]
+
+
+def rows_of_all(
+    connection: sa.Connection, track: Track | Tracks, start: int, stop: int, keys: Sequence[str]
+) -> tuple[Ints, Cells]:
+    """`rows_as_cells` of several tracks, one after the other, and whose (name_id) each row is."""
     table = track.kind.table
-    columns = [table.c.step, table.c.time, *(table.c[key] for key in keys)]
+    name_id = _name_id(table, track.kind)
+    columns = [name_id, table.c.step, table.c.time, *(table.c[key] for key in keys)]
     rows: Sequence[Any] = connection.execute(
         sa.select(*columns)
         .where(*track.of(table), table.c.step >= start, table.c.step < stop)
-        .order_by(table.c.step, table.c.attempt)
+        .order_by(name_id, table.c.step, table.c.attempt)
     ).all()
-    step = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    latest = np.diff(step, append=-1) != 0
+    owner = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    step = np.fromiter((row[1] for row in rows), np.int64, len(rows))
+    latest = (np.diff(owner, append=-1) | np.diff(step, append=-1)) != 0
     if not latest.all():
-        rows, step = [rows[i] for i in np.flatnonzero(latest).tolist()], step[latest]
-    time, *values = list(zip(*rows, strict=True))[1:] or [()] * (len(columns) - 1)
+        rows = [rows[i] for i in np.flatnonzero(latest).tolist()]
+        owner, step = owner[latest], step[latest]
+    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (len(columns) - 2)
     measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
-    return pyramid.of_rows(step, np.array(time, np.float64), measured)
+    return owner, pyramid.of_rows(step, np.array(time, np.float64), measured)
 
 
 def stored_cells(
@@ -87,14 +122,26 @@ def stored_cells(
     keys: Sequence[str],
 ) -> Cells:
     """Cells of a level, `first <= cell < end` where (first, end) is `within`; all complete."""
+    return cells_of_all(connection, track, level, within, keys)[1]
+
+
+def cells_of_all(
+    connection: sa.Connection,
+    track: Track | Tracks,
+    level: int,
+    within: tuple[int, int],
+    keys: Sequence[str],
+) -> tuple[Ints, Cells]:
+    """`stored_cells` of several tracks, one after the other, and whose (name_id) each cell is."""
+    table = cells.c
     rows = connection.execute(
-        sa.select(cells.c.cell, cells.c.rows, cells.c.step, cells.c.time, cells.c.stats)
-        .where(*track.of(cells), cells.c.level == level)
-        .where(cells.c.cell >= within[0], cells.c.cell < within[1])
-        .order_by(cells.c.cell)
+        sa.select(table.name_id, table.cell, table.rows, table.step, table.time, table.stats)
+        .where(*track.of(cells), table.level == level)
+        .where(table.cell >= within[0], table.cell < within[1])
+        .order_by(table.name_id, table.cell)
     ).all()
-    cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 5
-    return Cells(
+    owner, cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 6
+    return np.array(owner, np.int64), Cells(
         tuple(keys),
         np.array(cell, np.int64) * pyramid.FACTOR**level,
         np.array(number, np.int64),

@@ -162,6 +162,8 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("POST", "/runs", run),
             ("POST", f"{where}/rows", rows),
             ("POST", f"{where}/finish", {}),
+            ("PATCH", where, {"notes": "n"}),
+            ("POST", f"{where}/heartbeat", None),
         ],
         "read": [
             ("GET", "/runs", None),
@@ -172,7 +174,11 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("GET", "/archive", None),
             ("POST", "/query", {"sql": "SELECT 1"}),
         ],
-        "admin": [("POST", f"{where}/archive", None), ("DELETE", where, None)],
+        "admin": [
+            ("POST", f"{where}/archive", None),
+            ("DELETE", where, None),
+            ("POST", f"{where}/restore", None),
+        ],
     }
     with httpx2.Client(base_url=guarded.url + PREFIX) as client:
         for scope, requests in does.items():

@@ -54,11 +54,14 @@ def test_a_run_is_shown_with_its_config(collector: Server, run_id: str) -> None:
 
 
 @sqlite_only
-def test_a_deleted_run_is_gone(collector: Server, run_id: str) -> None:
+def test_a_deleted_run_is_gone_until_it_is_restored(collector: Server, run_id: str) -> None:
     refused = CliRunner().invoke(app, ["runs", "rm", run_id, "--url", collector.url], input="n\n")
     assert refused.exit_code == 1
     assert htga("runs", "rm", run_id, "--yes", "--url", collector.url).exit_code == 0
     assert read_json(htga("runs", "ls", "--json", "--url", collector.url)) == []
+    assert htga("runs", "restore", run_id, "--url", collector.url).exit_code == 0
+    (run,) = read_json(htga("runs", "ls", "--json", "--url", collector.url))
+    assert run["id"] == run_id
 
 
 @sqlite_only
