@@ -18,6 +18,7 @@ from htga_client.wire import Run, RunEvent
 from htga_dashboard import ids
 from htga_dashboard.attributes import attributes
 from htga_dashboard.config import flat
+from htga_dashboard.dialog import opener
 from htga_dashboard.digits import significant, step
 from htga_dashboard.steps import Steps
 
@@ -96,7 +97,14 @@ def heading(run: Run) -> list[Component]:
             [dcc.Link("Runs", href="/"), html.Span("/"), html.Span(run.project)], className="crumbs"
         ),
         html.Div([html.H1(run.name or run.id), state(run.state)], className="name"),
-        html.P([*facts, *(html.Span(tag, className="tag") for tag in run.tags)], className="facts"),
+        html.P(
+            [
+                *facts,
+                *(html.Span(tag, className="tag") for tag in run.tags),
+                opener(ids.EDIT, "Edit"),
+            ],
+            className="facts",
+        ),
     ]
 
 
@@ -204,20 +212,22 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
     ]
 
 
+def notes(run: Run) -> list[Component]:
+    """A card with the notes, where there are any."""
+    if not run.notes:
+        return []
+    text = html.P(run.notes, className="notes")
+    return [html.Article([html.Header(html.H2("Notes")), text], className="card facts-card")]
+
+
 def details(run: Run) -> list[Component]:
-    """Configuration, environment and notes, where there are any."""
+    """Configuration and environment, where there are any."""
     tables = [("Configuration", run.config), ("Environment", run.environment)]
-    parts: list[Component] = [
+    return [
         html.Article([html.Header(html.H2(title)), _table(values)], className="card facts-card")
         for title, values in tables
         if values
     ]
-    if run.notes:
-        notes = html.P(run.notes, className="notes")
-        parts.insert(
-            0, html.Article([html.Header(html.H2("Notes")), notes], className="card facts-card")
-        )
-    return parts
 
 
 def _table(values: dict[str, Any]) -> Component:

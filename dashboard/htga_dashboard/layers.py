@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 import plotly.graph_objects as go
@@ -19,6 +19,7 @@ from htga_dashboard.charts import LAYER
 from htga_dashboard.controls import field, one, several
 from htga_dashboard.figures import curves
 from htga_dashboard.figures import layers as picture
+from htga_dashboard.freshness import Shown
 from htga_dashboard.source import Source, SourceError
 from htga_dashboard.steps import Steps
 from htga_dashboard.strata import MEASURES, Order, Strata, strata
@@ -32,9 +33,6 @@ BUCKETS = 400
 
 PINNED = 24
 """Layers pinned at most."""
-
-REST = 20
-"""The picture is drawn anew when the run has grown by one part in so many."""
 
 HEAT = "layers"
 """Name of the picture among the graphs of a page."""
@@ -70,34 +68,9 @@ class Look:
         key, order = (said.get(name, [""])[0] for name in ("layers", "order"))
         return cls(
             key=key if key in MEASURES else cls().key,
-            order=order if order in get_args(Order) else cls().order,
+            order=next((known for known in ORDERS if known == order), cls().order),
             match=said.get("match", [""])[0],
             pinned=tuple(dict.fromkeys(said.get("layer", [])))[:PINNED],
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What was drawn, to tell whether it still holds."""
-
-    look: Look
-    theme: str | None
-    steps: str
-    state: str
-    step: int
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """What `asdict` wrote."""
-        look = data["look"]
-        lists = {name: tuple(look[name]) for name in ("among", "pinned")}
-        return cls(**{**data, "look": Look(**{**look, **lists})})
-
-    def holds(self, now: Shown) -> bool:
-        """Whether there is nothing new worth drawing."""
-        grown = now.step - self.step
-        return replace(now, step=self.step) == self and (
-            grown == 0 or grown < max(1, now.step // REST)
         )
 
 
@@ -260,9 +233,8 @@ def register(app: Dash, source: Source) -> None:
             among=tuple(among),
             pinned=tuple(pinned or ())[:PINNED],
         )
-        now = Shown(look=look, theme=theme_name, steps=steps_said, state=view.state, step=view.step)
-        shown = None if before is None else Shown.from_json(before)
-        if shown is not None and shown.holds(now):
+        now = Shown([*_said(look), theme_name, steps_said, view.state], view.step)
+        if now.holds(before):
             return same
         steps = Steps.parse(steps_said)
         try:
@@ -270,12 +242,12 @@ def register(app: Dash, source: Source) -> None:
         except SourceError as error:
             return [*same[:4], str(error), *same[5:]]
         if not found.layers:
-            return [True, *same[1:-1], asdict(now)]
+            return [True, *same[1:-1], now.data]
         palette = theme.named(theme_name)
         rows, heat, curves_drawn = await asyncio.to_thread(
             _draw, found, curves_of, look, palette, steps
         )
-        stay = shown is not None and shown.look.pinned == look.pinned
+        stay = before is not None and list(look.pinned) in before["what"]
         return [
             False,
             heat,
@@ -287,7 +259,7 @@ def register(app: Dash, source: Source) -> None:
             found.layers,
             no_update if stay else pinned_cards(look.pinned, curves_drawn),
             curves_drawn if stay else {},
-            asdict(now),
+            now.data,
         ]
 
     app.clientside_callback(
@@ -319,14 +291,15 @@ async def _read(
     source: Source, run_id: str, look: Look, steps: Steps
 ) -> tuple[LayerMap, list[Series]]:
     keys = [curve.key for chart in LAYER for curve in chart.curves]
-    found, *series = await asyncio.gather(
+    return await asyncio.gather(
         source.layer_map(run_id, look.key, buckets=COLUMNS, steps=steps),
-        *(
-            source.series(run_id, keys, layer=name, buckets=BUCKETS, steps=steps)
-            for name in look.pinned
+        asyncio.gather(
+            *(
+                source.series(run_id, keys, layer=name, buckets=BUCKETS, steps=steps)
+                for name in look.pinned
+            )
         ),
     )
-    return found, series
 
 
 def _draw(
@@ -336,6 +309,10 @@ def _draw(
     heat = picture.figure(rows, MEASURES[look.key], palette, revision=f"{found.run_id} {look.key}")
     heat.update_layout(xaxis=steps.axis())
     return rows, heat, figures(series, palette, steps)
+
+
+def _said(look: Look) -> list[Any]:
+    return [look.key, look.order, look.match, list(look.among), list(look.pinned)]
 
 
 def _name(place: int, chart: str) -> str:

@@ -1,12 +1,13 @@
-"""Where the dashboard reads: the collector's HTTP API, and nothing else."""
+"""Where the dashboard reads, and what it changes: the collector's HTTP API, and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cache
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -22,6 +23,7 @@ from htga_client.wire import (
     RunEvent,
     RunEvents,
     RunPage,
+    RunPatch,
     Series,
 )
 from htga_dashboard.steps import Steps
@@ -29,6 +31,8 @@ from htga_dashboard.steps import Steps
 T = TypeVar("T")
 
 ALL = Steps()
+
+GONE = {httpx2.codes.NOT_FOUND, httpx2.codes.GONE}
 
 PAGE = 200
 """Runs asked for at a time."""
@@ -51,7 +55,7 @@ class RefusedError(SourceError):
 
 
 class Source:
-    """Reads runs and their values from a collector.
+    """Reads runs and their values from a collector, and changes what people may change of them.
 
     Args:
         client: Knows the collector's address, as its `base_url`, and the read token in its headers
@@ -166,23 +170,33 @@ class Source:
             buckets=buckets,
         )
 
+    async def change(self, run_id: str, patch: RunPatch) -> Run:
+        """Change a run's name, group, tags or notes; gives the run as it is then."""
+        said = {name: value for name, value in asdict(patch).items() if value is not None}
+        path = f"/runs/{_segment(run_id)}"
+        return self._read(Run, path, await self._ask("PATCH", path, json=said))
+
+    async def delete(self, run_id: str) -> None:
+        """Delete a run; for a day it can be restored."""
+        await self._ask("DELETE", f"/runs/{_segment(run_id)}")
+
+    async def restore(self, run_id: str) -> None:
+        """Undo the deletion of a run."""
+        await self._ask("POST", f"/runs/{_segment(run_id)}/restore")
+
+    async def archive(self, run_id: str) -> None:
+        """Write a run that has ended to the archive."""
+        await self._ask("POST", f"/runs/{_segment(run_id)}/archive")
+
     async def query(self, sql: str, *, limit: int) -> pa.Table:
         """The answer to one SELECT over the tables runs, steps and metrics.
 
         Raises:
             RefusedError: The collector would not answer it, and says why.
         """
-        try:
-            answer = await self.client.post(
-                f"{PREFIX}/query",
-                json={"sql": sql, "limit": limit},
-                headers={"accept": ARROW_STREAM},
-            )
-        except httpx2.TransportError as error:
-            reason = f"The collector at {self.url} does not answer: {error}"
-            raise UnavailableError(reason) from error
-        if not answer.is_success:
-            raise RefusedError(_detail(answer))
+        answer = await self._ask(
+            "POST", "/query", json={"sql": sql, "limit": limit}, headers={"accept": ARROW_STREAM}
+        )
         table = pa.ipc.open_stream(answer.content).read_all()
         table.validate(full=True)
         return table
@@ -210,25 +224,35 @@ class Source:
 
     async def _get(self, kind: type[T], path: str, **query: str | int | None) -> T:
         params = {name: value for name, value in query.items() if value is not None}
+        return self._read(kind, path, await self._ask("GET", path, params=params))
+
+    def _read(self, kind: type[T], path: str, answer: httpx2.Response) -> T:
         try:
-            answer = await self.client.get(PREFIX + path, params=params)
-        except httpx2.TransportError as error:
-            reason = f"The collector at {self.url} does not answer: {error}"
-            raise UnavailableError(reason) from error
-        if answer.status_code == httpx2.codes.NOT_FOUND:
-            raise NotFoundError(f"The collector at {self.url} knows nothing of {path}")
-        if not answer.is_success:
-            raise UnavailableError(
-                f"The collector at {self.url} answered {answer.status_code} to {path}: "
-                f"{answer.text[:300]}"
-            )
-        try:
-            found: T = _adapter(kind).validate_json(answer.content)
+            # mypy takes a type for something that has no hash.
+            found: T = _adapter(kind).validate_json(answer.content)  # type: ignore[arg-type]
         except ValidationError as error:
             raise UnavailableError(
                 f"What {self.url} answered to {path} is no {kind.__name__}: {error}"
             ) from error
         return found
+
+    async def _ask(self, method: str, path: str, **how: Any) -> httpx2.Response:
+        """The collector's answer, where it is one that was hoped for."""
+        try:
+            answer = await self.client.request(method, PREFIX + path, **how)
+        except httpx2.TransportError as error:
+            reason = f"The collector at {self.url} does not answer: {error}"
+            raise UnavailableError(reason) from error
+        if answer.status_code in GONE:
+            raise NotFoundError(f"The collector at {self.url} knows nothing of {path}")
+        if answer.is_client_error:
+            raise RefusedError(_detail(answer))
+        if not answer.is_success:
+            raise UnavailableError(
+                f"The collector at {self.url} answered {answer.status_code} to {path}: "
+                f"{answer.text[:300]}"
+            )
+        return answer
 
 
 @cache

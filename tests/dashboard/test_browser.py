@@ -56,7 +56,7 @@ def test_a_run_grows_on_the_page_and_the_zoom_stays(
     run_id = register(dashboard)
     send(dashboard, run_id, rows(range(100)))
     watched.goto(f"{dashboard.url}/run/{run_id}")
-    for name in ("tail", "control", "norm", "variance", "metric-0"):
+    for name in ("tail", "gamma", "norm", "variance", "metric-0"):
         wait_for_length(watched, name, 100)
     expect(watched.locator("#live")).to_have_text("live · step 99")
 

@@ -10,7 +10,7 @@ def test_a_run_without_the_optimizer_has_no_chart_of_the_controller() -> None:
 
 def test_a_chart_shows_only_what_the_run_has_measured() -> None:
     (chart,) = charts_of(run(summary={"beta": 0.1}))
-    assert chart.name == "control"
+    assert chart.name == "beta"
     assert [curve.key for curve in chart.curves] == ["beta"]
 
 

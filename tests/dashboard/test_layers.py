@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, replace
 
 import pytest
 
 from htga_dashboard import theme
 from htga_dashboard.figures import layers as picture
-from htga_dashboard.layers import REST, Look, Shown, caption
+from htga_dashboard.layers import Look, caption
 from htga_dashboard.strata import MEASURES, ROWS, strata
 from tests.support.series import layer_map
 
@@ -52,17 +51,6 @@ def test_hovering_says_layer_step_and_value() -> None:
 )
 def test_an_address_says_which_layers_are_looked_at(query: str, look: Look) -> None:
     assert Look.from_query(query) == look
-
-
-def test_the_picture_holds_until_the_run_has_grown_or_another_is_wanted() -> None:
-    drawn = Shown(look=Look(pinned=("a",)), theme="dark", steps="", state="running", step=1000)
-    kept = Shown.from_json(json.loads(json.dumps(asdict(drawn))))
-    assert kept == drawn
-    assert kept.holds(drawn)
-    assert kept.holds(replace(drawn, step=1001))
-    assert not kept.holds(replace(drawn, step=1000 + 1000 // REST * 2))
-    assert not kept.holds(replace(drawn, state="finished"))
-    assert not kept.holds(replace(drawn, look=Look()))
 
 
 def test_the_caption_says_how_many_layers_share_a_row() -> None:

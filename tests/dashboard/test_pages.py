@@ -113,7 +113,7 @@ def test_every_chart_gets_a_card_and_the_heat_map_comes_third() -> None:
     graphs: list[Any] = [
         next(c for c in card._traverse() if isinstance(c, dcc.Graph)) for card in found
     ]
-    assert [graph.id["name"] for graph in graphs] == ["tail", "control", "heat", "norm", "metric-0"]
+    assert [graph.id["name"] for graph in graphs] == ["tail", "gamma", "heat", "norm", "metric-0"]
 
 
 def test_before_its_first_step_a_run_is_said_to_be_waited_for() -> None:

@@ -25,6 +25,7 @@ dash_clientside.htga = {
     else htga.graphs.forget();
     htga.live.landed(view);
     setTimeout(htga.tick);
+    setTimeout(htga.graphs.mark, 100);
   },
 
   // A chart of a run was zoomed along its steps, or let go: all others follow.
@@ -38,6 +39,16 @@ dash_clientside.htga = {
       } else if (value["xaxis.autorange"]) htga.steps.show();
     }
   },
+
+  // A chart of a run was clicked: the moment is there.
+  clickedStep: () => {
+    for (const { value } of dash_clientside.callback_context.triggered)
+      if (value) dash_clientside.set_props("moment-step", { value: value.points[0].x });
+  },
+
+  // The moment is marked, unless it is the latest anyway.
+  markMoment: (moment, latest) =>
+    htga.graphs.mark(moment && moment.last < latest ? (moment.first + moment.last) / 2 : null),
 
   typedSteps: (first, last) => {
     if (dash_clientside.callback_context.triggered_id === "run-all") htga.steps.show();
@@ -78,6 +89,8 @@ dash_clientside.htga = {
     htga.live.landed(null);
     setTimeout(htga.tick);
   },
+
+  edited: () => document.getElementById("edit").close(),
 
   // A row of the picture of layers was clicked: a layer is pinned, or no longer; a few are opened.
   layerClicked: (click, _all, rows, pinned) => {

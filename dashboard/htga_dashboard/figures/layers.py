@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import plotly.graph_objects as go
 from htga_dashboard.digits import significant
 from htga_dashboard.figures.look import look
 from htga_dashboard.figures.plain import plain
-from htga_dashboard.strata import Measure, Strata
+from htga_dashboard.strata import Floats, Measure, Strata
 from htga_dashboard.theme import Theme
 
 LABEL = 26
@@ -18,6 +19,9 @@ LABEL = 26
 
 HEAVIEST, LIGHTEST = 0.5, 4.0
 """Tail indices between which colours differ, so that two pictures can be compared."""
+
+TICKS = 8
+"""Of the scale of colours at most."""
 
 ROW_PX, AROUND_PX, LEAST_PX = 11, 48, 150
 
@@ -50,10 +54,10 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> go
         value["colorbar"] |= {"tickvals": [1, 2, 3, 4], "ticktext": ["1", "2", "3", "4+"]}
     else:
         value |= {"colorscale": list(theme.heat)}
-        value["colorbar"] |= {"tickprefix": "1e", "dtick": 1, "nticks": 6}
+        value["colorbar"] |= _ticks(rows.shown)
     broken = {
         **common,
-        "z": np.where(rows.broken, 1.0, None).tolist(),
+        "z": _nullable(np.where(rows.broken, 1.0, np.nan)),
         "showscale": False,
         "colorscale": [[0, theme.danger], [1, theme.danger]],
         "hoverinfo": "skip",
@@ -73,6 +77,23 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> go
         "tickfont": {"size": 10, "color": theme.muted},
     }
     return go.Figure(data=[value, broken], layout=layout)
+
+
+def _ticks(values: Floats) -> dict[str, list[Any]]:
+    """A few round numbers within the range, at their logarithms."""
+    there = np.log10(values[np.isfinite(values)])
+    if not len(there):
+        return {}
+    low, high = there.min(), there.max()
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    digits = (1, 2, 5) if high - low < 2 else (1,)
+    round_ = [digit * 10.0**decade for decade in decades for digit in digits]
+    within = [value for value in round_ if low <= math.log10(value) <= high]
+    shown = within[:: -(-len(within) // TICKS) or 1]
+    return {
+        "tickvals": [math.log10(value) for value in shown],
+        "ticktext": [f"{value:g}" for value in shown],
+    }
 
 
 def _label(names: tuple[str, ...]) -> str:
@@ -100,5 +121,6 @@ def _range(low: float, high: float) -> str:
     return f"{significant(float(low))} to {significant(float(high))}"
 
 
-def _nullable(values: np.ndarray) -> list[list[float | None]]:
-    return np.where(np.isfinite(values), np.round(values, 3), None).tolist()
+def _nullable(values: Floats) -> list[list[float | None]]:
+    """JSON has no NaN."""
+    return [[None if np.isnan(one) else one for one in row] for row in values.round(3).tolist()]
