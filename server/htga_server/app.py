@@ -17,7 +17,7 @@ from htga_server.live import Broker
 from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
 from htga_server.replicas import Replicas
-from htga_server.routes import archive, health, live, login, rows, runs, series
+from htga_server.routes import archive, health, live, login, rows, runs, series, status
 from htga_server.settings import Settings
 
 
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for module in (runs, rows, series, live, archive):
+    for module in (runs, rows, series, live, archive, status):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router, responses=problems.RESPONSES)

@@ -172,6 +172,8 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("GET", f"{where}/series?keys=alpha_hat", None),
             ("GET", f"{where}/histograms", None),
             ("GET", "/archive", None),
+            ("GET", "/status", None),
+            ("GET", f"{where}/layers/map", None),
             ("POST", "/query", {"sql": "SELECT 1"}),
         ],
         "admin": [
