@@ -455,6 +455,34 @@ class Archive:
     created: float
 
 
+TokenScope = Literal["ingest", "read", "admin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token as it is listed, without its secret. Times are in seconds since the epoch.
+
+    Attributes:
+        project: The only one that it is for; None for all.
+        expires, revoked: None for never.
+    """
+
+    id: str
+    name: str
+    scopes: tuple[TokenScope, ...]
+    project: str | None
+    created: float
+    expires: float | None
+    revoked: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The tokens of a collector, oldest first."""
+
+    items: tuple[Token, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantiles:
     """Of some durations, in milliseconds; None where there was none."""
