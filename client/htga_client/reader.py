@@ -154,6 +154,14 @@ class Client:
         answer = self._connection.request("GET", _path(run, "/events"))
         return list(codec.loads(wire.RunEvents, answer).items)
 
+    def status(self) -> wire.Status:
+        """How the collector is doing."""
+        return codec.loads(wire.Status, self._connection.request("GET", "/status"))
+
+    def tokens(self) -> list[wire.Token]:
+        """Who may reach the collector, without any secret."""
+        return list(codec.loads(wire.Tokens, self._connection.request("GET", "/tokens")).items)
+
     def query(self, sql: str, *, limit: int = 10_000) -> pa.Table:
         """The result of one SELECT over the tables runs, steps and metrics.
 

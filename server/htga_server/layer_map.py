@@ -11,10 +11,12 @@ from htga_server import pyramid
 from htga_server.columns import optional
 from htga_server.keys import key_of, name_ids
 from htga_server.problems import BadRequest
-from htga_server.pyramid import WINDOW, Cells
+from htga_server.pyramid import FACTOR, WINDOW, Cells
 from htga_server.series import Range
 from htga_server.tracks import LAYERS, Tracks, cells_of_all, rows_of_all, spans
 
+MOST_CELLS = 150_000
+"""More are not read for one answer: of very many layers, the buckets are fewer than asked for."""
 AT_ONCE = 10_000
 """Layers that one query names; a database takes only so many parameters."""
 
@@ -40,6 +42,9 @@ def read(connection: sa.Connection, run_id: str, key: str, within: Range, bucket
     first, last = int(own[:, 0].min(initial=0)), int(own[:, 1].max(initial=-1))
     start, stop = within.within(first, last)
     width, level = pyramid.grid(start, max(start, stop), buckets)
+    while level < pyramid.TOP and len(ids) * (stop - start) > MOST_CELLS * FACTOR**level:
+        level += 1
+        width = FACTOR**level
     parts = []
     # The window of a layer's last step has no cells yet; most layers have the same.
     settled = own[:, 1] // WINDOW * WINDOW

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -105,6 +105,32 @@ def page(
         items=tuple(_run(row, known) for row in found),
         next=order.cursor(found[-1]) if more else None,
     )
+
+
+class Census(NamedTuple):
+    """How many runs there are, how many of them are alive, their rows, and when the last came."""
+
+    runs: int
+    running: int
+    rows: int
+    updated: float | None
+
+
+def census(connection: sa.Connection, project: str | None = None) -> Census:
+    """Count the runs of a project, or all."""
+    silent_since = time.time() - STALE_AFTER
+    heard = sa.or_(
+        sa.func.coalesce(runs.c.updated, runs.c.created) >= silent_since,
+        runs.c.heartbeat >= silent_since,
+    )
+    alive = sa.case((sa.and_(runs.c.state == "running", heard), 1), else_=0)
+    count, rows = sa.func.count(), sa.func.coalesce(sa.func.sum(runs.c.rows), 0)
+    running = sa.func.coalesce(sa.func.sum(alive), 0)
+    query = sa.select(count, running, rows, sa.func.max(runs.c.updated)).where(HERE)
+    if project is not None:
+        query = query.where(runs.c.project == project)
+    number, running_now, sent, updated = connection.execute(query).one()
+    return Census(number, int(running_now), int(sent), updated)
 
 
 def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:

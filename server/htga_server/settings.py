@@ -57,6 +57,12 @@ class Settings(BaseSettings):
         return f"{driver}://{rest}"
 
     @property
+    def disk(self) -> Path:
+        """The data folder, or the one above it that exists: on Postgres there may be none yet."""
+        path = self.data.absolute()
+        return next(folder for folder in (path, *path.parents) if folder.exists())
+
+    @property
     def archive(self) -> Path:
         """The folder that holds one folder per archived run."""
         return self.data / "archive"

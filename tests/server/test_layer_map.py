@@ -100,6 +100,20 @@ def test_a_key_that_is_no_scalar_is_refused_and_a_run_without_layers_has_an_empt
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_of_very_many_layers_the_buckets_are_wider_and_nothing_is_lost(
+    api: httpx2.Client, run_id: str, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post([{"step": s, "layer": x, "grad_norm": float(s)} for s in range(1000) for x in "ab"])
+    where, params = f"/runs/{run_id}/layers/map", {"key": "grad_norm"}
+    fine = api.get(where, params=params).json()
+    monkeypatch.setattr(layer_map, "MOST_CELLS", 100)
+    coarse = api.get(where, params=params).json()
+    assert (len(fine["step"]), len(coarse["step"])) == (63, 16)
+    assert [max(line) for line in coarse["max"]] == [999.0, 999.0]
+    assert [min(line) for line in coarse["min"]] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_many_layers_take_as_many_queries_as_one(
     api: httpx2.Client, collector: Server, run_id: str, post: Post
 ) -> None:
