@@ -91,7 +91,7 @@ async def _page_at(url: SplitResult, source: Source) -> Component | None:
     origin = f"{url.scheme}://{url.netloc}"
     match url.path.strip("/").split("/"):
         case [""]:
-            return runs.layout(await source.newest(runs.SHOWN), url=origin)
+            return runs.layout(await source.newest(runs.SHOWN), url.query, url=origin)
         case ["run", run_id]:
             found, happened = await asyncio.gather(
                 source.run(unquote(run_id)), source.events(unquote(run_id))

@@ -31,4 +31,4 @@ class Shown:
         if before is None or before["what"] != self.what:
             return False
         grown = self.step - before["step"]
-        return grown == 0 or 0 < grown < self.step // PART
+        return bool(grown == 0 or 0 < grown < self.step // PART)

@@ -73,14 +73,30 @@ dash_clientside.htga = {
     const known = (id) => api.getRowNode(id);
     const kept = new Set(changes.rows.map((row) => row.id));
     const gone = changes.gone.filter(known).map((id) => ({ id }));
-    if (changes.all) api.forEachNode((node) => kept.has(node.id) || gone.push({ id: node.id }));
+    if (changes.all)
+      api.forEachNode(({ data }) => data.members || kept.has(data.id) || gone.push({ id: data.id }));
     api.applyTransaction({
       addIndex: 0,
       add: changes.rows.filter((row) => !known(row.id)),
       update: changes.rows.filter((row) => known(row.id)),
       remove: gone,
     });
+    htga.table.changed(api);
     htga.live.landed(null);
+  },
+
+  // How the table of runs is looked at: its address says so, and a hint what is wrong with it.
+  lookAtRuns: async (text, by, settings, grid) => {
+    const api = await dash_ag_grid.getApiAsync(grid);
+    const shown = (settings || []).length > 0;
+    htga.address.say({ q: text ? [text] : [], by: by || [], settings: shown ? ["1"] : [] });
+    return htga.table.look(api, { text: text || "", by: by || [], settings: shown });
+  },
+
+  // Something was done to the runs that were marked.
+  bulkDone: () => {
+    for (const open of document.querySelectorAll("dialog[open]")) open.close();
+    htga.table.deselect();
   },
 
   // The comparison has been drawn, or what is on screen gets new figures.
@@ -116,11 +132,6 @@ dash_clientside.htga = {
 
   // The address says what is on screen, without a step back for every turn of a knob.
   keepAddress: (query) => history.replaceState(null, "", location.pathname + query),
-
-  search: async (text, grid) => {
-    const api = await dash_ag_grid.getApiAsync(grid);
-    api.setGridOption("quickFilterText", text || "");
-  },
 };
 
 // The address says what is on screen, by names that have values; what it says besides stays.
