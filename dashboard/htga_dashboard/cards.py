@@ -83,9 +83,11 @@ def skeleton() -> list[Component]:
 def heading(run: Run) -> list[Component]:
     """Name, state and dates."""
     facts: list[Component] = [
-        html.Span(["started ", _time(run.created)]),
+        html.Span(["started ", moment(run.created)]),
         html.Span(
-            ["ended ", _time(run.finished)] if run.finished else ["last step ", _time(run.updated)]
+            ["ended ", moment(run.finished)]
+            if run.finished
+            else ["last step ", moment(run.updated)]
         ),
     ]
     if run.attempt > 1:
@@ -196,7 +198,7 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
                 html.Span(f"step {event.step:,}"),
                 html.B(event.title or event.kind),
                 html.Span(event.text),
-                html.Small(_time(event.time)),
+                html.Small(moment(event.time)),
             ]
         )
         for event in reversed(happened)
@@ -235,6 +237,6 @@ def _table(values: dict[str, Any]) -> Component:
     return html.Dl(rows, className="table", tabIndex=0)
 
 
-def _time(unix: float | None) -> Component:
+def moment(unix: float | None) -> Component:
     """A moment, which the browser writes as a time ago, in its own time zone on hovering."""
     return html.Time() if unix is None else html.Time(**attributes(data_unix=str(unix)))

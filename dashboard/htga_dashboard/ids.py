@@ -111,6 +111,42 @@ QUERY_SQL = "query-sql"
 QUERY_ASK = "query-ask"
 QUERY_RESULT = "query-result"
 QUERY_FILE = "query-file"
+STUDY_QUERY = "study-query"
+STUDY_NEWS = "study-news"
+STUDY_NAME = "study-name"
+STUDY_METRIC = "study-metric"
+STUDY_TAKE = "study-take"
+STUDY_BASELINE = "study-baseline"
+STUDY_BETTER = "study-better"
+STUDY_BODY = "study-body"
+STUDY_CSV = "study-csv"
+STUDY_MARKDOWN = "study-markdown"
+STUDY_FILE = "study-file"
+
+HEALTH_TICK = "health-tick"
+HEALTH_READINGS = "health-readings"
+HEALTH_AS_OF = "health-as-of"
+RULES = "rules"
+RULES_BEAT = "rules-beat"
+RULE = "rule"
+RULE_TITLE = "rule-title"
+RULE_NAME = "rule-name"
+RULE_PROJECT = "rule-project"
+RULE_KEY = "rule-key"
+RULE_KIND = "rule-kind"
+RULE_THRESHOLD = "rule-threshold"
+RULE_STEPS = "rule-steps"
+RULE_LEVEL = "rule-level"
+RULE_WEBHOOK = "rule-webhook"
+RULE_ENABLED = "rule-enabled"
+RULE_SAVE = "rule-save"
+RULE_TRY = "rule-try"
+RULE_NEW = "rule-new"
+RULE_SAID = "rule-said"
+RULE_FIRINGS = "rule-firings"
+RULE_EDIT = "rule-edit"
+RULE_DELETE = "rule-delete"
+
 EXAMPLE = "example"
 EXPORT = "export"
 
@@ -131,3 +167,13 @@ def example(name: str) -> dict[str, str]:
 def export(kind: str) -> dict[str, str]:
     """Id of the button that gives a file of that kind."""
     return {"type": EXPORT, "name": kind}
+
+
+def rule_edit(rule_id: str) -> dict[str, str]:
+    """Id of the button that brings a rule into the form."""
+    return {"type": RULE_EDIT, "name": rule_id}
+
+
+def rule_delete(rule_id: str) -> dict[str, str]:
+    """Id of the button that deletes a rule."""
+    return {"type": RULE_DELETE, "name": rule_id}

@@ -17,14 +17,22 @@ from pydantic import TypeAdapter, ValidationError
 from htga_client.wire import (
     ARROW_STREAM,
     PREFIX,
+    Firings,
     Histograms,
     LayerMap,
+    NewRule,
+    Rule,
+    Rules,
     Run,
     RunEvent,
     RunEvents,
     RunPage,
     RunPatch,
     Series,
+    Status,
+    Token,
+    Tokens,
+    Trial,
 )
 from htga_dashboard.steps import Steps
 
@@ -71,16 +79,18 @@ class Source:
         """The collector's address."""
         return str(self.client.base_url)
 
-    async def runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
-        """One page of runs, newest first."""
-        return await self._get(RunPage, "/runs", limit=limit, cursor=cursor)
+    async def runs(
+        self, *, limit: int = 100, cursor: str | None = None, tag: str | None = None
+    ) -> RunPage:
+        """One page of runs, newest first; only those with a tag, where one is given."""
+        return await self._get(RunPage, "/runs", limit=limit, cursor=cursor, tag=tag)
 
-    async def newest(self, count: int) -> list[Run]:
+    async def newest(self, count: int, *, tag: str | None = None) -> list[Run]:
         """The `count` newest runs, or all of them where there are fewer."""
         runs: list[Run] = []
         cursor: str | None = None
         while len(runs) < count:
-            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor)
+            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor, tag=tag)
             runs += page.items
             cursor = page.next
             if cursor is None:
@@ -187,6 +197,33 @@ class Source:
     async def archive(self, run_id: str) -> None:
         """Write a run that has ended to the archive."""
         await self._ask("POST", f"/runs/{_segment(run_id)}/archive")
+
+    async def status(self) -> Status:
+        """How the collector is doing."""
+        return await self._get(Status, "/status")
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """The collector's tokens, without their secrets."""
+        return (await self._get(Tokens, "/tokens")).items
+
+    async def rules(self) -> tuple[Rule, ...]:
+        """What is watched, oldest first."""
+        return (await self._get(Rules, "/rules")).items
+
+    async def save_rule(self, rule: NewRule, rule_id: str | None = None) -> Rule:
+        """Keep a new rule, or put it in the place of the one called `rule_id`."""
+        method, path = ("PUT", f"/rules/{_segment(rule_id)}") if rule_id else ("POST", "/rules")
+        return self._read(Rule, path, await self._ask(method, path, json=asdict(rule)))
+
+    async def delete_rule(self, rule_id: str) -> None:
+        """Watch it no longer."""
+        await self._ask("DELETE", f"/rules/{_segment(rule_id)}")
+
+    async def try_rule(self, rule: NewRule) -> Firings:
+        """Where a rule would have fired in the newest runs of its project."""
+        said = asdict(Trial(rule=rule))
+        path = "/rules/try"
+        return self._read(Firings, path, await self._ask("POST", path, json=said))
 
     async def query(self, sql: str, *, limit: int) -> pa.Table:
         """The answer to one SELECT over the tables runs, steps and metrics.

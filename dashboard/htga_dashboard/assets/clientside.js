@@ -130,6 +130,8 @@ dash_clientside.htga = {
       layer: pinned || [],
     }),
 
+  answered: () => htga.live.landed(null),
+
   // The address says what is on screen, without a step back for every turn of a knob.
   keepAddress: (query) => history.replaceState(null, "", location.pathname + query),
 };

@@ -20,8 +20,9 @@ NEGLIGIBLE = 1e-4
 
 def figure(histograms: Histograms, theme: Theme) -> go.Figure:
     """A ridge for each column of `histograms`, time running down, the latest in front."""
-    counts = np.array(histograms.counts, np.float64).reshape(len(histograms.step), -1)
     edges = np.array(histograms.edges, np.float64)
+    shape = len(histograms.step), max(len(edges) - 1, 0)
+    counts = np.array(histograms.counts, np.float64).reshape(shape)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     widths = np.diff(np.log(np.maximum(edges, np.finfo(float).tiny)))
     heights = shares / widths

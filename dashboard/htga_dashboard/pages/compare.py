@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult
 
 import plotly.graph_objects as go
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -80,6 +81,13 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
         className="page compare",
         **attributes(data_title="Compare", data_news=ids.COMPARE_NEWS),
     )
+
+
+async def read(source: Source, url: SplitResult) -> Component:
+    """The page as things are now."""
+    how = Comparison.from_query(url.query)
+    runs, choice = await asyncio.gather(source.several(how.runs[:MOST]), source.newest(CHOICE))
+    return layout(how, runs, choice)
 
 
 def figures(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import SplitResult
 
 import plotly.graph_objects as go
 from dash import ALL as ALL_NAMES
@@ -88,6 +89,12 @@ def validation_layout() -> Component:
         metrics=(),
     )
     return layout(none)
+
+
+async def read(source: Source, run_id: str, url: SplitResult) -> Component:
+    """The page of the run of this id, as things are now."""
+    found, events = await asyncio.gather(source.run(run_id), source.events(run_id))
+    return layout(found, url.query, events)
 
 
 def figures(

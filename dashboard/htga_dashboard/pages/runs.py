@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import SplitResult, parse_qs
 
 import dash_ag_grid as dag
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
@@ -75,6 +75,12 @@ def layout(runs: Sequence[Run], query: str = "", *, url: str) -> Component:
             data_marked="0",
         ),
     )
+
+
+async def read(source: Source, url: SplitResult) -> Component:
+    """The page as things are now."""
+    origin = f"{url.scheme}://{url.netloc}"
+    return layout(await source.newest(SHOWN), url.query, url=origin)
 
 
 def row(run: Run) -> dict[str, Any]:
