@@ -12,7 +12,8 @@ both ends.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 VERSION = 1
 MAX_BITS = 8
 _LEAST = 6  # numbers before the counts, each of a byte at least
+_CHUNK = 2**18  # bytes decoded at a time: what is computed on the way then stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,19 @@ def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histogram
         data: All bytes.
         ends: Where each string ends, increasing, shape [N]; the first begins at 0.
     """
+    if data.size <= _CHUNK:
+        return _decode(data, ends)
+    cuts = np.searchsorted(ends, np.arange(_CHUNK, data.size, _CHUNK))
+    bounds = [0, *np.unique(cuts[cuts > 0]).tolist(), ends.size]
+    parts = []
+    for first, last in pairwise(bounds):
+        begin = ends[first - 1] if first else 0
+        parts.append(_decode(data[begin : ends[last - 1]], ends[first:last] - begin))
+    columns = (f.name for f in fields(Histograms))
+    return Histograms(*(np.concatenate([getattr(part, c) for part in parts]) for c in columns))
+
+
+def _decode(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histograms:
     length = np.diff(ends, prepend=0)
     valid = length >= _LEAST
     if not valid.all():
@@ -204,10 +219,9 @@ def _varints(
     before = goes_on[:-1]
     paired[1:] = (paired[1:] << (7 * before.view(np.uint8))) | (low[:-1] * before)
     numbers = paired[ends].astype(np.int64)
-    # The rest from their last byte, the most significant, to their first. The last byte of all
-    # goes on nowhere, so an index that wraps around finds nothing.
-    wide = np.flatnonzero(goes_on[ends - 1] & goes_on[ends - 2])
-    last = ends[wide]
+    # The rest from their last byte, the most significant, to their first.
+    last = np.flatnonzero(goes_on[:-2] & goes_on[1:-1] & ~goes_on[2:]) + 2
+    wide = np.searchsorted(ends, last)
     width = last - np.where(wide > 0, ends[wide - 1], -1)
     value = low[last].astype(np.int64)
     for place in range(1, min(int(width.max(initial=0)), 9)):

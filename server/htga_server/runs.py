@@ -81,6 +81,15 @@ class _Order:
 STALE_AFTER = 120.0
 LOST_AFTER = 900.0
 
+# Statements that every request needs are built once: building one takes longer than executing it.
+_LOCK = sa.select(runs).where(runs.c.id == sa.bindparam("run_id")).with_for_update()
+_WRITER = sa.select(writers).where(
+    writers.c.run_key == sa.bindparam("run_key"), writers.c.writer == sa.bindparam("writer")
+)
+_NAMES = sa.select(names.c.name, names.c.name_id).where(
+    names.c.run_key == sa.bindparam("run_key"), names.c.kind == sa.bindparam("kind")
+)
+
 
 def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[Run, bool]:
     """Store a run, or recognise it; a writer not seen before starts a new attempt.
@@ -146,9 +155,7 @@ def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) 
     Raises:
         Quota: The run has `most` writers already.
     """
-    row = connection.execute(
-        sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
-    ).one_or_none()
+    row = connection.execute(_WRITER, {"run_key": run_key, "writer": writer}).one_or_none()
     if row is not None:
         return Writer(row.attempt, row.next_seq, row.batch_first, row.batch_digest)
     last, number = connection.execute(
@@ -174,9 +181,7 @@ def lock(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
     Raises:
         NotFound: There is no such run.
     """
-    row = connection.execute(
-        sa.select(runs).where(runs.c.id == run_id).with_for_update()
-    ).one_or_none()
+    row = connection.execute(_LOCK, {"run_id": run_id}).one_or_none()
     if row is None:
         raise NotFound(f"no run {run_id[:40]!r}")
     return row
@@ -198,12 +203,8 @@ def name_ids(
     connection: sa.Connection, run_key: int, kind: Literal["layer", "metric"]
 ) -> dict[str, int]:
     """The numbers of a run's layer or metric names."""
-    rows = connection.execute(
-        sa.select(names.c.name, names.c.name_id).where(
-            names.c.run_key == run_key, names.c.kind == kind
-        )
-    )
-    return {row.name: row.name_id for row in rows}
+    rows = connection.execute(_NAMES, {"run_key": run_key, "kind": kind})
+    return {name: name_id for name, name_id in rows}  # noqa: C416 (mypy knows no dict of rows)
 
 
 def get(connection: sa.Connection, run_id: str) -> Run:
@@ -343,8 +344,7 @@ def _add_writer(connection: sa.Connection, run_key: int, writer: str, attempt: i
 
 
 def _is_writer(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
-    found = sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
-    return connection.execute(found).first() is not None
+    return connection.execute(_WRITER, {"run_key": run_key, "writer": writer}).first() is not None
 
 
 def _metric_names(connection: sa.Connection, keys: list[int]) -> dict[int, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -42,39 +43,88 @@ class Track(NamedTuple):
 
     def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
         """The conditions that pick its rows from a table."""
-        name_id = table.c.name_id if "name_id" in table.c else table.c[self.kind.name_id]
-        own = [table.c.run_key == self.run_key, name_id == self.name_id, table.c.rank == self.rank]
-        return own if "kind" not in table.c else [*own, table.c.kind == self.kind.name]
+        return _own(self.kind, table, self.run_key, self.name_id, self.rank)
+
+    def between(self, start: int, stop: int) -> dict[str, int]:
+        """The parameters of a statement that has the conditions of `of_track`."""
+        return {
+            "run_key": self.run_key,
+            "name_id": self.name_id,
+            "rank": self.rank,
+            "start": start,
+            "stop": stop,
+        }
+
+
+def of_track(kind: Kind, table: sa.Table, place: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
+    """The conditions that pick `start <= place < stop` of a track, for `Track.between` to fill in.
+
+    For statements that are built once: building one takes longer than executing it.
+    """
+    own = _own(kind, table, *map(sa.bindparam, ("run_key", "name_id", "rank")))
+    return [*own, place >= sa.bindparam("start"), place < sa.bindparam("stop")]
+
+
+def _own(
+    kind: Kind, table: sa.Table, run_key: Any, name_id: Any, rank: Any
+) -> list[sa.ColumnElement[bool]]:
+    named = table.c.name_id if "name_id" in table.c else table.c[kind.name_id]
+    own = [table.c.run_key == run_key, named == name_id, table.c.rank == rank]
+    return own if "kind" not in table.c else [*own, table.c.kind == kind.name]
+
+
+_SPANS = sa.select(tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step).where(
+    tracks.c.run_key == sa.bindparam("run_key"),
+    tracks.c.kind == sa.bindparam("kind"),
+    tracks.c.rank.in_(sa.bindparam("ranks", expanding=True)),
+)
 
 
 def spans(
     connection: sa.Connection, kind: Kind, run_key: int, *, ranks: Iterable[int]
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """The first and the last step of each track, by (name_id, rank)."""
-    rows = connection.execute(
-        sa.select(tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step).where(
-            tracks.c.run_key == run_key, tracks.c.kind == kind.name, tracks.c.rank.in_(list(ranks))
-        )
-    )
+    which = {"run_key": run_key, "kind": kind.name, "ranks": list(ranks)}
+    rows = connection.execute(_SPANS, which)
     return {(name, rank): (first, last) for name, rank, first, last in rows}
+
+
+@cache
+def _rows(kind: Kind, keys: tuple[str, ...]) -> sa.Select[Any]:
+    columns = kind.table.c
+    return (
+        sa.select(columns.step, columns.time, *(columns[key] for key in keys))
+        .where(*of_track(kind, kind.table, columns.step))
+        .order_by(columns.step, columns.attempt)
+    )
+
+
+@cache
+def _stored_cells(kind: Kind) -> sa.Select[Any]:
+    return (
+        sa.select(cells.c.cell, cells.c.rows, cells.c.step, cells.c.time, cells.c.stats)
+        .where(*of_track(kind, cells, cells.c.cell), cells.c.level == sa.bindparam("level"))
+        .order_by(cells.c.cell)
+    )
+
+
+_PACKS = sa.select(packs_table.c.step, packs_table.c.attempt, packs_table.c.data).where(
+    *of_track(LAYERS, packs_table, packs_table.c.step)
+)
 
 
 def rows_as_cells(
     connection: sa.Connection, track: Track, start: int, stop: int, keys: Sequence[str]
 ) -> Cells:
     """Rows of `start <= step < stop`, each a cell; of several attempts at a step the latest."""
-    table = track.kind.table
-    columns = [table.c.step, table.c.time, *(table.c[key] for key in keys)]
     rows: Sequence[Any] = connection.execute(
-        sa.select(*columns)
-        .where(*track.of(table), table.c.step >= start, table.c.step < stop)
-        .order_by(table.c.step, table.c.attempt)
+        _rows(track.kind, tuple(keys)), track.between(start, stop)
     ).all()
     step = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     latest = np.diff(step, append=-1) != 0
     if not latest.all():
         rows, step = [rows[i] for i in np.flatnonzero(latest).tolist()], step[latest]
-    time, *values = list(zip(*rows, strict=True))[1:] or [()] * (len(columns) - 1)
+    time, *values = list(zip(*rows, strict=True))[1:] or [()] * (1 + len(keys))
     measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
     return pyramid.of_rows(step, np.array(time, np.float64), measured)
 
@@ -83,15 +133,12 @@ def stored_cells(
     connection: sa.Connection,
     track: Track,
     level: int,
-    within: tuple[int, int],
+    stretch: tuple[int, int],
     keys: Sequence[str],
 ) -> Cells:
-    """Cells of a level, `first <= cell < end` where (first, end) is `within`; all complete."""
+    """Cells of a level, `first <= cell < end` where (first, end) is `stretch`; all complete."""
     rows = connection.execute(
-        sa.select(cells.c.cell, cells.c.rows, cells.c.step, cells.c.time, cells.c.stats)
-        .where(*track.of(cells), cells.c.level == level)
-        .where(cells.c.cell >= within[0], cells.c.cell < within[1])
-        .order_by(cells.c.cell)
+        _stored_cells(track.kind), {**track.between(*stretch), "level": level}
     ).all()
     cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 5
     return Cells(
@@ -135,12 +182,7 @@ def histograms(
     connection: sa.Connection, track: Track, start: int, stop: int
 ) -> dict[int, dict[int, bytes]]:
     """Encoded histograms of `start <= step < stop`, by step and attempt, both increasing."""
-    table = packs_table
-    rows = connection.execute(
-        sa.select(table.c.step, table.c.attempt, table.c.data)
-        .where(*track.of(table))
-        .where(table.c.step >= start // WINDOW * WINDOW, table.c.step < stop)
-    )
+    rows = connection.execute(_PACKS, track.between(start // WINDOW * WINDOW, stop))
     found: dict[int, dict[int, bytes]] = {}
     for first, attempt, data in rows:
         for at, blob in packs.items(first, bytes(data)):
