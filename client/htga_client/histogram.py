@@ -68,15 +68,32 @@ def encode(
     Raises:
         ValueError: A count is negative, or the bins do not fit into `n_bins(bits)`.
     """
-    if not 0 <= bits <= MAX_BITS:
-        raise ValueError(f"bits must be from 0 to {MAX_BITS}, got {bits}")
-    values = np.asarray(counts, np.int64)
-    filled = np.flatnonzero(values)
-    start, stop = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
-    if first < 0 or first + stop > n_bins(bits):
-        raise ValueError(f"bins {first} to {first + stop} do not fit into {n_bins(bits)}")
-    fields = np.array([n_zero, n_nonfinite, first + start, stop - start], np.int64)
-    return bytes((VERSION, bits)) + _as_varints(np.concatenate((fields, values[start:stop])))
+    return encode_all([Histogram(bits, first, np.asarray(counts, np.int64), n_zero, n_nonfinite)])[
+        0
+    ]
+
+
+def encode_all(histograms: Sequence[Histogram]) -> list[bytes]:
+    """`encode` of many at once."""
+    if not histograms:
+        return []
+    numbers = []
+    for one in histograms:
+        if not 0 <= one.bits <= MAX_BITS:
+            raise ValueError(f"bits must be from 0 to {MAX_BITS}, got {one.bits}")
+        filled = one.counts.nonzero()[0]
+        start, stop = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
+        if one.first < 0 or one.first + stop > n_bins(one.bits):
+            bins = f"bins {one.first} to {one.first + stop}"
+            raise ValueError(f"{bins} do not fit into {n_bins(one.bits)}")
+        head = (one.n_zero, one.n_nonfinite, one.first + start, stop - start)
+        numbers += [np.array(head, np.int64), one.counts[start:stop]]
+    octets, ends = _as_varints(numbers)
+    bounds = [0, *ends[1::2].tolist()]
+    return [
+        bytes((VERSION, one.bits)) + octets[begin:end]
+        for one, (begin, end) in zip(histograms, pairwise(bounds), strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +200,9 @@ def _decode(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histograms:
     )
 
 
-def _as_varints(values: NDArray[np.int64]) -> bytes:
+def _as_varints(parts: Sequence[NDArray[np.int64]]) -> tuple[bytes, NDArray[np.int64]]:
+    """The numbers of all parts, one after the other, and where the bytes of each part end."""
+    values = np.concatenate(parts)
     if values.min() < 0:
         raise ValueError(f"a count must not be negative, got {values.min()}")
     places = range(-(-int(values.max()).bit_length() // 7) or 1)
@@ -191,7 +210,8 @@ def _as_varints(values: NDArray[np.int64]) -> bytes:
     more = np.append(shifted[:, 1:] > 0, np.zeros((values.size, 1), np.bool_), axis=1)
     kept = np.append(np.ones((values.size, 1), np.bool_), more[:, :-1], axis=1)
     octets = (shifted & 0x7F | np.where(more, 0x80, 0)).astype(np.uint8)
-    return bytes(octets[kept].tobytes())
+    ends = np.concatenate(([0], kept.sum(1).cumsum()))
+    return octets[kept].tobytes(), ends[np.cumsum([part.size for part in parts])]
 
 
 def _varints(

@@ -52,6 +52,7 @@ def of_batch(
     has = part.histogram >= 0
     own = part if has.all() else part[has]
     window = own.step // WINDOW
+    places: dict[int, slice] = {}
     for where in _stretches(window):
         at = int(window[where.start])
         if at in stored:
@@ -60,14 +61,16 @@ def of_batch(
         step = own.step[where]
         packed.append((*key, int(step[0]), attempt, packs.pack(step, own.blobs[place])))
         if at < now_open:
-            sums[at] = (step.size, add_up(own.decoded, place))
+            places[at] = place
+    for at, total in zip(places, add_up(own.decoded, list(places.values())), strict=True):
+        sums[at] = (places[at].stop - places[at].start, total)
     for at in stored:
         mine = window == at
         blobs = own.blobs.take(own.histogram[mine]).to_list()
         new = dict(zip(own.step[mine].tolist(), blobs, strict=True))
         latest = _repack(connection, track, at, attempt=attempt, new=new, packed=packed)
         if latest and at < now_open:
-            sums[at] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+            sums[at] = _sum_of(latest)
     return sums
 
 
@@ -87,7 +90,7 @@ def of_stored(connection: sa.Connection, track: Track, windows: range, packed: P
             blobs = {step: a[attempt] for step, a in own.items() if attempt in a}
             packed.append(_row(track, attempt, blobs))
         latest = [attempts[max(attempts)] for attempts in own.values()]
-        sums[window] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+        sums[window] = _sum_of(latest)
     return sums
 
 
@@ -101,9 +104,10 @@ def of_children(
     decoded = decode_all([bytes(row.histogram) for row in rows])
     place = np.array([row.cell // FACTOR for row in rows], np.int64)
     number = np.array([row.histograms for row in rows], np.int64)
+    stretches = _stretches(place)
     return {
-        int(place[own][0]): (int(number[own].sum()), add_up(decoded, own))
-        for own in _stretches(place)
+        int(place[own.start]): (int(number[own].sum()), total)
+        for own, total in zip(stretches, add_up(decoded, stretches), strict=True)
     }
 
 
@@ -126,6 +130,10 @@ def _repack(
         connection.execute(_REMOVE, {**track.between(start, stop), "attempt": attempt})
         packed.append(_row(track, attempt, own))
     return [attempts[max(attempts)] for _, attempts in sorted(found.items())]
+
+
+def _sum_of(blobs: Sequence[bytes]) -> tuple[int, bytes]:
+    return len(blobs), add_up(decode_all(blobs), [slice(0, len(blobs))])[0]
 
 
 def _stretches(values: NDArray[np.int64]) -> Sequence[slice]:
