@@ -17,7 +17,7 @@ from htga_server.pyramid import FACTOR, WINDOW
 from htga_server.rows import Rows
 from htga_server.tables import cells
 from htga_server.tables import packs as table
-from htga_server.tracks import LAYERS, Track, histograms, of_track
+from htga_server.tracks import LAYERS, Track, between, histograms, of_tracks
 
 Sums = dict[int, tuple[int, bytes]]
 """By window or cell, how many histograms were added up, and their sum."""
@@ -26,11 +26,11 @@ Packed = list[tuple[Any, ...]]
 
 
 _REMOVE = sa.delete(table).where(
-    *of_track(LAYERS, table, table.c.step), table.c.attempt == sa.bindparam("attempt")
+    *of_tracks(LAYERS, table, table.c.step), table.c.attempt == sa.bindparam("attempt")
 )
 _CHILDREN = (
     sa.select(cells.c.cell, cells.c.histograms, cells.c.histogram)
-    .where(*of_track(LAYERS, cells, cells.c.cell), cells.c.level == sa.bindparam("level"))
+    .where(*of_tracks(LAYERS, cells, cells.c.cell), cells.c.level == sa.bindparam("level"))
     .where(cells.c.histograms > 0)
     .order_by(cells.c.cell)
 )
@@ -100,7 +100,7 @@ def of_children(
     """The sums of cells of a level, by cell, from those one level below: [first, end)."""
     if track.kind is not LAYERS:
         return {}
-    rows = connection.execute(_CHILDREN, {**track.between(*children), "level": level - 1}).all()
+    rows = connection.execute(_CHILDREN, between(track, *children, level=level - 1)).all()
     decoded = decode_all([bytes(row.histogram) for row in rows])
     place = np.array([row.cell // FACTOR for row in rows], np.int64)
     number = np.array([row.histograms for row in rows], np.int64)
@@ -127,7 +127,7 @@ def _repack(
         found.setdefault(step, {})[attempt] = blob
     own = {step: found[step][attempt] for step in sorted(found) if attempt in found[step]}
     if own:
-        connection.execute(_REMOVE, {**track.between(start, stop), "attempt": attempt})
+        connection.execute(_REMOVE, between(track, start, stop, attempt=attempt))
         packed.append(_row(track, attempt, own))
     return [attempts[max(attempts)] for _, attempts in sorted(found.items())]
 
