@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 VERSION = 1
 MAX_BITS = 8
@@ -61,7 +61,7 @@ def edges(bits: int, first: int, count: int) -> NDArray[np.float64]:
 
 
 def encode(
-    counts: Sequence[int], *, bits: int, first: int = 0, n_zero: int = 0, n_nonfinite: int = 0
+    counts: ArrayLike, *, bits: int, first: int = 0, n_zero: int = 0, n_nonfinite: int = 0
 ) -> bytes:
     """Pack counts; the inverse of `decode` up to the empty bins at both ends.
 

@@ -194,6 +194,14 @@ class HTGA(Wrapper):
                 self._amplify_and_step()
         return loss
 
+    @property
+    def alone(self) -> dict[int, int]:
+        """Number in `tails`, by `id`, of each tensor whose gradient is a sample by itself."""
+        if self.settings.apply == "update":
+            return {}
+        samples = split(self.param_groups, self.settings.scope)
+        return {id(same[0]): i for i, same in enumerate(samples) if len(same) == 1}
+
     def _amplify_and_step(self) -> None:
         outcome = self._amplify(gradient_of)
         self._keep(outcome)

@@ -94,8 +94,8 @@ def attach(
         budget: Share of the training time that measuring may take, such as 0.01; where it would
             take more, it is done less often (HTGA_BUDGET; no limit).
         layers: Patterns of the names of layers to measure one by one, such as "*.weight"
-            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). HTGA shows the
-            whole model only.
+            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). With HTGA that
+            is the gradient before it is amplified.
         layers_every: Measure the layers at every so many of the measured steps
             (HTGA_LAYERS_EVERY; 20).
         layers_top: Of more layers than this, measure the largest (HTGA_LAYERS_TOP; 50).

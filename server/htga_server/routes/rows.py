@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -51,7 +52,7 @@ async def add(
     numbers.ingest(receipt, lost=sum(end - first for first, end in batch.gaps))
     if receipt.accepted:
         broker.publish("rows", run_id, step=batch.rows.last_step)
-    return receipt
+    return replace(receipt, followed=broker.readers > 0)
 
 
 def _decode(content_type: str, body: bytes, settings: Settings) -> Batch:
