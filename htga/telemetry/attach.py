@@ -114,6 +114,8 @@ def attach(
         return Run(run_id or str(uuid7()), url="")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r:.100}")
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner  # Accelerate's has no hooks, and steps the one that it wraps
     resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
     own = Ranks.current()
     every_rank = choice("ranks", setting(ranks, "RANKS", "first"), RANKS) == "all"
