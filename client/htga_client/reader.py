@@ -134,10 +134,33 @@ class Client:
         answer = self._connection.request("GET", _path(run, "/histograms"), params=params)
         return codec.loads(wire.Histograms, answer)
 
+    def layer_map(
+        self,
+        run: str | wire.Run,
+        key: str = "alpha_hat",
+        *,
+        rank: int = 0,
+        start: int | None = None,
+        stop: int | None = None,
+        buckets: int | None = None,
+    ) -> wire.LayerMap:
+        """One scalar of every layer over steps; the arguments are those of `series`."""
+        params = {"key": key, "rank": rank, "start": start, "stop": stop, "buckets": buckets}
+        answer = self._connection.request("GET", _path(run, "/layers/map"), params=params)
+        return codec.loads(wire.LayerMap, answer)
+
     def events(self, run: str | wire.Run) -> list[wire.RunEvent]:
         """What happened in a run: alerts, and gradients that ceased to be finite."""
         answer = self._connection.request("GET", _path(run, "/events"))
         return list(codec.loads(wire.RunEvents, answer).items)
+
+    def status(self) -> wire.Status:
+        """How the collector is doing."""
+        return codec.loads(wire.Status, self._connection.request("GET", "/status"))
+
+    def tokens(self) -> list[wire.Token]:
+        """Who may reach the collector, without any secret."""
+        return list(codec.loads(wire.Tokens, self._connection.request("GET", "/tokens")).items)
 
     def query(self, sql: str, *, limit: int = 10_000) -> pa.Table:
         """The result of one SELECT over the tables runs, steps and metrics.
@@ -154,14 +177,35 @@ class Client:
         )
         return _table(answer)
 
+    def change(
+        self,
+        run: str | wire.Run,
+        *,
+        name: str | None = None,
+        group: str | None = None,
+        tags: Iterable[str] | None = None,
+        notes: str | None = None,
+    ) -> wire.Run:
+        """Change what people call a run and say of it; what is left out stays as it is."""
+        patch = wire.RunPatch(
+            name=name, group=group, tags=None if tags is None else tuple(tags), notes=notes
+        )
+        answer = self._connection.request("PATCH", _path(run), content=codec.dumps(patch))
+        return codec.loads(wire.Run, answer)
+
     def archive(self, run_id: str) -> wire.Archive:
         """Write a finished run to the archive."""
         answer = self._connection.request("POST", _path(run_id, "/archive"))
         return codec.loads(wire.Archive, answer)
 
     def delete(self, run_id: str) -> None:
-        """Delete a run, its rows and its archive."""
+        """Delete a run, its rows and its archive; `restore` undoes it for a while."""
         self._connection.request("DELETE", _path(run_id))
+
+    def restore(self, run_id: str) -> wire.Run:
+        """Bring back a run that was deleted not long ago."""
+        answer = self._connection.request("POST", _path(run_id, "/restore"))
+        return codec.loads(wire.Run, answer)
 
     def close(self) -> None:
         """Close the connection; a later call opens it again."""

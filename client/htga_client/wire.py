@@ -150,6 +150,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPatch:
+    """What is to be changed of a run; None leaves it as it is."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    name: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] | None = None
+    notes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
     """A page of runs; `next` is the cursor of the following page, or None at the end."""
 
@@ -398,6 +410,29 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMap:
+    """One scalar of all layers over steps, on buckets shared by all of them.
+
+    Attributes:
+        step: Of the last row in each bucket, length S.
+        layers: Names of the layers in the order in which they came, length L; the whole model is
+            none of them.
+        mean, min, max: L lists of S values, as in `Buckets`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
+    run_id: str
+    key: str
+    rank: int
+    step: list[int]
+    layers: list[str]
+    mean: list[list[float | None]]
+    min: list[list[float | None]]
+    max: list[list[float | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """The body of `POST /query`: one SELECT over the tables runs, steps and metrics."""
 
@@ -420,6 +455,76 @@ class Archive:
     files: dict[str, dict[str, Any]]
     rows: dict[str, int]
     created: float
+
+
+TokenScope = Literal["ingest", "read", "admin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token as it is listed, without its secret. Times are in seconds since the epoch.
+
+    Attributes:
+        project: The only one that it is for; None for all.
+        expires, revoked: None for never.
+    """
+
+    id: str
+    name: str
+    scopes: tuple[TokenScope, ...]
+    project: str | None
+    created: float
+    expires: float | None
+    revoked: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The tokens of a collector, oldest first."""
+
+    items: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Of some durations, in milliseconds; None where there was none."""
+
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How a collector is doing. Runs and rows are those of the database, all else of one process.
+
+    Attributes:
+        version: Of the package.
+        uptime_s: Seconds since it started.
+        database: Kind of the database.
+        database_bytes: Its size, SQLite's write-ahead log included.
+        runs, running: Runs that may be seen, and those among them that are alive.
+        rows_total: Rows that they were sent so far.
+        rows_per_s: Rows accepted per second, over the last minute.
+        queue: Writes that wait.
+        commit_ms: Time of a transaction, over the last minute.
+        live_clients: Open event streams.
+        last_write_s: Seconds since a row was stored, or None if there was none yet.
+        disk_free: Bytes left on the disk of the data folder.
+    """
+
+    version: str
+    uptime_s: float
+    database: Literal["sqlite", "postgresql"]
+    database_bytes: int
+    runs: int
+    running: int
+    rows_total: int
+    rows_per_s: float
+    queue: int
+    commit_ms: Quantiles
+    live_clients: int
+    last_write_s: float | None
+    disk_free: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

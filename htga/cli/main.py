@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from htga import __version__
-from htga.cli import archive, levy, query, runs, sync, token
+from htga.cli import archive, levy, query, runs, status, sync, token
 from htga.cli.output import fail
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(archive.app, name="archive")
 app.add_typer(levy.app, name="levy")
 app.add_typer(token.app, name="token")
 app.command("query")(query.query)
+app.command("status")(status.status)
 app.command("sync")(sync.sync)
 db = typer.Typer(help="The collector's database.", no_args_is_help=True)
 app.add_typer(db, name="db")

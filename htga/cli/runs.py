@@ -1,4 +1,4 @@
-"""`htga runs`: list, show, delete."""
+"""`htga runs`: list, show, delete, restore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from htga.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from htga_client.wire import RunState
 
-app = typer.Typer(help="List, show and delete runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, delete and restore runs.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Url = Annotated[
     str | None,
@@ -92,7 +92,7 @@ def remove(
     url: Url = None,
     data: Data = DATA,
 ) -> None:
-    """Delete a run, its rows and its archive."""
+    """Delete a run, its rows and its archive; `htga runs restore` undoes it for a while."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:
@@ -100,4 +100,14 @@ def remove(
         if not yes:
             typer.confirm(f"Delete run {run.name!r} ({run.id}) and all its rows?", abort=True)
         client.delete(run_id)
-    typer.echo(f"deleted {run_id}")
+    typer.echo(f"deleted {run_id}; `htga runs restore {run_id}` brings it back within a day")
+
+
+@app.command()
+def restore(run_id: str, url: Url = None, data: Data = DATA) -> None:
+    """Bring back a run that was deleted not long ago."""
+    from htga.cli.connect import connect
+
+    with connect(url, data) as client:
+        run = client.restore(run_id)
+    typer.echo(f"run {run.name!r} ({run.id}) is back")

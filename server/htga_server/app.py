@@ -9,15 +9,17 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from htga_client.wire import PREFIX
-from htga_server import problems, tokens
+from htga_server import problems
 from htga_server.database import Database
 from htga_server.gate import Gate
+from htga_server.housekeeping import Housekeeping
 from htga_server.live import Broker
 from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
 from htga_server.replicas import Replicas
-from htga_server.routes import archive, health, live, login, rows, runs, series
+from htga_server.routes import archive, health, live, login, rows, runs, series, status, tokens
 from htga_server.settings import Settings
+from htga_server.tokens import any_valid
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -34,13 +36,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(database.check)
         await asyncio.to_thread(database.upgrade)
-        if settings.require_tokens and not await database.read(tokens.any_valid):
+        if settings.require_tokens and not await database.read(any_valid):
             raise ValueError("tokens are required and there is none; `htga token create` makes one")
         replicas = Replicas(database.url, broker) if database.dialect == "postgresql" else None
         if replicas is not None:
             await replicas.start()
+        chores = asyncio.create_task(Housekeeping(database, settings).run())
         yield
         broker.close()
+        chores.cancel()
+        await asyncio.gather(chores, return_exceptions=True)
         if replicas is not None:
             await replicas.stop()
         await asyncio.to_thread(database.close)
@@ -56,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for module in (runs, rows, series, live, archive):
+    for module in (runs, rows, series, live, archive, status, tokens):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router, responses=problems.RESPONSES)

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 
 from htga_client.wire import Archive
 from htga_server.export import METRICS, STEPS, metric_batches, step_batches
+from htga_server.keys import HERE, lock
 from htga_server.problems import Conflict
-from htga_server.runs import get, lock
+from htga_server.runs import get
 from htga_server.tables import runs
 
 MANIFEST = "manifest.json"
@@ -66,11 +67,10 @@ def create(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
 
 
 def ids(connection: sa.Connection, folder: Path, project: str | None = None) -> list[str]:
-    """The runs in the archive, of one project or of all."""
+    """The runs in the archive, of one project or of all; not those that were deleted."""
     found = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
-    if project is None:
-        return found
-    own = set(connection.scalars(sa.select(runs.c.id).where(runs.c.project == project)))
+    seen = HERE if project is None else sa.and_(HERE, runs.c.project == project)
+    own = set(connection.scalars(sa.select(runs.c.id).where(seen)))
     return [run_id for run_id in found if run_id in own]
 
 

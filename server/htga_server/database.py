@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -24,6 +24,7 @@ from htga_server.problems import Busy, ServerError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Dialect = Literal["sqlite", "postgresql"]
 
 SQLITE_PRAGMAS: tuple[str, ...] = (
     # An acknowledged row must outlive a power cut: WAL with synchronous=NORMAL loses the last ones.
@@ -98,9 +99,10 @@ class Database:
 
     def __init__(self, url: str, *, most_waiting: int = 256) -> None:
         self.url = sa.make_url(url)
-        self.dialect = self.url.get_backend_name()
-        if self.dialect not in {"sqlite", "postgresql"}:
-            raise ValueError(f"database_url must be of SQLite or Postgres, got {self.dialect!r}")
+        kind = self.url.get_backend_name()
+        if kind not in {"sqlite", "postgresql"}:
+            raise ValueError(f"database_url must be of SQLite or Postgres, got {kind!r}")
+        self.dialect = cast("Dialect", kind)
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("database_url must name a file, got SQLite in memory")
@@ -160,6 +162,13 @@ class Database:
     def waiting(self) -> int:
         """Number of writes that wait."""
         return len(self._waiting)
+
+    def size(self, connection: sa.Connection) -> int:
+        """Bytes of the database."""
+        if self.dialect == "postgresql":
+            return connection.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0
+        files = (Path(f"{self.url.database}{suffix}") for suffix in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` on one consistent snapshot, in a thread."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
 from htga_client.wire import Event, RunEvent
-from htga_server.runs import key_of
+from htga_server.keys import key_of
 from htga_server.tables import events
 
 MAX_TEXT = 16_384

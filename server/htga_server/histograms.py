@@ -12,8 +12,8 @@ from htga_client.histogram import Histograms as Decoded
 from htga_client.histogram import decode_all, edges
 from htga_client.wire import Histograms
 from htga_server import pyramid
+from htga_server.keys import key_of, name_ids
 from htga_server.pyramid import FACTOR, WINDOW
-from htga_server.runs import key_of, name_ids
 from htga_server.series import Range
 from htga_server.tables import cells
 from htga_server.tracks import LAYERS, Track, spans

@@ -17,14 +17,31 @@ from htga_client.wire import Receipt
 from htga_server import bulk, events, settle
 from htga_server.columns import to_json
 from htga_server.decode import Batch
+from htga_server.keys import lock, name_ids
 from htga_server.problems import Conflict, Quota
 from htga_server.rows import Rows
-from htga_server.runs import Writer, lock, name_ids, take_up
 from htga_server.settings import Settings
 from htga_server.tables import gaps, names, runs, writers
 from htga_server.tracks import LAYERS, METRICS
+from htga_server.writers import Writer, take_up
 
 Summary = dict[str, float]
+
+# Built once: building a statement takes longer than executing it.
+_TOUCH = (
+    sa.update(runs)
+    .where(runs.c.run_key == sa.bindparam("key"))
+    .values(
+        {name: sa.bindparam(name) for name in ("updated", "last_step", "summary", "low", "high")}
+    )
+    .values(rows=runs.c.rows + sa.bindparam("accepted"))
+    .values(archived=False)  # what the archive holds is no longer all of it
+)
+_ADVANCE = (
+    sa.update(writers)
+    .where(writers.c.run_key == sa.bindparam("key"), writers.c.writer == sa.bindparam("own"))
+    .values({name: sa.bindparam(name) for name in ("next_seq", "batch_first", "batch_digest")})
+)
 
 
 def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings) -> Receipt:
@@ -77,15 +94,21 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
     )
     events.store(connection, run.run_key, attempt, [e for e in rows.events if e.row >= known])
     if known < sent:
-        _touch(connection, run, batch, steps, metrics)
+        accepted = sent - known - len(rejected)
+        _touch(connection, run, batch, steps, metrics, accepted=accepted)
     next_seq = None
     if batch.writer is not None:
         next_seq = max(batch.first_seq + sent, expected)
         if known < sent:
             connection.execute(
-                sa.update(writers)
-                .where(writers.c.run_key == run.run_key, writers.c.writer == batch.writer)
-                .values(next_seq=next_seq, batch_first=batch.first_seq, batch_digest=rows.digest)
+                _ADVANCE,
+                {
+                    "key": run.run_key,
+                    "own": batch.writer,
+                    "next_seq": next_seq,
+                    "batch_first": batch.first_seq,
+                    "batch_digest": rows.digest,
+                },
             )
     return Receipt(
         accepted=sent - known - len(rejected),
@@ -124,23 +147,25 @@ def _refuse_other_rows(writer: Writer, batch: Batch) -> None:
         )
 
 
-def _touch(connection: sa.Connection, run: Any, batch: Batch, steps: Rows, metrics: Rows) -> None:
+def _touch(
+    connection: sa.Connection, run: Any, batch: Batch, steps: Rows, metrics: Rows, *, accepted: int
+) -> None:
     """Note on the run how far it is and what it measured last, at least and at most."""
     last, low, high = _extremes(steps, metrics)
     late = (batch.rows.last_step or 0) < (run.last_step or 0)
     connection.execute(
-        sa.update(runs)
-        .where(runs.c.run_key == run.run_key)
-        .values(
-            updated=time.time(),
-            archived=False,  # what the archive holds is no longer all of it
-            last_step=max(
+        _TOUCH,
+        {
+            "key": run.run_key,
+            "updated": time.time(),
+            "accepted": accepted,
+            "last_step": max(
                 (s for s in (batch.rows.last_step, run.last_step) if s is not None), default=None
             ),
-            summary=_as_json({**last, **run.summary} if late else {**run.summary, **last}),
-            low=_as_json(_each(np.fmin, low, run.low)),
-            high=_as_json(_each(np.fmax, high, run.high)),
-        )
+            "summary": _as_json({**last, **run.summary} if late else {**run.summary, **last}),
+            "low": _as_json(_each(np.fmin, low, run.low)),
+            "high": _as_json(_each(np.fmax, high, run.high)),
+        },
     )
 
 

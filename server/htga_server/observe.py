@@ -8,13 +8,15 @@ import secrets
 import time
 from pathlib import Path
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from htga_client.wire import Receipt
+from htga_client.wire import Quantiles, Receipt
 from htga_server.database import Database
 from htga_server.live import Broker
+from htga_server.recent import Recent
 
 logger = logging.getLogger("htga.access")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -29,6 +31,8 @@ class Numbers:
     """
 
     def __init__(self, database: Database, broker: Broker) -> None:
+        self._began = time.monotonic()
+        self._accepted, self._commits = Recent(), Recent()
         self._registry = CollectorRegistry()
         self._requests = Histogram(
             "htga_request_seconds",
@@ -43,13 +47,13 @@ class Numbers:
         self._gaps = Counter(
             "htga_gap_rows", "Rows that writers say they have lost", registry=self._registry
         )
-        commits = Histogram(
+        self._commit_seconds = Histogram(
             "htga_commit_seconds",
             "Time of a transaction, its commit included",
             buckets=SECONDS,
             registry=self._registry,
         )
-        database.observe = commits.observe
+        database.observe = self._commit
         self._gauge("htga_waiting_writes", "Writes that wait", lambda: database.waiting)
         self._gauge("htga_live_readers", "Open event streams", lambda: broker.readers)
         if database.dialect == "sqlite":
@@ -74,6 +78,28 @@ class Numbers:
         ):
             self._rows.labels(result).inc(number)
         self._gaps.inc(lost)
+        self._accepted.add(receipt.accepted)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the collector started."""
+        return time.monotonic() - self._began
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows accepted per second, over the last minute."""
+        return sum(self._accepted.values()) / min(self._accepted.seconds, max(self.uptime, 1.0))
+
+    @property
+    def commit_ms(self) -> Quantiles:
+        """Time of a transaction, over the last minute."""
+        seconds = self._commits.values()
+        p50, p95 = np.quantile(seconds, [0.5, 0.95]).tolist() if seconds else (None, None)
+        return Quantiles(p50=p50 and p50 * 1e3, p95=p95 and p95 * 1e3)
+
+    def _commit(self, seconds: float) -> None:
+        self._commit_seconds.observe(seconds)
+        self._commits.add(seconds)
 
     def _gauge(self, name: str, what: str, value: object) -> None:
         Gauge(name, what, registry=self._registry).set_function(value)  # type: ignore[arg-type]
@@ -110,17 +136,18 @@ class Observer:
             seconds = time.perf_counter() - begin
             route = _route(scope)
             self._numbers.request(_method(scope), route, status, seconds)
-            line = {
-                "request": name,
-                "method": scope["method"],
-                "path": scope["path"],
-                "route": route,
-                "status": status,
-                "ms": round(seconds * 1e3, 1),
-                "client": scope["client"][0] if scope.get("client") else None,
-            }
             level = logging.ERROR if status == 500 else logging.INFO
-            logger.log(level, "%s", json.dumps(line))
+            if logger.isEnabledFor(level):
+                line = {
+                    "request": name,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(seconds * 1e3, 1),
+                    "client": scope["client"][0] if scope.get("client") else None,
+                }
+                logger.log(level, "%s", json.dumps(line))
 
 
 def _route(scope: Scope) -> str:

@@ -7,14 +7,15 @@ from typing import Annotated, cast
 import sqlalchemy as sa
 from fastapi import Depends, Request
 
+from htga_client.wire import TokenScope
 from htga_server.deps import DatabaseDep
 from htga_server.gate import GRANT
 from htga_server.problems import Forbidden, NotFound
 from htga_server.tables import runs
-from htga_server.tokens import Grant, Scope
+from htga_server.tokens import Grant
 
 
-def grant(request: Request) -> Grant:
+async def grant(request: Request) -> Grant:
     """What the sender of a request may do."""
     return cast("Grant", request.scope[GRANT])
 
@@ -32,7 +33,7 @@ class Needs:
         NotFound: The run is of another project.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: TokenScope) -> None:
         self.scope = scope
 
     async def __call__(self, request: Request, allowed: GrantDep, database: DatabaseDep) -> None:

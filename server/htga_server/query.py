@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from htga_server import archive
 from htga_server.export import METRICS, STEPS, metric_batches, step_batches
+from htga_server.keys import HERE
 from htga_server.problems import BadRequest
 from htga_server.tables import runs
 
@@ -67,7 +68,7 @@ def run(
     Raises:
         BadRequest: It is no single SELECT, does not parse, fails, or takes too long.
     """
-    seen = sa.true() if project is None else runs.c.project == project
+    seen = HERE if project is None else sa.and_(HERE, runs.c.project == project)
     live = sa.and_(runs.c.archived.is_(False), seen)
     archived = connection.scalars(sa.select(runs.c.id).where(runs.c.archived.is_(True), seen)).all()
     files = [folder / one for one in archived if (folder / one / archive.MANIFEST).exists()]

@@ -1,82 +1,19 @@
-"""Runs in the database: register, find, list, finish, delete. Functions of a connection."""
+"""Runs in the database: register, find, list, change, finish. Functions of a connection."""
 
 from __future__ import annotations
 
-import base64
-import json
 import time
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from htga_client.wire import Finish, Gap, Layer, NewRun, Run, RunPage, RunState
-from htga_server.problems import BadRequest, Conflict, NotFound, Quota
+from htga_client.wire import Finish, NewRun, Run, RunPage, RunPatch, RunState
+from htga_server import writers
+from htga_server.keys import HERE, lock, lock_if_there
+from htga_server.order import Order, Sort
+from htga_server.problems import Conflict, NotFound, Quota
 from htga_server.settings import Settings
-from htga_server.tables import RUN_TABLES, gaps, names, runs, tracks, writers
-
-
-class Writer(NamedTuple):
-    """What is known of a process that sends rows.
-
-    Attributes:
-        attempt: Its number in the run.
-        next_seq: The sequence number expected of it next.
-        batch_first, batch_digest: Of the last batch stored, for telling a repetition from a clash.
-    """
-
-    attempt: int
-    next_seq: int
-    batch_first: int | None
-    batch_digest: bytes | None
-
-
-Sort = Literal[
-    "created", "-created", "updated", "-updated", "name", "-name", "last_step", "-last_step"
-]
-"""What a list of runs can be ordered by."""
-
-
-class _Order:
-    """An order of runs, and cursors into it.
-
-    The place of a run is what it is ordered by and its key, so a page begins where the last one
-    ended even if runs came or went.
-    """
-
-    def __init__(self, sort: Sort) -> None:
-        self._down = sort.startswith("-")
-        self._name = sort.removeprefix("-")
-        column = runs.c[self._name]
-        # Nothing is below everything in either database, once it is said so.
-        self._nothing: Any = "" if self._name == "name" else -1
-        self._value = sa.func.coalesce(column, self._nothing)
-        key = runs.c.run_key
-        self.by = [part.desc() if self._down else part.asc() for part in (self._value, key)]
-
-    def cursor(self, row: sa.Row[Any]) -> str:
-        """The place of a run."""
-        value = getattr(row, self._name)
-        place = [self._nothing if value is None else value, row.run_key]
-        return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
-
-    def after(self, cursor: str) -> sa.ColumnElement[bool]:
-        """The condition for what comes after a place.
-
-        Raises:
-            BadRequest: It is no place in this order.
-        """
-        try:
-            value, key = json.loads(base64.b64decode(cursor, b"-_", validate=True))
-            if not isinstance(value, str if self._name == "name" else int | float):
-                raise TypeError  # noqa: TRY301
-            if type(key) is not int or not abs(key) < 2**62 or "\0" in str(value):
-                raise TypeError  # noqa: TRY301
-        except (ValueError, TypeError, RecursionError):
-            raise BadRequest(f"cursor {cursor[:40]!r} is none of ours") from None
-        place = sa.tuple_(self._value, runs.c.run_key)
-        there = sa.tuple_(sa.literal(value), sa.literal(key))
-        return place < there if self._down else place > there
-
+from htga_server.tables import names, runs
 
 STALE_AFTER = 120.0
 LOST_AFTER = 900.0
@@ -93,117 +30,19 @@ def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[
             that it must not.
         NotFound: The run does not exist and `resume` says that it must.
         Quota: The project has as many runs as it may have.
+        Busy: A run of this id was deleted and is being purged.
     """
-    found = connection.execute(
-        sa.select(runs).where(runs.c.id == new.id).with_for_update()
-    ).one_or_none()
+    found = lock_if_there(connection, new.id)
     if found is None:
-        if new.resume == "must":
-            raise NotFound(f"no run {new.id!r} to resume; leave resume out to begin it")
-        number = connection.scalar(
-            sa.select(sa.func.count()).select_from(runs).where(runs.c.project == new.project)
-        )
-        if (number or 0) >= limits.runs_per_project:
-            most = limits.runs_per_project
-            raise Quota(f"project {new.project!r} has {most} runs; delete some", limit=most)
-        key = connection.scalars(
-            sa.insert(runs)
-            .values(
-                id=new.id,
-                project=new.project,
-                name=new.name,
-                run_group=new.group,
-                tags=list(new.tags),
-                config=new.config,
-                notes=new.notes,
-                environment=new.environment,
-                state="running",
-                attempt=1,
-                created=time.time(),
-                archived=False,
-                summary={},
-            )
-            .returning(runs.c.run_key)
-        ).one()
-        if new.writer is not None:
-            _add_writer(connection, key, new.writer, 1)
-        return get(connection, new.id), True
+        _begin(connection, new, limits)
+        return _found(connection, new.id), True
     if found.project != new.project:
         raise Conflict(f"run {new.id} belongs to another project than {new.project!r}")
-    if new.resume == "never" and not _is_writer(connection, found.run_key, new.writer):
+    if new.resume == "never" and not writers.is_known(connection, found.run_key, new.writer):
         raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
     if new.writer is not None:
-        take_up(connection, found.run_key, new.writer, most=limits.writers_per_run)
-    return get(connection, new.id), False
-
-
-def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) -> Writer:
-    """A writer of a run.
-
-    A writer seen for the first time takes up the run again: it gets the next attempt, and the run
-    is running. The very first writer of a run that nobody has written to gets attempt 1.
-
-    Raises:
-        Quota: The run has `most` writers already.
-    """
-    row = connection.execute(
-        sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
-    ).one_or_none()
-    if row is not None:
-        return Writer(row.attempt, row.next_seq, row.batch_first, row.batch_digest)
-    last, number = connection.execute(
-        sa.select(sa.func.max(writers.c.attempt), sa.func.count()).where(
-            writers.c.run_key == run_key
-        )
-    ).one()
-    if number >= most:
-        raise Quota(f"a run has at most {most} writers", limit=most, actual=number + 1)
-    attempt = (last or 0) + 1
-    connection.execute(
-        sa.update(runs)
-        .where(runs.c.run_key == run_key)
-        .values(attempt=attempt, state="running", finished=None)
-    )
-    _add_writer(connection, run_key, writer, attempt)
-    return Writer(attempt, 0, None, None)
-
-
-def lock(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
-    """The row of a run, locked until the transaction ends.
-
-    Raises:
-        NotFound: There is no such run.
-    """
-    row = connection.execute(
-        sa.select(runs).where(runs.c.id == run_id).with_for_update()
-    ).one_or_none()
-    if row is None:
-        raise NotFound(f"no run {run_id[:40]!r}")
-    return row
-
-
-def key_of(connection: sa.Connection, run_id: str) -> int:
-    """The internal key of a run.
-
-    Raises:
-        NotFound: There is no such run.
-    """
-    key = connection.scalar(sa.select(runs.c.run_key).where(runs.c.id == run_id))
-    if key is None:
-        raise NotFound(f"no run {run_id[:40]!r}")
-    return int(key)
-
-
-def name_ids(
-    connection: sa.Connection, run_key: int, kind: Literal["layer", "metric"]
-) -> dict[str, int]:
-    """The numbers of a run's layer or metric names."""
-    rows = connection.execute(
-        sa.select(names.c.name, names.c.name_id).where(
-            names.c.run_key == run_key, names.c.kind == kind
-        )
-    )
-    return {row.name: row.name_id for row in rows}
+        writers.take_up(connection, found.run_key, new.writer, most=limits.writers_per_run)
+    return _found(connection, new.id), False
 
 
 def get(connection: sa.Connection, run_id: str) -> Run:
@@ -212,10 +51,7 @@ def get(connection: sa.Connection, run_id: str) -> Run:
     Raises:
         NotFound: There is no such run.
     """
-    row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
-    if row is None:
-        raise NotFound(f"no run {run_id[:40]!r}")
-    return _run(row, _metric_names(connection, [row.run_key]))
+    return _found(connection, run_id, HERE)
 
 
 def page(
@@ -240,8 +76,8 @@ def page(
     Raises:
         BadRequest: The cursor is none of ours.
     """
-    order = _Order(sort)
-    query = sa.select(runs).order_by(*order.by)
+    order = Order(sort)
+    query = sa.select(runs).where(HERE).order_by(*order.by)
     if project is not None:
         query = query.where(runs.c.project == project)
     if group is not None:
@@ -271,6 +107,32 @@ def page(
     )
 
 
+class Census(NamedTuple):
+    """How many runs there are, how many of them are alive, their rows, and when the last came."""
+
+    runs: int
+    running: int
+    rows: int
+    updated: float | None
+
+
+def census(connection: sa.Connection, project: str | None = None) -> Census:
+    """Count the runs of a project, or all."""
+    silent_since = time.time() - STALE_AFTER
+    heard = sa.or_(
+        sa.func.coalesce(runs.c.updated, runs.c.created) >= silent_since,
+        runs.c.heartbeat >= silent_since,
+    )
+    alive = sa.case((sa.and_(runs.c.state == "running", heard), 1), else_=0)
+    count, rows = sa.func.count(), sa.func.coalesce(sa.func.sum(runs.c.rows), 0)
+    running = sa.func.coalesce(sa.func.sum(alive), 0)
+    query = sa.select(count, running, rows, sa.func.max(runs.c.updated)).where(HERE)
+    if project is not None:
+        query = query.where(runs.c.project == project)
+    number, running_now, sent, updated = connection.execute(query).one()
+    return Census(number, int(running_now), int(sent), updated)
+
+
 def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:
     """Mark a run as ended; doing it twice changes nothing.
 
@@ -284,67 +146,78 @@ def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:
             .where(runs.c.run_key == row.run_key)
             .values(state=how.state, finished=time.time())
         )
+    return _found(connection, run_id)
+
+
+def change(connection: sa.Connection, run_id: str, patch: RunPatch) -> Run:
+    """Change what people call a run and say of it.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    said = {
+        "name": patch.name,
+        "run_group": patch.group,
+        "tags": None if patch.tags is None else list(patch.tags),
+        "notes": patch.notes,
+    }
+    values = {column: value for column, value in said.items() if value is not None}
+    if values:
+        connection.execute(sa.update(runs).where(runs.c.id == run_id, HERE).values(values))
     return get(connection, run_id)
 
 
-def declared_gaps(connection: sa.Connection, run_id: str) -> tuple[Gap, ...]:
-    """What the writers of a run have lost and said so.
+def keep_alive(connection: sa.Connection, run_id: str) -> tuple[Run, bool]:
+    """Note that a run is alive although it sends no rows.
+
+    Returns:
+        The run, and whether it had been silent for so long that it was stale or lost.
 
     Raises:
         NotFound: There is no such run.
     """
-    rows = connection.execute(
-        sa.select(gaps.c.writer, gaps.c.first_seq, gaps.c.end_seq)
-        .where(gaps.c.run_key == key_of(connection, run_id))
-        .order_by(gaps.c.writer, gaps.c.first_seq)
+    before = _state(lock(connection, run_id))
+    connection.execute(sa.update(runs).where(runs.c.id == run_id).values(heartbeat=time.time()))
+    return _found(connection, run_id), before in {"stale", "lost"}
+
+
+def _begin(connection: sa.Connection, new: NewRun, limits: Settings) -> None:
+    if new.resume == "must":
+        raise NotFound(f"no run {new.id!r} to resume; leave resume out to begin it")
+    number = connection.scalar(
+        sa.select(sa.func.count()).select_from(runs).where(runs.c.project == new.project, HERE)
     )
-    return tuple(Gap(writer=w, first_seq=first, end_seq=end) for w, first, end in rows)
+    if (number or 0) >= limits.runs_per_project:
+        most = limits.runs_per_project
+        raise Quota(f"project {new.project!r} has {most} runs; delete some", limit=most)
+    key = connection.scalars(
+        sa.insert(runs)
+        .values(
+            id=new.id,
+            project=new.project,
+            name=new.name,
+            run_group=new.group,
+            tags=list(new.tags),
+            config=new.config,
+            notes=new.notes,
+            environment=new.environment,
+            state="running",
+            attempt=1,
+            created=time.time(),
+            archived=False,
+            summary={},
+        )
+        .returning(runs.c.run_key)
+    ).one()
+    if new.writer is not None:
+        writers.begin(connection, key, new.writer, 1)
 
 
-def layers(connection: sa.Connection, run_id: str) -> tuple[Layer, ...]:
-    """The layers of a run.
-
-    Raises:
-        NotFound: There is no such run.
-    """
-    key = key_of(connection, run_id)
-    own = sa.and_(
-        names.c.run_key == tracks.c.run_key,
-        names.c.kind == tracks.c.kind,
-        names.c.name_id == tracks.c.name_id,
-    )
-    rows = connection.execute(
-        sa.select(names.c.name, tracks.c.rank, tracks.c.first_step, tracks.c.last_step)
-        .join(names, own)
-        .where(tracks.c.run_key == key, tracks.c.kind == "layer")
-        .order_by(tracks.c.name_id, tracks.c.rank)
-    )
-    return tuple(
-        Layer(name=name, rank=rank, first_step=first, last_step=last)
-        for name, rank, first, last in rows
-    )
-
-
-def delete(connection: sa.Connection, run_id: str) -> None:
-    """Remove a run and all its rows.
-
-    Raises:
-        NotFound: There is no such run.
-    """
-    key = lock(connection, run_id).run_key
-    for table in (*RUN_TABLES, runs):
-        connection.execute(sa.delete(table).where(table.c.run_key == key))
-
-
-def _add_writer(connection: sa.Connection, run_key: int, writer: str, attempt: int) -> None:
-    connection.execute(
-        sa.insert(writers).values(run_key=run_key, writer=writer, attempt=attempt, next_seq=0)
-    )
-
-
-def _is_writer(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
-    found = sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
-    return connection.execute(found).first() is not None
+def _found(connection: sa.Connection, run_id: str, *which: sa.ColumnElement[bool]) -> Run:
+    row = connection.execute(sa.select(runs).where(runs.c.id == run_id, *which)).one_or_none()
+    if row is None:
+        raise NotFound(f"no run {run_id[:40]!r}")
+    return _run(row, _metric_names(connection, [row.run_key]))
 
 
 def _metric_names(connection: sa.Connection, keys: list[int]) -> dict[int, tuple[str, ...]]:
@@ -368,7 +241,7 @@ def _floats(values: dict[str, float | str]) -> dict[str, float]:
 def _state(row: sa.Row[Any]) -> RunState:
     if row.state != "running":
         return row.state  # type: ignore[no-any-return] # the column holds nothing else
-    silent = time.time() - (row.updated or row.created)
+    silent = time.time() - max(row.updated or row.created, row.heartbeat or 0.0)
     return "lost" if silent > LOST_AFTER else "stale" if silent > STALE_AFTER else "running"
 
 

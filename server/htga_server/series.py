@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from htga_client.wire import SCALARS, Buckets, Series
 from htga_server import pyramid
 from htga_server.columns import optional
+from htga_server.keys import key_of, name_ids
 from htga_server.problems import BadRequest
 from htga_server.pyramid import Cells, Stats
-from htga_server.runs import key_of, name_ids
 from htga_server.tracks import LAYERS, METRICS, Kind, Track, spans
 from htga_server.tracks import read as read_track
 

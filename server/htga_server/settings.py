@@ -25,6 +25,7 @@ class Settings(BaseSettings):
         layers_per_run, metrics_per_run, writers_per_run: Most of each in one run.
         runs_per_project: Most runs in one project.
         queued_requests: Requests that may wait to be stored; those beyond are put off with 503.
+        undo_hours: How long a run that was deleted can be restored.
         query_seconds: How long one SQL query of a user may run.
     """
 
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     writers_per_run: int = Field(default=4_096, gt=0)
     runs_per_project: int = Field(default=10_000, gt=0)
     queued_requests: int = Field(default=256, gt=0)
+    undo_hours: float = Field(default=24.0, ge=0)
     query_seconds: float = Field(default=30.0, gt=0)
 
     @property
@@ -53,6 +55,12 @@ class Settings(BaseSettings):
         scheme, _, rest = self.database_url.partition("://")
         driver = "postgresql+psycopg" if scheme in {"postgres", "postgresql"} else scheme
         return f"{driver}://{rest}"
+
+    @property
+    def disk(self) -> Path:
+        """The data folder, or the one above it that exists: on Postgres there may be none yet."""
+        path = self.data.absolute()
+        return next(folder for folder in (path, *path.parents) if folder.exists())
 
     @property
     def archive(self) -> Path:

@@ -9,9 +9,9 @@ from htga_client.histogram import Histogram, decode, edges
 from htga_client.tail import default_k, hill_plot
 from htga_client.wire import Tail, TailFit
 from htga_server.columns import optional
+from htga_server.keys import key_of, name_ids
 from htga_server.problems import NotFound
 from htga_server.pyramid import MAX_STEP, WINDOW
-from htga_server.runs import key_of, name_ids
 from htga_server.tables import packs
 from htga_server.tracks import LAYERS, Track, histograms
 

@@ -13,15 +13,15 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import sqlalchemy as sa
 
+from htga_client.wire import Token, TokenScope
 from htga_server.problems import BadRequest, NotFound
 from htga_server.tables import tokens
 
-Scope = Literal["ingest", "read", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
+SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
 PARTS = 4
 FRESH_SECONDS = 2.0
 """How long an answer of the database about a token is believed."""
@@ -32,31 +32,18 @@ MOST_KEPT = 10_000
 class Grant:
     """What whoever sent a request may do; with a project, in that one only."""
 
-    scopes: frozenset[Scope]
+    scopes: frozenset[TokenScope]
     project: str | None = None
 
 
 EVERYTHING = Grant(frozenset(SCOPES))
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token as it is listed, without its secret. Times are in seconds since the epoch."""
-
-    id: str
-    name: str
-    scopes: tuple[Scope, ...]
-    project: str | None
-    created: float
-    expires: float | None
-    revoked: float | None
-
-
 def create(
     connection: sa.Connection,
     *,
     name: str,
-    scopes: tuple[Scope, ...],
+    scopes: tuple[TokenScope, ...],
     project: str | None = None,
     expires: float | None = None,
 ) -> str:
@@ -83,20 +70,22 @@ def create(
     return f"{body}_{_checksum(body)}"
 
 
-def listing(connection: sa.Connection) -> tuple[Token, ...]:
-    """All tokens, oldest first."""
-    rows = connection.execute(sa.select(tokens).order_by(tokens.c.created))
+def listing(connection: sa.Connection, project: str | None = None) -> tuple[Token, ...]:
+    """The tokens of a project, or all, oldest first."""
+    query = sa.select(tokens).order_by(tokens.c.created)
+    if project is not None:
+        query = query.where(tokens.c.project == project)
     return tuple(
         Token(
-            row.id,
-            row.name,
-            tuple(row.scopes.split(",")),
-            row.project,
-            row.created,
-            row.expires,
-            row.revoked,
+            id=row.id,
+            name=row.name,
+            scopes=tuple(row.scopes.split(",")),
+            project=row.project,
+            created=row.created,
+            expires=row.expires,
+            revoked=row.revoked,
         )
-        for row in rows
+        for row in connection.execute(query)
     )
 
 

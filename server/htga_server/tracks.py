@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS
 from htga_server import packs, pyramid
@@ -15,6 +17,8 @@ from htga_server.columns import numbers
 from htga_server.pyramid import WINDOW, Cells
 from htga_server.tables import cells, metrics, steps, tracks
 from htga_server.tables import packs as packs_table
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,22 +44,89 @@ class Track(NamedTuple):
     name_id: int
     rank: int
 
+    @property
+    def name_ids(self) -> tuple[int, ...]:
+        """Its name, as `Tracks` has names."""
+        return (self.name_id,)
+
     def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
         """The conditions that pick its rows from a table."""
-        name_id = table.c.name_id if "name_id" in table.c else table.c[self.kind.name_id]
-        own = [table.c.run_key == self.run_key, name_id == self.name_id, table.c.rank == self.rank]
-        return own if "kind" not in table.c else [*own, table.c.kind == self.kind.name]
+        return _of(table, self.kind, self.run_key, self.name_ids, self.rank)
+
+
+class Tracks(NamedTuple):
+    """The keys of several tracks on one rank, to be read together."""
+
+    kind: Kind
+    run_key: int
+    name_ids: tuple[int, ...]
+    rank: int
+
+
+def of_tracks(kind: Kind, table: sa.Table, place: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
+    """The conditions that pick `start <= place < stop` of tracks; `between` has the parameters.
+
+    For statements that are built once: building one takes longer than executing it.
+    """
+    names: sa.BindParameter[Any] = sa.bindparam("name_ids", expanding=True)
+    own = _of(table, kind, sa.bindparam("run_key"), names, sa.bindparam("rank"))
+    return [*own, place >= sa.bindparam("start"), place < sa.bindparam("stop")]
+
+
+def between(track: Track | Tracks, start: int, stop: int, **others: int) -> dict[str, Any]:
+    """The parameters of a statement with the conditions of `of_tracks`, and its others."""
+    own = {"run_key": track.run_key, "name_ids": track.name_ids, "rank": track.rank}
+    return {**own, "start": start, "stop": stop, **others}
+
+
+def _name_id(table: sa.Table, kind: Kind) -> sa.Column[int]:
+    return table.c.name_id if "name_id" in table.c else table.c[kind.name_id]
+
+
+def _of(
+    table: sa.Table, kind: Kind, run_key: Any, name_ids: Any, rank: Any
+) -> list[sa.ColumnElement[bool]]:
+    named = _name_id(table, kind).in_(name_ids)
+    own = [table.c.run_key == run_key, named, table.c.rank == rank]
+    return own if "kind" not in table.c else [*own, table.c.kind == kind.name]
+
+
+_SPANS = sa.select(tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step).where(
+    tracks.c.run_key == sa.bindparam("run_key"),
+    tracks.c.kind == sa.bindparam("kind"),
+    tracks.c.rank.in_(sa.bindparam("ranks", expanding=True)),
+)
+_PACKS = sa.select(packs_table.c.step, packs_table.c.attempt, packs_table.c.data).where(
+    *of_tracks(LAYERS, packs_table, packs_table.c.step)
+)
+
+
+@cache
+def _rows(kind: Kind, keys: tuple[str, ...]) -> sa.Select[Any]:
+    table, name_id = kind.table.c, _name_id(kind.table, kind)
+    return (
+        sa.select(name_id, table.step, table.time, *(table[key] for key in keys))
+        .where(*of_tracks(kind, kind.table, table.step))
+        .order_by(name_id, table.step, table.attempt)
+    )
+
+
+@cache
+def _cells(kind: Kind) -> sa.Select[Any]:
+    table = cells.c
+    return (
+        sa.select(table.name_id, table.cell, table.rows, table.step, table.time, table.stats)
+        .where(*of_tracks(kind, cells, table.cell), table.level == sa.bindparam("level"))
+        .order_by(table.name_id, table.cell)
+    )
 
 
 def spans(
     connection: sa.Connection, kind: Kind, run_key: int, *, ranks: Iterable[int]
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """The first and the last step of each track, by (name_id, rank)."""
-    rows = connection.execute(
-        sa.select(tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step).where(
-            tracks.c.run_key == run_key, tracks.c.kind == kind.name, tracks.c.rank.in_(list(ranks))
-        )
-    )
+    which = {"run_key": run_key, "kind": kind.name, "ranks": list(ranks)}
+    rows = connection.execute(_SPANS, which)
     return {(name, rank): (first, last) for name, rank, first, last in rows}
 
 
@@ -63,20 +134,25 @@ def rows_as_cells(
     connection: sa.Connection, track: Track, start: int, stop: int, keys: Sequence[str]
 ) -> Cells:
     """Rows of `start <= step < stop`, each a cell; of several attempts at a step the latest."""
-    table = track.kind.table
-    columns = [table.c.step, table.c.time, *(table.c[key] for key in keys)]
+    return rows_of_all(connection, track, start, stop, keys)[1]
+
+
+def rows_of_all(
+    connection: sa.Connection, track: Track | Tracks, start: int, stop: int, keys: Sequence[str]
+) -> tuple[Ints, Cells]:
+    """`rows_as_cells` of several tracks, one after the other, and whose (name_id) each row is."""
     rows: Sequence[Any] = connection.execute(
-        sa.select(*columns)
-        .where(*track.of(table), table.c.step >= start, table.c.step < stop)
-        .order_by(table.c.step, table.c.attempt)
+        _rows(track.kind, tuple(keys)), between(track, start, stop)
     ).all()
-    step = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    latest = np.diff(step, append=-1) != 0
+    owner = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    step = np.fromiter((row[1] for row in rows), np.int64, len(rows))
+    latest = (np.diff(owner, append=-1) | np.diff(step, append=-1)) != 0
     if not latest.all():
-        rows, step = [rows[i] for i in np.flatnonzero(latest).tolist()], step[latest]
-    time, *values = list(zip(*rows, strict=True))[1:] or [()] * (len(columns) - 1)
+        rows = [rows[i] for i in np.flatnonzero(latest).tolist()]
+        owner, step = owner[latest], step[latest]
+    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (1 + len(keys))
     measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
-    return pyramid.of_rows(step, np.array(time, np.float64), measured)
+    return owner, pyramid.of_rows(step, np.array(time, np.float64), measured)
 
 
 def stored_cells(
@@ -87,14 +163,20 @@ def stored_cells(
     keys: Sequence[str],
 ) -> Cells:
     """Cells of a level, `first <= cell < end` where (first, end) is `within`; all complete."""
-    rows = connection.execute(
-        sa.select(cells.c.cell, cells.c.rows, cells.c.step, cells.c.time, cells.c.stats)
-        .where(*track.of(cells), cells.c.level == level)
-        .where(cells.c.cell >= within[0], cells.c.cell < within[1])
-        .order_by(cells.c.cell)
-    ).all()
-    cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 5
-    return Cells(
+    return cells_of_all(connection, track, level, within, keys)[1]
+
+
+def cells_of_all(
+    connection: sa.Connection,
+    track: Track | Tracks,
+    level: int,
+    within: tuple[int, int],
+    keys: Sequence[str],
+) -> tuple[Ints, Cells]:
+    """`stored_cells` of several tracks, one after the other, and whose (name_id) each cell is."""
+    rows = connection.execute(_cells(track.kind), between(track, *within, level=level)).all()
+    owner, cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 6
+    return np.array(owner, np.int64), Cells(
         tuple(keys),
         np.array(cell, np.int64) * pyramid.FACTOR**level,
         np.array(number, np.int64),
@@ -135,12 +217,7 @@ def histograms(
     connection: sa.Connection, track: Track, start: int, stop: int
 ) -> dict[int, dict[int, bytes]]:
     """Encoded histograms of `start <= step < stop`, by step and attempt, both increasing."""
-    table = packs_table
-    rows = connection.execute(
-        sa.select(table.c.step, table.c.attempt, table.c.data)
-        .where(*track.of(table))
-        .where(table.c.step >= start // WINDOW * WINDOW, table.c.step < stop)
-    )
+    rows = connection.execute(_PACKS, between(track, start // WINDOW * WINDOW, stop))
     found: dict[int, dict[int, bytes]] = {}
     for first, attempt, data in rows:
         for at, blob in packs.items(first, bytes(data)):

@@ -65,6 +65,13 @@ def test_a_key_may_hold_any_character(collector: Server, client: Client) -> None
     assert [table[key].to_pylist() for key in keys] == [[float(i)] for i in range(len(keys))]
 
 
+def test_a_run_is_renamed(collector: Server, client: Client) -> None:
+    run_id = log(collector.url)
+    changed = client.change(run_id, name="other", tags=["b", "c"])
+    assert (changed.name, changed.tags, changed.config) == ("other", ("b", "c"), {"lr": 0.1})
+    assert client.run(run_id) == changed
+
+
 def test_histograms_are_read_back(collector: Server, client: Client) -> None:
     found = client.histograms(log(collector.url))
     assert isinstance(found, wire.Histograms)

@@ -162,6 +162,8 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("POST", "/runs", run),
             ("POST", f"{where}/rows", rows),
             ("POST", f"{where}/finish", {}),
+            ("PATCH", where, {"notes": "n"}),
+            ("POST", f"{where}/heartbeat", None),
         ],
         "read": [
             ("GET", "/runs", None),
@@ -170,9 +172,16 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("GET", f"{where}/series?keys=alpha_hat", None),
             ("GET", f"{where}/histograms", None),
             ("GET", "/archive", None),
+            ("GET", "/status", None),
+            ("GET", f"{where}/layers/map", None),
             ("POST", "/query", {"sql": "SELECT 1"}),
         ],
-        "admin": [("POST", f"{where}/archive", None), ("DELETE", where, None)],
+        "admin": [
+            ("POST", f"{where}/archive", None),
+            ("DELETE", where, None),
+            ("POST", f"{where}/restore", None),
+            ("GET", "/tokens", None),
+        ],
     }
     with httpx2.Client(base_url=guarded.url + PREFIX) as client:
         for scope, requests in does.items():
@@ -341,6 +350,21 @@ def test_a_revoked_token_stops_working_within_seconds(guarded: Server, mint: Min
         deadline = time.monotonic() + tokens.FRESH_SECONDS + 5
         while client.get("/runs", headers=bearer(token)).status_code == 200:
             assert time.monotonic() < deadline
+
+
+def test_tokens_are_listed_without_a_secret_and_to_a_project_its_own_only(
+    guarded: Server, mint: Mint
+) -> None:
+    everything = mint("admin")
+    mine, theirs = mint("admin", project="mine", name="m"), mint("read", project="theirs")
+    with httpx2.Client(base_url=guarded.url + PREFIX) as client:
+        listed = client.get("/tokens", headers=bearer(everything))
+        assert {token["project"] for token in listed.json()["items"]} == {None, "mine", "theirs"}
+        for token in (everything, mine, theirs):
+            assert token.split("_")[1] in listed.text
+            assert token.split("_")[2] not in listed.text
+        (own,) = client.get("/tokens", headers=bearer(mine)).json()["items"]
+        assert (own["id"], own["name"], own["scopes"]) == (mine.split("_")[1], "m", ["admin"])
 
 
 def test_the_database_holds_no_secret(mint: Mint, settings: Settings) -> None:

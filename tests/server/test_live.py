@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
 from htga_client.wire import PREFIX
 from htga_server.live import Broker
 from htga_server.serve import Server
+from htga_server.tables import runs
 from tests.support.processes import collecting
 from tests.support.rows import new_run
 
@@ -49,6 +51,37 @@ def test_rows_and_states_are_announced_after_they_are_stored(api: httpx2.Client)
         assert api.get(f"/runs/{run_id}").json()["last_step"] == 4
         api.post(f"/runs/{run_id}/finish", json={})
         assert next(events) == ("run", {"run": run_id, "state": "finished"})
+
+
+@sqlite_only
+def test_a_run_that_is_changed_deleted_or_restored_is_news(api: httpx2.Client) -> None:
+    run_id = api.post("/runs", json=new_run()).json()["id"]
+    with listening(api, run=run_id) as events:
+        for method, path, state in (
+            ("PATCH", "", "running"),
+            ("DELETE", "", "deleted"),
+            ("POST", "/restore", "running"),
+        ):
+            assert api.request(method, f"/runs/{run_id}{path}", json={"notes": "x"}).is_success
+            assert next(events) == ("run", {"run": run_id, "state": state})
+
+
+@sqlite_only
+def test_a_heartbeat_is_news_only_of_a_run_that_seemed_dead(
+    api: httpx2.Client, collector: Server
+) -> None:
+    run_id = api.post("/runs", json=new_run()).json()["id"]
+    silent = sa.update(runs).values(created=runs.c.created - 2000)
+    collector._app.state.database.write_now(lambda connection: connection.execute(silent))
+    assert api.get(f"/runs/{run_id}").json()["state"] == "lost"
+    with listening(api, run=run_id) as events:
+        assert api.post(f"/runs/{run_id}/heartbeat").status_code == 204
+        assert next(events) == ("run", {"run": run_id, "state": "running"})
+        said = api.get(f"/runs/{run_id}").json()
+        assert (said["state"], said["updated"]) == ("running", None)
+        api.post(f"/runs/{run_id}/heartbeat")
+        api.post(f"/runs/{run_id}/rows", json={"rows": [{"step": 4, "alpha_hat": 1.0}]})
+        assert next(events) == ("rows", {"run": run_id, "step": 4})
 
 
 @sqlite_only

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -82,6 +83,24 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
     assert old == 200
     database.upgrade()
     assert said() == before
+    database.close()
+
+
+def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Settings) -> None:
+    database = Database(settings.url)
+    database.upgrade()
+    new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
+    database.write_now(lambda c: runs.register(c, new, settings))
+    rows: list[dict[str, Any]] = [
+        *({"step": s, "layer": x, "alpha_hat": 1.0} for s in range(5) for x in ("", "a")),
+        *({"step": s, "metrics": [("loss", 1.0), ("lr", 1.0)]} for s in range(5, 8)),
+        {"step": 9, "alpha_hat": 1.0, "metrics": [("loss", 1.0)]},
+    ]
+    batch = decode.from_arrow(stream(rows), 50_000)
+    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+    database.write_now(lambda connection: command.downgrade(config(connection), "0005"))
+    database.upgrade()
+    assert database.read_now(runs.census).rows == len(rows) == 14
     database.close()
 
 

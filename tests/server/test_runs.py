@@ -106,15 +106,37 @@ def test_a_silent_run_turns_stale_then_lost_and_comes_back_with_its_next_row(
     assert api.get(f"/runs/{run_id}").json()["state"] == "running"
 
 
-def test_a_deleted_run_is_gone_with_all_its_rows(
-    api: httpx2.Client, run_id: str, post: Post
+def test_what_people_say_of_a_run_can_be_changed_and_the_rest_stays(
+    api: httpx2.Client,
 ) -> None:
-    post([{"step": 0, "alpha_hat": 1.0, "metrics": [("loss", 1.0)]}])
-    assert api.delete(f"/runs/{run_id}").status_code == 204
-    assert api.get(f"/runs/{run_id}").status_code == 404
-    assert api.delete(f"/runs/{run_id}").status_code == 404
-    count = "SELECT (SELECT count(*) FROM steps) + (SELECT count(*) FROM metrics)"
-    assert api.post("/query", json={"sql": count}).json()["rows"] == [[0]]
+    before = api.post("/runs", json=new_run(name="old", tags=["a"], notes="n")).json()
+    changed = api.patch(f"/runs/{before['id']}", json={"name": "new", "tags": [], "notes": None})
+    after = before | {"name": "new", "tags": []}
+    assert changed.json() == api.get(f"/runs/{before['id']}").json() == after
+    again = api.post("/runs", json=new_run(id=before["id"], name="old"))
+    assert (again.status_code, again.json()["name"]) == (200, "new")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"name": ""},
+        {"name": "a\0b"},
+        {"tags": ["\0"]},
+        {"state": "failed"},
+        {"tags": "a"},
+        [],
+        None,
+    ],
+)
+def test_a_change_that_makes_no_sense_changes_nothing(
+    api: httpx2.Client, run_id: str, bad: object
+) -> None:
+    before = api.get(f"/runs/{run_id}").json()
+    patch = {"notes": "x"} | bad if isinstance(bad, dict) else bad
+    answer = api.patch(f"/runs/{run_id}", json=patch)
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid")
+    assert api.get(f"/runs/{run_id}").json() == before
 
 
 def test_a_page_of_another_site_cannot_reach_the_collector_under_its_own_name(

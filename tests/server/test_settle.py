@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from htga_client import histogram
 from htga_client.wire import NewRun
-from htga_server import decode, derived, histograms, ingest, runs, series
+from htga_server import decode, derived, histograms, ingest, keys, runs, series
 from htga_server.database import Database
 from htga_server.series import Range
 from htga_server.settings import Settings
@@ -183,7 +183,7 @@ def test_what_is_derived_row_by_row_is_what_is_derived_from_all_rows(
     model.send("b" * 36, rows_of("", 0, 3, 64, 2))
     before = model.derived()
     assert {row[4] for row in before[0]} == {1, 2, 3}
-    key = database.read_now(partial(runs.key_of, run_id=model.id))
+    key = database.read_now(partial(keys.key_of, run_id=model.id))
     database.write_now(partial(derived.rebuild, run_key=key))
     after = model.derived()
     assert after[:2] == before[:2]

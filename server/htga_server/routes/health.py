@@ -32,7 +32,7 @@ async def readyz(db: DatabaseDep, settings: SettingsDep) -> dict[str, str]:
         Busy: Less than a twentieth of the disk is free.
     """
     await db.write(lambda connection: connection.execute(sa.text("SELECT 1")))
-    disk = shutil.disk_usage(settings.data if settings.data.exists() else ".")
+    disk = shutil.disk_usage(settings.disk)
     if disk.free < disk.total * LEAST_FREE:
         raise Busy(f"{disk.free >> 20} MiB of disk are left", slug="storage-low")
     return {"status": "ok"}

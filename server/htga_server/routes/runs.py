@@ -1,4 +1,4 @@
-"""Runs: register, list, show, finish, delete."""
+"""Runs: register, list, show, change, finish, delete."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from htga_client.wire import Finish, Gap, NewRun, Run, RunEvents, RunPage, RunState
-from htga_server import archive, events, runs
+from htga_client.wire import Finish, Gap, NewRun, Run, RunEvents, RunPage, RunPatch, RunState
+from htga_server import events, order, runs, trash, writers
 from htga_server.answers import answer
 from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.policy import ADMIN, INGEST, READ, GrantDep, own_project
@@ -32,12 +32,8 @@ async def register(
     allowed: GrantDep,
 ) -> Run:
     """Register a run under an id that the client made; registering again changes nothing."""
-    for name in ("project", "name"):
-        if not 0 < len(getattr(new, name)) <= MAX_LABEL:
-            raise BadRequest(f"{name} must have 1 to {MAX_LABEL} characters")
-    said = (new.project, new.name, new.group, new.notes, *new.tags)
-    if any("\0" in text for text in said):
-        raise BadRequest("project, name, group, notes and tags must hold no NUL")
+    _check(project=new.project)
+    _check(name=new.name, group=new.group, notes=new.notes, tags=new.tags)
     own_project(allowed, new.project)
     new = replace(new, id=_uuid("id", new.id), writer=new.writer and _uuid("writer", new.writer))
     run, made = await db.write(partial(runs.register, new=new, limits=settings))
@@ -56,7 +52,7 @@ async def page(
     group: str | None = None,
     tag: str | None = None,
     q: str | None = None,
-    sort: runs.Sort = "-created",
+    sort: order.Sort = "-created",
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
@@ -83,10 +79,19 @@ async def show(run_id: str, request: Request, db: DatabaseDep) -> Response:
     return answer(request, await db.read(partial(runs.get, run_id=run_id)))
 
 
+@router.patch("/{run_id}", dependencies=[INGEST])
+async def change(run_id: str, patch: RunPatch, db: DatabaseDep, broker: BrokerDep) -> Run:
+    """Change a run's name, group, tags or notes; what is left out, or null, stays."""
+    _check(name=patch.name, group=patch.group, notes=patch.notes, tags=patch.tags or ())
+    run = await db.write(partial(runs.change, run_id=run_id, patch=patch))
+    broker.publish("run", run.id, state=run.state)
+    return run
+
+
 @router.get("/{run_id}/gaps", dependencies=[READ])
 async def gaps(run_id: str, db: DatabaseDep) -> dict[str, tuple[Gap, ...]]:
     """Sequence numbers of rows that were lost on their way here, as their writers say."""
-    return {"items": await db.read(partial(runs.declared_gaps, run_id=run_id))}
+    return {"items": await db.read(partial(writers.declared_gaps, run_id=run_id))}
 
 
 @router.get("/{run_id}/events", dependencies=[READ])
@@ -103,12 +108,39 @@ async def finish(run_id: str, how: Finish, db: DatabaseDep, broker: BrokerDep) -
     return run
 
 
+@router.post("/{run_id}/heartbeat", status_code=204, dependencies=[INGEST])
+async def keep_alive(run_id: str, db: DatabaseDep, broker: BrokerDep) -> None:
+    """Say that a run is alive although it sends no rows."""
+    run, came_back = await db.write(partial(runs.keep_alive, run_id=run_id))
+    if came_back:
+        broker.publish("run", run.id, state=run.state)
+
+
 @router.delete("/{run_id}", status_code=204, dependencies=[ADMIN])
-async def delete(run_id: str, db: DatabaseDep, broker: BrokerDep, settings: SettingsDep) -> None:
-    """Delete a run, its rows and its archive."""
-    await db.write(partial(runs.delete, run_id=run_id))
-    archive.remove(_uuid("id", run_id), settings.archive)
+async def delete(run_id: str, db: DatabaseDep, broker: BrokerDep) -> None:
+    """Delete a run. Its rows and its archive are purged after a while, and restored until then."""
+    await db.write(partial(trash.delete, run_id=run_id))
     broker.publish("run", run_id, state="deleted")
+
+
+@router.post("/{run_id}/restore", dependencies=[ADMIN])
+async def restore(run_id: str, db: DatabaseDep, broker: BrokerDep) -> Run:
+    """Undo the deletion of a run."""
+    await db.write(partial(trash.restore, run_id=run_id))
+    run = await db.read(partial(runs.get, run_id=run_id))
+    broker.publish("run", run.id, state=run.state)
+    return run
+
+
+def _check(**said: str | tuple[str, ...] | None) -> None:
+    """Refuse what no database holds as text, and a run or a project without a name."""
+    for what, value in said.items():
+        texts = value if isinstance(value, tuple) else (value or "",)
+        if any("\0" in text for text in texts):
+            raise BadRequest(f"{what} must hold no NUL")
+        named = what in {"project", "name"} and value is not None
+        if named and not 0 < len(texts[0]) <= MAX_LABEL:
+            raise BadRequest(f"{what} must have 1 to {MAX_LABEL} characters")
 
 
 def _uuid(name: str, value: str) -> str:

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from htga_client.wire import Histograms, Layer, Series, Tail
-from htga_server import histograms, runs, series, tail
+from htga_client.wire import Histograms, Layer, LayerMap, Series, Tail
+from htga_server import histograms, layer_map, layers, series, tail
 from htga_server.answers import answer, arrow_answer, wants_arrow
 from htga_server.deps import DatabaseDep
 from htga_server.policy import READ
@@ -91,4 +91,21 @@ async def read_tail(
 @router.get("/{run_id}/layers", dependencies=[READ])
 async def read_layers(run_id: str, db: DatabaseDep) -> dict[str, tuple[Layer, ...]]:
     """The layers of a run by rank, in the order in which they came."""
-    return {"items": await db.read(partial(runs.layers, run_id=run_id))}
+    return {"items": await db.read(partial(layers.listing, run_id=run_id))}
+
+
+@router.get("/{run_id}/layers/map", response_model=LayerMap, dependencies=[READ])
+async def read_layer_map(
+    run_id: str,
+    request: Request,
+    db: DatabaseDep,
+    key: str = "alpha_hat",
+    buckets: Annotated[int, Query(ge=1, le=1000)] = 120,
+    rank: Rank = 0,
+    start: Step = None,
+    stop: Step = None,
+) -> Response:
+    """One scalar of every layer over `start <= step < stop`, on common buckets."""
+    within = Range(rank=rank, start=start, stop=stop)
+    read = partial(layer_map.read, run_id=run_id, key=key, within=within, buckets=buckets)
+    return answer(request, await db.read(read))

@@ -47,6 +47,16 @@ def test_runs_are_listed_for_people_and_for_programs(collector: Server, run_id: 
 
 
 @sqlite_only
+def test_a_collector_says_how_it_is_doing(collector: Server, run_id: str) -> None:
+    said = read_json(htga("status", "--json", "--url", collector.url))
+    assert (said["runs"], said["running"], said["rows_total"]) == (1, 1, 10), run_id
+    assert said["commit_ms"]["p50"] <= said["commit_ms"]["p95"]
+    shown = htga("status", "--url", collector.url).stdout
+    assert "sqlite" in shown
+    assert "commit_ms.p95" in shown
+
+
+@sqlite_only
 def test_a_run_is_shown_with_its_config(collector: Server, run_id: str) -> None:
     shown = htga("runs", "show", run_id, "--url", collector.url)
     assert "config.lr" in shown.stdout
@@ -54,11 +64,14 @@ def test_a_run_is_shown_with_its_config(collector: Server, run_id: str) -> None:
 
 
 @sqlite_only
-def test_a_deleted_run_is_gone(collector: Server, run_id: str) -> None:
+def test_a_deleted_run_is_gone_until_it_is_restored(collector: Server, run_id: str) -> None:
     refused = CliRunner().invoke(app, ["runs", "rm", run_id, "--url", collector.url], input="n\n")
     assert refused.exit_code == 1
     assert htga("runs", "rm", run_id, "--yes", "--url", collector.url).exit_code == 0
     assert read_json(htga("runs", "ls", "--json", "--url", collector.url)) == []
+    assert htga("runs", "restore", run_id, "--url", collector.url).exit_code == 0
+    (run,) = read_json(htga("runs", "ls", "--json", "--url", collector.url))
+    assert run["id"] == run_id
 
 
 @sqlite_only

@@ -1,0 +1,62 @@
+"""From the ids and names that people know to the numbers that rows have."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from htga_server.problems import Busy, NotFound
+from htga_server.tables import names, runs
+
+HERE = runs.c.deleted.is_(None)
+"""What holds for every run that is read; one that was deleted can still be written to."""
+PURGED = 0.0
+"""`deleted` of a run that is being purged."""
+
+# Statements that every request needs are built once: building one takes longer than executing it.
+_LOCK = sa.select(runs).where(runs.c.id == sa.bindparam("run_id")).with_for_update()
+_NAMES = sa.select(names.c.name, names.c.name_id).where(
+    names.c.run_key == sa.bindparam("run_key"), names.c.kind == sa.bindparam("kind")
+)
+
+
+def lock(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
+    """The row of a run, deleted or not, locked until the transaction ends.
+
+    Raises:
+        NotFound: There is no such run.
+        Busy: It is being purged.
+    """
+    row = lock_if_there(connection, run_id)
+    if row is None:
+        raise NotFound(f"no run {run_id[:40]!r}")
+    return row
+
+
+def lock_if_there(connection: sa.Connection, run_id: str) -> sa.Row[Any] | None:
+    """`lock`, with None for a run that there is not."""
+    row = connection.execute(_LOCK, {"run_id": run_id}).one_or_none()
+    if row is not None and row.deleted == PURGED:
+        raise Busy(f"run {run_id} was deleted and is being purged")
+    return row
+
+
+def key_of(connection: sa.Connection, run_id: str) -> int:
+    """The internal key of a run that can be read.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    key = connection.scalar(sa.select(runs.c.run_key).where(runs.c.id == run_id, HERE))
+    if key is None:
+        raise NotFound(f"no run {run_id[:40]!r}")
+    return int(key)
+
+
+def name_ids(
+    connection: sa.Connection, run_key: int, kind: Literal["layer", "metric"]
+) -> dict[str, int]:
+    """The numbers of a run's layer or metric names."""
+    rows = connection.execute(_NAMES, {"run_key": run_key, "kind": kind})
+    return {name: name_id for name, name_id in rows}  # noqa: C416 (mypy knows no dict of rows)
