@@ -299,6 +299,8 @@ class Sender:
             self._told_end = is_kept
             self._lifecycle.left = self._courier is None
             self._lifecycle.changed.notify_all()
+        if self._courier is None:
+            atexit.unregister(self._at_exit)
 
     def _deliver(self) -> None:
         if self._courier is None:
@@ -315,6 +317,7 @@ class Sender:
             self._told_end = told_end
             self._lifecycle.left = True
             self._lifecycle.changed.notify_all()
+        atexit.unregister(self._at_exit)  # or a notebook would keep every run of its life
 
     def _how_it_ended(self) -> wire.Finish:
         return wire.Finish(state=self._lifecycle.ending or "finished", logged=self.stats.logged)
