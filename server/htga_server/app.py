@@ -17,7 +17,18 @@ from htga_server.live import Broker
 from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
 from htga_server.replicas import Replicas
-from htga_server.routes import archive, health, live, login, rows, runs, series, status, tokens
+from htga_server.routes import (
+    archive,
+    health,
+    live,
+    login,
+    rows,
+    rules,
+    runs,
+    series,
+    status,
+    tokens,
+)
 from htga_server.settings import Settings
 from htga_server.tokens import any_valid
 
@@ -61,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for module in (runs, rows, series, live, archive, status, tokens):
+    for module in (runs, rows, series, live, archive, rules, status, tokens):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router, responses=problems.RESPONSES)

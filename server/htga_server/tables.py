@@ -201,5 +201,34 @@ events = sa.Table(
     comment="what happened in a run, for people to read",
 )
 
-RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, writers)
+looked = sa.Table(
+    "looked",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(6), primary_key=True),
+    sa.Column("name_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.BigInteger, nullable=False),
+    comment="up to which step a track was looked at for what people should see",
+)
+
+rules = sa.Table(
+    "rules",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("threshold", Real(53), nullable=False),
+    sa.Column("steps", sa.Integer, nullable=False),
+    sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("webhook", sa.Text),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created", Real(53), nullable=False),
+    comment="what is watched in the runs of a project (htga_client.wire.NewRule)",
+)
+
+RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, looked, writers)
 """What belongs to a run, by its run_key."""
