@@ -135,5 +135,6 @@ def test_training_anew_begins_a_run_anew_and_ends_the_one_that_broke(
 
 @pytest.mark.usefixtures("database_url")
 def test_a_checkpoint_keeps_no_secret() -> None:
-    state = TelemetryCallback(token="htga_secret", project="mine").state()
+    options = {"token": "htga_secret", "project": "mine"}
+    state = TelemetryCallback(**options).state()
     assert state["args"] == {"project": "mine"}
