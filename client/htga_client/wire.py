@@ -373,12 +373,14 @@ class Receipt:
 
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
+    `followed` says whether anyone listens for news: a sender may take its time where nobody does.
     """
 
     accepted: int
     duplicates: int
     rejected: tuple[Rejection, ...] = ()
     next_seq: int | None = None
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

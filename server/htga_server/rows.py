@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -317,6 +318,7 @@ def _histograms(column: pa.ChunkedArray) -> tuple[Histograms, Blobs]:
     return decode_joined(blobs.data, blobs.ends), blobs
 
 
+@cache
 def _nothing() -> tuple[Blobs, Histograms]:
     empty = of_list([])
     return empty, decode_joined(empty.data, empty.ends)
