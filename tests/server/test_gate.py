@@ -175,6 +175,7 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("GET", "/archive", None),
             ("GET", "/status", None),
             ("GET", "/rules", None),
+            ("GET", "/groups/series?project=digits&keys=alpha_hat", None),
             ("POST", "/rules/try", {"rule": RULE}),
             ("GET", f"{where}/layers/map", None),
             ("POST", "/query", {"sql": "SELECT 1"}),
