@@ -17,6 +17,9 @@ from htga_client.notices import say
 from htga_client.spool import Spool
 from htga_client.transport import Transport
 
+LIVE, QUIET = 0.2, 1.0
+"""Seconds that rows wait for others to go with them: a request costs both sides what fifty do."""
+
 
 class Courier:
     """Registers the run, delivers what the spool holds and tells the end.
@@ -31,7 +34,9 @@ class Courier:
         lifecycle: Of the sender.
         folder: The spool's folder, if there is one.
         backoff, patience, batch_rows: As in `Delivery`.
-        linger: Seconds to wait for a request to fill.
+        linger: Seconds to wait for a request to fill; None for `LIVE` while someone looks at what
+            the collector gets, and `QUIET` otherwise.
+        heartbeat: Seconds without rows after which the run says that it is alive.
 
     Attributes:
         delivery: The conversation with the collector.
@@ -50,7 +55,8 @@ class Courier:
         backoff: Backoff,
         patience: float,
         batch_rows: int,
-        linger: float,
+        linger: float | None,
+        heartbeat: float,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.settled = 0
@@ -71,6 +77,7 @@ class Courier:
         self._patience = patience
         self._batch_rows = batch_rows
         self._linger = linger
+        self._heartbeat = heartbeat
         self._adopting = threading.Thread(target=self._adopt_others, name="htga-adopt", daemon=True)
 
     def register_once(self) -> None:
@@ -115,19 +122,33 @@ class Courier:
     def _await_rows(self) -> bool:
         """Wait for rows to deliver, and then for a request to fill; False after the last."""
         life, spool, delivery = self._lifecycle, self._spool, self.delivery
+        linger = self._linger
+        if linger is None:
+            linger = LIVE if delivery.followed else QUIET
+        while not self._has_rows(self._heartbeat):
+            delivery.heartbeat()
         with life.changed:
-            life.changed.wait_for(lambda: spool.end > delivery.seq or life.written or life.closed)
+            life.awaited = delivery.seq + self._batch_rows - 1
             life.changed.wait_for(
                 lambda: (
-                    spool.end - delivery.seq >= self._batch_rows
+                    spool.end > life.awaited
                     or delivery.seq < life.wanted
                     or life.written
                     or life.closed
                 ),
-                self._linger,
+                linger,
             )
             life.check()
             return spool.end > delivery.seq
+
+    def _has_rows(self, patience: float) -> bool:
+        """Wait for rows, or for the end; False if neither comes."""
+        life, spool, delivery = self._lifecycle, self._spool, self.delivery
+        with life.changed:
+            life.awaited = delivery.seq
+            return life.changed.wait_for(
+                lambda: spool.end > delivery.seq or life.written or life.closed, patience
+            )
 
     def _adopt_others(self) -> None:
         transport = self._transport.clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections import Counter
@@ -53,6 +54,7 @@ class Delivery:
         retries: Number of requests that were repeated.
         failures: Requests that failed since the last answer.
         reached: Whether the collector has ever answered.
+        followed: Whether someone looked at what it gets when it answered last.
         dead: What it refused.
     """
 
@@ -71,6 +73,7 @@ class Delivery:
         self.retries = 0
         self.failures = 0
         self.reached = False
+        self.followed = True
         self.dead = DeadLetters()
         self._transport = transport
         self._new_run = new_run
@@ -97,6 +100,11 @@ class Delivery:
             return False
         return True
 
+    def heartbeat(self) -> None:
+        """Say that the run is alive; nothing hangs on the answer, and an old collector has none."""
+        with contextlib.suppress(ClientError):
+            self._transport.heartbeat(self._id)
+
     def deliver_next(self) -> Counter[str] | None:
         """Settle the next rows of the spool; None if there are none.
 
@@ -114,6 +122,7 @@ class Delivery:
             return self._refused(chunk, error)
         self._batch_rows = min(2 * self._batch_rows, self._most_rows)
         self.seq = self._expected = chunk.end
+        self.followed = receipt.followed
         if receipt.rejected:
             table = pa.Table.from_batches(chunk.batches)
             for rejection in receipt.rejected:

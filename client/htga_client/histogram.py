@@ -12,14 +12,16 @@ both ends.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 VERSION = 1
 MAX_BITS = 8
 _LEAST = 6  # numbers before the counts, each of a byte at least
+_CHUNK = 2**18  # bytes decoded at a time: what is computed on the way then stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +61,39 @@ def edges(bits: int, first: int, count: int) -> NDArray[np.float64]:
 
 
 def encode(
-    counts: Sequence[int], *, bits: int, first: int = 0, n_zero: int = 0, n_nonfinite: int = 0
+    counts: ArrayLike, *, bits: int, first: int = 0, n_zero: int = 0, n_nonfinite: int = 0
 ) -> bytes:
     """Pack counts; the inverse of `decode` up to the empty bins at both ends.
 
     Raises:
         ValueError: A count is negative, or the bins do not fit into `n_bins(bits)`.
     """
-    if not 0 <= bits <= MAX_BITS:
-        raise ValueError(f"bits must be from 0 to {MAX_BITS}, got {bits}")
-    values = np.asarray(counts, np.int64)
-    filled = np.flatnonzero(values)
-    start, stop = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
-    if first < 0 or first + stop > n_bins(bits):
-        raise ValueError(f"bins {first} to {first + stop} do not fit into {n_bins(bits)}")
-    fields = np.array([n_zero, n_nonfinite, first + start, stop - start], np.int64)
-    return bytes((VERSION, bits)) + _as_varints(np.concatenate((fields, values[start:stop])))
+    return encode_all([Histogram(bits, first, np.asarray(counts, np.int64), n_zero, n_nonfinite)])[
+        0
+    ]
+
+
+def encode_all(histograms: Sequence[Histogram]) -> list[bytes]:
+    """`encode` of many at once."""
+    if not histograms:
+        return []
+    numbers = []
+    for one in histograms:
+        if not 0 <= one.bits <= MAX_BITS:
+            raise ValueError(f"bits must be from 0 to {MAX_BITS}, got {one.bits}")
+        filled = one.counts.nonzero()[0]
+        start, stop = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
+        if one.first < 0 or one.first + stop > n_bins(one.bits):
+            bins = f"bins {one.first} to {one.first + stop}"
+            raise ValueError(f"{bins} do not fit into {n_bins(one.bits)}")
+        head = (one.n_zero, one.n_nonfinite, one.first + start, stop - start)
+        numbers += [np.array(head, np.int64), one.counts[start:stop]]
+    octets, ends = _as_varints(numbers)
+    bounds = [0, *ends[1::2].tolist()]
+    return [
+        bytes((VERSION, one.bits)) + octets[begin:end]
+        for one, (begin, end) in zip(histograms, pairwise(bounds), strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +148,19 @@ def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histogram
         data: All bytes.
         ends: Where each string ends, increasing, shape [N]; the first begins at 0.
     """
+    if data.size <= _CHUNK:
+        return _decode(data, ends)
+    cuts = np.searchsorted(ends, np.arange(_CHUNK, data.size, _CHUNK))
+    bounds = [0, *np.unique(cuts[cuts > 0]).tolist(), ends.size]
+    parts = []
+    for first, last in pairwise(bounds):
+        begin = ends[first - 1] if first else 0
+        parts.append(_decode(data[begin : ends[last - 1]], ends[first:last] - begin))
+    columns = (f.name for f in fields(Histograms))
+    return Histograms(*(np.concatenate([getattr(part, c) for part in parts]) for c in columns))
+
+
+def _decode(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histograms:
     length = np.diff(ends, prepend=0)
     valid = length >= _LEAST
     if not valid.all():
@@ -168,7 +200,9 @@ def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histogram
     )
 
 
-def _as_varints(values: NDArray[np.int64]) -> bytes:
+def _as_varints(parts: Sequence[NDArray[np.int64]]) -> tuple[bytes, NDArray[np.int64]]:
+    """The numbers of all parts, one after the other, and where the bytes of each part end."""
+    values = np.concatenate(parts)
     if values.min() < 0:
         raise ValueError(f"a count must not be negative, got {values.min()}")
     places = range(-(-int(values.max()).bit_length() // 7) or 1)
@@ -176,7 +210,8 @@ def _as_varints(values: NDArray[np.int64]) -> bytes:
     more = np.append(shifted[:, 1:] > 0, np.zeros((values.size, 1), np.bool_), axis=1)
     kept = np.append(np.ones((values.size, 1), np.bool_), more[:, :-1], axis=1)
     octets = (shifted & 0x7F | np.where(more, 0x80, 0)).astype(np.uint8)
-    return bytes(octets[kept].tobytes())
+    ends = np.concatenate(([0], kept.sum(1).cumsum()))
+    return octets[kept].tobytes(), ends[np.cumsum([part.size for part in parts])]
 
 
 def _varints(
@@ -204,10 +239,9 @@ def _varints(
     before = goes_on[:-1]
     paired[1:] = (paired[1:] << (7 * before.view(np.uint8))) | (low[:-1] * before)
     numbers = paired[ends].astype(np.int64)
-    # The rest from their last byte, the most significant, to their first. The last byte of all
-    # goes on nowhere, so an index that wraps around finds nothing.
-    wide = np.flatnonzero(goes_on[ends - 1] & goes_on[ends - 2])
-    last = ends[wide]
+    # The rest from their last byte, the most significant, to their first.
+    last = np.flatnonzero(goes_on[:-2] & goes_on[1:-1] & ~goes_on[2:]) + 2
+    wide = np.searchsorted(ends, last)
     width = last - np.where(wide > 0, ends[wide - 1], -1)
     value = low[last].astype(np.int64)
     for place in range(1, min(int(width.max(initial=0)), 9)):

@@ -24,6 +24,7 @@ class Lifecycle:
         left: Whether there is nothing more to do.
         closed: Whether the sender was told to stop where it is.
         wanted: Number of the row up to which a caller of `flush` waits.
+        awaited: Number of the row that the courier waits for; he is not woken for those before.
     """
 
     def __init__(self) -> None:
@@ -31,13 +32,19 @@ class Lifecycle:
         self.changed = threading.Condition(threading.RLock())
         self.ending: State | None = None
         self.written = self.left = self.closed = False
-        self.wanted = 0
+        self.wanted = self.awaited = 0
         self._nudged = False
 
     @property
     def over(self) -> bool:
         """Whether the threads have left, or will at once."""
         return self.left or self.closed
+
+    def spooled(self, end: int) -> None:
+        """Wake the courier if the rows before number `end` are what he waits for."""
+        with self.changed:
+            if end > self.awaited:
+                self.changed.notify_all()
 
     def nudge(self) -> None:
         """Have whoever pauses try again now."""

@@ -33,6 +33,7 @@ from htga_client.transport import Transport
 from htga_client.writer import Writer
 
 EXIT_GRACE = 5.0
+HEARTBEAT = 30.0
 _RESTARTS = 3
 
 
@@ -53,7 +54,7 @@ class Sender:
         folder: The spool; None to keep rows in memory.
         make_spool: Given what makes the folder, makes the spool; for other limits than usual.
         capacity: Items that may wait to be written; what comes beyond is dropped and counted.
-        linger: Seconds to wait for a request to fill.
+        linger, heartbeat: As in `Courier`.
         batch_rows: Rows in a request at most.
         backoff: Delays between tries.
         patience: Seconds between tries where only a person can help, as with a wrong token.
@@ -68,7 +69,8 @@ class Sender:
         folder: Path | None = None,
         make_spool: Callable[[Callable[[], Claim] | None], Spool] = Spool,
         capacity: int = 50_000,
-        linger: float = 0.1,
+        linger: float | None = None,
+        heartbeat: float = HEARTBEAT,
         batch_rows: int = BATCH_ROWS,
         backoff: Backoff | None = None,
         patience: float = 300.0,
@@ -80,6 +82,7 @@ class Sender:
         self._make_spool = make_spool
         self._capacity = capacity
         self._linger = linger
+        self._heartbeat = heartbeat
         self._batch_rows = batch_rows
         self._backoff = backoff or Backoff()
         self._patience = patience
@@ -113,6 +116,7 @@ class Sender:
                 patience=self._patience,
                 batch_rows=self._batch_rows,
                 linger=self._linger,
+                heartbeat=self._heartbeat,
             )
         self._books = Books(self._intake, self._writer, self._spool, self._courier)
         self._told_full = self._told_end = False
@@ -295,6 +299,8 @@ class Sender:
             self._told_end = is_kept
             self._lifecycle.left = self._courier is None
             self._lifecycle.changed.notify_all()
+        if self._courier is None:
+            atexit.unregister(self._at_exit)
 
     def _deliver(self) -> None:
         if self._courier is None:
@@ -311,6 +317,7 @@ class Sender:
             self._told_end = told_end
             self._lifecycle.left = True
             self._lifecycle.changed.notify_all()
+        atexit.unregister(self._at_exit)  # or a notebook would keep every run of its life
 
     def _how_it_ended(self) -> wire.Finish:
         return wire.Finish(state=self._lifecycle.ending or "finished", logged=self.stats.logged)

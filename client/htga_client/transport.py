@@ -30,6 +30,9 @@ class Transport(Protocol):
     def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
         """Say how the run ended."""
 
+    def heartbeat(self, run_id: str) -> None:
+        """Say that the run is alive although it sends no rows."""
+
     def close(self) -> None:
         """Release what is held; a later call opens it again."""
 
@@ -76,6 +79,10 @@ class HttpTransport:
             "POST", f"/runs/{run_id}/finish", content=codec.dumps(finish)
         )
         return self._answer(wire.Run, answer)
+
+    def heartbeat(self, run_id: str) -> None:
+        """`POST /runs/{id}/heartbeat`."""
+        self._connection.request("POST", f"/runs/{run_id}/heartbeat")
 
     def close(self) -> None:
         """Close the sockets."""

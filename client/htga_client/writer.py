@@ -41,7 +41,6 @@ class Writer:
         self._intake = intake
         self._spool = spool
         self._lifecycle = lifecycle
-        self._synced = 0  # number of the row up to which the spool was synced
 
     def write(self) -> None:
         """Work until the run has ended; raises `Closed`."""
@@ -57,10 +56,8 @@ class Writer:
         life, spool = self._lifecycle, self._spool
         while True:
             with life.changed:
-                life.changed.wait_for(lambda: spool.end > self._synced or life.over)
                 if life.changed.wait_for(lambda: life.over, SYNC_EVERY):
                     return
-                self._synced = spool.end
             spool.sync()
 
     def say_finish(self, finish: wire.Finish) -> None:
@@ -85,8 +82,7 @@ class Writer:
         self.dropped["callable"] += failed
         self._append(rows)
         self._intake.done()
-        with self._lifecycle.changed:
-            self._lifecycle.changed.notify_all()
+        self._lifecycle.spooled(self._spool.end)
         for mark in marks:
             mark.end = self._spool.end
             mark.passed.set()

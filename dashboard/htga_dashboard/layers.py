@@ -224,7 +224,8 @@ def register(app: Dash, source: Source) -> None:
         before: dict[str, Any] | None,
     ) -> Any:
         same = [no_update] * 11
-        if data is None or (view := View.from_json(data)).step is None:
+        # The browser says its theme a moment after it has come: once is enough to draw.
+        if data is None or theme_name is None or (view := View.from_json(data)).step is None:
             return same
         look = Look(
             key=key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from htga.telemetry.attach import attach
+from htga.telemetry.preemption import install_preemption_handler
 from htga.telemetry.run import Run
 
-__all__ = ["Run", "attach"]
+__all__ = ["Run", "attach", "install_preemption_handler"]

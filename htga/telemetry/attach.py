@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from htga_client.transport import HttpTransport
 MODES = ("online", "offline", "disabled")
 RANKS = ("first", "all")
 RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
+_attached: weakref.WeakKeyDictionary[Optimizer, Run] = weakref.WeakKeyDictionary()
+
 DEFAULT_DIR = "htga-data/spool"
 """Where rows wait on disk, from the current folder."""
 
@@ -60,7 +63,9 @@ def attach(
     """Measure every step of an optimizer and send it to a collector.
 
     Training never waits for the collector, which may even start later, and goes on whatever
-    happens to it. The run ends with `Run.finish`, with a `with` block, or with the process.
+    happens to it. The run ends with `Run.finish`, with a `with` block, or with the process; also
+    when both it and the optimizer are gone, and when the optimizer is attached again, as by a
+    notebook's cell that is run once more.
 
     What is left out is taken from the environment variable given below, then from the default.
 
@@ -94,8 +99,8 @@ def attach(
         budget: Share of the training time that measuring may take, such as 0.01; where it would
             take more, it is done less often (HTGA_BUDGET; no limit).
         layers: Patterns of the names of layers to measure one by one, such as "*.weight"
-            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). HTGA shows the
-            whole model only.
+            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). With HTGA that
+            is the gradient before it is amplified.
         layers_every: Measure the layers at every so many of the measured steps
             (HTGA_LAYERS_EVERY; 20).
         layers_top: Of more layers than this, measure the largest (HTGA_LAYERS_TOP; 50).
@@ -114,6 +119,8 @@ def attach(
         return Run(run_id or str(uuid7()), url="")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r:.100}")
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner  # Accelerate's has no hooks, and steps the one that it wraps
     resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
     own = Ranks.current()
     every_rank = choice("ranks", setting(ranks, "RANKS", "first"), RANKS) == "all"
@@ -151,6 +158,8 @@ def attach(
         environment=describe(optimizer, model) | {"ranks": own.world},
         resume=resume if own.rank == 0 else "allow",
     )
+    if (former := _attached.get(optimizer)) is not None:
+        former.finish()
     if own.rank > 0 and not every_rank:
         probe = Probe(optimizer, None, **measuring) if measuring["sharded"] else None
         return Run(new.id, url="", probe=probe, rank=own.rank)
@@ -160,7 +169,9 @@ def attach(
         _check_resume(sender)
     probe = Probe(optimizer, sender.put, **measuring)
     page = "" if transport is None else f"{transport.url}/run/{new.id}"
-    run = Run(new.id, url=page, sender=sender, probe=probe, rank=own.rank)
+    run = _attached[optimizer] = Run(new.id, page, sender=sender, probe=probe, rank=own.rank)
+    # With the probe go the last who could log anything. At the exit the sender finishes by itself.
+    weakref.finalize(probe, sender.finish, timeout=0.0).atexit = False
     if own.rank == 0:
         where = page or f"kept on disk, to be delivered by htga sync --dir {folder}"
         say(f"run {new.name} of {new.project}: {where}")

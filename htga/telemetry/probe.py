@@ -42,9 +42,9 @@ class Probe:
     * After the step, for a fused optimizer under GradScaler: it unscales within the step, and
       writes the result back.
 
-    An optimizer that has measured the tail itself, as HTGA does, says so by an attribute `tail`,
-    which is read after the step; nothing is measured twice. Its layers are not measured one by
-    one, since their gradients are amplified by then.
+    An optimizer that measures the tail itself, as HTGA does, says so by an attribute `tail`, which
+    is read after the step. Its layers are measured before it amplifies them, but for those that it
+    has measured one by one as well.
 
     No row is made on the training thread, and none of this waits for the device.
 
@@ -103,7 +103,9 @@ class Probe:
         self._handed_over = 0
         self._seen: Source | None = None
         self._last: Source | None = None
+        self._looked = False
         self._parts: list[Part] = []
+        self._own: dict[str, int] = {}  # layers that the optimizer measures, and their `tails`
         self._offenders: tuple[list[str], Tensor] | None = None
         self._spent = 0.0  # seconds of this step
         self._left_at = 0.0
@@ -120,8 +122,9 @@ class Probe:
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        self._seen, self._spent = None, 0.0
-        if self._measures_itself or not self._pace.is_due(self.steps):
+        self._seen, self._looked, self._spent = None, False, 0.0
+        self._parts, self._own = [], {}
+        if not self._pace.is_due(self.steps):
             return None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if callable(closure):
@@ -135,7 +138,7 @@ class Probe:
 
     def _evaluate(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Any:
         loss = closure()
-        if self._seen is None:
+        if not self._looked:
             self._measure(optimizer)
         return loss
 
@@ -143,10 +146,10 @@ class Probe:
         step = self.steps
         self.steps += 1
         if self._pace.is_due(step):
+            if not self._looked:
+                self._measure(optimizer)
             if self._measures_itself:
                 self._seen = getattr(optimizer, "tail", None)
-            elif self._seen is None:
-                self._measure(optimizer)
             with self._guard:
                 begin = time.perf_counter()
                 # A step without any gradient leaves nothing new.
@@ -162,6 +165,7 @@ class Probe:
 
     @torch.no_grad()
     def _measure(self, optimizer: Optimizer) -> None:
+        self._looked = True
         with self._guard:
             begin = time.perf_counter()
             watched = [
@@ -173,14 +177,15 @@ class Probe:
             gradients = [parameter.grad for parameter in watched]
             if gradients:
                 on_cpu = gradients[0].device.type == "cpu"
-                self._seen = self._look(gradients, self._sample if on_cpu else None, self.steps)
-                self._offenders = None
-                if not on_cpu or self._seen.n_nonfinite:  # on a CPU, a look costs no waiting
-                    names = [self._names.get(id(parameter), "?") for parameter in watched]
-                    self._offenders = names, _norms(gradients)
-                self._parts = []
+                if not self._measures_itself:
+                    sample = self._sample if on_cpu else None
+                    self._seen = self._look(gradients, sample, self.steps)
+                    self._offenders = None
+                    if not on_cpu or self._seen.n_nonfinite:  # on a CPU, a look costs no waiting
+                        names = [self._names.get(id(parameter), "?") for parameter in watched]
+                        self._offenders = names, _norms(gradients)
                 if self._layers and self._measurements % self._layers_every == 0:
-                    self._parts = self._look_at_layers(on_cpu)
+                    self._parts = self._look_at_layers(optimizer, on_cpu)
                 self._measurements += 1
             self._spent += time.perf_counter() - begin
 
@@ -194,21 +199,26 @@ class Probe:
             return measure(gradients, sample=sample, seed=seed)
         return draw(gradients, sample, seed)
 
-    def _look_at_layers(self, on_cpu: bool) -> list[Part]:
+    def _look_at_layers(self, optimizer: Optimizer, on_cpu: bool) -> list[Part]:
         sample = LAYER_SAMPLE if on_cpu and self._sample else None
-        return [
-            Part(
-                self._names[id(parameter)],
-                self._look([parameter.grad], sample, self._measurements),
-            )
-            for parameter in self._layers
-            if parameter.grad is not None
-        ]
+        alone = getattr(optimizer, "alone", {})
+        parts = []
+        for parameter in self._layers:
+            name = self._names[id(parameter)]
+            if parameter.grad is None:
+                continue
+            if id(parameter) in alone:
+                self._own[name] = alone[id(parameter)]
+            else:
+                parts.append(Part(name, self._look([parameter.grad], sample, self._measurements)))
+        return parts
 
     def _hand_over(self, step: int, seen: Source, optimizer: Optimizer, begin: float) -> None:
         if self._emit is None:
             return
-        parts = [Part("", seen), *self._parts]
+        tails = getattr(optimizer, "tails", {})
+        own = [Part(name, tails[at]) for name, at in self._own.items() if at in tails]
+        parts = [Part("", seen), *self._parts, *own]
         layers, norms = self._offenders or ([], None)
         tensors = [tensor for part in parts for tensor in part.numbers.values()]
         settings = getattr(optimizer, "settings", None)

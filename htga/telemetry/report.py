@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from htga.tail import Draw, Measurement, TailState, smooth
 from htga.telemetry.ladder import hill_at
 from htga.telemetry.merged import Merged
 from htga.telemetry.readout import Readout
+from htga.telemetry.sampled import BITS, sampled
 from htga.telemetry.window import Window
 from htga_client import codec, wire
 from htga_client.histogram import encode
@@ -124,19 +123,22 @@ class Report:
         }
         source = part.source
         if isinstance(source, Draw):
-            source = source.measure()
-            row |= {name: tensor.item() for name, tensor in _numbers(source).items()}
+            found = sampled(source)
+            bits, state = BITS, found.state
+            row |= found.numbers
         else:
+            bits, state = source.histogram.bits, source.histogram.state.cpu().numpy()
             row |= dict(zip(part.numbers, numbers, strict=False))
-        row |= {name: int(row[name]) for name in _INTEGERS}
-        bits, state = source.histogram.bits, source.histogram.state.cpu().numpy()
-        if seen.hill and row["k"]:
-            row["alpha_quarter"] = hill_at(state[:-2], bits, row["k"] // 4)
-            row["alpha_fourfold"] = hill_at(state[:-2], bits, row["k"] * 4)
+            row |= {name: int(row[name]) for name in _INTEGERS}
+            if seen.hill and row["k"]:
+                row["alpha_quarter"] = hill_at(state[:-2], bits, row["k"] // 4)
+                row["alpha_fourfold"] = hill_at(state[:-2], bits, row["k"] * 4)
         # A fused step that meets a NaN or an infinity leaves the gradient scaled; a histogram in
         # other units than its neighbours' would mislead. The tail index has no units.
         if self._histograms and not (seen.may_be_scaled and row["n_nonfinite"]):
-            row["histogram"] = _packed(state, bits)
+            row["histogram"] = encode(
+                state[:-2], bits=bits, n_zero=int(state[-2]), n_nonfinite=int(state[-1])
+            )
         return row
 
     def _smoothed(self, row: Row) -> float:
@@ -148,19 +150,6 @@ class Report:
 
 def _numbers(source: Measurement | TailState | Merged) -> dict[str, Tensor]:
     return {name: getattr(source, name) for name in wire.SCALARS if hasattr(source, name)}
-
-
-def _packed(state: NDArray[np.int64], bits: int) -> bytes:
-    """The bytes of a histogram's state; most of its bins are empty, and left out at once."""
-    filled = np.flatnonzero(state[:-2])
-    first, last = (int(filled[0]), int(filled[-1])) if filled.size else (0, -1)
-    return encode(
-        state[first : last + 1].tolist(),
-        bits=bits,
-        first=first,
-        n_zero=int(state[-2]),
-        n_nonfinite=int(state[-1]),
-    )
 
 
 def _offence(n_nonfinite: int, layers: Sequence[str], norms: Sequence[float]) -> str:

@@ -122,7 +122,8 @@ def nth_in_a_row(mask: Mask, n: int) -> Mask:
     """Where the n-th of consecutive true values stands."""
     place = np.arange(mask.size)
     last_false: Steps = np.maximum.accumulate(np.where(mask, -1, place))
-    return mask & (place == last_false + n)
+    found: Mask = mask & (place == last_false + n)
+    return found
 
 
 def begins(steps: Steps, mask: Mask, apart: int) -> Mask:

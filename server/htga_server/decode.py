@@ -64,10 +64,8 @@ def from_arrow(body: bytes, most: int) -> Batch:
         numbered = _numbered(metadata)
     except (pa.ArrowException, UnicodeDecodeError, ValueError, OSError) as error:
         raise BadRequest(f"the body is no readable Arrow stream: {str(error)[:200]}") from error
-    columns = [
-        table[field.name] if field.name in table.column_names else pa.nulls(rows, field.type)
-        for field in ROWS
-    ]
+    sent = dict(zip(table.column_names, table.columns, strict=True))
+    columns = [sent[f.name] if f.name in sent else pa.nulls(rows, f.type) for f in ROWS]
     return Batch(_prepared(pa.table(columns, ROWS.names)), **numbered)
 
 

@@ -27,6 +27,22 @@ from htga_server.writers import Writer, take_up
 
 Summary = dict[str, float]
 
+# Built once: building a statement takes longer than executing it.
+_TOUCH = (
+    sa.update(runs)
+    .where(runs.c.run_key == sa.bindparam("key"))
+    .values(
+        {name: sa.bindparam(name) for name in ("updated", "last_step", "summary", "low", "high")}
+    )
+    .values(rows=runs.c.rows + sa.bindparam("accepted"))
+    .values(archived=False)  # what the archive holds is no longer all of it
+)
+_ADVANCE = (
+    sa.update(writers)
+    .where(writers.c.run_key == sa.bindparam("key"), writers.c.writer == sa.bindparam("own"))
+    .values({name: sa.bindparam(name) for name in ("next_seq", "batch_first", "batch_digest")})
+)
+
 
 def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings) -> Receipt:
     """Store a batch of rows of one run.
@@ -85,9 +101,14 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
         next_seq = max(batch.first_seq + sent, expected)
         if known < sent:
             connection.execute(
-                sa.update(writers)
-                .where(writers.c.run_key == run.run_key, writers.c.writer == batch.writer)
-                .values(next_seq=next_seq, batch_first=batch.first_seq, batch_digest=rows.digest)
+                _ADVANCE,
+                {
+                    "key": run.run_key,
+                    "own": batch.writer,
+                    "next_seq": next_seq,
+                    "batch_first": batch.first_seq,
+                    "batch_digest": rows.digest,
+                },
             )
     return Receipt(
         accepted=sent - known - len(rejected),
@@ -133,19 +154,18 @@ def _touch(
     last, low, high = _extremes(steps, metrics)
     late = (batch.rows.last_step or 0) < (run.last_step or 0)
     connection.execute(
-        sa.update(runs)
-        .where(runs.c.run_key == run.run_key)
-        .values(
-            updated=time.time(),
-            rows=runs.c.rows + accepted,
-            archived=False,  # what the archive holds is no longer all of it
-            last_step=max(
+        _TOUCH,
+        {
+            "key": run.run_key,
+            "updated": time.time(),
+            "accepted": accepted,
+            "last_step": max(
                 (s for s in (batch.rows.last_step, run.last_step) if s is not None), default=None
             ),
-            summary=_as_json({**last, **run.summary} if late else {**run.summary, **last}),
-            low=_as_json(_each(np.fmin, low, run.low)),
-            high=_as_json(_each(np.fmax, high, run.high)),
-        )
+            "summary": _as_json({**last, **run.summary} if late else {**run.summary, **last}),
+            "low": _as_json(_each(np.fmin, low, run.low)),
+            "high": _as_json(_each(np.fmax, high, run.high)),
+        },
     )
 
 

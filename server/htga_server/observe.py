@@ -136,17 +136,18 @@ class Observer:
             seconds = time.perf_counter() - begin
             route = _route(scope)
             self._numbers.request(_method(scope), route, status, seconds)
-            line = {
-                "request": name,
-                "method": scope["method"],
-                "path": scope["path"],
-                "route": route,
-                "status": status,
-                "ms": round(seconds * 1e3, 1),
-                "client": scope["client"][0] if scope.get("client") else None,
-            }
             level = logging.ERROR if status == 500 else logging.INFO
-            logger.log(level, "%s", json.dumps(line))
+            if logger.isEnabledFor(level):
+                line = {
+                    "request": name,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(seconds * 1e3, 1),
+                    "client": scope["client"][0] if scope.get("client") else None,
+                }
+                logger.log(level, "%s", json.dumps(line))
 
 
 def _route(scope: Scope) -> str:

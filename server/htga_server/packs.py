@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from htga_client.histogram import Histograms, encode
+from htga_client.histogram import Histogram, Histograms, encode_all
 
 VERSION = 1
 _HEADER = 6  # version, number of histograms less one, and the size unpacked (4 bytes)
@@ -91,11 +91,15 @@ def items(first: int, packed: bytes) -> list[tuple[int, bytes]]:
     return list(zip(step.tolist(), blobs.to_list(), strict=True))
 
 
-def add_up(decoded: Histograms, rows: slice) -> bytes:
-    """The sum of some histograms, up to a window of them, on the coarsest bins among them."""
+def add_up(decoded: Histograms, stretches: Sequence[slice]) -> list[bytes]:
+    """The sum of each stretch of histograms, up to a window of them, on the coarsest bins there."""
+    ends = np.cumsum(decoded.size)
+    return encode_all([_sum(decoded, rows, ends) for rows in stretches])
+
+
+def _sum(decoded: Histograms, rows: slice, ends: NDArray[np.int64]) -> Histogram:
     size, bits, first = decoded.size[rows], decoded.bits[rows], decoded.first[rows]
-    begin = int(decoded.size[: rows.start].sum())
-    counts = decoded.counts[begin : begin + int(size.sum())]
+    counts = decoded.counts[int(ends[rows.start] - size[0]) : int(ends[rows.stop - 1])]
     low, end = int(first.min()), int((first + size).max())
     if (bits == bits[0]).all():
         # A row for each, zero where it has no bin: `counts` fills the rest in order.
@@ -110,10 +114,10 @@ def add_up(decoded: Histograms, rows: slice) -> bytes:
         low = int(index.min(initial=index[0] if index.size else 0))
         summed = np.zeros(int(index.max(initial=low - 1)) - low + 1, np.int64)
         np.add.at(summed, index - low, counts)
-    return encode(
-        summed.tolist(),
-        bits=int(bits.min()),
-        first=low,
-        n_zero=int(decoded.n_zero[rows].sum()),
-        n_nonfinite=int(decoded.n_nonfinite[rows].sum()),
+    return Histogram(
+        int(bits.min()),
+        low,
+        summed,
+        int(decoded.n_zero[rows].sum()),
+        int(decoded.n_nonfinite[rows].sum()),
     )

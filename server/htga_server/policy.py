@@ -15,7 +15,7 @@ from htga_server.tables import runs
 from htga_server.tokens import Grant
 
 
-def grant(request: Request) -> Grant:
+async def grant(request: Request) -> Grant:
     """What the sender of a request may do."""
     return cast("Grant", request.scope[GRANT])
 

@@ -17,12 +17,23 @@ from htga_server.pyramid import FACTOR, WINDOW
 from htga_server.rows import Rows
 from htga_server.tables import cells
 from htga_server.tables import packs as table
-from htga_server.tracks import LAYERS, Track, histograms
+from htga_server.tracks import LAYERS, Track, between, histograms, of_tracks
 
 Sums = dict[int, tuple[int, bytes]]
 """By window or cell, how many histograms were added up, and their sum."""
 Packed = list[tuple[Any, ...]]
 """Rows of the table of packs, to be written."""
+
+
+_REMOVE = sa.delete(table).where(
+    *of_tracks(LAYERS, table, table.c.step), table.c.attempt == sa.bindparam("attempt")
+)
+_CHILDREN = (
+    sa.select(cells.c.cell, cells.c.histograms, cells.c.histogram)
+    .where(*of_tracks(LAYERS, cells, cells.c.cell), cells.c.level == sa.bindparam("level"))
+    .where(cells.c.histograms > 0)
+    .order_by(cells.c.cell)
+)
 
 
 def of_batch(
@@ -41,6 +52,7 @@ def of_batch(
     has = part.histogram >= 0
     own = part if has.all() else part[has]
     window = own.step // WINDOW
+    places: dict[int, slice] = {}
     for where in _stretches(window):
         at = int(window[where.start])
         if at in stored:
@@ -49,14 +61,16 @@ def of_batch(
         step = own.step[where]
         packed.append((*key, int(step[0]), attempt, packs.pack(step, own.blobs[place])))
         if at < now_open:
-            sums[at] = (step.size, add_up(own.decoded, place))
+            places[at] = place
+    for at, total in zip(places, add_up(own.decoded, list(places.values())), strict=True):
+        sums[at] = (places[at].stop - places[at].start, total)
     for at in stored:
         mine = window == at
         blobs = own.blobs.take(own.histogram[mine]).to_list()
         new = dict(zip(own.step[mine].tolist(), blobs, strict=True))
         latest = _repack(connection, track, at, attempt=attempt, new=new, packed=packed)
         if latest and at < now_open:
-            sums[at] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+            sums[at] = _sum_of(latest)
     return sums
 
 
@@ -76,7 +90,7 @@ def of_stored(connection: sa.Connection, track: Track, windows: range, packed: P
             blobs = {step: a[attempt] for step, a in own.items() if attempt in a}
             packed.append(_row(track, attempt, blobs))
         latest = [attempts[max(attempts)] for attempts in own.values()]
-        sums[window] = (len(latest), add_up(decode_all(latest), slice(0, len(latest))))
+        sums[window] = _sum_of(latest)
     return sums
 
 
@@ -86,18 +100,14 @@ def of_children(
     """The sums of cells of a level, by cell, from those one level below: [first, end)."""
     if track.kind is not LAYERS:
         return {}
-    rows = connection.execute(
-        sa.select(cells.c.cell, cells.c.histograms, cells.c.histogram)
-        .where(*track.of(cells), cells.c.level == level - 1, cells.c.histograms > 0)
-        .where(cells.c.cell >= children[0], cells.c.cell < children[1])
-        .order_by(cells.c.cell)
-    ).all()
+    rows = connection.execute(_CHILDREN, between(track, *children, level=level - 1)).all()
     decoded = decode_all([bytes(row.histogram) for row in rows])
     place = np.array([row.cell // FACTOR for row in rows], np.int64)
     number = np.array([row.histograms for row in rows], np.int64)
+    stretches = _stretches(place)
     return {
-        int(place[own][0]): (int(number[own].sum()), add_up(decoded, own))
-        for own in _stretches(place)
+        int(place[own.start]): (int(number[own].sum()), total)
+        for own, total in zip(stretches, add_up(decoded, stretches), strict=True)
     }
 
 
@@ -117,13 +127,13 @@ def _repack(
         found.setdefault(step, {})[attempt] = blob
     own = {step: found[step][attempt] for step in sorted(found) if attempt in found[step]}
     if own:
-        connection.execute(
-            sa.delete(table)
-            .where(*track.of(table), table.c.attempt == attempt)
-            .where(table.c.step >= start, table.c.step < stop)
-        )
+        connection.execute(_REMOVE, between(track, start, stop, attempt=attempt))
         packed.append(_row(track, attempt, own))
     return [attempts[max(attempts)] for _, attempts in sorted(found.items())]
+
+
+def _sum_of(blobs: Sequence[bytes]) -> tuple[int, bytes]:
+    return len(blobs), add_up(decode_all(blobs), [slice(0, len(blobs))])[0]
 
 
 def _stretches(values: NDArray[np.int64]) -> Sequence[slice]:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -120,6 +121,15 @@ class Prepared:
     rejected: tuple[Rejection, ...]
     digest: bytes
     last_step: int | None = field(default=None)
+
+    def reach(self) -> dict[int, tuple[int, int]]:
+        """The first and the last step of each rank."""
+        rank = np.concatenate([self.steps.rank, self.metrics.rank])
+        step = np.concatenate([self.steps.step, self.metrics.step])
+        return {
+            one: (int(step[rank == one].min()), int(step[rank == one].max()))
+            for one in np.unique(rank).tolist()
+        }
 
 
 def prepare(table: pa.Table) -> Prepared:
@@ -308,6 +318,7 @@ def _histograms(column: pa.ChunkedArray) -> tuple[Histograms, Blobs]:
     return decode_joined(blobs.data, blobs.ends), blobs
 
 
+@cache
 def _nothing() -> tuple[Blobs, Histograms]:
     empty = of_list([])
     return empty, decode_joined(empty.data, empty.ends)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -43,9 +44,14 @@ class Track(NamedTuple):
     name_id: int
     rank: int
 
+    @property
+    def name_ids(self) -> tuple[int, ...]:
+        """Its name, as `Tracks` has names."""
+        return (self.name_id,)
+
     def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
         """The conditions that pick its rows from a table."""
-        return _of(table, self, _name_id(table, self.kind) == self.name_id)
+        return _of(table, self.kind, self.run_key, self.name_ids, self.rank)
 
 
 class Tracks(NamedTuple):
@@ -56,9 +62,21 @@ class Tracks(NamedTuple):
     name_ids: tuple[int, ...]
     rank: int
 
-    def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        """The conditions that pick their rows from a table."""
-        return _of(table, self, _name_id(table, self.kind).in_(self.name_ids))
+
+def of_tracks(kind: Kind, table: sa.Table, place: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
+    """The conditions that pick `start <= place < stop` of tracks; `between` has the parameters.
+
+    For statements that are built once: building one takes longer than executing it.
+    """
+    names: sa.BindParameter[Any] = sa.bindparam("name_ids", expanding=True)
+    own = _of(table, kind, sa.bindparam("run_key"), names, sa.bindparam("rank"))
+    return [*own, place >= sa.bindparam("start"), place < sa.bindparam("stop")]
+
+
+def between(track: Track | Tracks, start: int, stop: int, **others: int) -> dict[str, Any]:
+    """The parameters of a statement with the conditions of `of_tracks`, and its others."""
+    own = {"run_key": track.run_key, "name_ids": track.name_ids, "rank": track.rank}
+    return {**own, "start": start, "stop": stop, **others}
 
 
 def _name_id(table: sa.Table, kind: Kind) -> sa.Column[int]:
@@ -66,21 +84,49 @@ def _name_id(table: sa.Table, kind: Kind) -> sa.Column[int]:
 
 
 def _of(
-    table: sa.Table, track: Track | Tracks, named: sa.ColumnElement[bool]
+    table: sa.Table, kind: Kind, run_key: Any, name_ids: Any, rank: Any
 ) -> list[sa.ColumnElement[bool]]:
-    own = [table.c.run_key == track.run_key, named, table.c.rank == track.rank]
-    return own if "kind" not in table.c else [*own, table.c.kind == track.kind.name]
+    named = _name_id(table, kind).in_(name_ids)
+    own = [table.c.run_key == run_key, named, table.c.rank == rank]
+    return own if "kind" not in table.c else [*own, table.c.kind == kind.name]
+
+
+_SPANS = sa.select(tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step).where(
+    tracks.c.run_key == sa.bindparam("run_key"),
+    tracks.c.kind == sa.bindparam("kind"),
+    tracks.c.rank.in_(sa.bindparam("ranks", expanding=True)),
+)
+_PACKS = sa.select(packs_table.c.step, packs_table.c.attempt, packs_table.c.data).where(
+    *of_tracks(LAYERS, packs_table, packs_table.c.step)
+)
+
+
+@cache
+def _rows(kind: Kind, keys: tuple[str, ...]) -> sa.Select[Any]:
+    table, name_id = kind.table.c, _name_id(kind.table, kind)
+    return (
+        sa.select(name_id, table.step, table.time, *(table[key] for key in keys))
+        .where(*of_tracks(kind, kind.table, table.step))
+        .order_by(name_id, table.step, table.attempt)
+    )
+
+
+@cache
+def _cells(kind: Kind) -> sa.Select[Any]:
+    table = cells.c
+    return (
+        sa.select(table.name_id, table.cell, table.rows, table.step, table.time, table.stats)
+        .where(*of_tracks(kind, cells, table.cell), table.level == sa.bindparam("level"))
+        .order_by(table.name_id, table.cell)
+    )
 
 
 def spans(
     connection: sa.Connection, kind: Kind, run_key: int, *, ranks: Iterable[int]
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """The first and the last step of each track, by (name_id, rank)."""
-    rows = connection.execute(
-        sa.select(tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step).where(
-            tracks.c.run_key == run_key, tracks.c.kind == kind.name, tracks.c.rank.in_(list(ranks))
-        )
-    )
+    which = {"run_key": run_key, "kind": kind.name, "ranks": list(ranks)}
+    rows = connection.execute(_SPANS, which)
     return {(name, rank): (first, last) for name, rank, first, last in rows}
 
 
@@ -95,13 +141,8 @@ def rows_of_all(
     connection: sa.Connection, track: Track | Tracks, start: int, stop: int, keys: Sequence[str]
 ) -> tuple[Ints, Cells]:
     """`rows_as_cells` of several tracks, one after the other, and whose (name_id) each row is."""
-    table = track.kind.table
-    name_id = _name_id(table, track.kind)
-    columns = [name_id, table.c.step, table.c.time, *(table.c[key] for key in keys)]
     rows: Sequence[Any] = connection.execute(
-        sa.select(*columns)
-        .where(*track.of(table), table.c.step >= start, table.c.step < stop)
-        .order_by(name_id, table.c.step, table.c.attempt)
+        _rows(track.kind, tuple(keys)), between(track, start, stop)
     ).all()
     owner = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     step = np.fromiter((row[1] for row in rows), np.int64, len(rows))
@@ -109,7 +150,7 @@ def rows_of_all(
     if not latest.all():
         rows = [rows[i] for i in np.flatnonzero(latest).tolist()]
         owner, step = owner[latest], step[latest]
-    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (len(columns) - 2)
+    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (1 + len(keys))
     measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
     return owner, pyramid.of_rows(step, np.array(time, np.float64), measured)
 
@@ -133,13 +174,7 @@ def cells_of_all(
     keys: Sequence[str],
 ) -> tuple[Ints, Cells]:
     """`stored_cells` of several tracks, one after the other, and whose (name_id) each cell is."""
-    table = cells.c
-    rows = connection.execute(
-        sa.select(table.name_id, table.cell, table.rows, table.step, table.time, table.stats)
-        .where(*track.of(cells), table.level == level)
-        .where(table.cell >= within[0], table.cell < within[1])
-        .order_by(table.name_id, table.cell)
-    ).all()
+    rows = connection.execute(_cells(track.kind), between(track, *within, level=level)).all()
     owner, cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 6
     return np.array(owner, np.int64), Cells(
         tuple(keys),
@@ -182,12 +217,7 @@ def histograms(
     connection: sa.Connection, track: Track, start: int, stop: int
 ) -> dict[int, dict[int, bytes]]:
     """Encoded histograms of `start <= step < stop`, by step and attempt, both increasing."""
-    table = packs_table
-    rows = connection.execute(
-        sa.select(table.c.step, table.c.attempt, table.c.data)
-        .where(*track.of(table))
-        .where(table.c.step >= start // WINDOW * WINDOW, table.c.step < stop)
-    )
+    rows = connection.execute(_PACKS, between(track, start // WINDOW * WINDOW, stop))
     found: dict[int, dict[int, bytes]] = {}
     for first, attempt, data in rows:
         for at, blob in packs.items(first, bytes(data)):

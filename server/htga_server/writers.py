@@ -11,6 +11,11 @@ from htga_server.keys import key_of
 from htga_server.problems import Quota
 from htga_server.tables import gaps, runs, writers
 
+# Built once: building a statement takes longer than executing it.
+_WRITER = sa.select(writers).where(
+    writers.c.run_key == sa.bindparam("run_key"), writers.c.writer == sa.bindparam("writer")
+)
+
 
 class Writer(NamedTuple):
     """What is known of a process that sends rows.
@@ -36,9 +41,7 @@ def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) 
     Raises:
         Quota: The run has `most` writers already.
     """
-    row = connection.execute(
-        sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
-    ).one_or_none()
+    row = connection.execute(_WRITER, {"run_key": run_key, "writer": writer}).one_or_none()
     if row is not None:
         return Writer(row.attempt, row.next_seq, row.batch_first, row.batch_digest)
     last, number = connection.execute(
@@ -81,5 +84,4 @@ def begin(connection: sa.Connection, run_key: int, writer: str, attempt: int) ->
 
 def is_known(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
     """Whether a writer has written to a run, or said that it will."""
-    found = sa.select(writers).where(writers.c.run_key == run_key, writers.c.writer == writer)
-    return connection.execute(found).first() is not None
+    return connection.execute(_WRITER, {"run_key": run_key, "writer": writer}).first() is not None

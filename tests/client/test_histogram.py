@@ -83,3 +83,14 @@ def test_many_are_decoded_as_each_would_be_alone(blobs: list[bytes]) -> None:
         assert (together.bits[i], together.first[i]) == (alone.bits, alone.first)
         assert (together.n_zero[i], together.n_nonfinite[i]) == (alone.n_zero, alone.n_nonfinite)
     assert begin == together.counts.size
+
+
+def test_more_bytes_than_are_decoded_at_a_time_give_what_each_gives_alone() -> None:
+    blobs = [encode(range(1, 400), bits=3, first=i, n_zero=i << 20) for i in range(900)]
+    blobs[300], blobs[650] = b"", b"\x07" * 40
+    together, alone = decode_all(blobs), [decode_all([blob]) for blob in blobs]
+    assert sum(map(len, blobs)) > 2**19
+    assert np.flatnonzero(~together.valid).tolist() == [300, 650]
+    for name in ("first", "n_zero", "size", "counts"):
+        joined = np.concatenate([getattr(one, name) for one in alone])
+        assert np.array_equal(getattr(together, name), joined)

@@ -85,6 +85,19 @@ def test_a_heartbeat_is_news_only_of_a_run_that_seemed_dead(
 
 
 @sqlite_only
+def test_a_receipt_says_whether_anyone_follows(api: httpx2.Client) -> None:
+    run_id = api.post("/runs", json=new_run()).json()["id"]
+
+    def followed() -> bool:
+        answer = api.post(f"/runs/{run_id}/rows", json={"rows": [{"step": 1}]}).json()
+        return bool(answer["followed"])
+
+    assert not followed()
+    with listening(api):
+        assert followed()
+
+
+@sqlite_only
 def test_a_stream_of_one_run_is_silent_about_the_others(api: httpx2.Client) -> None:
     mine, other = (api.post("/runs", json=new_run()).json()["id"] for _ in range(2))
     with listening(api, run=mine) as events:

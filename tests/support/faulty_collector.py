@@ -57,6 +57,7 @@ class FaultyCollector:
         always: The answer to every request, rows or not, while it is set.
         poison: Refuse with 422 a batch that holds this step.
         forgetful: Store whatever comes, as if no row had a number.
+        followed: Whether to say that somebody looks at what comes.
         requests: Method, path and headers of every request.
     """
 
@@ -69,7 +70,7 @@ class FaultyCollector:
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.poison: int | None = None
-        self.forgetful = False
+        self.forgetful = self.followed = False
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -147,6 +148,7 @@ class FaultyCollector:
             "accepted": len(fresh),
             "duplicates": known,
             "next_seq": first + table.num_rows,
+            "followed": self.followed,
         }
 
     def finish(self, run_id: str, how: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -206,6 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
                 status, answer = collector.register(json.loads(body))
             elif path[-1] == "rows":
                 status, answer = collector.ingest(path[1], body)
+            elif path[-1] == "heartbeat":
+                status, answer = 204, None
             else:
                 status, answer = collector.finish(path[1], json.loads(body))
             collector.changed.notify_all()
@@ -213,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self._answer(status, json.dumps(answer).encode(), {})
+        self._answer(status, json.dumps(answer).encode() if answer is not None else b"", {})
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -11,13 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from htga_client.wire import ARROW_STREAM, JsonRows, Receipt
 from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
-from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep
+from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep, WatchDep
 from htga_server.ingest import store
 from htga_server.policy import INGEST
 from htga_server.problems import BadRequest
 from htga_server.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["rows"])
+SMALL = 2**14
+"""Bytes that are decoded on the spot, in about a millisecond: a thread would cost more."""
 JSON_ROWS = TypeAdapter(JsonRows)
 SCHEMA = JSON_ROWS.json_schema()
 SCHEMA["properties"]["rows"]["items"] = SCHEMA.pop("$defs")["JsonRow"]  # no reference to follow
@@ -40,16 +43,18 @@ async def add(
     broker: BrokerDep,
     settings: SettingsDep,
     numbers: NumbersDep,
+    watch: WatchDep,
 ) -> Receipt:
     """Store rows, as an Arrow IPC stream of `wire.ROWS` or as JSON."""
     body = await bodies.read(request, settings)
     decode = partial(_decode, request.headers.get("content-type", ""), body, settings)
-    batch = await run_in_threadpool(decode)
+    batch = decode() if len(body) <= SMALL else await run_in_threadpool(decode)
     receipt = await db.write(partial(store, run_id=run_id, batch=batch, limits=settings))
     numbers.ingest(receipt, lost=sum(end - first for first, end in batch.gaps))
     if receipt.accepted:
         broker.publish("rows", run_id, step=batch.rows.last_step)
-    return receipt
+        watch.note(run_id, batch.rows.reach())
+    return replace(receipt, followed=broker.readers > 0)
 
 
 def _decode(content_type: str, body: bytes, settings: Settings) -> Batch:

@@ -11,9 +11,9 @@ from torch import nn
 from torch.optim import SGD, Adam, Adamax, Optimizer
 
 import htga
-from htga.tail import LogHistogram, measure
+from htga.tail import LogHistogram, hill, measure
 from htga.telemetry.layers import names_of, plain_name
-from htga.telemetry.probe import MOST_WAITING, Probe
+from htga.telemetry.probe import MOST_WAITING, SAMPLE, Probe
 from htga.telemetry.report import SMOOTHING
 from htga_client import wire
 
@@ -204,7 +204,8 @@ def test_what_was_drawn_is_measured_as_it_was_however_late() -> None:
         (parameter,) = watched.optimizer.param_groups[0]["params"]
         parameter.grad.zero_()
     for step, row in enumerate(watched.rows()):
-        assert row["alpha_hat"] == measure(GRADIENT, sample=500, seed=step).alpha_hat.item()
+        expected = measure(GRADIENT, sample=500, seed=step).alpha_hat.item()
+        assert row["alpha_hat"] == pytest.approx(expected)
 
 
 def test_no_sample_means_all_entries() -> None:
@@ -224,13 +225,18 @@ def test_a_step_without_gradients_is_counted_and_makes_no_row() -> None:
         assert [row["step"] for row in watched.rows()] == [0, 2]
 
 
-def test_a_row_says_what_other_tail_sizes_give_and_what_measuring_cost() -> None:
-    watched = Watched(OPTIMIZERS["sgd"])
+@pytest.mark.parametrize("sample", [None, SAMPLE])
+def test_a_row_says_what_other_tail_sizes_give_and_what_measuring_cost(sample: int | None) -> None:
+    watched = Watched(OPTIMIZERS["sgd"], sample=sample)
     watched.step()
     (row,) = watched.rows()
-    expected = measure(GRADIENT).histogram
-    assert row["alpha_quarter"] == pytest.approx(expected.hill(row["k"] // 4).alpha.item())
-    assert row["alpha_fourfold"] == pytest.approx(expected.hill(row["k"] * 4).alpha.item())
+
+    def expected(k: int) -> float:
+        of_counts = measure(GRADIENT).histogram.hill(k)  # all that is kept of a whole gradient
+        return (of_counts if sample is None else hill(GRADIENT, k)).alpha.item()
+
+    assert row["alpha_quarter"] == pytest.approx(expected(row["k"] // 4))
+    assert row["alpha_fourfold"] == pytest.approx(expected(row["k"] * 4))
     assert row["status"] == measure(GRADIENT).status.item()
     assert row["overhead_ms"] > 0
 
@@ -238,11 +244,12 @@ def test_a_row_says_what_other_tail_sizes_give_and_what_measuring_cost() -> None
 class Layered:
     """A model of three layers, one of them without a gradient, and the rows of its optimizer."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, make: Callable[[Any], Optimizer] | None = None, **options: Any) -> None:
         self.model = nn.ModuleDict({
             "small": nn.Linear(600, 2), "large": nn.Linear(600, 9), "idle": nn.Linear(600, 1),
         })  # fmt: skip
-        self.optimizer = SGD(self.model.parameters(), lr=0.1)
+        base = SGD(self.model.parameters(), lr=0.1)
+        self.optimizer = base if make is None else make(base)
         self.rows: list[Mapping[str, Any]] = []
         self.probe = Probe(
             self.optimizer,
@@ -251,7 +258,7 @@ class Layered:
             **options,
         )
 
-    def step(self, broken: str = "") -> None:
+    def step(self, broken: str = "", *, closure: bool = False) -> None:
         generator = torch.Generator().manual_seed(self.probe.steps)
         for name, parameter in self.model.named_parameters():
             if not name.startswith("idle"):
@@ -259,7 +266,15 @@ class Layered:
             if name == broken:
                 assert parameter.grad is not None
                 parameter.grad.view(-1)[1] = torch.nan
-        self.optimizer.step()
+        self.before = {
+            name: parameter.grad.clone()
+            for name, parameter in self.model.named_parameters()
+            if parameter.grad is not None
+        }
+        if closure:
+            self.optimizer.step(lambda: 0.0)
+        else:
+            self.optimizer.step()
 
 
 def test_layers_are_measured_one_by_one_under_the_names_that_the_user_gave_them() -> None:
@@ -278,6 +293,41 @@ def test_layers_are_measured_one_by_one_under_the_names_that_the_user_gave_them(
     assert row["grad_norm"] == pytest.approx(expected.grad_norm.item())
     assert LogHistogram.from_bytes(row["histogram"]) == expected.histogram
     assert "grad_norm_var" not in row
+
+
+@pytest.mark.parametrize("closure", [False, True])
+@pytest.mark.parametrize("apply", ["grad", "update"])
+@pytest.mark.parametrize("scope", ["global", "tensor"])
+def test_the_layers_of_htga_are_shown_before_they_are_amplified(
+    scope: Any, apply: Any, closure: bool
+) -> None:
+    layered = Layered(
+        lambda base: htga.HTGA(base, target_alpha=1.5, scope=scope, apply=apply),
+        layers=["*"],
+        layers_every=2,
+    )
+    for _ in range(3):
+        layered.step(closure=closure)
+    for step in (0, 2):
+        seen = {row["layer"] for row in layered.rows if row["step"] == step}
+        assert seen == {"", *layered.before}
+    assert [row["layer"] for row in layered.rows if row["step"] == 1] == [""]
+    for row in layered.rows:
+        if row["step"] == 2 and row["layer"]:
+            expected = measure(layered.before[row["layer"]])
+            assert row["n"] == expected.n.item()
+            assert row["grad_norm"] == pytest.approx(expected.grad_norm.item())
+            assert LogHistogram.from_bytes(row["histogram"]) == expected.histogram
+
+
+def test_what_htga_has_measured_tensor_by_tensor_is_not_measured_again() -> None:
+    layered = Layered(
+        lambda base: htga.HTGA(base, target_alpha=1.5, scope="tensor"), layers=["*.weight"]
+    )
+    layered.step()
+    (large,) = [row for row in layered.rows if row["layer"] == "large.weight"]
+    assert large["target_alpha"] == 1.5
+    assert large["update_alpha"] == pytest.approx(1.5, rel=1e-6)
 
 
 def test_of_too_many_layers_the_largest_are_measured() -> None:

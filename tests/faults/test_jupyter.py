@@ -1,0 +1,140 @@
+"""In a notebook's kernel: killed and started again, cells run once more, several runs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+from tests.support.dice import LONG
+from tests.support.faulty_collector import FaultyCollector
+
+# ZeroMQ closes sockets when it is collected; the kernel's client has no other way.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+CELL = """
+import gc, threading
+import torch
+from htga import telemetry
+
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(8))], lr=0.1)
+run = telemetry.attach(optimizer, url={url!r}, project="p", dir={folder!r})
+for step in range(50):
+    run.log(step=step, loss=1.0)
+"""
+
+SPOOLED = "assert run._sender._intake.mark().passed.wait(20)"
+
+THREADS = """
+gc.collect()
+mine = set(run._sender._threads)
+others = [t for t in threading.enumerate() if t.name.startswith("htga-") and t not in mine]
+for thread in others:
+    thread.join(20)
+print(sum(thread.is_alive() for thread in others), sum(thread.is_alive() for thread in mine))
+"""
+
+
+class Kernel:
+    """An IPython kernel, a process of its own, and what its cells print."""
+
+    def __init__(self) -> None:
+        self._manager = KernelManager()
+        self._manager.start_kernel()
+        self._connect()
+
+    def run(self, cell: str) -> str:
+        said: list[str] = []
+
+        def hear(message: dict[str, Any]) -> None:
+            if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+                said.append(message["content"]["text"])
+
+        reply = self._client.execute_interactive(cell, timeout=120, output_hook=hear)
+        assert reply["content"]["status"] == "ok", reply["content"]
+        return "".join(said)
+
+    def restart(self) -> None:
+        self._client.stop_channels()
+        self._manager.restart_kernel(now=True)  # as a notebook does: by SIGKILL
+        self._connect()
+
+    def end(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+    def _connect(self) -> None:
+        self._client = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=120)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
+    kernel = Kernel()
+    yield kernel
+    kernel.end()
+
+
+def cell(faulty: FaultyCollector, folder: Path) -> str:
+    return CELL.format(url=faulty.url, folder=str(folder))
+
+
+def steps(faulty: FaultyCollector) -> list[int]:
+    return sorted(row["step"] for row in faulty.rows)
+
+
+def test_a_killed_kernel_loses_no_spooled_row_when_it_is_started_again(
+    kernel: Kernel, faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    kills = 20 if LONG else 2
+    faulty.stop()
+    for _ in range(kills):
+        kernel.run(cell(faulty, tmp_path / "spool") + SPOOLED)
+        kernel.restart()
+    faulty.start()
+    kernel.run(cell(faulty, tmp_path / "spool"))
+    assert faulty.wait(lambda: len(faulty.rows) == 50 * (kills + 1), 60)
+    assert steps(faulty) == sorted([*range(50)] * (kills + 1))
+
+
+def test_control_rows_in_another_folder_are_not_found(
+    kernel: Kernel, faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    faulty.stop()
+    kernel.run(cell(faulty, tmp_path / "elsewhere") + SPOOLED)
+    kernel.restart()
+    faulty.start()
+    kernel.run(cell(faulty, tmp_path / "spool") + "assert run.flush(20)\nrun.finish()")
+    assert steps(faulty) == list(range(50))
+
+
+def test_a_cell_that_is_run_again_ends_its_run_and_leaves_no_thread(
+    kernel: Kernel, faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    for _ in range(4):
+        kernel.run(cell(faulty, tmp_path / "spool"))
+    assert kernel.run(THREADS) == "0 3\n"
+    assert len(faulty.finished) == 3
+    kernel.run("run.finish(timeout=20)")
+    assert steps(faulty) == sorted([*range(50)] * 4)
+    assert kernel.run("for t in mine: t.join(20)\n" + THREADS) == "0 0\n"
+
+
+def test_two_runs_in_one_kernel_keep_apart(
+    kernel: Kernel, faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    kernel.run(cell(faulty, tmp_path / "spool"))
+    kernel.run("first, kept = run, optimizer")
+    kernel.run(cell(faulty, tmp_path / "spool"))
+    assert kernel.run("print(first.flush(20), run.flush(20), first.id != run.id)") == (
+        "True True True\n"
+    )
+    assert len({row["writer"] for row in faulty.rows}) == 2
+    assert steps(faulty) == sorted([*range(50)] * 2)
+    assert faulty.finished == {}
