@@ -1,4 +1,4 @@
-"""rules, and how far runs were looked at."""
+"""rules."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,19 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_table(
-        "looked",
-        sa.Column("run_key", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("kind", sa.String(length=6), nullable=False),
-        sa.Column("name_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("rank", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("attempt", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "run_key", "kind", "name_id", "rank", "attempt", name=op.f("pk_looked")
-        ),
-        comment="up to which step a track was looked at for what people should see",
-    )
     op.create_table(
         "rules",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -43,4 +30,3 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("rules")
-    op.drop_table("looked")

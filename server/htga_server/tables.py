@@ -201,18 +201,6 @@ events = sa.Table(
     comment="what happened in a run, for people to read",
 )
 
-looked = sa.Table(
-    "looked",
-    metadata,
-    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("kind", sa.String(6), primary_key=True),
-    sa.Column("name_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("step", sa.BigInteger, nullable=False),
-    comment="up to which step a track was looked at for what people should see",
-)
-
 rules = sa.Table(
     "rules",
     metadata,
@@ -230,5 +218,5 @@ rules = sa.Table(
     comment="what is watched in the runs of a project (htga_client.wire.NewRule)",
 )
 
-RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, looked, writers)
+RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, writers)
 """What belongs to a run, by its run_key."""
