@@ -25,7 +25,7 @@ from htga import HTGA
 from htga.optim.rank_weights import RankWeights
 from htga.optim.reweight import reweight, reweight_plain
 from htga.tail import LogHistogram, measure
-from htga.tail.sketch import Sketch
+from htga.tail.sketch import Sketch, counts_and_squares
 from htga.telemetry.probe import Probe
 
 ROUNDS = 30
@@ -47,6 +47,7 @@ def main() -> int:
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {sys.version.split()[0]}\n")
     checks = (
         counts_are_those_of_the_cpu,
+        sketches_are_those_of_the_cpu,
         estimates_are_those_of_the_cpu,
         kernels_write_what_plain_operations_write,
         steps_are_those_of_the_cpu,
@@ -92,6 +93,26 @@ def counts_are_those_of_the_cpu() -> None:
         assert torch.equal(there.counts.cpu(), here.counts)
         assert int(there.n_zero) == int(here.n_zero)
         assert int(there.n_nonfinite) == int(here.n_nonfinite) == 3
+
+
+def sketches_are_those_of_the_cpu() -> None:
+    """Counts and the largest magnitudes bit for bit, whether their floor was guessed or missed."""
+    x = sample(3_000_000)
+    parts = [x[:999], x[999:70_000].half(), x[70_000:]]
+    scales = [torch.tensor(1.5 + i, device="cuda") for i in range(3)]
+    for several in (parts, [part.clamp(-1, 1) for part in parts], [torch.ones_like(x)]):
+        for size in (1, 5_000):
+            for their in (None, scales[: len(several)]):
+                there = Sketch.of(several, size, scales=their)
+                moved = None if their is None else [scale.cpu() for scale in their]
+                here = Sketch.of([part.cpu() for part in several], size, scales=moved)
+                assert torch.equal(there.histogram.state.cpu(), here.histogram.state)
+                assert torch.equal(there.largest.cpu(), here.largest)
+                assert torch.allclose(there.squares.cpu(), here.squares, rtol=1e-6)
+    counts, squares = counts_and_squares(parts)
+    on_cpu = counts_and_squares([part.cpu() for part in parts])
+    assert torch.equal(counts.state.cpu(), on_cpu[0].state)
+    assert torch.allclose(squares.cpu(), on_cpu[1], rtol=1e-6)
 
 
 def estimates_are_those_of_the_cpu() -> None:
@@ -238,8 +259,11 @@ def measuring() -> list[tuple[str, str, str]]:
         x = sample(size)
         y = torch.empty_like(x)
         floor = seconds(partial(y.copy_, x)) / 2
-        sketch = partial(LogHistogram(device="cuda").update, x)
-        for name, work in (("LogHistogram.update", sketch), ("measure", partial(measure, [x]))):
+        for name, work in (
+            ("LogHistogram.update", partial(LogHistogram(device="cuda").update, x)),
+            ("Sketch.of", partial(Sketch.of, [x], int(1.25 * size**0.6))),
+            ("measure", partial(measure, [x])),
+        ):
             took = seconds(work)
             share = f"{floor / took:.0%} of bandwidth"
             rows.append((f"{name}, {size:,}", f"{took * 1e3:.3f} ms", share))

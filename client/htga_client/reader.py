@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from types import TracebackType
@@ -157,6 +158,38 @@ class Client:
     def status(self) -> wire.Status:
         """How the collector is doing."""
         return codec.loads(wire.Status, self._connection.request("GET", "/status"))
+
+    def rules(self, project: str | None = None) -> list[wire.Rule]:
+        """What is watched in the runs of a project, or of all."""
+        answer = self._connection.request("GET", "/rules", params={"project": project})
+        return list(codec.loads(wire.Rules, answer).items)
+
+    def add_rule(self, rule: wire.NewRule) -> wire.Rule:
+        """Have something watched from now on."""
+        answer = self._connection.request("POST", "/rules", content=codec.dumps(rule))
+        return codec.loads(wire.Rule, answer)
+
+    def change_rule(self, rule: wire.Rule) -> wire.Rule:
+        """Put a rule in the place of the one with its id."""
+        path = f"/rules/{quote(rule.id, safe='')}"
+        answer = self._connection.request("PUT", path, content=codec.dumps(rule))
+        return codec.loads(wire.Rule, answer)
+
+    def delete_rule(self, rule_id: str) -> None:
+        """Remove a rule."""
+        self._connection.request("DELETE", f"/rules/{quote(rule_id, safe='')}")
+
+    def try_rule(self, rule: wire.NewRule, runs: Iterable[str] = ()) -> list[wire.Firing]:
+        """Where a rule would have fired in these runs, or in all of its project."""
+        found: list[wire.Firing] = []
+        trial = wire.Trial(rule=rule, runs=tuple(runs))
+        while True:
+            answer = self._connection.request("POST", "/rules/try", content=codec.dumps(trial))
+            page = codec.loads(wire.Firings, answer)
+            found += page.items
+            if page.next is None:
+                return found
+            trial = dataclasses.replace(trial, cursor=page.next)
 
     def tokens(self) -> list[wire.Token]:
         """Who may reach the collector, without any secret."""

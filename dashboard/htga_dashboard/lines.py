@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +17,12 @@ from numpy.typing import NDArray
 from htga_client.wire import Run, Series
 from htga_dashboard.comparison import Axis, Band, Comparison
 from htga_dashboard.config import setting
+from htga_dashboard.student import t_quantile
 
 Floats = NDArray[np.float64]
 
 GRID = 600
 """Points on the grid of a group at most."""
-
-T_TABLE = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-"""The 97.5 % quantile of Student's t for 1 to 10 degrees of freedom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,19 +114,6 @@ def smoothed(values: Floats, weight: float, *, log: bool = False) -> Floats:
             share = weight * share + (1 - weight)
             found[place] = math.exp(mean / share) if logarithmic else mean / share
     return found
-
-
-def t_quantile(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5 above the table)."""
-    if degrees <= len(T_TABLE):
-        return T_TABLE[degrees - 1]
-    z = NormalDist().inv_cdf(0.975)
-    return (
-        z
-        + (z**3 + z) / (4 * degrees)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
-    )
 
 
 def _points(series: Series, key: str, axis: Axis) -> tuple[Floats, Floats, Floats, Floats]:

@@ -12,11 +12,12 @@ from htga.optim.controller import Memory, Seen, advance, refined_beta
 from htga.optim.exact import reweight_exactly
 from htga.optim.rank_weights import RankWeights
 from htga.optim.reweight import multiply, reweight
-from htga.optim.samples import Sample, sum_of_squares
+from htga.optim.samples import Sample
 from htga.optim.settings import Settings
 from htga.tail import TailEstimate, TailState, TailStatus
 from htga.tail.hill import hill_of
 from htga.tail.moment import moment_of
+from htga.tail.norm import sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.sketch import Sketch
 from htga.tail.tail_size import k_for

@@ -14,7 +14,7 @@ from htga.optim.amplify import Outcome, amplify_samples, host_decides
 from htga.optim.controller import Memory, grown, start
 from htga.optim.parts import Part, gradient_of, part_of
 from htga.optim.reweight import multiply
-from htga.optim.samples import sample_of, split, sum_of_squares
+from htga.optim.samples import sample_of, split
 from htga.optim.settings import (
     Actuator,
     Apply,
@@ -34,6 +34,7 @@ from htga.optim.wrapper import Wrapper
 from htga.tail import K, TailState
 from htga.tail.entries import values
 from htga.tail.measure import Estimator
+from htga.tail.norm import sum_of_squares
 from htga.tail.smoothing import SmoothingOf
 
 ADAPTIVE = (

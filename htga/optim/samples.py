@@ -14,8 +14,7 @@ from torch.distributed import ProcessGroup
 from htga.optim.parts import Part, all_reduce
 from htga.optim.settings import Scope
 from htga.tail import LogHistogram
-from htga.tail.norm import norm
-from htga.tail.sketch import BITS, Sketch
+from htga.tail.sketch import BITS, Sketch, counts_and_squares
 from htga.tail.tail_size import MIN_N
 
 
@@ -48,10 +47,10 @@ class Bucket:
         seen = Sketch.of(self.entries, size, scales=self.scales)
         return reduce(Sketch.all_reduce, self.groups, seen)
 
-    def histogram(self) -> LogHistogram:
-        """Counts of the entries as they are, on all processes."""
-        counts = LogHistogram(BITS, self.device).update(self.entries)
-        return reduce(LogHistogram.all_reduce, self.groups, counts)
+    def counts_and_squares(self) -> tuple[LogHistogram, Tensor]:
+        """Of the entries as they are, and of each part, float64 [P]; on all processes."""
+        counts, squares = counts_and_squares(self.entries)
+        return reduce(LogHistogram.all_reduce, self.groups, counts), self.sum(squares)
 
     def sum(self, local: Tensor) -> Tensor:
         """The sum of what each process has found in its shards, in place."""
@@ -126,16 +125,15 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
     buckets = [Bucket(same, same[0].groups) for same in alike.values()]
     if scope != "rms_normalised":
         return Sample(buckets)
-    squares = [b.sum(torch.stack([sum_of_squares([x]) for x in b.entries])) for b in buckets]
-    scaled = [
-        Bucket(b.parts, b.groups, _reciprocal_rms(b, found))
-        for b, found in zip(buckets, squares, strict=True)
-    ]
+    seen = [bucket.counts_and_squares() for bucket in buckets]
     home = buckets[0].device
     return Sample(
-        scaled,
-        torch.stack([found.sum().to(home) for found in squares]).sum(),
-        reduce(LogHistogram.merge, (b.histogram() for b in buckets), LogHistogram(BITS, home)),
+        [
+            Bucket(bucket.parts, bucket.groups, _reciprocal_rms(bucket, squares))
+            for bucket, (_, squares) in zip(buckets, seen, strict=True)
+        ],
+        torch.stack([squares.sum().to(home) for _, squares in seen]).sum(),
+        reduce(LogHistogram.merge, (counts for counts, _ in seen), LogHistogram(BITS, home)),
     )
 
 
@@ -145,11 +143,3 @@ def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> list[Tensor]:
     sizes = torch.tensor([part.numel for part in bucket.parts], pin_memory=on_cuda)
     scales = (sizes.to(squares.device, non_blocking=True) / squares).sqrt().float()
     return list(scales.where(scales.isfinite() & (scales > 0), 1).unbind())
-
-
-def sum_of_squares(entries: list[Tensor]) -> Tensor:
-    """Of flat tensors on one device, float64, 0-d."""
-    if entries[0].device.type == "cpu":
-        return norm(entries).square()
-    norms = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in entries]
-    return torch.stack(norms).square().sum()

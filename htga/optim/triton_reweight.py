@@ -6,7 +6,7 @@ cut into segments of about equal length, and each program takes one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import triton
@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
-from htga.tail.triton_counting import READABLE, segments
+from htga.tail.triton_counting import by_dtype, name_of, pointer, segments
 
 BLOCK = 1024
 """Entries that a program holds at a time."""
@@ -23,11 +23,12 @@ BLOCK = 1024
 def reweight_by_triton(
     parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
 ) -> Tensor:
-    """As `htga.optim.reweight.reweight`, of parts that are `READABLE`."""
+    """As `htga.optim.reweight.reweight`, of parts that `htga.tail.triton_counting` can read."""
     device = parts[0].device
     found = torch.zeros(2, dtype=torch.float64, device=device)
     largest, exact = weights.largest.float(), weights.exact.float()
-    for chosen, same in _by_dtype(parts):
+    for chosen in by_dtype(parts):
+        same = [parts[i] for i in chosen]
         table = segments(same)
         programs = table.shape[1]
         sums = torch.empty((2, programs), dtype=torch.float64, device=device)
@@ -42,7 +43,7 @@ def reweight_by_triton(
                 exact,
                 largest.numel(),
                 sums,
-                DTYPE=str(same[0].dtype).removeprefix("torch."),
+                DTYPE=name_of(same[0].dtype),
                 SCALED=scales is not None,
                 SHIFT=23 - TABLE_BITS,
                 HALVINGS=largest.numel().bit_length(),
@@ -54,11 +55,12 @@ def reweight_by_triton(
 
 
 def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) -> None:
-    """As `htga.optim.reweight.multiply`, of parts that are `READABLE`.
+    """As `htga.optim.reweight.multiply`, of parts that `htga.tail.triton_counting` can read.
 
     Where the factor is 1, as it usually is, nothing is read.
     """
-    for _, same in _by_dtype(parts):
+    for chosen in by_dtype(parts):
+        same = [parts[i] for i in chosen]
         table = segments(same)
         programs = table.shape[1]
         with torch.cuda.device_of(factor):
@@ -67,31 +69,10 @@ def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) 
                 programs,
                 factor.float(),
                 unless.int(),
-                DTYPE=str(same[0].dtype).removeprefix("torch."),
+                DTYPE=name_of(same[0].dtype),
                 BLOCK=BLOCK,
                 enable_fp_fusion=False,
             )
-
-
-def _by_dtype(parts: Sequence[Tensor]) -> Iterator[tuple[list[int], list[Tensor]]]:
-    """Indices of the parts of each dtype that have entries, and the parts."""
-    for dtype in READABLE:
-        chosen = [i for i, part in enumerate(parts) if part.dtype == dtype and part.numel()]
-        if chosen:
-            yield chosen, [parts[i] for i in chosen]
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def pointer(table: tl.tensor, DTYPE: tl.constexpr) -> tl.tensor:  # noqa: N803
-    """Where the segment of this program begins."""
-    address = tl.load(table + tl.program_id(0))
-    if DTYPE == "float32":
-        x = address.to(tl.pointer_type(tl.float32))
-    elif DTYPE == "float16":
-        x = address.to(tl.pointer_type(tl.float16))
-    else:
-        x = address.to(tl.pointer_type(tl.bfloat16))
-    return x
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -41,3 +41,11 @@ def _norm(x: Tensor) -> Tensor:
 def _in_double(x: Tensor) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(x, dtype=torch.float64)
     return norm
+
+
+def sum_of_squares(parts: Sequence[Tensor]) -> Tensor:
+    """Of flat tensors on one device, at least one, float64, 0-d; waits for no device."""
+    if parts[0].device.type == "cpu":
+        return norm(parts).square()
+    norms = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in parts]
+    return torch.stack(norms).square().sum()

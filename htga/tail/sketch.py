@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from htga.tail import binned
-from htga.tail.counting import count, counted, float32
+from htga.tail.counting import count, counted, float32, uses_triton
 from htga.tail.entries import CHUNK, blocks, widened
 from htga.tail.log_histogram import LogHistogram
-from htga.tail.norm import norm
+from htga.tail.norm import norm, sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
 
@@ -28,6 +28,9 @@ BITS = 3
 
 ROW = 32
 """Entries that share a peak. With one entry in a few hundred in the tail, most peaks are low."""
+
+HELD = (torch.float32, torch.float16, torch.bfloat16)
+"""Types that float32 holds exactly, which is what the Triton kernels compute in."""
 
 DEVICE_CHUNK = 2**22
 """Entries that a device other than a CPU looks at together, which bounds what is allocated."""
@@ -59,8 +62,8 @@ class Sketch:
     ) -> Sketch:
         """Look at flat tensors of one device, keeping the `size` largest magnitudes.
 
-        A CPU reads every entry once, and those rows again that hold a large one. Other devices
-        take more passes, none of which the host waits for.
+        A CPU reads every entry once, and those rows again that hold a large one; CUDA once where
+        Triton works. Other devices take more passes. The host waits for none of this.
 
         Args:
             parts: Float tensors of shape [d_i], at least one; may be empty.
@@ -110,6 +113,22 @@ class Sketch:
             n_zero=self.histogram.n_zero.clone(),
             n_nonfinite=self.histogram.n_nonfinite.clone(),
         )
+
+
+def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
+    """Counts of flat tensors of one device, and the sum of the squares of each, float64 [P]."""
+    device = parts[0].device
+    histogram = LogHistogram(BITS, device)
+    if _by_triton(parts):
+        from htga.tail import triton_sketch  # noqa: PLC0415 (it may not be there)
+
+        histogram.state, squares = triton_sketch.counts_and_squares(parts, BITS)
+        return histogram, squares
+    return histogram.update(parts), torch.stack([sum_of_squares([part]) for part in parts])
+
+
+def _by_triton(parts: Sequence[Tensor]) -> bool:
+    return uses_triton(parts[0].device) and all(part.dtype in HELD for part in parts)
 
 
 def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) -> Iterator[Tensor]:
@@ -171,13 +190,15 @@ def _on_device(
 ) -> Sketch:
     device = parts[0].device
     histogram = LogHistogram(bits, device)
-    if scales is None:
-        histogram.state += count(parts, bits, device)
+    if _by_triton(parts):
+        from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+
+        histogram.state, largest, squares = look(parts, size, bits, scales)
+        return Sketch(histogram=histogram, largest=largest, squares=squares)
     squares = torch.zeros((), dtype=torch.float64, device=device)
     largest = torch.zeros(size, dtype=torch.float64, device=device)
     for chunk in chunks(parts, DEVICE_CHUNK, scales):
-        if scales is not None:
-            histogram.state += count([chunk], bits, device)
+        histogram.state += count([chunk], bits, device)
         squares += torch.linalg.vector_norm(chunk, dtype=torch.float64).square()
         magnitudes = chunk.to(widened(chunk.dtype)).abs().nan_to_num_(nan=0.0, posinf=0.0)
         top = magnitudes.topk(min(size, chunk.numel())).values

@@ -58,6 +58,7 @@ class TelemetryCallback(TrainerCallback, ExportableState):
             self.run.finish()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the run."""
+        """What a checkpoint keeps of the run; no secret, since checkpoints are passed on."""
         run_id = None if self.run is None else self.run.id
-        return {"args": codec.plain(self._options), "attributes": {"run_id": run_id}}
+        options = {name: value for name, value in self._options.items() if name != "token"}
+        return {"args": codec.plain(options), "attributes": {"run_id": run_id}}

@@ -14,12 +14,25 @@ from htga_server.database import Database
 from htga_server.gate import Gate
 from htga_server.housekeeping import Housekeeping
 from htga_server.live import Broker
+from htga_server.messenger import Messenger
 from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
 from htga_server.replicas import Replicas
-from htga_server.routes import archive, health, live, login, rows, runs, series, status, tokens
+from htga_server.routes import (
+    archive,
+    health,
+    live,
+    login,
+    rows,
+    rules,
+    runs,
+    series,
+    status,
+    tokens,
+)
 from htga_server.settings import Settings
 from htga_server.tokens import any_valid
+from htga_server.watch import Watch
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -30,7 +43,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     database = Database(settings.url, most_waiting=settings.queued_requests)
-    broker = Broker()
+    broker, messenger = Broker(), Messenger()
+    watch = Watch(database, broker, messenger)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -41,11 +55,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         replicas = Replicas(database.url, broker) if database.dialect == "postgresql" else None
         if replicas is not None:
             await replicas.start()
-        chores = asyncio.create_task(Housekeeping(database, settings).run())
+        beside = [
+            asyncio.create_task(work.run())
+            for work in (Housekeeping(database, settings), watch, messenger)
+        ]
         yield
         broker.close()
-        chores.cancel()
-        await asyncio.gather(chores, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if replicas is not None:
             await replicas.stop()
         await asyncio.to_thread(database.close)
@@ -55,13 +73,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
+    app.state.watch = watch
     numbers = Numbers(database, broker)
     app.state.numbers = numbers
     app.add_middleware(Gate, settings=settings, database=database)
     app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for module in (runs, rows, series, live, archive, status, tokens):
+    for module in (runs, rows, series, live, archive, rules, status, tokens):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router, responses=problems.RESPONSES)

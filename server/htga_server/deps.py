@@ -13,6 +13,7 @@ from htga_server.database import Database
 from htga_server.live import Broker
 from htga_server.observe import Numbers
 from htga_server.settings import Settings
+from htga_server.watch import Watch
 
 
 async def _database(request: Request) -> Database:
@@ -31,7 +32,12 @@ async def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
+def _watch(request: Request) -> Watch:
+    return cast("Watch", request.app.state.watch)
+
+
 DatabaseDep = Annotated[Database, Depends(_database)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 NumbersDep = Annotated[Numbers, Depends(_numbers)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+WatchDep = Annotated[Watch, Depends(_watch)]

@@ -68,6 +68,29 @@ def of_table(table: pa.Table, rows: list[int]) -> tuple[Happened, ...]:
     )
 
 
+def store_new(
+    connection: sa.Connection, run_key: int, attempt: int, happened: list[Happened]
+) -> list[Happened]:
+    """Keep those events of a run whose row is locked that it does not have yet, and return them.
+
+    What happened is the same where step, rank, layer, attempt, kind and title are.
+    """
+    steps = {one.step for one in happened}
+    rows = connection.execute(
+        sa.select(events.c.step, events.c.rank, events.c.layer, events.c.kind, events.c.title)
+        .where(events.c.run_key == run_key, events.c.attempt == attempt)
+        .where(events.c.step >= min(steps, default=0), events.c.step <= max(steps, default=0))
+    )
+    known = {tuple(row) for row in rows}
+    new = [
+        one
+        for one in happened
+        if (one.step, one.rank, one.layer, one.event.kind, one.event.title) not in known
+    ]
+    store(connection, run_key, attempt, new)
+    return new
+
+
 def store(connection: sa.Connection, run_key: int, attempt: int, happened: list[Happened]) -> None:
     """Keep events of a run whose row is locked."""
     if not happened:

@@ -122,6 +122,15 @@ class Prepared:
     digest: bytes
     last_step: int | None = field(default=None)
 
+    def reach(self) -> dict[int, tuple[int, int]]:
+        """The first and the last step of each rank."""
+        rank = np.concatenate([self.steps.rank, self.metrics.rank])
+        step = np.concatenate([self.steps.step, self.metrics.step])
+        return {
+            one: (int(step[rank == one].min()), int(step[rank == one].max()))
+            for one in np.unique(rank).tolist()
+        }
+
 
 def prepare(table: pa.Table) -> Prepared:
     """Check rows and sort them.

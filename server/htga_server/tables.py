@@ -201,5 +201,22 @@ events = sa.Table(
     comment="what happened in a run, for people to read",
 )
 
+rules = sa.Table(
+    "rules",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("threshold", Real(53), nullable=False),
+    sa.Column("steps", sa.Integer, nullable=False),
+    sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("webhook", sa.Text),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created", Real(53), nullable=False),
+    comment="what is watched in the runs of a project (htga_client.wire.NewRule)",
+)
+
 RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, writers)
 """What belongs to a run, by its run_key."""

@@ -10,7 +10,8 @@ from scipy import stats
 
 from htga_client.wire import Buckets, Series
 from htga_dashboard.comparison import Comparison
-from htga_dashboard.lines import GRID, groups, line, smoothed, t_quantile
+from htga_dashboard.lines import GRID, groups, line, smoothed
+from htga_dashboard.student import t_quantile
 from tests.support.series import RUN_ID, run, series
 
 finite = st.floats(-1e6, 1e6)

@@ -27,6 +27,7 @@ from tests.support.rows import new_run, stream
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 Mint = Callable[..., str]
+RULE = {"project": "mine", "name": "n", "kind": "below", "key": "alpha_bar", "threshold": 1.0}
 
 
 @pytest.fixture
@@ -173,6 +174,8 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("GET", f"{where}/histograms", None),
             ("GET", "/archive", None),
             ("GET", "/status", None),
+            ("GET", "/rules", None),
+            ("POST", "/rules/try", {"rule": RULE}),
             ("GET", f"{where}/layers/map", None),
             ("POST", "/query", {"sql": "SELECT 1"}),
         ],
@@ -181,6 +184,7 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("DELETE", where, None),
             ("POST", f"{where}/restore", None),
             ("GET", "/tokens", None),
+            ("POST", "/rules", RULE),
         ],
     }
     with httpx2.Client(base_url=guarded.url + PREFIX) as client:
@@ -350,6 +354,31 @@ def test_a_revoked_token_stops_working_within_seconds(guarded: Server, mint: Min
         deadline = time.monotonic() + tokens.FRESH_SECONDS + 5
         while client.get("/runs", headers=bearer(token)).status_code == 200:
             assert time.monotonic() < deadline
+
+
+def test_rules_of_another_project_can_be_neither_seen_nor_changed(
+    guarded: Server, mint: Mint
+) -> None:
+    everything = bearer(mint("read", "admin"))
+    mine = bearer(mint("read", "admin", project="mine"))
+    theirs = RULE | {"project": "theirs"}
+    with httpx2.Client(base_url=guarded.url + PREFIX) as client:
+        foreign = client.post("/rules", json=theirs, headers=everything).json()["id"]
+        own = client.post("/rules", json=RULE, headers=mine).json()["id"]
+        assert [rule["id"] for rule in client.get("/rules", headers=mine).json()["items"]] == [own]
+        said = [
+            client.get("/rules?project=theirs", headers=mine),
+            client.post("/rules", json=theirs, headers=mine),
+            client.post("/rules/try", json={"rule": theirs}, headers=mine),
+            client.put(f"/rules/{own}", json=theirs, headers=mine),
+        ]
+        assert [answer.status_code for answer in said] == [403] * 4
+        said = [
+            client.put(f"/rules/{foreign}", json=RULE, headers=mine),
+            client.delete(f"/rules/{foreign}", headers=mine),
+        ]
+        assert [answer.status_code for answer in said] == [404] * 2
+        assert client.delete(f"/rules/{foreign}", headers=everything).status_code == 204
 
 
 def test_tokens_are_listed_without_a_secret_and_to_a_project_its_own_only(

@@ -109,4 +109,4 @@ def test_every_table_of_a_run_can_be_split_by_the_run() -> None:
         assert next(iter(table.primary_key.columns)).name == "run_key", table.name
         assert not table.foreign_keys
     others = set(metadata.tables.values()) - set(RUN_TABLES)
-    assert {table.name for table in others} == {"runs", "tokens"}
+    assert {table.name for table in others} == {"runs", "rules", "tokens"}

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from htga_client.wire import ARROW_STREAM, JsonRows, Receipt
 from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
-from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep
+from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep, WatchDep
 from htga_server.ingest import store
 from htga_server.policy import INGEST
 from htga_server.problems import BadRequest
@@ -43,6 +43,7 @@ async def add(
     broker: BrokerDep,
     settings: SettingsDep,
     numbers: NumbersDep,
+    watch: WatchDep,
 ) -> Receipt:
     """Store rows, as an Arrow IPC stream of `wire.ROWS` or as JSON."""
     body = await bodies.read(request, settings)
@@ -52,6 +53,7 @@ async def add(
     numbers.ingest(receipt, lost=sum(end - first for first, end in batch.gaps))
     if receipt.accepted:
         broker.publish("rows", run_id, step=batch.rows.last_step)
+        watch.note(run_id, batch.rows.reach())
     return replace(receipt, followed=broker.readers > 0)
 
 

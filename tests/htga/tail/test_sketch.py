@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,9 @@ from htga.tail import LogHistogram, hill
 from htga.tail.entries import CHUNK
 from htga.tail.sketch import Sketch, _on_device
 from tests.htga.distributions import student_t
+from tests.support.triton_script import lines_of, needs_triton
+
+HERE = Path(__file__).parent
 
 any_float = st.one_of(
     hnp.arrays(np.float32, st.integers(0, 200), elements=st.floats(width=32)),
@@ -74,3 +79,9 @@ def test_what_is_not_finite_is_counted_and_shows_in_the_squares(bad: float) -> N
     assert int(sketch.histogram.n_nonfinite) == 1
     assert not sketch.squares.isfinite()
     assert sketch.largest.isfinite().all()
+
+
+@needs_triton
+def test_the_triton_kernels_see_the_same_under_their_interpreter(tmp_path: Path) -> None:
+    printed = lines_of(HERE / "sketch_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    assert printed == ["all sketches agree"]

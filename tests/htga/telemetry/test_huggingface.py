@@ -131,3 +131,10 @@ def test_training_anew_begins_a_run_anew_and_ends_the_one_that_broke(
         assert client.run(first).state == "failed"
         assert client.run(run_of(callback)).state == "finished"
         assert client.series(first, ["alpha_hat"])["step"].to_pylist() == [0, 1]
+
+
+@pytest.mark.usefixtures("database_url")
+def test_a_checkpoint_keeps_no_secret() -> None:
+    options = {"token": "htga_secret", "project": "mine"}
+    state = TelemetryCallback(**options).state()
+    assert state["args"] == {"project": "mine"}

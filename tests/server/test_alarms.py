@@ -1,0 +1,100 @@
+"""Alarms go off where their definition says, however the values come."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from htga_client.wire import NewRule, RuleKind
+from htga_server import alarms
+from htga_server.alarms import APART, GROWTH, WINDOW, Alarm
+
+VALUES = st.lists(
+    st.sampled_from([1.0, 1.0, 1.1, 0.9, 2.0, 5.0, math.nan, math.inf, -math.inf]),
+    min_size=1,
+    max_size=400,
+)
+KINDS: tuple[RuleKind, ...] = get_args(RuleKind)
+
+
+def rule(kind: RuleKind, **other: object) -> NewRule:
+    said = {"project": "p", "name": "n", "key": "alpha_bar", "threshold": 1.0} | other
+    return NewRule(kind=kind, **said)  # type: ignore[arg-type]
+
+
+def went_off(alarm: Alarm, values: list[float], steps: list[int] | None = None) -> list[int]:
+    at = np.array(range(len(values)) if steps is None else steps, np.int64)
+    mask = alarm.goes_off(at, np.array(values, np.float64))
+    assert mask.shape == at.shape
+    return list(at[mask].tolist())
+
+
+@given(VALUES, st.lists(st.integers(0, 400)), st.sampled_from(KINDS), st.integers(1, 5), st.data())
+def test_an_alarm_goes_off_at_the_same_steps_whatever_the_batches(
+    values: list[float], cuts: list[int], kind: RuleKind, times: int, data: st.DataObject
+) -> None:
+    gaps = data.draw(st.lists(st.integers(1, 30), min_size=len(values), max_size=len(values)))
+    steps = np.cumsum(gaps).tolist()
+    for alarm in (
+        alarms.of_rule(rule(kind, steps=times)),
+        alarms.divergence("loss"),
+        alarms.divergence("grad_norm"),
+    ):
+        found = []
+        for begin, end in pairwise(sorted({0, len(values), *(c for c in cuts if c < len(values))})):
+            known = max(0, begin - alarm.context)
+            part = went_off(alarm, values[known:end], steps[known:end])
+            found += [step for step in part if step >= steps[begin]]
+        assert found == went_off(alarm, values, steps)
+
+
+@given(VALUES)
+def test_divergence_is_what_its_definition_says(values: list[float]) -> None:
+    divergent = []
+    for at, value in enumerate(values):
+        before = [v for v in values[max(0, at - WINDOW) : at] if math.isfinite(v)]
+        usual = statistics.median(before) if at >= WINDOW and before else math.nan
+        if not math.isfinite(value) or (usual > 0 and value > GROWTH * usual):
+            divergent.append(at)
+    expected = [at for last, at in pairwise([-999, *divergent]) if at - last > APART]
+    assert went_off(alarms.divergence("loss"), values) == expected
+
+
+def test_a_loss_that_explodes_within_the_first_hundred_values_is_no_divergence_yet() -> None:
+    loss = alarms.divergence("loss")
+    assert went_off(loss, [1.0] * 99 + [50.0]) == []
+    assert went_off(loss, [1.0] * 100 + [50.0]) == [100]
+    assert went_off(loss, [-1.0] * 100 + [-0.5]) == []
+    assert went_off(alarms.divergence("grad_norm"), [1.0] * 100 + [50.0]) == []
+    assert went_off(loss, [math.nan, 1.0] + [2.0] * 49 + [math.inf, 1.0]) == [0, 51]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "steps", "expected"),
+    [
+        ("below", [2, 0, 0, 0, 2, 0, 0], 2, [2, 6]),
+        ("above", [math.inf, 2, math.nan, 2, 1], 1, [0, 3]),
+        ("at_bound", [1.0 + 1e-9, 1, 1.1, 1.0], 1, [0, 3]),
+        ("burst", [1.0] * 100 + [1.5, 1.5, 1.0, 1.5], 1, [100, 103]),
+        ("nonfinite", [1, math.nan, -math.inf, 1, math.inf], 2, [2]),
+    ],
+)
+def test_a_rule_fires_once_until_it_has_not_held(
+    kind: RuleKind, values: list[float], steps: int, expected: list[int]
+) -> None:
+    assert went_off(alarms.of_rule(rule(kind, steps=steps)), values) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_alarm_says_what_it_saw(kind: RuleKind) -> None:
+    said = alarms.of_rule(rule(kind, steps=3, threshold=1.25)).text(0.5)
+    assert said.startswith("alpha_bar is 0.5: ")
+    assert said.endswith(", 3 times in a row")
+    assert ("1.25" in said) == (kind != "nonfinite")

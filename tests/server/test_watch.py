@@ -1,0 +1,210 @@
+"""Runs are watched as they come in: each event once, whatever the batches and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from htga_client.wire import NewRule, NewRun, RunEvent
+from htga_server import decode, events, ingest, rules, runs
+from htga_server.database import Database
+from htga_server.live import Broker
+from htga_server.messenger import Messenger
+from htga_server.settings import Settings
+from htga_server.watch import IDLE_FOR_BUSY, Watch
+from tests.support.rows import stream
+
+Post = Callable[..., httpx2.Response]
+LOW = NewRule(
+    project="p", name="low", kind="below", key="alpha_bar", threshold=1.2, steps=3, level="error"
+)
+BURST = NewRule(project="p", name="burst", kind="burst", key="loss", threshold=2.0)
+OTHERS = NewRule(project="q", name="others", kind="above", key="loss", threshold=-1e9)
+
+
+@pytest.fixture
+def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    monkeypatch.setattr("htga_server.watch.IDLE_FOR_BUSY", 0.0)
+    assert IDLE_FOR_BUSY > 0
+    opened = Database(settings.url)
+    opened.upgrade()
+    for rule in (LOW, BURST, OTHERS):
+        opened.write_now(partial(rules.create, rule=rule))
+    yield opened
+    opened.close()
+
+
+def history() -> list[tuple[int, list[dict[str, Any]]]]:
+    """Rows of two attempts; the second takes up the run at step 200."""
+    dice = random.Random(5)
+    found = []
+    for attempt, steps in enumerate((range(260), range(200, 330))):
+        rows: list[dict[str, Any]] = []
+        for step in steps:
+            loss = 1.0 + dice.random()
+            if dice.random() < 0.03:
+                loss = dice.choice([math.nan, math.inf, 9.0])
+            alpha = 1.0 if dice.random() < 0.6 else 1.5
+            rows += [
+                {"step": step, "alpha_bar": alpha, "grad_norm": math.nan if step == 240 else 1.0},
+                {"step": step, "metrics": [("loss", loss)]},
+                {"step": step, "rank": 1, "alpha_bar": 1.5 - alpha / 3, "layer": ""},
+                {"step": step, "layer": "fc", "alpha_bar": 0.1},
+            ]
+        found.append((attempt, rows))
+    return found
+
+
+def watched(
+    database: Database, settings: Settings, cuts: list[int], dice: random.Random
+) -> set[Any]:
+    """The events of `history`, sent in pieces, with rounds and restarts in between."""
+    new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
+    database.write_now(lambda c: runs.register(c, new, settings))
+
+    async def all_of_it() -> None:
+        watch = Watch(database, Broker(), Messenger())
+        for attempt, rows in history():
+            writer = f"{attempt}" * 36
+            bounds = sorted({0, len(rows), *(cut % len(rows) for cut in cuts)})
+            for begin, end in pairwise(bounds):
+                body = stream(rows[begin:end], writer=writer, first_seq=begin)
+                batch = decode.from_arrow(body, 50_000)
+                database.write_now(
+                    partial(ingest.store, run_id=new.id, batch=batch, limits=settings)
+                )
+                if dice.random() < 0.1:  # killed before it looked
+                    watch = Watch(database, Broker(), Messenger())
+                    await watch.look_back()
+                else:
+                    watch.note(new.id, batch.rows.reach())
+                if dice.random() < 0.6:
+                    await watch.round()
+        await watch.round()
+
+    asyncio.run(all_of_it())
+    found = database.read_now(partial(events.listing, run_id=new.id))
+    said = [repr(one) for one in map(without_time, found)]
+    assert len(set(said)) == len(said)
+    return set(said)
+
+
+def without_time(event: RunEvent) -> tuple[Any, ...]:
+    return (event.attempt, event.rank, event.step, event.kind, event.level, event.title, event.text)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_every_event_is_written_once_whatever_the_batches_and_restarts(
+    database: Database, settings: Settings, seed: int
+) -> None:
+    whole = watched(database, settings, [], random.Random(0))
+    titles = {"loss diverges", "grad_norm diverges", "low", "burst"}
+    assert {title for title in titles if any(repr(title) in one for one in whole)} == titles
+    dice = random.Random(seed)
+    cuts = [dice.randrange(1100) for _ in range(60)]
+    assert watched(database, settings, cuts, dice) == whole
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@hypothesis_settings(
+    max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(st.lists(st.integers(0, 1100), max_size=20), st.randoms(use_true_random=False))
+def test_no_batches_make_a_difference(
+    database: Database, settings: Settings, cuts: list[int], dice: random.Random
+) -> None:
+    whole = watched(database, settings, [], random.Random(0))
+    assert watched(database, settings, cuts, dice) == whole
+
+
+def test_a_run_that_diverges_says_so_while_it_runs(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    api.post("/rules", json={"project": "digits", "name": "r", "kind": "above", "key": "loss"})
+    with api.stream("GET", "/live", params={"run": run_id}) as live:
+        lines = live.iter_lines()
+        assert next(lines) == ": open"
+        post([{"step": s, "metrics": [("loss", 0.0 if s < 5 else math.nan)]} for s in range(9)])
+        told = [next(line for line in lines if line.startswith("data")) for _ in range(2)]
+    assert told == [f'data: {{"run": "{run_id}", "step": 8}}'] * 2
+    (event,) = api.get(f"/runs/{run_id}/events").json()["items"]
+    assert (event["step"], event["kind"], event["level"]) == (5, "divergence", "error")
+    assert (event["title"], event["text"][:11]) == ("loss diverges", "loss is nan")
+
+
+def test_a_rule_that_is_not_enabled_and_a_run_of_another_project_are_left_alone(
+    database: Database, settings: Settings
+) -> None:
+    database.write_now(
+        partial(
+            rules.create,
+            rule=NewRule(
+                project="r", name="off", kind="above", key="loss", threshold=0.0, enabled=False
+            ),
+        )
+    )
+    new = NewRun(id=str(uuid.uuid4()), project="r", name="n")
+    database.write_now(lambda c: runs.register(c, new, settings))
+    batch = decode.from_arrow(stream([{"step": 1, "metrics": [("loss", 1.0)]}]), 100)
+    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+
+    async def look() -> None:
+        watch = Watch(database, Broker(), Messenger())
+        watch.note(new.id, batch.rows.reach())
+        watch.note(str(uuid.uuid4()), batch.rows.reach())
+        await watch.round()
+
+    asyncio.run(look())
+    assert database.read_now(partial(events.listing, run_id=new.id)) == ()
+
+
+def test_a_run_whose_events_could_not_be_written_is_looked_at_again(
+    database: Database, settings: Settings
+) -> None:
+    new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
+    database.write_now(lambda c: runs.register(c, new, settings))
+    batch = decode.from_arrow(stream([{"step": 1, "metrics": [("loss", math.nan)]}]), 100)
+    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+
+    async def look() -> None:
+        watch = Watch(database, Broker(), Messenger())
+        watch.note(new.id, batch.rows.reach())
+        database._most_waiting = 0  # every write is refused: the queue is full
+        await watch.round()
+        database._most_waiting = 256
+        await watch.round()
+
+    asyncio.run(look())
+    (event,) = database.read_now(partial(events.listing, run_id=new.id))
+    assert (event.step, event.kind) == (1, "divergence")
+
+
+def test_what_a_dry_run_foretells_is_what_happens(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    rule = {"project": "digits", "name": "r", "kind": "below", "key": "alpha_bar"}
+    rule |= {"threshold": 1.0, "steps": 2}  # type: ignore[dict-item]
+    rows = [{"step": s, "alpha_bar": 0.5 if s % 7 in {2, 3, 4} else 1.5} for s in range(100)]
+    made = api.post("/rules", json=rule).json()
+    post(rows)
+    foretold = api.post("/rules/try", json={"rule": made}).json()["items"]
+    assert len(foretold) == 14
+    until = time.monotonic() + 30
+    happened: list[dict[str, Any]] = []
+    while len(happened) < len(foretold):
+        happened = api.get(f"/runs/{run_id}/events").json()["items"]
+        assert time.monotonic() < until
+    assert [(e["step"], e["text"]) for e in happened] == [(f["step"], f["text"]) for f in foretold]

@@ -1,0 +1,212 @@
+"""A webhook is told if it is out on the internet, and never if it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from htga_server import webhook
+from htga_server.messenger import Messenger
+from htga_server.problems import BadRequest
+
+HOST = "hooks.example"
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Notes what it is told, and answers as told."""
+
+    told: ClassVar[list[tuple[str, str, Any]]] = []
+    answers: ClassVar[list[tuple[int, str]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.told.append((self.path, self.headers["Host"], body))
+        status, location = self.answers.pop(0) if self.answers else (204, "")
+        self.send_response(status)
+        if location:
+            self.send_header("Location", location)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificate and key of hooks.example, signed by itself."""
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    subject = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run(
+        [*command, "-keyout", str(path), "-out", f"{path}.crt"], check=True, capture_output=True
+    )
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+@pytest.fixture
+def port(certificate: Path) -> Iterator[int]:
+    """Where a `Hook` listens on this machine."""
+    Hook.told.clear()
+    Hook.answers.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def here(_host: str, _port: int) -> list[str]:
+    return ["127.0.0.1"]
+
+
+def tell(url: str, certificate: Path, **other: Any) -> None:
+    trust = ssl.create_default_context(cafile=f"{certificate}.crt")
+    known: dict[str, Any] = {"lookup": here, "allowed": lambda _ip: True, "trust": trust}
+    asyncio.run(webhook.tell(url, {"text": "low"}, **(known | other)))
+
+
+def test_a_webhook_is_told_at_the_address_that_was_looked_up(port: int, certificate: Path) -> None:
+    tell(f"https://{HOST}:{port}/a/b?c=d", certificate)
+    assert Hook.told == [("/a/b?c=d", f"{HOST}:{port}", {"text": "low"})]
+
+
+def test_an_address_that_is_not_out_on_the_internet_is_not_called(
+    port: int, certificate: Path
+) -> None:
+    with pytest.raises(OSError, match=r"not out on the internet: 127\.0\.0\.1"):
+        tell(f"https://{HOST}:{port}/", certificate, allowed=webhook.is_public)
+    with pytest.raises(OSError, match="not out on the internet"):
+        asyncio.run(webhook.tell(f"https://localhost:{port}/", {}))
+
+    async def two(_host: str, _port: int) -> list[str]:
+        return ["93.184.216.34", "10.0.0.1"]
+
+    with pytest.raises(OSError, match=r"internet: 10\.0\.0\.1"):
+        tell(f"https://{HOST}:{port}/", certificate, lookup=two, allowed=webhook.is_public)
+    assert Hook.told == []
+
+
+def test_a_redirect_is_not_followed(port: int, certificate: Path) -> None:
+    Hook.answers[:] = [(302, f"https://{HOST}:{port}/elsewhere")]
+    with pytest.raises(OSError, match="answers 302"):
+        tell(f"https://{HOST}:{port}/", certificate)
+    assert len(Hook.told) == 1
+
+
+def test_a_certificate_of_another_name_or_of_nobody_known_is_refused(
+    port: int, certificate: Path
+) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        tell(f"https://other.example:{port}/", certificate)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        tell(f"https://{HOST}:{port}/", certificate, trust=None)
+    assert Hook.told == []
+
+
+def test_an_address_that_never_answers_or_for_ever_is_given_up(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimeoutError):
+        tell(f"https://{HOST}:{silent.getsockname()[1]}/", certificate)
+    with socket.create_server(("127.0.0.1", 0)) as endless:
+
+        def babble() -> None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            plain, _ = endless.accept()
+            try:
+                with context.wrap_socket(plain, server_side=True) as secured:
+                    while True:
+                        secured.sendall(b"x" * 65536)
+            except OSError:
+                pass
+
+        thread = threading.Thread(target=babble)
+        thread.start()
+        with pytest.raises(OSError, match="does not answer in HTTP"):
+            tell(f"https://{HOST}:{endless.getsockname()[1]}/", certificate)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("ip", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00:ec2::254", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:93.184.216.34", True),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:1:1::1", False),
+    ],
+)
+def test_which_addresses_are_out_on_the_internet(ip: str, public: bool) -> None:
+    assert webhook.is_public(ip) == public
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://a.example/",
+        "https://",
+        "https:///x",
+        "https://a.example:99999/",
+        "https://[::1]/",
+        "x",
+    ],
+)
+def test_what_is_no_webhook_is_refused(url: str) -> None:
+    with pytest.raises(BadRequest):
+        webhook.address(url)
+
+
+def test_a_message_is_sent_again_until_it_arrives_or_is_given_up() -> None:
+    tried: list[str] = []
+    done = asyncio.Event()
+
+    async def fickle(url: str, _message: object) -> None:
+        tried.append(url)
+        if url == "last":
+            done.set()
+        elif tried.count(url) < (2 if url == "second time" else 99):
+            raise OSError("no")
+
+    async def send() -> None:
+        messenger = Messenger(fickle, again=(0.0, 0.0))
+        for url in ("second time", "never", "last"):
+            messenger.send(url, {})
+        work = asyncio.create_task(messenger.run())
+        await done.wait()
+        work.cancel()
+
+    asyncio.run(send())
+    assert tried == ["second time"] * 2 + ["never"] * 3 + ["last"]
