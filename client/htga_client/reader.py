@@ -107,9 +107,8 @@ class Client:
             of the bucket), `<key>.mean`, `<key>.min` and `<key>.max`; null where nothing was
             measured.
         """
-        names = keys.split(",") if isinstance(keys, str) else keys
         params = {
-            "keys": ",".join(quote(key, safe="") for key in names),
+            "keys": _keys(keys),
             "layer": layer,
             "rank": rank,
             "start": start,
@@ -135,6 +134,37 @@ class Client:
         params = {"layer": layer, "rank": rank, "start": start, "stop": stop, "buckets": buckets}
         answer = self._connection.request("GET", _path(run, "/histograms"), params=params)
         return codec.loads(wire.Histograms, answer)
+
+    def groups(
+        self,
+        project: str,
+        keys: str | Iterable[str],
+        *,
+        by: str = "group",
+        state: wire.RunState | None = None,
+        tag: str | None = None,
+        buckets: int | None = None,
+    ) -> list[wire.GroupSeries]:
+        """Means over the runs of each group, with their spread and a 95 % interval.
+
+        Args:
+            project: Whose runs are put into groups.
+            keys: As in `series`.
+            by: "group", or "config." and the name of a setting, such as "config.lr".
+            state: Only runs in this state.
+            tag: Only runs with this tag.
+            buckets: At most so many points.
+        """
+        params = {
+            "project": project,
+            "keys": _keys(keys),
+            "by": by,
+            "state": state,
+            "tag": tag,
+            "buckets": buckets,
+        }
+        answer = self._connection.request("GET", "/groups/series", params=params)
+        return list(codec.loads(wire.GroupedSeries, answer).items)
 
     def layer_map(
         self,
@@ -255,6 +285,11 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _keys(keys: str | Iterable[str]) -> str:
+    names = keys.split(",") if isinstance(keys, str) else keys
+    return ",".join(quote(key, safe="") for key in names)
 
 
 def _path(run: str | wire.Run, rest: str = "") -> str:

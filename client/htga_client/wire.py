@@ -423,6 +423,58 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupBuckets:
+    """One key of a group of runs. All lists are as long as `GroupSeries.step`.
+
+    A run's value in a bucket is its mean there; one that is not finite has no part in `n` and what
+    is made of it. `min` and `max` are of all the values of all runs, so averaging hides no spike.
+
+    Attributes:
+        n: How many runs are behind `mean`.
+        mean: Of the runs; None where n is 0.
+        sd: Their sample standard deviation; None, like the next two, where n is less than 2.
+        low, high: The 95 % interval of the mean by Student's t.
+        min, max: As in `Buckets`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
+    n: list[int]
+    mean: list[float | None]
+    sd: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    min: list[float | None]
+    max: list[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSeries:
+    """Runs that have a setting in common, as one series.
+
+    Attributes:
+        label: The setting's value in words; empty where they have none.
+        members: Their ids.
+        step: Of the last row in each bucket.
+        keys: The values by key.
+    """
+
+    label: str
+    members: tuple[str, ...]
+    step: list[int]
+    keys: dict[str, GroupBuckets]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupedSeries:
+    """The runs of a project in groups, in the order of their newest runs, on common buckets."""
+
+    project: str
+    by: str
+    items: tuple[GroupSeries, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Histograms:
     """Histograms of |gradient| over steps, on bins shared by all columns.
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from htga_client.student import t_quantile
 from htga_client.wire import Run, Series
 from htga_dashboard.comparison import Axis, Band, Comparison
 from htga_dashboard.config import setting
-from htga_dashboard.student import t_quantile
 
 Floats = NDArray[np.float64]
 

@@ -9,10 +9,20 @@ import pyarrow as pa
 from fastapi import Request, Response
 from pydantic import TypeAdapter
 
-from htga_client.wire import ARROW_STREAM, Histograms, LayerMap, Run, RunPage, Series, Tail
+from htga_client.wire import (
+    ARROW_STREAM,
+    GroupedSeries,
+    Histograms,
+    LayerMap,
+    Run,
+    RunPage,
+    Series,
+    Tail,
+)
 
 ADAPTERS: dict[type, TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Run, RunPage, Series, Histograms, LayerMap, Tail)
+    kind: TypeAdapter(kind)
+    for kind in (Run, RunPage, Series, GroupedSeries, Histograms, LayerMap, Tail)
 }
 
 

@@ -20,6 +20,7 @@ from htga_server.problems import NotFound
 from htga_server.replicas import Replicas
 from htga_server.routes import (
     archive,
+    groups,
     health,
     live,
     login,
@@ -80,7 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for module in (runs, rows, series, live, archive, rules, status, tokens):
+    for module in (runs, rows, series, groups, live, archive, rules, status, tokens):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router, responses=problems.RESPONSES)

@@ -19,9 +19,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from htga_client.wire import ARROW_STREAM
+from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server import problems, tokens
 from htga_server.database import Database
+from htga_server.rates import Rates, Share
 from htga_server.settings import Settings
 from htga_server.tokens import EVERYTHING, Grant
 
@@ -30,6 +31,7 @@ GRANT = "htga.grant"
 COOKIE = "htga_token"
 OPEN = ("/healthz", "/login")
 """Paths that are answered to everyone."""
+LIVE = f"{PREFIX}/live"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 BODY_TYPES = {ARROW_STREAM, "application/json"}
 FAILURES_PER_MINUTE = 10
@@ -77,6 +79,7 @@ class Gate:
         self._database = database
         self._known = tokens.Known()
         self._failures = Failures(clock)
+        self._rates = Rates(settings, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -95,9 +98,32 @@ class Gate:
             await self._refuse(refusal, scope, receive, send)
             return
         scope[GRANT] = grant
+        if token is None or not self._settings.require_tokens or reader.get() is not None:
+            # Nobody to count for; or the dashboard, which asks while it answers a request.
+            await self._pass(token, None, scope, receive, send)
+            return
+        share = self._rates.share(token.split("_")[1])
+        put_off = self._rates.refusal(share)
+        if put_off is not None:
+            detail, seconds = put_off
+            late = problems.answer(
+                429, detail, slug="too-fast", headers={"Retry-After": str(seconds)}
+            )
+            await self._refuse(late, scope, receive, send)
+            return
+        counts = scope["path"] != LIVE  # a stream stays open without asking for anything
+        share.in_flight += counts
+        try:
+            await self._pass(token, share, scope, receive, send)
+        finally:
+            share.in_flight -= counts
+
+    async def _pass(
+        self, token: str | None, share: Share | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         reset = reader.set(token)
         try:
-            limited = self._limited(receive) if scope["type"] == "http" else receive
+            limited = self._limited(receive, share) if scope["type"] == "http" else receive
             await self._app(scope, limited, _with_headers(send))
         finally:
             reader.reset(reset)
@@ -163,14 +189,17 @@ class Gate:
             return
         await answer(scope, receive, _with_headers(send))
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, share: Share | None) -> Receive:
         """`receive` that counts a body as it comes: a stated length is a claim."""
         limit, size = self._settings.body_limit, 0
 
         async def counted() -> Message:
             nonlocal size
             message = await receive()
-            size += len(message.get("body", b""))
+            came = len(message.get("body", b""))
+            size += came
+            if share is not None:
+                share.bytes.take(came)
             if size > limit:
                 raise problems.too_large(limit, size)
             return message

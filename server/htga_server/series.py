@@ -60,21 +60,15 @@ def read(
         NotFound: There is no such run.
         BadRequest: There is no such key, or the cursor is none of ours.
     """
-    asked = _asked(connection, run_id, keys, within)
-    if not asked:
+    wanted = asked(connection, run_id, keys, within)
+    if not wanted:
         within.within(0, 0)
         return _series(run_id, within.layer, keys, {})
-    start, stop = within.within(min(a.first for a in asked), max(a.last for a in asked))
-    raw = all(is_few(connection, a.track, start, stop, buckets) for a in asked)
+    start, stop = within.within(min(a.first for a in wanted), max(a.last for a in wanted))
+    raw = all(is_few(connection, a.track, start, stop, buckets) for a in wanted)
     width, level = (1, 0) if raw else pyramid.grid(start, stop, buckets)
     found = {
-        a.labels: pyramid.merge(
-            read_track(
-                connection, a.track, start, stop, last_step=a.last, level=level, keys=a.keys
-            ),
-            width,
-        )
-        for a in asked
+        a.labels: pyramid.merge(a.cells(connection, start, stop, level), width) for a in wanted
     }
     if raw and np.unique(np.concatenate([c.at for c in found.values()])).size > buckets:
         # Each track has few rows, but at other steps than the others.
@@ -111,7 +105,7 @@ def to_arrow(series: Series) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """A track with the keys that are wanted of it, what they are called, and its steps' range."""
 
     track: Track
@@ -120,10 +114,16 @@ class _Asked:
     first: int
     last: int
 
+    def cells(self, connection: sa.Connection, start: int, stop: int, level: int) -> Cells:
+        """What `start <= step < stop` holds, in cells of `level` and below."""
+        return read_track(
+            connection, self.track, start, stop, last_step=self.last, level=level, keys=self.keys
+        )
 
-def _asked(
+
+def asked(
     connection: sa.Connection, run_id: str, keys: Sequence[str], within: Range
-) -> list[_Asked]:
+) -> list[Asked]:
     """The tracks that hold the keys, without those that have no row."""
     run_key = key_of(connection, run_id)
     metric_ids = name_ids(connection, run_key, "metric")
@@ -142,7 +142,7 @@ def _asked(
         for kind in {kind for kind, *_ in wanted}
     }
     return [
-        _Asked(Track(kind, run_key, name_id, within.rank), own, labels, *known[kind][place])
+        Asked(Track(kind, run_key, name_id, within.rank), own, labels, *known[kind][place])
         for kind, name_id, own, labels in wanted
         if (place := (name_id, within.rank)) in known[kind]
     ]

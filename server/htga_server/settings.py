@@ -24,6 +24,8 @@ class Settings(BaseSettings):
         rows_per_request: Most rows in one request.
         layers_per_run, metrics_per_run, writers_per_run: Most of each in one run.
         runs_per_project: Most runs in one project.
+        requests_per_second, request_burst, bytes_per_second, in_flight: What one token may ask for,
+            where tokens are asked for; those beyond are put off with 429.
         queued_requests: Requests that may wait to be stored; those beyond are put off with 503.
         undo_hours: How long a run that was deleted can be restored.
         query_seconds: How long one SQL query of a user may run.
@@ -44,6 +46,10 @@ class Settings(BaseSettings):
     writers_per_run: int = Field(default=4_096, gt=0)
     runs_per_project: int = Field(default=10_000, gt=0)
     queued_requests: int = Field(default=256, gt=0)
+    requests_per_second: float = Field(default=50.0, gt=0)
+    request_burst: float = Field(default=100.0, ge=1)
+    bytes_per_second: float = Field(default=20 * 2.0**20, gt=0)
+    in_flight: int = Field(default=8, gt=0)
     undo_hours: float = Field(default=24.0, ge=0)
     query_seconds: float = Field(default=30.0, gt=0)
 

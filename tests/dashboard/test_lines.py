@@ -11,7 +11,6 @@ from scipy import stats
 from htga_client.wire import Buckets, Series
 from htga_dashboard.comparison import Comparison
 from htga_dashboard.lines import GRID, groups, line, smoothed
-from htga_dashboard.student import t_quantile
 from tests.support.series import RUN_ID, run, series
 
 finite = st.floats(-1e6, 1e6)
@@ -128,11 +127,6 @@ def test_on_a_logarithmic_axis_the_logarithms_are_smoothed() -> None:
     assert found[1] == pytest.approx(100 ** (0.5 / 0.75))
     with_zero = np.array([0.0, 1.0])
     assert smoothed(with_zero, 0.5, log=True).tolist() == smoothed(with_zero, 0.5).tolist()
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 5, 10, 11, 20, 49, 1000])
-def test_the_quantile_of_students_t_is_right(degrees: int) -> None:
-    assert t_quantile(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=1e-4)
 
 
 def test_runs_group_by_their_settings_in_order_of_appearance() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from htga_server.app import create_app
 from htga_server.database import Database
 from htga_server.gate import OPEN, Failures, host_name
 from htga_server.policy import Needs
+from htga_server.rates import Bucket
 from htga_server.serve import Server
 from htga_server.settings import Settings
 from tests.support.rows import new_run, stream
@@ -175,6 +178,7 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("GET", "/archive", None),
             ("GET", "/status", None),
             ("GET", "/rules", None),
+            ("GET", "/groups/series?project=digits&keys=alpha_hat", None),
             ("POST", "/rules/try", {"rule": RULE}),
             ("GET", f"{where}/layers/map", None),
             ("POST", "/query", {"sql": "SELECT 1"}),
@@ -333,6 +337,85 @@ def test_wrong_tokens_are_counted_and_right_ones_still_work(guarded: Server, min
         assert statuses == [401] * 10 + [429] * 2
         assert client.get("/runs", headers=bearer("x")).headers["retry-after"] == "60"
         assert client.get("/runs", headers=bearer(mint("read"))).status_code == 200
+
+
+def test_a_token_that_asks_too_fast_is_put_off_and_no_other_is(
+    settings: Settings, mint: Mint
+) -> None:
+    slow = {"requests_per_second": 0.001, "request_burst": 3.0, "require_tokens": True}
+    mine, other = mint("read"), mint("read")
+    with (
+        Server(create_app(settings.model_copy(update=slow))).background() as server,
+        httpx2.Client(base_url=server.url + PREFIX) as client,
+    ):
+        said = [client.get("/runs", headers=bearer(mine)) for _ in range(5)]
+        assert [answer.status_code for answer in said] == [200] * 3 + [429] * 2
+        assert said[-1].json()["type"] == "too-fast"
+        assert 1 <= int(said[-1].headers["retry-after"]) <= 30
+        assert client.get("/runs", headers=bearer(other)).status_code == 200
+
+
+def test_a_token_that_sends_too_much_is_put_off(settings: Settings, mint: Mint) -> None:
+    slow = {"bytes_per_second": 1.0, "body_limit": 1000, "require_tokens": True}
+    token = bearer(mint("read"))
+    with (
+        Server(create_app(settings.model_copy(update=slow))).background() as server,
+        httpx2.Client(base_url=server.url + PREFIX) as client,
+    ):
+        sql = {"sql": "SELECT 1" + " " * 600}
+        said = [client.post("/query", json=sql, headers=token) for _ in range(3)]
+        assert [answer.status_code for answer in said] == [200, 200, 429]
+
+
+def test_a_token_has_so_many_requests_under_way_and_a_stream_is_none(
+    settings: Settings, mint: Mint
+) -> None:
+    token = bearer(mint("read", "ingest"))
+    few = settings.model_copy(update={"in_flight": 1, "require_tokens": True})
+    began = threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"["
+        began.set()
+        assert over.wait(30)
+        yield b"]"
+
+    over = threading.Event()
+    with (
+        Server(create_app(few)).background() as server,
+        httpx2.Client(base_url=server.url + PREFIX, headers=token) as client,
+        httpx2.Client(base_url=server.url + PREFIX, headers=token) as other,
+        client.stream("GET", "/live") as live,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        lines = live.iter_lines()
+        assert next(lines) == ": open"
+        headers = {"content-type": "application/json"}
+        under_way = pool.submit(other.post, "/runs/x/rows", content=body(), headers=headers)
+        assert began.wait(30)
+        until = time.monotonic() + 30
+        while (put_off := client.get("/runs")).status_code == 200:  # until its head has arrived
+            assert time.monotonic() < until
+        over.set()
+        assert (put_off.status_code, put_off.json()["type"]) == (429, "too-fast")
+        assert under_way.result().status_code == 422
+        assert client.get("/runs").status_code == 200
+
+
+def test_on_this_machine_without_tokens_nobody_is_put_off(settings: Settings) -> None:
+    slow = {"requests_per_second": 0.001, "request_burst": 1.0}
+    with Server(create_app(settings.model_copy(update=slow))).background() as server:
+        said = [httpx2.get(server.url + PREFIX + "/runs").status_code for _ in range(5)]
+    assert said == [200] * 5
+
+
+def test_a_bucket_fills_at_its_rate_up_to_its_burst() -> None:
+    bucket = Bucket(2.0, 10.0)
+    bucket.take(10.0)
+    assert (bucket.wait(0.0), bucket.wait(0.0, 1.0)) == (0.0, 0.5)
+    bucket.take(4.0)
+    assert (bucket.wait(1.0), bucket.wait(2.0)) == (1.0, 0.0)
+    assert (bucket.wait(1000.0, 10.0), bucket.wait(1000.0, 12.0)) == (0.0, 1.0)
 
 
 def test_failures_are_forgotten_after_a_minute() -> None:

@@ -36,6 +36,18 @@ def _range(
 RangeDep = Annotated[Range, Depends(_range)]
 
 
+def key_list(keys: str) -> list[str]:
+    """Names of keys that stand in an address, separated by commas.
+
+    Raises:
+        BadRequest: There are none, or too many.
+    """
+    wanted = [unquote(key) for key in dict.fromkeys(keys.split(",")) if key]
+    if not 0 < len(wanted) <= MAX_KEYS:
+        raise BadRequest(f"keys must name 1 to {MAX_KEYS} keys, got {len(wanted)}")
+    return wanted
+
+
 @router.get("/{run_id}/series", response_model=Series, dependencies=[READ])
 async def read_series(
     run_id: str,
@@ -50,9 +62,7 @@ async def read_series(
     With more rows than `buckets`, each bucket gives mean, min, max and last, so that no spike is
     lost. `since` takes the `cursor` of the answer before and gives what came after it.
     """
-    wanted = [unquote(key) for key in dict.fromkeys(keys.split(",")) if key]
-    if not 0 < len(wanted) <= MAX_KEYS:
-        raise BadRequest(f"keys must name 1 to {MAX_KEYS} keys, got {len(wanted)}")
+    wanted = key_list(keys)
     read = partial(series.read, run_id=run_id, keys=wanted, within=within, buckets=buckets)
     found = await db.read(read)
     if wants_arrow(request):
