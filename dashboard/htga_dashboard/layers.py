@@ -224,7 +224,8 @@ def register(app: Dash, source: Source) -> None:
         before: dict[str, Any] | None,
     ) -> Any:
         same = [no_update] * 11
-        if data is None or (view := View.from_json(data)).step is None:
+        # The browser says its theme a moment after it has come: once is enough to draw.
+        if data is None or theme_name is None or (view := View.from_json(data)).step is None:
             return same
         look = Look(
             key=key,
@@ -247,7 +248,7 @@ def register(app: Dash, source: Source) -> None:
         rows, heat, curves_drawn = await asyncio.to_thread(
             _draw, found, curves_of, look, palette, steps
         )
-        stay = before is not None and list(look.pinned) in before["what"]
+        stay = before is not None and before["what"][0] == list(look.pinned)
         return [
             False,
             heat,
@@ -312,7 +313,7 @@ def _draw(
 
 
 def _said(look: Look) -> list[Any]:
-    return [look.key, look.order, look.match, list(look.among), list(look.pinned)]
+    return [list(look.pinned), look.key, look.order, look.match, list(look.among)]
 
 
 def _name(place: int, chart: str) -> str:

@@ -32,7 +32,7 @@ def register(app: Dash, source: Source) -> None:
     async def draw(
         data: dict[str, Any] | None, theme_name: str | None, steps: str, before: Any
     ) -> Any:
-        if data is None or (view := View.from_json(data)).heat.step is None:
+        if data is None or theme_name is None or (view := View.from_json(data)).heat.step is None:
             return no_update, no_update
         now = Shown(what=[theme_name, steps, view.state], step=view.step or 0)
         if now.holds(before):

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlencode
 
 from htga_client.wire import Run
 from htga_dashboard.config import NONE, flat
-from htga_dashboard.student import Interval, holm, interval
+from htga_dashboard.seeds import Interval, holm, interval
 
 TAG = "study:"
 
@@ -74,7 +74,7 @@ class Variant:
         runs: Of it, by seed; of two with one seed the newer.
         cells: By metric; None where no run has a finite value.
         difference: To the baseline, over the seeds that both have; None for the baseline itself.
-        p: Of no difference, raised for the number of variants; see `student.holm`.
+        p: Of no difference, raised for the number of variants; see `seeds.holm`.
         pairs: Seeds of the difference.
         of: Seeds of the study.
     """

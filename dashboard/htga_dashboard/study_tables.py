@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from htga_dashboard.digits import significant
-from htga_dashboard.student import Interval
+from htga_dashboard.seeds import Interval
 from htga_dashboard.study import Report, Variant
 
 DASH = "\N{EN DASH}"

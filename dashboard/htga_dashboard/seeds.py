@@ -1,4 +1,4 @@
-"""Student's t, for intervals and tests of a few seeds."""
+"""Intervals and tests of a few seeds."""
 
 from __future__ import annotations
 
