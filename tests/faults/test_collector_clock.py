@@ -17,6 +17,20 @@ from tests.support.load import Load, lost
 HOUR = 3600.0
 
 
+def test_control_the_collector_sees_the_clock_jump(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    with Server(create_app(Settings(data=tmp_path))).background() as server:
+        writer = Load(server.url).writers[0]
+        with httpx2.Client(timeout=10) as client:
+            writer.register()
+            assert writer.once(client)
+            monkeypatch.setattr(time, "time", lambda: real() + HOUR)
+            run = client.get(f"{server.url}{PREFIX}/runs/{writer.run_id}").json()
+    assert run["state"] == "lost"
+
+
 def test_a_clock_that_jumps_back_and_forth_changes_neither_order_nor_totals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

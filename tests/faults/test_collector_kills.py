@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import sqlite3
@@ -20,7 +21,7 @@ from htga_server.app import create_app
 from htga_server.serve import Server
 from htga_server.settings import Settings
 from tests.support.dice import dice, rounds
-from tests.support.load import Load, lost, running, wait_until
+from tests.support.load import CollectorProcess, Load, lost, running, wait_until
 
 
 def killed(folder: Path, chance: random.Random, kills: int, *lies: str) -> int:
@@ -94,22 +95,53 @@ def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
         assert all(answer["retry-after"] for answer in writer.answers)
 
 
-def test_many_writers_through_kills_and_halts_lose_nothing(tmp_path: Path) -> None:
+def kill(collector: CollectorProcess) -> None:
+    collector.kill()
+    collector.start()
+
+
+def halt(collector: CollectorProcess) -> None:
+    assert collector.process is not None
+    collector.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    collector.process.send_signal(signal.SIGCONT)
+
+
+def fill_disk(collector: CollectorProcess) -> None:
+    assert collector.process is not None
+    pid = collector.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    full = max(path.stat().st_size for path in collector.data.glob("htga.db*"))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, hard))
+    time.sleep(0.5)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def read_for_long(collector: CollectorProcess) -> None:
+    reader = sqlite3.connect(f"file:{collector.data / 'htga.db'}?mode=ro", uri=True)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM steps").fetchone()
+    time.sleep(0.5)
+    reader.close()
+
+
+FAULTS = (kill, halt, fill_disk, read_for_long)
+
+
+@pytest.mark.parametrize("lies", [(), ("early",)], ids=["truthful", "control: early"])
+def test_many_writers_through_all_faults_lose_nothing(
+    tmp_path: Path, lies: tuple[str, ...]
+) -> None:
     chance = dice()
-    with running(tmp_path) as collector:
+    faults = [*FAULTS, *chance.choices(FAULTS, k=rounds(2, 240))]
+    chance.shuffle(faults)
+    with running(tmp_path, *lies) as collector:
         with Load(collector.url, writers=8, ranks=True) as load:
-            for _ in range(rounds(3, 240)):
+            for fault in faults:
                 load.wait_for_more()
-                assert collector.process is not None
-                if chance.random() < 0.5:
-                    collector.kill()
-                    collector.start()
-                else:
-                    collector.process.send_signal(signal.SIGSTOP)
-                    time.sleep(0.5)
-                    collector.process.send_signal(signal.SIGCONT)
+                fault(collector)
             load.wait_for_more()
         process = psutil.Process(collector.process.pid if collector.process else 0)
         assert process.num_fds() < 200
         assert process.num_threads() < 100
-        assert lost(collector.url, load) == 0
+        assert (lost(collector.url, load) == 0) == (not lies)

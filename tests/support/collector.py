@@ -1,7 +1,9 @@
 """A collector as a process of its own that can be made to lie: `collector.py DATA PORT [LIE]`.
 
 The lies are the controls of the fault tests, each of which must fail with one:
-`early` acknowledges before the commit, `unsynced` commits without waiting for the disk.
+`early` acknowledges before the commit, `unsynced` commits without waiting for the disk, `deaf`
+acknowledges what the disk refused, `locking` keeps no write-ahead log, so that readers hold up
+writers, and `trusting` takes any file for a sound one.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from htga_client.wire import Receipt
 from htga_server import database
@@ -40,6 +44,36 @@ def acknowledge_early() -> None:
     Database.write = lying  # type: ignore[method-assign]
 
 
+def acknowledge_regardless() -> None:
+    """Answer as if what could not be stored had been."""
+    write = Database.write
+
+    async def lying(self: Database, work: Callable[..., Any]) -> Any:
+        try:
+            return await write(self, work)
+        except sa.exc.DBAPIError:
+            batch = getattr(work, "keywords", {}).get("batch")
+            if batch is None:
+                raise
+            sent = batch.rows.sent
+            return Receipt(accepted=sent, duplicates=0, next_seq=batch.first_seq + sent)
+
+    Database.write = lying  # type: ignore[method-assign]
+
+
+def keep_no_log() -> None:
+    """Write into the database itself, which takes a lock that readers see."""
+    database.SQLITE_PRAGMAS = tuple(
+        pragma.replace("WAL", "DELETE").replace("5000", "200") for pragma in database.SQLITE_PRAGMAS
+    )
+    trust_any_file()
+
+
+def trust_any_file() -> None:
+    """Do not look at the database before it is used."""
+    Database.check = lambda _: None  # type: ignore[assignment, method-assign]
+
+
 def leave_unsynced() -> None:
     """Let the operating system write when it likes."""
     database.SQLITE_PRAGMAS = tuple(
@@ -54,6 +88,12 @@ def main() -> None:
         acknowledge_early()
     if "unsynced" in lies:
         leave_unsynced()
+    if "deaf" in lies:
+        acknowledge_regardless()
+    if "locking" in lies:
+        keep_no_log()
+    if "trusting" in lies:
+        trust_any_file()
     server = Server(create_app(Settings(data=data)), port=port)
     print(server.url, flush=True)
     server.serve_forever()

@@ -38,7 +38,7 @@ class CollectorProcess:
     """`tests/support/collector.py`, on a port that stays the same when it is started again."""
 
     def __init__(self, data: Path, *lies: str, before: tuple[str, ...] = ()) -> None:
-        self._data, self._lies, self._before = data, lies, before
+        self.data, self._lies, self._before = data, lies, before
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
 
@@ -50,7 +50,7 @@ class CollectorProcess:
     def start(self) -> None:
         """Start, and wait until it listens."""
         script = str(ROOT / "tests/support/collector.py")
-        command = [*self._before, sys.executable, script, str(self._data), str(self.port)]
+        command = [*self._before, sys.executable, script, str(self.data), str(self.port)]
         self.process = subprocess.Popen(
             [*command, *self._lies], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )

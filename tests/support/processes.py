@@ -18,14 +18,16 @@ ROOT = Path(__file__).parents[2]
 class Collector:
     """`htga up`; `url` once it listens."""
 
-    def __init__(self, data: Path, *flags: str, port: int = 0) -> None:
+    def __init__(
+        self, data: Path, *flags: str, port: int = 0, before: tuple[str, ...] = ()
+    ) -> None:
         command = ["-m", "htga.cli.main", "up", "--port", str(port), "--data", str(data), *flags]
         self.process = subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, text=True
+            [*before, sys.executable, *command], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("HTGA is on http://127.0.0.1:"), line
+        assert line.startswith("HTGA is on http://"), line
         self.url = line.split()[3]
         self.port = int(self.url.rsplit(":", 1)[1])
 
@@ -38,9 +40,11 @@ class Collector:
 
 
 @contextmanager
-def collecting(data: Path, *flags: str, port: int = 0) -> Iterator[Collector]:
+def collecting(
+    data: Path, *flags: str, port: int = 0, before: tuple[str, ...] = ()
+) -> Iterator[Collector]:
     """A collector for the length of the block."""
-    collector = Collector(data, *flags, port=port)
+    collector = Collector(data, *flags, port=port, before=before)
     try:
         yield collector
     finally:
@@ -96,12 +100,19 @@ class PuttingRows:
     """`put_rows.py`; `run_id` once it has begun."""
 
     def __init__(
-        self, url: str, folder: Path | str, rate: float, count: int, ending: str = "", **env: str
+        self,
+        url: str,
+        folder: Path | str,
+        rate: float,
+        count: int,
+        ending: str = "",
+        before: str = "",
+        **env: str,
     ) -> None:
         script = ROOT / "tests/support/put_rows.py"
         arguments = [url, str(folder), str(rate), str(count), ending]
         self.process = subprocess.Popen(
-            [sys.executable, str(script), *arguments],
+            [*before.split(), sys.executable, str(script), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,0 +1,56 @@
+"""Machines are cut off from the collector one by one, and come back in another order."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from htga_client import Client
+from tests.support.dice import dice, rounds
+from tests.support.islands import HUB, can_make, islands
+from tests.support.processes import PuttingRows, collecting
+
+RANKS = 8
+STEPS = 200
+needs_root = pytest.mark.skipif(not can_make(), reason="needs root, to make network namespaces")
+
+
+@needs_root
+@pytest.mark.parametrize("healed", [True, False], ids=["healed", "control: one is never healed"])
+def test_ranks_that_are_cut_off_and_come_back_deliver_everything_once(
+    tmp_path: Path, healed: bool
+) -> None:
+    chance, steps = dice(), rounds(STEPS, 20 * STEPS)
+    ending = f"sender.finish(timeout={90 if healed else 4})"
+    with islands(RANKS) as sea:
+        flags = ("--no-dashboard", "--insecure", "--host", HUB)
+        with collecting(tmp_path / "data", *flags, before=sea.on()) as collector:
+
+            def begin(rank: int, url: str = collector.url, **env: str) -> PuttingRows:
+                folder, before = tmp_path / str(rank), " ".join(sea.on(rank))
+                env |= {"RANK": str(rank)}
+                return PuttingRows(url, folder, 50, steps, ending, before=before, **env)
+
+            first = begin(0)
+            ranks = [first, *(begin(rank, RUN_ID=first.run_id) for rank in range(1, RANKS))]
+            for _ in range(rounds(1, 20)):
+                cut_off = chance.sample(range(RANKS), chance.randint(3, RANKS))
+                for rank in cut_off:
+                    sea.pull(rank)
+                    time.sleep(chance.uniform(0.05, 0.4))
+                chance.shuffle(cut_off)
+                for rank in cut_off if healed else cut_off[1:]:
+                    sea.plug(rank)
+                    time.sleep(chance.uniform(0.05, 0.4))
+            assert [rank.ended()[0] for rank in ranks] == [0] * RANKS
+    with collecting(tmp_path / "data", "--no-dashboard") as dry, Client(dry.url) as client:
+        whole = {step: float(step**2) for step in range(steps)}
+        complete = []
+        for rank in range(RANKS):
+            table = client.series(first.run_id, "square", rank=rank, buckets=20_000)
+            stored = dict(zip(table["step"].to_pylist(), table["square"].to_pylist(), strict=True))
+            assert stored.items() <= whole.items()
+            complete.append(stored == whole)
+    assert all(complete) == healed
