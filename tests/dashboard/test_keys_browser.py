@@ -45,6 +45,7 @@ def test_runs_are_found_marked_and_opened_by_key(
     expect(watched.get_by_label("Search")).to_have_value("cjx?")
     watched.get_by_label("Search").fill("")
     watched.keyboard.press("Escape")
+    expect(watched.locator(".ag-row .run-link")).to_have_text(["new", "old"])
     for key in ("j", "x", "j", "j", "x", "k"):
         watched.keyboard.press(key)
     expect(watched.locator("#runs-compare")).to_have_text("Compare 2")

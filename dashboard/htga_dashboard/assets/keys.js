@@ -22,21 +22,22 @@
       (a, b) => a.getAttribute("row-index") - b.getAttribute("row-index"),
     );
 
+  // Which run the keys are at. The grid draws its rows anew as they change, and the focus is lost.
+  let at = null;
+  const isAt = (row) => row.getAttribute("row-id") === at;
+
   // To the link of the next or the previous run in the table.
   const step = (by) => {
-    const links = rows().map((row) => row.querySelector(".run-link, .group-row"));
-    const now = links.indexOf(document.activeElement);
-    const next = links[Math.max(0, Math.min(links.length - 1, now + by))];
-    if (next) next.focus();
-    return Boolean(next);
+    const all = rows();
+    const next = all[Math.max(0, Math.min(all.length - 1, all.findIndex(isAt) + by))];
+    if (!next) return false;
+    at = next.getAttribute("row-id");
+    next.querySelector(".run-link, .group-row").focus();
+    return true;
   };
 
-  const markRow = () => {
-    const row = document.activeElement.closest(".ag-row");
-    if (!row) return false;
-    const index = row.getAttribute("row-index");
-    return click(`.ag-row[row-index="${index}"] input[type=checkbox]`);
-  };
+  const markRow = () =>
+    at !== null && click(`.ag-row[row-id="${CSS.escape(at)}"] input[type=checkbox]`);
 
   const moveMoment = (by) => {
     const thumb = document.querySelector("#moment-step [role=slider]");
