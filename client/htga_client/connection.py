@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import email.utils
 import encodings.idna  # noqa: F401  would be imported by the first look-up of a name
-import ipaddress
 import json
 import os
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from htga_client import wire
+from htga_client.address import checked_url, is_loopback
 from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
 
-DEFAULT_URL = "http://127.0.0.1:8642"
 _TRANSIENT = frozenset({408, 425, 429})
 
 
@@ -116,33 +114,9 @@ class Connection:
                 headers=self._headers,
                 timeout=httpx2.Timeout(self._timeout, connect=min(3.0, self._timeout)),
                 follow_redirects=False,
-                trust_env=not _is_loopback(self.url),  # no proxy leads to this machine
+                trust_env=not is_loopback(self.url),  # no proxy leads to this machine
             )
         return self._client
-
-
-def checked_url(url: str) -> str:
-    """The base address without a slash at its end.
-
-    Raises:
-        ValueError: Not http or https, no host, or a port that is no port.
-    """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(f"url must look like {DEFAULT_URL!r}, got {url!r}")
-    return url.rstrip("/")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_status(response: httpx2.Response, body: bytes, *, request: str, url: str) -> None:

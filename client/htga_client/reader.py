@@ -12,7 +12,8 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from htga_client import codec, wire
-from htga_client.connection import DEFAULT_URL, Connection
+from htga_client.address import DEFAULT_URL
+from htga_client.connection import Connection
 
 
 class Client:

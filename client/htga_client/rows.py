@@ -13,6 +13,8 @@ from htga_client import wire
 Row = Mapping[str, Any]
 """The fields of `wire.ROWS` by name; all but `step` may be missing, `metrics` is a mapping."""
 
+_COLUMNS = [(column.name, column.type, column.nullable) for column in wire.ROWS]
+
 
 def metric_key(name: str) -> str:
     """The name under which a user's metric is stored.
@@ -33,19 +35,18 @@ def record_batch(rows: Sequence[Row]) -> pa.RecordBatch:
     present = frozenset().union(*rows)
     count = len(rows)
     arrays = []
-    for column in wire.ROWS:
-        name = column.name
-        if name == "metrics":
-            arrays.append(_metrics(rows))
-        elif name == "layer":
-            arrays.append(pa.array([row.get("layer", "") for row in rows], column.type))
+    for name, kind, nullable in _COLUMNS:
+        if name == "layer":
+            arrays.append(pa.array([row.get("layer", "") for row in rows], kind))
         elif name == "rank":
-            arrays.append(pa.array([row.get("rank", 0) for row in rows], column.type))
-        elif name in present:
-            arrays.append(pa.array([row.get(name) for row in rows], column.type))
+            arrays.append(pa.array([row.get("rank", 0) for row in rows], kind))
+        elif name not in present:
+            arrays.append(pa.nulls(count, kind))
+        elif name == "metrics":
+            arrays.append(_metrics(rows))
         else:
-            arrays.append(pa.nulls(count, column.type))
-        if not column.nullable and arrays[-1].null_count:
+            arrays.append(pa.array([row.get(name) for row in rows], kind))
+        if not nullable and arrays[-1].null_count:
             raise ValueError(f"a row has no {name!r}, which every row needs")
     return pa.RecordBatch.from_arrays(arrays, schema=wire.ROWS)
 

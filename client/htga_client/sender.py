@@ -194,6 +194,8 @@ class Sender:
         Returns:
             Whether the collector, or without one the disk, has all rows and the end.
         """
+        if self._is_child and not self._threads:
+            return True  # nothing was put here, and the end is the parent's
         self.start()
         life = self._lifecycle
         with life.changed:

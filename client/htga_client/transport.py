@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from htga_client import codec, wire
-from htga_client.connection import Connection
 from htga_client.errors import NotAnAcknowledgement
 
 T = TypeVar("T")
@@ -52,6 +51,9 @@ class HttpTransport:
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
+        # Not before: a machine that sends nothing, such as one that only measures, needs no HTTP.
+        from htga_client.connection import Connection  # noqa: PLC0415
+
         self._connection = Connection(url, token, max_answer=1 << 20)
         self._token = token
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html
@@ -14,14 +14,23 @@ from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from htga_dashboard import ids, shell
-from htga_dashboard.comparison import MOST, Comparison
+from htga_dashboard.comparison import Comparison
 from htga_dashboard.document import serve
 from htga_dashboard.forward import forward
-from htga_dashboard.pages import compare, message, query, run, runs
+from htga_dashboard.pages import compare, experiments, health, message, query, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
-from htga_dashboard.steps import Steps
+from htga_dashboard.study import View
 
 logger = logging.getLogger(__name__)
+
+PAGES: dict[str, Any] = {
+    "": runs,
+    "compare": compare,
+    "experiments": experiments,
+    "query": query,
+    "health": health,
+}
+"""The pages by their address; the page of a run is at /run/<id>."""
 
 
 def create_app(
@@ -62,15 +71,16 @@ def create_app(
             run.validation_layout(),
             compare.layout(Comparison(), [], []),
             query.layout("", url=""),
+            experiments.layout(View(), []),
+            health.validation_layout(),
         ]
     )
     app.validation_layout = pages  # type: ignore[assignment]  # Dash declares it to be None
     _register(app, source)
-    runs.register(app, source)
     run.register(app, source)
-    compare.register(app, source)
-    query.register(app, source)
-    serve(app, api, source)
+    for each in PAGES.values():
+        each.register(app, source)
+    serve(app, api, source, [f"/{name}" for name in PAGES if name])
     return app
 
 
@@ -89,21 +99,12 @@ async def page(href: str, source: Source) -> Component:
 
 
 async def _page_at(url: SplitResult, source: Source) -> Component | None:
-    origin = f"{url.scheme}://{url.netloc}"
     match url.path.strip("/").split("/"):
-        case [""]:
-            return runs.layout(await source.newest(runs.SHOWN), url=origin)
         case ["run", run_id]:
-            found, happened = await asyncio.gather(
-                source.run(unquote(run_id)), source.events(unquote(run_id))
-            )
-            return run.layout(found, Steps.from_query(url.query), happened)
-        case ["compare"]:
-            how = Comparison.from_query(url.query)
-            several = await source.several(how.runs[:MOST])
-            return compare.layout(how, several, await source.newest(compare.CHOICE))
-        case ["query"]:
-            return query.layout(url.query, url=origin)
+            return await run.read(source, unquote(run_id), url)
+        case [name] if name in PAGES:
+            found: Component = await PAGES[name].read(source, url)
+            return found
     return None
 
 

@@ -18,6 +18,7 @@ from htga_client.wire import Run, RunEvent
 from htga_dashboard import ids
 from htga_dashboard.attributes import attributes
 from htga_dashboard.config import flat
+from htga_dashboard.dialog import opener
 from htga_dashboard.digits import significant, step
 from htga_dashboard.steps import Steps
 
@@ -82,9 +83,11 @@ def skeleton() -> list[Component]:
 def heading(run: Run) -> list[Component]:
     """Name, state and dates."""
     facts: list[Component] = [
-        html.Span(["started ", _time(run.created)]),
+        html.Span(["started ", moment(run.created)]),
         html.Span(
-            ["ended ", _time(run.finished)] if run.finished else ["last step ", _time(run.updated)]
+            ["ended ", moment(run.finished)]
+            if run.finished
+            else ["last step ", moment(run.updated)]
         ),
     ]
     if run.attempt > 1:
@@ -96,7 +99,14 @@ def heading(run: Run) -> list[Component]:
             [dcc.Link("Runs", href="/"), html.Span("/"), html.Span(run.project)], className="crumbs"
         ),
         html.Div([html.H1(run.name or run.id), state(run.state)], className="name"),
-        html.P([*facts, *(html.Span(tag, className="tag") for tag in run.tags)], className="facts"),
+        html.P(
+            [
+                *facts,
+                *(html.Span(tag, className="tag") for tag in run.tags),
+                opener(ids.EDIT, "Edit"),
+            ],
+            className="facts",
+        ),
     ]
 
 
@@ -188,7 +198,7 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
                 html.Span(f"step {event.step:,}"),
                 html.B(event.title or event.kind),
                 html.Span(event.text),
-                html.Small(_time(event.time)),
+                html.Small(moment(event.time)),
             ]
         )
         for event in reversed(happened)
@@ -204,20 +214,22 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
     ]
 
 
+def notes(run: Run) -> list[Component]:
+    """A card with the notes, where there are any."""
+    if not run.notes:
+        return []
+    text = html.P(run.notes, className="notes")
+    return [html.Article([html.Header(html.H2("Notes")), text], className="card facts-card")]
+
+
 def details(run: Run) -> list[Component]:
-    """Configuration, environment and notes, where there are any."""
+    """Configuration and environment, where there are any."""
     tables = [("Configuration", run.config), ("Environment", run.environment)]
-    parts: list[Component] = [
+    return [
         html.Article([html.Header(html.H2(title)), _table(values)], className="card facts-card")
         for title, values in tables
         if values
     ]
-    if run.notes:
-        notes = html.P(run.notes, className="notes")
-        parts.insert(
-            0, html.Article([html.Header(html.H2("Notes")), notes], className="card facts-card")
-        )
-    return parts
 
 
 def _table(values: dict[str, Any]) -> Component:
@@ -225,6 +237,6 @@ def _table(values: dict[str, Any]) -> Component:
     return html.Dl(rows, className="table", tabIndex=0)
 
 
-def _time(unix: float | None) -> Component:
+def moment(unix: float | None) -> Component:
     """A moment, which the browser writes as a time ago, in its own time zone on hovering."""
     return html.Time() if unix is None else html.Time(**attributes(data_unix=str(unix)))

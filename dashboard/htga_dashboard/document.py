@@ -36,8 +36,10 @@ STATUS = "htga_dashboard.status"
 """Key of an ASGI scope that says with which status the document is to be sent."""
 
 
-def serve(app: Dash, server: FastAPI, source: Source) -> None:
+def serve(app: Dash, server: FastAPI, source: Source, pages: Sequence[str]) -> None:
     """Answer with the document at every address of `server` that is not taken.
+
+    At those of the `pages`, and of runs, with status 200; at all others with 404.
 
     Call it when all callbacks are registered: the content security policy lists their scripts.
     """
@@ -52,7 +54,7 @@ def serve(app: Dash, server: FastAPI, source: Source) -> None:
         return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
 
     server.router.routes.append(Route("/run/latest", latest))
-    for path in ("/run/{run_id}", "/compare", "/query"):
+    for path in ("/run/{run_id}", *pages):
         server.router.routes.append(Route(path, Elsewhere(server, status=200)))
     server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
 

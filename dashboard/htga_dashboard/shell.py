@@ -10,7 +10,13 @@ from htga_dashboard.attributes import attributes
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
-TABS = {"Runs": "/", "Compare": "/compare", "Query": "/query"}
+TABS = {
+    "Runs": "/",
+    "Compare": "/compare",
+    "Experiments": "/experiments",
+    "Query": "/query",
+    "Health": "/health",
+}
 """The pages that the header leads to."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.tail import HillPlot, default_k, hill_plot, survival
@@ -97,6 +97,8 @@ def layout() -> Component:
             ),
             _card(ids.SURVIVAL, "Survival", "share of entries above a magnitude"),
             _card(ids.HILL, "Hill plot", "tail index by the size of the tail"),
+            _card(ids.RIDGE, "Ridgeline", "|gradient| from the first step down to the latest"),
+            dcc.Store(id=ids.RIDGE_SHOWN),
         ],
         id=ids.SNAPSHOT,
         hidden=True,
@@ -180,6 +182,13 @@ def register(app: Dash, source: Source) -> None:
             return [*same[:2], str(error), *same[3:]]
         drawn = await asyncio.to_thread(figures, found, taken)
         return [*drawn, asdict(moment), view.step, moment.last, False]
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "markMoment"),
+        Input(ids.MOMENT, "data"),
+        State(ids.MOMENT_STEP, "max"),
+        prevent_initial_call=True,
+    )
 
 
 async def _read(source: Source, run_id: str, moment: Moment) -> Histograms:

@@ -1,9 +1,11 @@
-"""Where the dashboard reads: the collector's HTTP API, and nothing else."""
+"""Where the dashboard reads, and what it changes: the collector's HTTP API, and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import asdict
+from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -15,18 +17,30 @@ from pydantic import TypeAdapter, ValidationError
 from htga_client.wire import (
     ARROW_STREAM,
     PREFIX,
+    Firings,
     Histograms,
+    LayerMap,
+    NewRule,
+    Rule,
+    Rules,
     Run,
     RunEvent,
     RunEvents,
     RunPage,
+    RunPatch,
     Series,
+    Status,
+    Token,
+    Tokens,
+    Trial,
 )
 from htga_dashboard.steps import Steps
 
 T = TypeVar("T")
 
 ALL = Steps()
+
+GONE = {httpx2.codes.NOT_FOUND, httpx2.codes.GONE}
 
 PAGE = 200
 """Runs asked for at a time."""
@@ -49,7 +63,7 @@ class RefusedError(SourceError):
 
 
 class Source:
-    """Reads runs and their values from a collector.
+    """Reads runs and their values from a collector, and changes what people may change of them.
 
     Args:
         client: Knows the collector's address, as its `base_url`, and the read token in its headers
@@ -59,25 +73,24 @@ class Source:
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
-        self._kinds: dict[type, TypeAdapter[Any]] = {
-            kind: TypeAdapter(kind) for kind in (RunPage, Run, RunEvents, Series, Histograms)
-        }
 
     @property
     def url(self) -> str:
         """The collector's address."""
         return str(self.client.base_url)
 
-    async def runs(self, *, limit: int = 100, cursor: str | None = None) -> RunPage:
-        """One page of runs, newest first."""
-        return await self._get(RunPage, "/runs", limit=limit, cursor=cursor)
+    async def runs(
+        self, *, limit: int = 100, cursor: str | None = None, tag: str | None = None
+    ) -> RunPage:
+        """One page of runs, newest first; only those with a tag, where one is given."""
+        return await self._get(RunPage, "/runs", limit=limit, cursor=cursor, tag=tag)
 
-    async def newest(self, count: int) -> list[Run]:
+    async def newest(self, count: int, *, tag: str | None = None) -> list[Run]:
         """The `count` newest runs, or all of them where there are fewer."""
         runs: list[Run] = []
         cursor: str | None = None
         while len(runs) < count:
-            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor)
+            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor, tag=tag)
             runs += page.items
             cursor = page.next
             if cursor is None:
@@ -154,23 +167,73 @@ class Source:
             since=since,
         )
 
+    async def layer_map(
+        self, run_id: str, key: str, *, buckets: int, steps: Steps = ALL
+    ) -> LayerMap:
+        """One key of every layer over `steps`, in at most `buckets` buckets."""
+        return await self._get(
+            LayerMap,
+            f"/runs/{_segment(run_id)}/layers/map",
+            key=key,
+            start=steps.first,
+            stop=steps.stop,
+            buckets=buckets,
+        )
+
+    async def change(self, run_id: str, patch: RunPatch) -> Run:
+        """Change a run's name, group, tags or notes; gives the run as it is then."""
+        said = {name: value for name, value in asdict(patch).items() if value is not None}
+        path = f"/runs/{_segment(run_id)}"
+        return self._read(Run, path, await self._ask("PATCH", path, json=said))
+
+    async def delete(self, run_id: str) -> None:
+        """Delete a run; for a day it can be restored."""
+        await self._ask("DELETE", f"/runs/{_segment(run_id)}")
+
+    async def restore(self, run_id: str) -> None:
+        """Undo the deletion of a run."""
+        await self._ask("POST", f"/runs/{_segment(run_id)}/restore")
+
+    async def archive(self, run_id: str) -> None:
+        """Write a run that has ended to the archive."""
+        await self._ask("POST", f"/runs/{_segment(run_id)}/archive")
+
+    async def status(self) -> Status:
+        """How the collector is doing."""
+        return await self._get(Status, "/status")
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """The collector's tokens, without their secrets."""
+        return (await self._get(Tokens, "/tokens")).items
+
+    async def rules(self) -> tuple[Rule, ...]:
+        """What is watched, oldest first."""
+        return (await self._get(Rules, "/rules")).items
+
+    async def save_rule(self, rule: NewRule, rule_id: str | None = None) -> Rule:
+        """Keep a new rule, or put it in the place of the one called `rule_id`."""
+        method, path = ("PUT", f"/rules/{_segment(rule_id)}") if rule_id else ("POST", "/rules")
+        return self._read(Rule, path, await self._ask(method, path, json=asdict(rule)))
+
+    async def delete_rule(self, rule_id: str) -> None:
+        """Watch it no longer."""
+        await self._ask("DELETE", f"/rules/{_segment(rule_id)}")
+
+    async def try_rule(self, rule: NewRule) -> Firings:
+        """Where a rule would have fired in the newest runs of its project."""
+        said = asdict(Trial(rule=rule))
+        path = "/rules/try"
+        return self._read(Firings, path, await self._ask("POST", path, json=said))
+
     async def query(self, sql: str, *, limit: int) -> pa.Table:
         """The answer to one SELECT over the tables runs, steps and metrics.
 
         Raises:
             RefusedError: The collector would not answer it, and says why.
         """
-        try:
-            answer = await self.client.post(
-                f"{PREFIX}/query",
-                json={"sql": sql, "limit": limit},
-                headers={"accept": ARROW_STREAM},
-            )
-        except httpx2.TransportError as error:
-            reason = f"The collector at {self.url} does not answer: {error}"
-            raise UnavailableError(reason) from error
-        if not answer.is_success:
-            raise RefusedError(_detail(answer))
+        answer = await self._ask(
+            "POST", "/query", json={"sql": sql, "limit": limit}, headers={"accept": ARROW_STREAM}
+        )
         table = pa.ipc.open_stream(answer.content).read_all()
         table.validate(full=True)
         return table
@@ -198,25 +261,40 @@ class Source:
 
     async def _get(self, kind: type[T], path: str, **query: str | int | None) -> T:
         params = {name: value for name, value in query.items() if value is not None}
+        return self._read(kind, path, await self._ask("GET", path, params=params))
+
+    def _read(self, kind: type[T], path: str, answer: httpx2.Response) -> T:
         try:
-            answer = await self.client.get(PREFIX + path, params=params)
-        except httpx2.TransportError as error:
-            reason = f"The collector at {self.url} does not answer: {error}"
-            raise UnavailableError(reason) from error
-        if answer.status_code == httpx2.codes.NOT_FOUND:
-            raise NotFoundError(f"The collector at {self.url} knows nothing of {path}")
-        if not answer.is_success:
-            raise UnavailableError(
-                f"The collector at {self.url} answered {answer.status_code} to {path}: "
-                f"{answer.text[:300]}"
-            )
-        try:
-            found: T = self._kinds[kind].validate_json(answer.content)
+            # mypy takes a type for something that has no hash.
+            found: T = _adapter(kind).validate_json(answer.content)  # type: ignore[arg-type]
         except ValidationError as error:
             raise UnavailableError(
                 f"What {self.url} answered to {path} is no {kind.__name__}: {error}"
             ) from error
         return found
+
+    async def _ask(self, method: str, path: str, **how: Any) -> httpx2.Response:
+        """The collector's answer, where it is one that was hoped for."""
+        try:
+            answer = await self.client.request(method, PREFIX + path, **how)
+        except httpx2.TransportError as error:
+            reason = f"The collector at {self.url} does not answer: {error}"
+            raise UnavailableError(reason) from error
+        if answer.status_code in GONE:
+            raise NotFoundError(f"The collector at {self.url} knows nothing of {path}")
+        if answer.is_client_error:
+            raise RefusedError(_detail(answer))
+        if not answer.is_success:
+            raise UnavailableError(
+                f"The collector at {self.url} answered {answer.status_code} to {path}: "
+                f"{answer.text[:300]}"
+            )
+        return answer
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
 
 
 def _detail(answer: httpx2.Response) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from htga_client.wire import Histograms, Run, Series
+from htga_client.wire import Histograms, Run, RunEvent, Series
 from htga_dashboard.charts import Chart, charts_of
 from htga_dashboard.figures import curves, heat
 from htga_dashboard.figures.extension import Extension, extension
@@ -73,6 +73,7 @@ class View:
         stride: From one dot to the next, in steps.
         heat: The heat map.
         rows: Stored rows that the curves summarise.
+        marked: When the last event that is marked happened, in Unix seconds.
         zoomed: Whether they show a stretch of steps and not all; it then does not grow.
         beat: Counts the answers, so that the browser sees each of them.
     """
@@ -87,12 +88,21 @@ class View:
     stride: int
     heat: HeatView
     rows: int
+    marked: float = 0.0
     zoomed: bool = False
     grown: int = 0
     beat: int = 0
 
     @classmethod
-    def of(cls, run: Run, series: Series, histograms: Histograms, *, zoomed: bool = False) -> Self:
+    def of(
+        cls,
+        run: Run,
+        series: Series,
+        histograms: Histograms,
+        events: Sequence[RunEvent] = (),
+        *,
+        zoomed: bool = False,
+    ) -> Self:
         """The view that draws these values whole."""
         return cls(
             run=run.id,
@@ -105,6 +115,7 @@ class View:
             stride=curves.stride_of(series),
             heat=HeatView.of(histograms),
             rows=series.total,
+            marked=_latest(events),
             zoomed=zoomed,
         )
 
@@ -147,7 +158,11 @@ class View:
         return min((self.step - self.heat.step) // self.heat.width, COLUMNS)
 
     def grow(
-        self, run: Run, series: Series, histograms: Histograms | None
+        self,
+        run: Run,
+        series: Series,
+        histograms: Histograms | None,
+        events: Sequence[RunEvent] = (),
     ) -> tuple[View, dict[str, Extension]] | None:
         """This view with what came since, and what to append to each graph by its name.
 
@@ -155,16 +170,19 @@ class View:
             run: As it is now.
             series: What came after the cursor.
             histograms: What came after the cursor of the heat map, or None where no column is due.
+            events: All that happened.
 
         Returns:
             None where appending would not do, and the page has to be drawn anew: a chart is
-            missing, the run was resumed or has ended, a histogram does not fit into the heat map,
-            or there are too many points to append to, or so few that drawing them costs nothing.
+            missing, something happened, the run was resumed or has ended, a histogram does not fit
+            into the heat map, or there are too many points to append to, or so few that drawing
+            them costs nothing.
         """
         charts = charts_of(run)
         if (
             tuple(keys_of(charts)) != self.keys
             or (run.state, run.attempt) != (self.state, self.attempt)
+            or _latest(events) != self.marked
             or (series.step and self.drawn < curves.FEW)
             or self.grown + len(series.step) > STEPS
         ):
@@ -198,4 +216,12 @@ class View:
 
 def keys_of(charts: Sequence[Chart]) -> list[str]:
     """The keys to ask for to draw `charts`."""
-    return [curve.key for chart in charts for curve in chart.curves] or [ANY_KEY]
+    curves_ = [curve for chart in charts for curve in chart.curves]
+    return [
+        *(curve.key for curve in curves_),
+        *(curve.stderr for curve in curves_ if curve.stderr),
+    ] or [ANY_KEY]
+
+
+def _latest(events: Sequence[RunEvent]) -> float:
+    return max((event.time for event in events), default=0.0)

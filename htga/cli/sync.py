@@ -11,7 +11,7 @@ import typer
 
 from htga.cli.output import fail, print_json, print_table
 from htga.cli.runs import Json
-from htga_client.connection import DEFAULT_URL
+from htga_client.address import DEFAULT_URL
 
 TRIES = 5
 

@@ -6,8 +6,10 @@ whole: over tensors, over devices, and over the processes that hold a shard each
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -20,6 +22,8 @@ from htga.tail.log_histogram import LogHistogram
 from htga.tail.norm import norm, sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
+
+logger = logging.getLogger("htga")
 
 Size = int | Callable[[LogHistogram], int]
 
@@ -128,7 +132,22 @@ def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
 
 
 def _by_triton(parts: Sequence[Tensor]) -> bool:
-    return uses_triton(parts[0].device) and all(part.dtype in HELD for part in parts)
+    return all(part.dtype in HELD for part in parts) and _kernels_work(parts[0].device)
+
+
+@cache
+def _kernels_work(device: torch.device) -> bool:
+    """Whether the kernels of a sketch can be built, which are more than those that count."""
+    if not uses_triton(device):
+        return False
+    try:
+        from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+
+        look([torch.ones(1, device=device)], 1, BITS, None)
+    except Exception:
+        logger.warning("Triton cannot sketch on %s; sketching without", device, exc_info=True)
+        return False
+    return True
 
 
 def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) -> Iterator[Tensor]:

@@ -38,6 +38,7 @@ class TelemetryCallback(Callback):
         """Begin, or go on with the run of the checkpoint."""
         options: dict[str, Any] = {"model": pl_module, "config": dict(pl_module.hparams)}
         options |= self._state | self._options
+        self._state = {}
         self.run = attach(trainer.optimizers[self._optimizer], **options)
         self._sink = _Sink(self.run)
         # Not before: where checkpoints are written follows from the loggers that are there first.

@@ -123,7 +123,7 @@ class Probe:
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self._seen, self._looked, self._spent = None, False, 0.0
-        self._parts, self._own = [], {}
+        self._parts, self._own, self._offenders = [], {}, None
         if not self._pace.is_due(self.steps):
             return None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
@@ -154,7 +154,9 @@ class Probe:
                 begin = time.perf_counter()
                 # A step without any gradient leaves nothing new.
                 if self._seen is not None and self._seen is not self._last:
-                    self._last = self._seen
+                    self._last, bad = self._seen, self._seen.n_nonfinite
+                    if self._measures_itself and bad.device.type == "cpu" and bad:
+                        self._offenders = self._suspects(optimizer)  # nothing was amplified
                     self._hand_over(step, self._seen, optimizer, begin)
                 self._spent += time.perf_counter() - begin
                 self._pace.measured(step, self._spent)
@@ -168,26 +170,24 @@ class Probe:
         self._looked = True
         with self._guard:
             begin = time.perf_counter()
-            watched = [
-                parameter
-                for group in optimizer.param_groups
-                for parameter in group["params"]
-                if parameter.grad is not None
-            ]
-            gradients = [parameter.grad for parameter in watched]
+            gradients = list(_gradients(optimizer).values())
             if gradients:
                 on_cpu = gradients[0].device.type == "cpu"
                 if not self._measures_itself:
                     sample = self._sample if on_cpu else None
                     self._seen = self._look(gradients, sample, self.steps)
-                    self._offenders = None
                     if not on_cpu or self._seen.n_nonfinite:  # on a CPU, a look costs no waiting
-                        names = [self._names.get(id(parameter), "?") for parameter in watched]
-                        self._offenders = names, _norms(gradients)
+                        self._offenders = self._suspects(optimizer)
                 if self._layers and self._measurements % self._layers_every == 0:
                     self._parts = self._look_at_layers(optimizer, on_cpu)
                 self._measurements += 1
             self._spent += time.perf_counter() - begin
+
+    def _suspects(self, optimizer: Optimizer) -> tuple[list[str], Tensor]:
+        """All layers and the norms of their gradients."""
+        gradients = _gradients(optimizer)
+        names = [self._names.get(parameter, "?") for parameter in gradients]
+        return names, _norms(list(gradients.values()))
 
     def _look(self, gradients: Sequence[Tensor], sample: int | None, seed: int) -> Source:
         """Measure gradients, or draw a sample for the other thread to measure."""
@@ -234,6 +234,12 @@ class Probe:
         )
         self._handed_over += 1
         self._emit(partial(self._report.rows, report))
+
+
+def _gradients(optimizer: Optimizer) -> dict[int, Tensor]:
+    """The gradients that there are, by `id` of their parameter, in order."""
+    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    return {id(p): p.grad for p in parameters if p.grad is not None}
 
 
 def _norms(gradients: Sequence[Tensor]) -> Tensor:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htga.tail import Draw, Measurement, TailState, smooth
+from htga.tail import Draw, Measurement, TailState, TailStatus
+from htga.tail.smoothing import ALPHA_RANGE
 from htga.telemetry.ladder import hill_at
 from htga.telemetry.merged import Merged
 from htga.telemetry.readout import Readout
@@ -89,7 +90,7 @@ class Report:
         self._rank = rank
         self._histograms = histograms
         self._norms = Window()
-        self._alpha_bar = torch.tensor(torch.nan, dtype=torch.float64)
+        self._alpha_bar = math.nan
         self._was_finite = True
 
     def rows(self, seen: Seen) -> Sequence[Row]:
@@ -142,10 +143,13 @@ class Report:
         return row
 
     def _smoothed(self, row: Row) -> float:
-        alpha_hat = torch.tensor(row["alpha_hat"], dtype=torch.float64)
-        status = torch.tensor(row["status"])
-        self._alpha_bar = smooth(self._alpha_bar, alpha_hat, status, SMOOTHING, "inv_alpha")
-        return self._alpha_bar.item()
+        """`htga.tail.smooth` of the reciprocals, in plain numbers."""
+        if row["status"] == TailStatus.OK:
+            low, high = ALPHA_RANGE
+            value, before = min(max(row["alpha_hat"], low), high), self._alpha_bar
+            mean = 1 / (SMOOTHING / before + (1 - SMOOTHING) / value)
+            self._alpha_bar = value if math.isnan(before) else mean
+        return self._alpha_bar
 
 
 def _numbers(source: Measurement | TailState | Merged) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from htga_server.events import Happened
 from htga_server.keys import HERE, lock
 from htga_server.live import Broker
 from htga_server.messenger import Messenger
-from htga_server.problems import ServerError
+from htga_server.problems import NotFound, ServerError
 from htga_server.signals import Found
 from htga_server.tables import runs, tracks
 
@@ -82,7 +82,8 @@ class Watch:
             await self._news.wait()
             await asyncio.sleep(INTERVAL)
             self._news.clear()
-            await self._try(self.round)
+            if not await self._try(self.round):
+                self._news.set()
 
     async def look_back(self) -> None:
         """Note the latest steps of the runs that were heard of lately."""
@@ -91,16 +92,20 @@ class Watch:
 
     async def round(self) -> None:
         """Look at what was noted so far."""
-        noted, self._noted = self._noted, {}
         own: dict[str, list[Alarm]] = defaultdict(list)
         for rule in await self._database.read(partial(rules.listing, enabled=True)):
             own[rule.project].append(alarms.of_rule(rule))
+        noted, self._noted = self._noted, {}
         for run_id, reach in noted.items():
             begin = time.perf_counter()
-            seen = await self._database.read(partial(_look, run_id=run_id, reach=reach, own=own))
-            if seen is not None and seen.found:
-                await self._keep(run_id, seen)
+            if not await self._try(partial(self._look_at, run_id, reach, own)):
+                self.note(run_id, reach)
             await asyncio.sleep(IDLE_FOR_BUSY * (time.perf_counter() - begin))
+
+    async def _look_at(self, run_id: str, reach: Reach, own: Mapping[str, list[Alarm]]) -> None:
+        seen = await self._database.read(partial(_look, run_id=run_id, reach=reach, own=own))
+        if seen is not None and seen.found:
+            await self._keep(run_id, seen)
 
     async def _keep(self, run_id: str, seen: Seen) -> None:
         new = await self._database.write(partial(_store, run_id=run_id, found=seen.found))
@@ -120,13 +125,18 @@ class Watch:
                 }
                 self._messenger.send(one.alarm.webhook, message)
 
-    async def _try(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _try(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it is done with, and not to be tried again in the next round."""
         try:
             await work()
+        except NotFound:
+            return True
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, ServerError) as error:
             logger.warning("runs are not watched for now: %s", error)
-        except Exception:  # a mistake of ours about one round must not end all of them
-            logger.exception("a round of watching failed")
+            return False
+        except Exception:  # a mistake of ours about one run must not end the watch over all
+            logger.exception("watching failed")
+        return True
 
 
 def _look(

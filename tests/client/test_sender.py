@@ -385,3 +385,19 @@ def test_a_forked_child_sends_as_its_own_writer_and_never_hangs(
     assert sender.flush(20)
     assert sorted(faulty.steps()) == [*range(10), *range(100, 105)]
     assert len({stored["writer"] for stored in faulty.rows}) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_that_puts_nothing_does_nothing_even_at_its_end(
+    faulty: FaultyCollector, make_sender: MakeSender
+) -> None:
+    sender = make_sender(faulty.url)
+    sender.put(row(0))
+    assert sender.flush(20)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        os._exit(0 if sender.finish() and not sender._threads else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert sum(path.endswith("/runs") for _, path, _ in faulty.requests) == 1

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from htga_client import wire
 from htga_client.connection import Connection
 from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
+from htga_client.names import uuid7
 from htga_client.transport import HttpTransport
+from htga_server.serve import Server
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 
 URLS = ["", "localhost:8642", "ftp://host", "http://", "http:///x", "http://host:port", "//host",
@@ -60,6 +63,17 @@ def test_an_endless_answer_is_cut_off(faulty: FaultyCollector) -> None:
     with pytest.raises(NotAnAcknowledgement, match="more than 1000 bytes"):
         connection.request("POST", "/runs", content=b"{}")
     connection.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_collector_takes_the_heartbeat_of_a_run_that_it_knows(collector: Server) -> None:
+    transport = HttpTransport(collector.url)
+    run = transport.register(wire.NewRun(id=str(uuid7()), project="p", name="n"))
+    transport.heartbeat(run.id)
+    with pytest.raises(Refused) as error:
+        transport.heartbeat(str(uuid7()))
+    assert error.value.status == 404
+    transport.close()
 
 
 def test_no_one_listening_is_unreachable() -> None:

@@ -56,7 +56,7 @@ def test_a_run_grows_on_the_page_and_the_zoom_stays(
     run_id = register(dashboard)
     send(dashboard, run_id, rows(range(100)))
     watched.goto(f"{dashboard.url}/run/{run_id}")
-    for name in ("tail", "control", "norm", "variance", "metric-0"):
+    for name in ("tail", "gamma", "norm", "variance", "metric-0"):
         wait_for_length(watched, name, 100)
     expect(watched.locator("#live")).to_have_text("live · step 99")
 
@@ -220,12 +220,12 @@ def test_order_and_search_of_the_table_outlive_fresh_values(
     expect(watched.locator(".ag-row[row-index='0'] [col-id=name]")).to_have_text("low")
     send(dashboard, ids["low"], rows(range(1, 2), grad_norm=5.0))
     expect(watched.locator(".ag-row[row-index='2'] [col-id=name]")).to_have_text("low")
-    watched.get_by_placeholder("Search runs").fill("hig")
+    watched.get_by_label("Search").fill("hig")
     expect(names).to_have_text(["high"])
     send(dashboard, ids["high"], rows(range(1, 3)))
     expect(watched.locator(".ag-row [col-id=step]")).to_have_text("2")
     expect(names).to_have_text(["high"])
-    watched.get_by_placeholder("Search runs").fill("nothing like it")
+    watched.get_by_label("Search").fill("nothing like it")
     expect(watched.get_by_text("No run matches the search")).to_be_visible()
 
 

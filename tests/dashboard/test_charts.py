@@ -10,7 +10,7 @@ def test_a_run_without_the_optimizer_has_no_chart_of_the_controller() -> None:
 
 def test_a_chart_shows_only_what_the_run_has_measured() -> None:
     (chart,) = charts_of(run(summary={"beta": 0.1}))
-    assert chart.name == "control"
+    assert chart.name == "beta"
     assert [curve.key for curve in chart.curves] == ["beta"]
 
 
@@ -23,3 +23,20 @@ def test_every_metric_of_the_user_has_a_chart_under_its_own_name() -> None:
 def test_the_charts_of_hundreds_of_metrics_are_limited() -> None:
     names = tuple(f"metric {i}" for i in range(300))
     assert len(charts_of(run(summary={}, metrics=names))) == METRICS
+
+
+def test_the_controllers_charts_show_the_bounds_that_the_optimizer_tells_of() -> None:
+    settings = {"gamma_bounds": [0.5, 2.0], "beta_bounds": "hostile"}
+    told = run(
+        summary={"gamma": 1.0, "beta": 0.1}, environment={"optimizer": {"settings": settings}}
+    )
+    gamma, beta = charts_of(told)
+    assert gamma.levels == ((0.5, "at least 0.5"), (2.0, "at most 2"))
+    assert beta.levels == ()
+
+
+def test_the_band_of_single_values_needs_their_standard_error() -> None:
+    (chart,) = charts_of(run(summary={"alpha_bar": 1.5, "alpha_stderr": 0.1}))
+    assert chart.curves[0].stderr == "alpha_stderr"
+    (chart,) = charts_of(run(summary={"alpha_bar": 1.5}))
+    assert not chart.curves[0].stderr

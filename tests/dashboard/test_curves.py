@@ -26,7 +26,7 @@ DOTS = Chart(
         Curve(key="alpha_hat", label="alpha_hat", dots=True),
         Curve(key="alpha_bar", label="alpha_bar"),
     ),
-    reference=(2.0, "α = 2"),
+    levels=((2.0, "α = 2"),),
 )
 
 

@@ -33,7 +33,7 @@ def test_a_run_is_watched_live_and_every_step_of_it_is_stored(page: Page, tmp_pa
         training(collector.url, tmp_path / "computed.json", steps=STEPS, pause_at=PAUSE_AT) as run,
     ):
         page.goto(f"{collector.url}/run/{run.run_id}")
-        for chart in ("tail", "control", "norm", "variance"):
+        for chart in ("tail", "gamma", "beta", "norm", "variance"):
             wait_for_points(page, chart, PAUSE_AT - 1)
         assert run.process.poll() is None
         run.go_on()

@@ -200,7 +200,10 @@ def test_many_small_batches_write_each_cell_about_once(
         nonlocal written
         statement, parameters = args[2], args[3]
         if statement.startswith("INSERT INTO cells"):
-            written += len(parameters) if isinstance(parameters, list) else 1
+            if "unnest" in statement:  # Postgres gets the columns, SQLite the rows
+                written += len(parameters[0])
+            else:
+                written += len(parameters) if isinstance(parameters, list) else 1
 
     sa.event.listen(database._writing, "before_cursor_execute", count)
     rows = rows_of("", 0, 640, 1, 0)

@@ -171,6 +171,27 @@ def test_a_rule_that_is_not_enabled_and_a_run_of_another_project_are_left_alone(
     assert database.read_now(partial(events.listing, run_id=new.id)) == ()
 
 
+def test_a_run_whose_events_could_not_be_written_is_looked_at_again(
+    database: Database, settings: Settings
+) -> None:
+    new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
+    database.write_now(lambda c: runs.register(c, new, settings))
+    batch = decode.from_arrow(stream([{"step": 1, "metrics": [("loss", math.nan)]}]), 100)
+    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+
+    async def look() -> None:
+        watch = Watch(database, Broker(), Messenger())
+        watch.note(new.id, batch.rows.reach())
+        database._most_waiting = 0  # every write is refused: the queue is full
+        await watch.round()
+        database._most_waiting = 256
+        await watch.round()
+
+    asyncio.run(look())
+    (event,) = database.read_now(partial(events.listing, run_id=new.id))
+    assert (event.step, event.kind) == (1, "divergence")
+
+
 def test_what_a_dry_run_foretells_is_what_happens(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:

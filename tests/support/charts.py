@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page
 
 DATA = "name => document.querySelector(`[id*='\"${name}\"'] .js-plotly-plot`)"
-LENGTH = f"name => ({DATA})(name)?.data?.[0].x.length ?? 0"
+LENGTH = f"name => ({DATA})(name)?.data?.[0]?.x?.length ?? 0"
 RANGE = f"name => ({DATA})(name)._fullLayout.xaxis.range.map(Number)"
 
 # The page's own policy forbids `eval`, which Playwright's wait_for_function needs between frames.

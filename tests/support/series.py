@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from htga_client.histogram import edges, n_bins
-from htga_client.wire import Buckets, Histograms, Run, Series
+from htga_client.wire import Buckets, Histograms, LayerMap, Run, Series
 
 RUN_ID = "0196a0c2-0000-7000-8000-000000000001"
 
@@ -76,4 +76,20 @@ def histograms(columns: dict[int, dict[float, int]], *, bits: int = 1) -> Histog
         n_nonfinite=[0] * len(columns),
         total=len(columns),
         cursor=str(max(columns)) if columns else None,
+    )
+
+
+def layer_map(key: str = "alpha_hat", /, **layers: Sequence[float | None]) -> LayerMap:
+    """Raw values of layers, a step apart."""
+    values = [list(row) for row in layers.values()]
+    steps = len(values[0]) if values else 0
+    return LayerMap(
+        run_id=RUN_ID,
+        key=key,
+        rank=0,
+        step=list(range(steps)),
+        layers=list(layers),
+        mean=values,
+        min=values,
+        max=values,
     )

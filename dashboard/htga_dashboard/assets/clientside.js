@@ -25,6 +25,7 @@ dash_clientside.htga = {
     else htga.graphs.forget();
     htga.live.landed(view);
     setTimeout(htga.tick);
+    setTimeout(htga.graphs.mark, 100);
   },
 
   // A chart of a run was zoomed along its steps, or let go: all others follow.
@@ -38,6 +39,16 @@ dash_clientside.htga = {
       } else if (value["xaxis.autorange"]) htga.steps.show();
     }
   },
+
+  // A chart of a run was clicked: the moment is there.
+  clickedStep: () => {
+    for (const { value } of dash_clientside.callback_context.triggered)
+      if (value) dash_clientside.set_props("moment-step", { value: value.points[0].x });
+  },
+
+  // The moment is marked, unless it is the latest anyway.
+  markMoment: (moment, latest) =>
+    htga.graphs.mark(moment && moment.last < latest ? (moment.first + moment.last) / 2 : null),
 
   typedSteps: (first, last) => {
     if (dash_clientside.callback_context.triggered_id === "run-all") htga.steps.show();
@@ -62,14 +73,30 @@ dash_clientside.htga = {
     const known = (id) => api.getRowNode(id);
     const kept = new Set(changes.rows.map((row) => row.id));
     const gone = changes.gone.filter(known).map((id) => ({ id }));
-    if (changes.all) api.forEachNode((node) => kept.has(node.id) || gone.push({ id: node.id }));
+    if (changes.all)
+      api.forEachNode(({ data }) => data.members || kept.has(data.id) || gone.push({ id: data.id }));
     api.applyTransaction({
       addIndex: 0,
       add: changes.rows.filter((row) => !known(row.id)),
       update: changes.rows.filter((row) => known(row.id)),
       remove: gone,
     });
+    htga.table.changed(api);
     htga.live.landed(null);
+  },
+
+  // How the table of runs is looked at: its address says so, and a hint what is wrong with it.
+  lookAtRuns: async (text, by, settings, grid) => {
+    const api = await dash_ag_grid.getApiAsync(grid);
+    const shown = (settings || []).length > 0;
+    htga.address.say({ q: text ? [text] : [], by: by || [], settings: shown ? ["1"] : [] });
+    return htga.table.look(api, { text: text || "", by: by || [], settings: shown });
+  },
+
+  // Something was done to the runs that were marked.
+  bulkDone: () => {
+    for (const open of document.querySelectorAll("dialog[open]")) open.close();
+    htga.table.deselect();
   },
 
   // The comparison has been drawn, or what is on screen gets new figures.
@@ -79,12 +106,45 @@ dash_clientside.htga = {
     setTimeout(htga.tick);
   },
 
+  edited: () => document.getElementById("edit").close(),
+
+  // A row of the picture of layers was clicked: a layer is pinned, or no longer; a few are opened.
+  layerClicked: (click, _all, rows, pinned) => {
+    const same = dash_clientside.no_update;
+    if (dash_clientside.callback_context.triggered_id === "layers-all") return [same, []];
+    if (!click) return [same, same];
+    const row = rows[click.points[0].y];
+    if (row.length > 1) return [same, row];
+    const [layer] = row;
+    const others = (pinned || []).filter((name) => name !== layer);
+    return [others.length === (pinned || []).length ? [...others, layer] : others, same];
+  },
+
+  layersRedraw: (figures) => htga.graphs.redraw(figures),
+
+  keepLayers: (key, order, match, pinned) =>
+    htga.address.say({
+      layers: key === "alpha_hat" ? [] : [key],
+      order: order === "telling" ? [] : [order],
+      match: match ? [match] : [],
+      layer: pinned || [],
+    }),
+
+  answered: () => htga.live.landed(null),
+
   // The address says what is on screen, without a step back for every turn of a knob.
   keepAddress: (query) => history.replaceState(null, "", location.pathname + query),
+};
 
-  search: async (text, grid) => {
-    const api = await dash_ag_grid.getApiAsync(grid);
-    api.setGridOption("quickFilterText", text || "");
+// The address says what is on screen, by names that have values; what it says besides stays.
+htga.address = {
+  say: (said) => {
+    const query = new URLSearchParams(location.search);
+    for (const [name, values] of Object.entries(said)) {
+      query.delete(name);
+      for (const value of values) query.append(name, value);
+    }
+    history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : ""));
   },
 };
 
@@ -98,7 +158,7 @@ htga.steps = (() => {
     if (first !== "" && !(Number(first) <= Number(last))) return;
     const text = first === "" ? "" : `${Number(first)}-${Number(last)}`;
     if (text === said()) return;
-    history.replaceState(null, "", location.pathname + (text && `?steps=${text}`));
+    htga.address.say({ steps: text ? [text] : [] });
     if (!text) htga.graphs.release();
     await htga.live.quiet();
     if (text !== said()) return; // the reader has gone on

@@ -9,6 +9,9 @@ htga.graphs = (() => {
 
   const AT_MOST_MS = 1000; // to wait for one drawing
 
+  const MARKED = ["tail", "heat", "layers"]; // graphs that show the chosen moment
+  let moment = null; // a step
+
   const breathe = () => new Promise((resolve) => setTimeout(resolve));
 
   const graphOf = (name) => {
@@ -43,6 +46,26 @@ htga.graphs = (() => {
     }
   };
 
+  // A line at the chosen moment; a graph that was drawn anew has lost it.
+  const markIn = (graph) => {
+    const before = graph.layout.shapes || [];
+    const shapes = before.filter(({ name }) => name !== "moment");
+    if (moment !== null)
+      shapes.push({
+        name: "moment",
+        type: "line",
+        yref: "paper",
+        ...{ x0: moment, x1: moment, y0: 0, y1: 1 },
+        line: { color: getComputedStyle(graph).color, width: 1.5 },
+      });
+    if (moment !== null || shapes.length !== before.length) Plotly.relayout(graph, { shapes });
+  };
+
+  const mark = (step = moment) => {
+    moment = step;
+    for (const graph of MARKED.map(graphOf)) if (graph && graph.layout) markIn(graph);
+  };
+
   // Append to every graph, by its name, an extension as figures/extension.py makes it.
   const append = (extensions) => {
     for (const [name, extension] of Object.entries(extensions)) {
@@ -74,6 +97,7 @@ htga.graphs = (() => {
       await drawn;
       await breathe();
     }
+    mark();
   };
 
   // Forget what the reader has zoomed to.
@@ -85,5 +109,5 @@ htga.graphs = (() => {
   addEventListener("scroll", drawInSight, { passive: true });
   addEventListener("resize", drawInSight);
 
-  return { append, redraw, release, forget: () => waiting.clear() };
+  return { append, redraw, release, mark, forget: () => waiting.clear() };
 })();

@@ -4,14 +4,14 @@
 (() => {
   const { createElement } = React;
 
-  const number = (value) => {
+  const number = (value, digits = 4) => {
     if (value === null || value === undefined) return "–";
     if (typeof value === "string") return value.replace("Infinity", "∞").replace("-", "−");
     const size = Math.abs(value);
     if (size >= 1e6 || (size > 0 && size < 1e-3))
-      return value.toExponential(3).replace("e+", "e");
+      return value.toExponential(digits - 1).replace("e+", "e");
     if (size >= 1000) return Math.round(value).toLocaleString("en");
-    return String(Number(value.toPrecision(4)));
+    return String(Number(value.toPrecision(digits)));
   };
 
   // Finite values by size; infinities at the ends, what is not measured or not a number first.
@@ -22,59 +22,170 @@
   const compare = (a, b) => (rank(a) === rank(b) ? 0 : rank(a) < rank(b) ? -1 : 1);
 
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
-  functions.htgaNumber = number;
-  functions.htgaStep = (value) => (value === null ? "–" : value.toLocaleString("en"));
+  functions.htgaNumber = ({ value, data, column }) => {
+    const sd = data.sd && data.sd[column.getColId()];
+    return sd === null || sd === undefined ? number(value) : `${number(value, 3)} ± ${number(sd, 2)}`;
+  };
+  functions.htgaStep = (value) => (value === null ? "–" : Math.round(value).toLocaleString("en"));
   functions.htgaCompare = compare;
   functions.htgaAgo = (unix) => htga.ago(unix);
   functions.htgaDate = (unix) => htga.date(unix);
-  functions.htgaNothing = () => "";
+
+  // How the table is looked at: what is searched for, which settings it is grouped by, which of the
+  // groups are open, and whether the settings that differ have columns.
+  const view = { terms: [], by: [], open: new Set(), settings: false };
+
+  const runsOf = (api) => {
+    const rows = [];
+    api.forEachNode(({ data }) => data.members || rows.push(data));
+    return rows;
+  };
 
   // The height of the table follows its rows, and with no rows at all the page says what to do.
   const counted = (api) => {
-    let rows = 0;
-    api.forEachNode(() => (rows += 1));
+    const rows = runsOf(api);
+    const shown = rows.filter((row) => htga.filter.passes(view.terms, row));
     const page = document.querySelector("[data-rows]");
-    page.dataset.rows = rows;
+    page.dataset.rows = rows.length;
     page.style.setProperty("--rows", Math.max(api.getDisplayedRowCount(), 1));
-    document.getElementById("runs-count").textContent = rows.toLocaleString("en");
+    const [some, all] = [shown.length, rows.length].map((count) => count.toLocaleString("en"));
+    document.getElementById("runs-count").textContent = some === all ? all : `${some} of ${all}`;
+  };
+
+  const isShown = ({ data }) => {
+    if (data.members) return true;
+    if (!htga.filter.passes(view.terms, data)) return false;
+    return !view.by.length || view.open.has(htga.groups.idOf(data, view.by));
+  };
+
+  // Every group is followed by its runs, whatever the table is sorted by.
+  const underGroups = ({ nodes }) => {
+    if (!view.by.length) return;
+    const runs = Map.groupBy(
+      nodes.filter(({ data }) => !data.members),
+      ({ data }) => htga.groups.idOf(data, view.by),
+    );
+    const groups = nodes.filter(({ data }) => data.members);
+    nodes.splice(0, nodes.length, ...groups.flatMap((node) => [node, ...(runs.get(node.data.id) || [])]));
+  };
+
+  // The rows of groups are made anew from the runs that are there now.
+  const regroup = (api) => {
+    const shown = runsOf(api).filter((row) => htga.filter.passes(view.terms, row));
+    const groups = view.by.length ? htga.groups.rowsOf(shown, view.by) : [];
+    const made = new Set(groups.map(({ id }) => id));
+    const gone = [];
+    api.forEachNode(({ data }) => data.members && !made.has(data.id) && gone.push({ id: data.id }));
+    api.applyTransaction({
+      add: groups.filter(({ id }) => !api.getRowNode(id)),
+      update: groups.filter(({ id }) => api.getRowNode(id)),
+      remove: gone,
+    });
+    api.onFilterChanged();
+    counted(api);
+  };
+
+  // Columns for the settings in which the runs are not all alike.
+  const SETTINGS = 12; // columns at most
+  const SETTING = "setting ";
+  const settingColumns = (rows) => {
+    const values = new Map();
+    for (const { config } of rows) for (const name of Object.keys(config)) values.set(name, new Set());
+    for (const [name, found] of values) for (const { config } of rows) found.add(config[name]);
+    const differing = [...values].filter(([, found]) => found.size > 1).map(([name]) => name);
+    return differing.slice(0, SETTINGS).map((name) => ({
+      colId: SETTING + name,
+      headerName: name,
+      valueGetter: ({ data }) => (data.config ? (data.config[name] ?? "") : ""),
+      comparator: (a, b) => compare(a, b) || String(a).localeCompare(b),
+      width: 104,
+    }));
+  };
+
+  const setColumns = (api) => {
+    const own = api.getColumnDefs().filter(({ colId }) => !colId.startsWith(SETTING));
+    const settings = view.settings ? settingColumns(runsOf(api)) : [];
+    own.splice(own.findIndex(({ colId }) => colId === "group"), 0, ...settings);
+    api.setGridOption("columnDefs", own);
+    fit(api);
   };
 
   // On a narrow screen only what tells most; the rest is one tap away, on the page of the run.
+  const NARROW = new Set(["name", "state", "alpha_bar"]);
   const fit = (api) => {
-    const columns = ["project", "step", "gamma", "grad_norm", "loss", "group", "tags", "started"];
-    api.setColumnsVisible(columns, document.querySelector("[data-rows]").clientWidth >= 640);
+    const wide = document.querySelector("[data-rows]").clientWidth >= 640;
+    const columns = api.getColumns().map((column) => column.getColId());
+    const others = columns.filter((id) => !NARROW.has(id) && !id.startsWith("ag-Grid"));
+    api.setColumnsVisible(others, wide);
   };
 
-  // The link to the comparison leads to the runs that are marked.
+  // What is done to the runs that are marked is told which they are.
   const marked = (api) => {
     const runs = api.getSelectedRows().map((row) => row.id);
-    const link = document.getElementById("runs-compare");
-    link.dataset.marked = runs.length;
+    document.querySelector("[data-rows]").dataset.marked = runs.length;
+    dash_clientside.set_props("runs-marked", { data: runs });
     dash_clientside.set_props("runs-compare", {
       href: `/compare?runs=${runs.join(",")}`,
       children: `Compare ${runs.length}`,
     });
   };
 
-  // A table has come on screen.
   window.htga = window.htga || {};
+  // A table has come on screen.
   htga.watchTable = async (id) => {
     const api = await dash_ag_grid.getApiAsync(id);
+    api.updateGridOptions({
+      isExternalFilterPresent: () => true,
+      doesExternalFilterPass: isShown,
+      postSortRows: underGroups,
+    });
     api.addEventListener("modelUpdated", () => counted(api));
     api.addEventListener("gridSizeChanged", () => fit(api));
     api.addEventListener("selectionChanged", () => marked(api));
-    counted(api);
-    fit(api);
+    regroup(api);
+    setColumns(api);
+  };
+
+  htga.table = {
+    look: (api, { text, by, settings }) => {
+      Object.assign(view, { terms: htga.filter.parse(text), by, settings });
+      regroup(api);
+      setColumns(api);
+      const rows = runsOf(api);
+      const unknown = rows.length ? htga.filter.unknown(view.terms, rows) : undefined;
+      return unknown === undefined ? "" : `No run has anything called “${unknown}”.`;
+    },
+    changed: regroup,
+    deselect: async () => (await dash_ag_grid.getApiAsync("runs-grid")).deselectAll(),
   };
 
   const components = (window.dashAgGridComponentFunctions =
     window.dashAgGridComponentFunctions || {});
-  components.HtgaRunLink = ({ data, value }) =>
-    createElement(
-      window.dash_core_components.Link,
-      { href: `/run/${encodeURIComponent(data.id)}`, className: "run-link" },
-      value || data.id,
+  components.HtgaRunLink = ({ data, value, api }) => {
+    if (!data.members)
+      return createElement(
+        window.dash_core_components.Link,
+        {
+          href: `/run/${encodeURIComponent(data.id)}`,
+          className: view.by.length ? "run-link member" : "run-link",
+        },
+        value || data.id,
+      );
+    const open = view.open.has(data.id);
+    const toggle = () => {
+      if (open) view.open.delete(data.id);
+      else view.open.add(data.id);
+      api.onFilterChanged();
+      api.refreshCells({ force: true, rowNodes: [api.getRowNode(data.id)] });
+    };
+    return createElement(
+      "button",
+      { className: "group-row", "aria-expanded": open, onClick: toggle },
+      value,
     );
-  components.HtgaState = ({ value }) =>
-    createElement("span", { className: `state ${value}` }, value);
+  };
+  components.HtgaState = ({ data, value }) =>
+    data.members
+      ? createElement("span", { className: "members" }, `n = ${data.members}`)
+      : createElement("span", { className: `state ${value}` }, value);
 })();

@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 from htga_client.wire import Series
 from htga_dashboard.charts import Chart, Curve
 from htga_dashboard.digits import significant
-from htga_dashboard.figures.look import look
+from htga_dashboard.figures.look import LOG, look
 from htga_dashboard.theme import Theme, translucent
 
 Points = dict[str, list[Any]]
@@ -26,6 +26,9 @@ Points = dict[str, list[Any]]
 
 FEW = 60
 """Below this many steps a line shows its points too; a lone one could not be seen otherwise."""
+
+Z95 = 1.96
+"""Of a Gaussian, 95 % lie within so many standard deviations."""
 
 DOTS = 200
 """Dots of one curve at most, when it is drawn whole."""
@@ -62,6 +65,8 @@ def points(series: Series, chart: Chart, *, stride: int, after: int | None = Non
     marks: Points = _points([])
     for curve in chart.curves:
         buckets = _buckets(series, curve.key)
+        if curve.stderr:
+            traces += _around(buckets, _buckets(series, curve.stderr), chart)
         traces.append(_extremes(buckets, chart))
         for axis, values in _marks(buckets, curve, chart).items():
             marks[axis] += values
@@ -88,11 +93,14 @@ def figure(series: Series, chart: Chart, theme: Theme) -> go.Figure:
     else:
         layout["showlegend"] = False
     if chart.log:
-        layout["yaxis"] |= {"type": "log", "tickformat": "~g"}
-    if chart.reference is not None:
-        level, label = chart.reference
-        layout["yaxis"]["autorangeoptions"] = {"include": [level]}
-        layout["shapes"] = [_level(level, label, theme)]
+        layout["yaxis"] |= LOG
+    if chart.levels:
+        layout["yaxis"]["autorangeoptions"] = {"include": [level for level, _ in chart.levels]}
+        highest = max(chart.levels)
+        layout["shapes"] = [
+            _level(level, label, theme, below=(level, label) == highest and len(chart.levels) > 1)
+            for level, label in chart.levels
+        ]
     data = points(series, chart, stride=stride_of(series))
     return go.Figure(
         data=[{**style, **trace} for style, trace in zip(styles, data, strict=True)], layout=layout
@@ -120,6 +128,19 @@ def _line(buckets: Iterable[Bucket], chart: Chart) -> Points:
         )
         for bucket in buckets
     )
+
+
+def _around(buckets: list[Bucket], errors: list[Bucket], chart: Chart) -> list[Points]:
+    """The lower and the upper edge of where single values should lie."""
+    half = {error.step: Z95 * error.mean for error in errors}
+    return [
+        _points(
+            (step, _drawn(bucket.mean + sign * half[step], chart), "")
+            for bucket in buckets
+            if (step := bucket.step) in half
+        )
+        for sign in (-1, 1)
+    ]
 
 
 def _thinned(buckets: list[Bucket], *, stride: int, after: int | None) -> list[Bucket]:
@@ -174,14 +195,22 @@ def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[s
         "hoverinfo": "skip",
         "showlegend": False,
     }
+    band: list[dict[str, Any]] = []
+    if curve.stderr:
+        edge = {**behind, "line": {"width": 0}}
+        inside = {"fill": "tonexty", "fillcolor": translucent(colour, 0.14), "showlegend": True}
+        name = {"name": "95 % of single values", "legendgroup": f"{place} band"}
+        band = [edge, {**edge, **inside, **name}]
     if curve.dots:
         marker = {"color": translucent(colour, 0.75), "size": 4}
         return [
+            *band,
             behind,
             {**trace, "mode": "markers", "marker": marker, "hovertemplate": "%{y:.4~g}"},
         ]
     line = {"color": colour, "width": 1.75, "dash": "dash" if curve.dashed else "solid"}
     return [
+        *band,
         behind,
         {
             **trace,
@@ -206,7 +235,8 @@ def _mark_style(theme: Theme) -> dict[str, Any]:
     }
 
 
-def _level(level: float, label: str, theme: Theme) -> dict[str, Any]:
+def _level(level: float, label: str, theme: Theme, *, below: bool) -> dict[str, Any]:
+    """A level line; its label stands upon it, or `below`, where there is no room above."""
     return {
         "type": "line",
         "xref": "paper",
@@ -218,7 +248,7 @@ def _level(level: float, label: str, theme: Theme) -> dict[str, Any]:
         "label": {
             "text": label,
             "textposition": "end",
-            "yanchor": "bottom",
+            "yanchor": "top" if below else "bottom",
             "font": {"color": theme.muted, "size": 11},
         },
     }

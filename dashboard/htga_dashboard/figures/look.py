@@ -8,6 +8,9 @@ from htga_dashboard.theme import Theme
 
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
+LOG: dict[str, Any] = {"type": "log", "tickformat": "~g", "nticks": 3}
+"""A logarithmic axis of values; asked for more ticks, plotly writes a 9 beside an 8."""
+
 
 def look(theme: Theme, *, revision: str) -> dict[str, Any]:
     """The layout that all figures share.

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from htga_dashboard.comparison import Axis
-from htga_dashboard.figures.look import look
+from htga_dashboard.figures.look import LOG, look
 from htga_dashboard.figures.plain import plain
 from htga_dashboard.lines import Floats, Line
 from htga_dashboard.theme import Theme, translucent
@@ -52,7 +52,7 @@ def figure(
     layout["showlegend"] = False
     layout["hovermode"] = "x unified" if len(lines) <= UNIFIED else "closest"
     if log:
-        layout["yaxis"] |= {"type": "log", "tickformat": "~g"}
+        layout["yaxis"] |= LOG
     if axis == "time":
         layout["xaxis"] |= {"type": "date", "tickformat": None}
         layout["xaxis"]["unifiedhovertitle"] = {"text": "%{x|%d %b, %H:%M:%S}"}

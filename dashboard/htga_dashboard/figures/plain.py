@@ -12,16 +12,19 @@ import unicodedata
 LONGEST = 48
 
 
-def plain(text: str) -> str:
+def plain(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
     """`text` as a label that plotly shows letter by letter.
 
     Control characters and those that turn the direction of writing are left out: in a legend they
-    would reach into the next label.
+    would reach into the next label. Of a longer text its beginning is kept, or else its `end`.
     """
     kept = "".join(
         " " if letter.isspace() else letter
         for letter in text
         if letter.isspace() or not unicodedata.category(letter).startswith("C")
     )
-    short = kept if len(kept) <= LONGEST else kept[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    dots = "\N{HORIZONTAL ELLIPSIS}"
+    short = kept
+    if len(kept) > longest:
+        short = dots + kept[1 - longest :] if end else kept[: longest - 1] + dots
     return html.escape(short, quote=False)

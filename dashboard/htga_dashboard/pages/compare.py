@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult
 
 import plotly.graph_objects as go
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -16,6 +17,7 @@ from htga_dashboard import cards, ids, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
+from htga_dashboard.controls import field, one, several
 from htga_dashboard.differences import Row, differing, keys_of, usual_keys
 from htga_dashboard.digits import significant
 from htga_dashboard.figures import overlay
@@ -79,6 +81,13 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
         className="page compare",
         **attributes(data_title="Compare", data_news=ids.COMPARE_NEWS),
     )
+
+
+async def read(source: Source, url: SplitResult) -> Component:
+    """The page as things are now."""
+    how = Comparison.from_query(url.query)
+    runs, choice = await asyncio.gather(source.several(how.runs[:MOST]), source.newest(CHOICE))
+    return layout(how, runs, choice)
 
 
 def figures(
@@ -253,45 +262,26 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
         marks=None,
         updatemode="mouseup",
     )
+    chosen = [run.id for run in runs]
     return html.Div(
         [
-            _field(
-                "Runs", _several(ids.COMPARE_RUNS, named, [run.id for run in runs], "Choose runs")
-            ),
-            _field(
+            field("Runs", several(ids.COMPARE_RUNS, named, chosen, "Choose runs"), wide=True),
+            field(
                 "Charts",
-                _several(ids.COMPARE_KEYS, keys_of(runs), how.keys, "Tail, norm and metrics"),
+                several(ids.COMPARE_KEYS, keys_of(runs), how.keys, "Tail, norm and metrics"),
+                wide=True,
             ),
-            _field(
+            field(
                 "One line for each",
-                _several(ids.COMPARE_GROUP, _groupings(runs), how.group, "run"),
-                wide=False,
+                several(ids.COMPARE_GROUP, _groupings(runs), how.group, "run"),
             ),
-            _field("Band of a group", _one(ids.COMPARE_BAND, BANDS, how.band), wide=False),
-            _field("Along", _one(ids.COMPARE_X, AXES, how.x), wide=False),
-            _field("Scale", _one(ids.COMPARE_SCALE, SCALES, SCALES[how.log]), wide=False),
-            _field("Smoothing", smoothing, wide=False),
+            field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
+            field("Along", one(ids.COMPARE_X, AXES, how.x)),
+            field("Scale", one(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
+            field("Smoothing", smoothing),
         ],
         className="controls",
     )
-
-
-def _field(label: str, control: Component, *, wide: bool = True) -> Component:
-    return html.Label(
-        [html.Span(label), control],
-        className="field wide" if wide else "field",
-        **attributes(data_label=label),
-    )
-
-
-def _several(id_: str, options: Any, value: Sequence[str], placeholder: str) -> Component:
-    return dcc.Dropdown(
-        id=id_, options=options, value=list(value), multi=True, placeholder=placeholder
-    )
-
-
-def _one(id_: str, options: Any, value: str) -> Component:
-    return dcc.Dropdown(id=id_, options=options, value=value, clearable=False)
 
 
 def _entry(place: int, group: Group) -> list[Component]:

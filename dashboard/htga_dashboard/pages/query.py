@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import SplitResult, parse_qs, urlencode
 
 import dash_ag_grid as dag
 import pyarrow as pa
@@ -134,6 +134,11 @@ def layout(query: str, *, url: str) -> Component:
         className="page query",
         **attributes(data_title="Query"),
     )
+
+
+async def read(_source: Source, url: SplitResult) -> Component:
+    """The page; it asks when the browser does."""
+    return layout(url.query, url=f"{url.scheme}://{url.netloc}")
 
 
 def result(table: pa.Table) -> list[Component]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import SplitResult
 
 import plotly.graph_objects as go
 from dash import ALL as ALL_NAMES
@@ -12,10 +13,10 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, RunEvent, Series
-from htga_dashboard import cards, ids, snapshot, theme
+from htga_dashboard import cards, editing, ids, layers, ridge, snapshot, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
-from htga_dashboard.figures import curves, heat
+from htga_dashboard.figures import curves, happened, heat
 from htga_dashboard.source import ALL, NotFoundError, Source, SourceError
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import COLUMNS, HEAT, View, keys_of
@@ -24,14 +25,15 @@ BUCKETS = 800
 """Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
 
 
-def layout(run: Run, steps: Steps = ALL, happened: Sequence[RunEvent] = ()) -> Component:
+def layout(run: Run, query: str = "", events: Sequence[RunEvent] = ()) -> Component:
     """The page of `run`; its charts are drawn when the browser has said which theme it wants.
 
     Args:
         run: What to show.
-        steps: Which of its steps.
-        happened: Its events.
+        query: What its address says after the "?": which steps, which layers.
+        events: What happened in it.
     """
+    steps = Steps.from_query(query)
     return html.Div(
         [
             dcc.Store(id=ids.RUN, data=run.id),
@@ -47,12 +49,18 @@ def layout(run: Run, steps: Steps = ALL, happened: Sequence[RunEvent] = ()) -> C
             cards.stretch(steps),
             html.Div(
                 [
-                    html.Section(cards.events(happened), id=ids.RUN_EVENTS),
                     html.Section(cards.skeleton(), id=ids.RUN_CARDS),
+                    html.Section(cards.events(events), id=ids.RUN_EVENTS),
                 ],
                 className="cards",
             ),
-            html.Div([snapshot.layout(), html.Section(cards.details(run))], className="cards"),
+            html.Div(snapshot.layout(), className="cards"),
+            layers.layout(layers.Look.from_query(query)),
+            html.Div(
+                [html.Section(cards.notes(run), id=ids.RUN_NOTES), *cards.details(run)],
+                className="cards",
+            ),
+            editing.layout(run),
         ],
         className="page run",
         **attributes(data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id),
@@ -61,25 +69,32 @@ def layout(run: Run, steps: Steps = ALL, happened: Sequence[RunEvent] = ()) -> C
 
 def validation_layout() -> Component:
     """Every component that the callbacks of `register` name, for Dash to check their ids."""
-    stores = (
-        ids.RUN,
-        ids.RUN_NEWS,
-        ids.RUN_VIEW,
-        ids.RUN_GROWTH,
-        ids.RUN_FIGURES,
-        ids.RUN_DRAW,
-        ids.RUN_REDRAW,
-        ids.RUN_STEPS,
+    none = Run(
+        id="",
+        project="",
+        name="",
+        state="running",
+        group="",
+        tags=(),
+        config={},
+        notes="",
+        environment={},
+        attempt=1,
+        created=0.0,
+        updated=None,
+        finished=None,
+        archived=False,
+        last_step=None,
+        summary={},
+        metrics=(),
     )
-    places = (ids.RUN_HEADING, ids.RUN_READINGS, ids.RUN_CARDS, ids.RUN_EVENTS)
-    return html.Div(
-        [
-            *(dcc.Store(id=id_) for id_ in stores),
-            *(html.Div(id=id_) for id_ in places),
-            cards.stretch(ALL),
-            snapshot.layout(),
-        ]
-    )
+    return layout(none)
+
+
+async def read(source: Source, run_id: str, url: SplitResult) -> Component:
+    """The page of the run of this id, as things are now."""
+    found, events = await asyncio.gather(source.run(run_id), source.events(run_id))
+    return layout(found, url.query, events)
 
 
 def figures(
@@ -87,10 +102,15 @@ def figures(
     series: Series,
     histograms: Histograms,
     palette: theme.Theme,
+    *,
     steps: Steps = ALL,
+    events: Sequence[RunEvent] = (),
 ) -> dict[str, go.Figure]:
     """A figure for every chart that there are values for, by name, in the order of the page."""
     drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
+    if events:
+        for figure in drawn.values():
+            figure.add_trace(happened.trace(events, palette))
     if histograms.step:
         drawn[HEAT] = heat.figure(histograms, palette)
     for figure in drawn.values():
@@ -121,9 +141,17 @@ def register(app: Dash, source: Source) -> None:
     _register_drawing(app, source)
     _register_growth(app, source)
     snapshot.register(app, source)
+    ridge.register(app, source)
+    layers.register(app, source)
+    editing.register(app, source)
     app.clientside_callback(
         ClientsideFunction("htga", "zoomed"),
         Input({"type": ids.CHART, "name": ALL_NAMES}, "relayoutData"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "clickedStep"),
+        Input({"type": ids.CHART, "name": ALL_NAMES}, "clickData"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
@@ -216,17 +244,17 @@ def _register_growth(app: Dash, source: Source) -> None:
             return anew
         view = View.from_json(data)
         try:
-            (run, series, histograms), happened = await asyncio.gather(
+            (run, series, histograms), events = await asyncio.gather(
                 _read_news(source, view), source.events(view.run)
             )
         except NotFoundError:
             return anew
         except SourceError:
             return [view.answered().to_json(), *same[1:]]
-        words, said = (cards.heading(run), cards.readings(run)), cards.events(happened)
+        words, said = (cards.heading(run), cards.readings(run)), cards.events(events)
         if series is None:
             return [view.answered(run).to_json(), no_update, *words, no_update, no_update, said]
-        growth = view.grow(run, series, histograms)
+        growth = view.grow(run, series, histograms, events)
         if growth is None:
             return [no_update, no_update, *words, redraws + 1, no_update, said]
         grown, extensions = growth
@@ -238,12 +266,15 @@ async def _read(
 ) -> tuple[Run, View, dict[str, go.Figure]]:
     """All that there is to draw of a run; figures are built beside the event loop."""
     run = await source.run(run_id)
-    series, histograms = await asyncio.gather(
+    series, histograms, events = await asyncio.gather(
         source.series(run_id, keys_of(charts_of(run)), buckets=BUCKETS, steps=steps),
         source.histograms(run_id, buckets=COLUMNS, steps=steps),
+        source.events(run_id),
     )
-    drawn = await asyncio.to_thread(figures, run, series, histograms, palette, steps)
-    return run, View.of(run, series, histograms, zoomed=steps != ALL), drawn
+    drawn = await asyncio.to_thread(
+        figures, run, series, histograms, palette, steps=steps, events=events
+    )
+    return run, View.of(run, series, histograms, events, zoomed=steps != ALL), drawn
 
 
 async def _read_news(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import SplitResult, parse_qs
 
 import dash_ag_grid as dag
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard import ids
+from htga_dashboard import bulk, ids
 from htga_dashboard.attributes import attributes
+from htga_dashboard.config import GROUP, flat
+from htga_dashboard.controls import field, several
+from htga_dashboard.differences import differing
 from htga_dashboard.source import NotFoundError, Source, SourceError
 
 SHOWN = 1000
@@ -22,21 +27,28 @@ SHOWN = 1000
 ONE_BY_ONE = 20
 """Up to this many changed runs are fetched singly, more with the whole list."""
 
+MOST_SETTINGS, MOST_TEXT = 60, 200
+"""Settings of a run in the table, and letters of each of them; its page has all."""
+
 EVERY = "*"
 """What the browser says instead of ids when any run may have changed."""
+
+SETTINGS = "Settings that differ"
 
 SNIPPET = """import htga
 run = htga.telemetry.attach(optimizer, url="{url}")
 ...  # your training loop, as it is"""
 
 
-def layout(runs: Sequence[Run], *, url: str) -> Component:
+def layout(runs: Sequence[Run], query: str = "", *, url: str) -> Component:
     """The page with a row for each of `runs`, or with what to do where there is none.
 
     Args:
         runs: Newest first.
+        query: What its address says after the "?": what is searched for, and how it is grouped.
         url: Address of this server, as the reader's browser knows it.
     """
+    said = parse_qs(query)
     return html.Div(
         [
             dcc.Store(id=ids.RUNS_NEWS),
@@ -45,25 +57,30 @@ def layout(runs: Sequence[Run], *, url: str) -> Component:
                 [
                     html.H1("Runs"),
                     html.Span(id=ids.RUNS_COUNT, className="count"),
-                    dcc.Link("Compare", id=ids.RUNS_COMPARE, href="/compare", className="button"),
-                    dcc.Input(
-                        id=ids.RUNS_SEARCH,
-                        type="search",
-                        placeholder="Search runs",
-                        debounce=False,
-                        autoComplete="off",
-                        className="search",
-                    ),
+                    html.Span(id=ids.RUNS_HINT, className="error", role="status"),
                 ],
                 className="title",
             ),
+            _controls(runs, said),
+            bulk.layout(),
             _empty(url),
             _grid(runs),
         ],
         id=ids.RUNS_BODY,
         className="page runs",
-        **attributes(data_title="Runs", data_news=ids.RUNS_NEWS, data_rows=str(len(runs))),
+        **attributes(
+            data_title="Runs",
+            data_news=ids.RUNS_NEWS,
+            data_rows=str(len(runs)),
+            data_marked="0",
+        ),
     )
+
+
+async def read(source: Source, url: SplitResult) -> Component:
+    """The page as things are now."""
+    origin = f"{url.scheme}://{url.netloc}"
+    return layout(await source.newest(SHOWN), url.query, url=origin)
 
 
 def row(run: Run) -> dict[str, Any]:
@@ -81,6 +98,11 @@ def row(run: Run) -> dict[str, Any]:
         "group": run.group,
         "tags": ", ".join(run.tags),
         "started": run.created,
+        "notes": run.notes[:MOST_TEXT],
+        "config": {
+            name: text[:MOST_TEXT]
+            for name, text in itertools.islice(flat(run.config).items(), MOST_SETTINGS)
+        },
     }
 
 
@@ -114,11 +136,14 @@ def register(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        ClientsideFunction("htga", "search"),
+        ClientsideFunction("htga", "lookAtRuns"),
+        Output(ids.RUNS_HINT, "children"),
         Input(ids.RUNS_SEARCH, "value"),
+        Input(ids.RUNS_GROUP, "value"),
+        Input(ids.RUNS_SETTINGS, "value"),
         State(ids.RUNS_GRID, "id"),
-        prevent_initial_call=True,
     )
+    bulk.register(app, source)
 
 
 async def _find(source: Source, run_id: str) -> Run | None:
@@ -133,6 +158,35 @@ def _jsonable(value: float | None) -> float | str | None:
     if value is None or math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _controls(runs: Sequence[Run], said: dict[str, list[str]]) -> Component:
+    names = [GROUP, *(row.name for row in differing(runs))]
+    by = [name for name in said.get("by", []) if name in names]
+    return html.Div(
+        [
+            field(
+                "Search",
+                dcc.Input(
+                    id=ids.RUNS_SEARCH,
+                    type="search",
+                    value=said.get("q", [""])[0],
+                    placeholder="maple  state:running  lr<0.01  -tag:old",
+                    debounce=False,
+                    autoComplete="off",
+                ),
+                wide=True,
+            ),
+            field("Group by", several(ids.RUNS_GROUP, names, by, "nothing")),
+            dcc.Checklist(
+                id=ids.RUNS_SETTINGS,
+                options=[SETTINGS],
+                value=[SETTINGS] if said.get("settings") else [],
+                className="toggle",
+            ),
+        ],
+        className="controls",
+    )
 
 
 def _empty(url: str) -> Component:
@@ -155,33 +209,51 @@ def _empty(url: str) -> Component:
 def _grid(runs: Sequence[Run]) -> Component:
     number = {
         "type": "rightAligned",
-        "valueFormatter": {"function": "htgaNumber(params.value)"},
+        "valueFormatter": {"function": "htgaNumber(params)"},
         "comparator": {"function": "htgaCompare"},
-        "width": 112,
+        "width": 124,
     }
     columns: list[dict[str, Any]] = [
-        {"field": "name", "cellRenderer": "HtgaRunLink", "minWidth": 120, "flex": 2},
-        {"field": "project", "minWidth": 110, "flex": 1},
+        {
+            "field": "name",
+            "cellRenderer": "HtgaRunLink",
+            "minWidth": 110,
+            "flex": 2,
+            "colSpan": {"function": "params.data.members ? 2 : 1"},
+        },
+        {"field": "project", "minWidth": 70, "flex": 1},
         {"field": "state", "cellRenderer": "HtgaState", "width": 118},
-        {"field": "step", **number, "valueFormatter": {"function": "htgaStep(params.value)"}},
+        {
+            "field": "step",
+            **number,
+            "width": 84,
+            "valueFormatter": {"function": "htgaStep(params.value)"},
+        },
         {"field": "alpha_bar", **number},
+        {
+            "colId": "course",
+            "headerName": "course",
+            "headerTooltip": "alpha_bar from the first step to the latest",
+            "cellRenderer": "HtgaSparkline",
+            "sortable": False,
+            "width": 124,
+        },
         {"field": "gamma", **number},
         {"field": "grad_norm", **number},
         {"field": "loss", **number},
-        {"field": "group", "minWidth": 90, "flex": 1},
-        {"field": "tags", "minWidth": 90, "flex": 1},
+        {"field": "group", "minWidth": 70, "flex": 1},
+        {"field": "tags", "minWidth": 70, "flex": 1},
         {
             "field": "started",
             "sort": "desc",
             "sortingOrder": ["desc", "asc"],
             "valueFormatter": {"function": "htgaAgo(params.value)"},
             "tooltipValueGetter": {"function": "htgaDate(params.value)"},
-            "getQuickFilterText": {"function": "htgaNothing()"},
             "width": 128,
         },
     ]
     for column in columns:
-        column["headerName"] = column["field"]
+        column.setdefault("headerName", column.get("field"))
     grid: Component = dag.AgGrid(
         id=ids.RUNS_GRID,
         rowData=[row(run) for run in runs],
@@ -194,9 +266,14 @@ def _grid(runs: Sequence[Run]) -> Component:
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,
             "animateRows": False,
-            "rowSelection": {"mode": "multiRow", "enableClickSelection": False},
+            "rowSelection": {
+                "mode": "multiRow",
+                "enableClickSelection": False,
+                "isRowSelectable": {"function": "!params.data.members"},
+                "hideDisabledCheckboxes": True,
+                "selectAll": "filtered",
+            },
             "localeText": {"noMatchingRows": "No run matches the search"},
-            "includeHiddenColumnsInQuickFilter": False,
         },
         className="grid",
         style={"height": "var(--grid-height)"},

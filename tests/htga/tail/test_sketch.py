@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from htga.tail import LogHistogram, hill
 from htga.tail.entries import CHUNK
-from htga.tail.sketch import Sketch, _on_device
+from htga.tail.sketch import Sketch, _kernels_work, _on_device
 from tests.htga.distributions import student_t
 from tests.support.triton_script import lines_of, needs_triton
 
@@ -85,3 +86,20 @@ def test_what_is_not_finite_is_counted_and_shows_in_the_squares(bad: float) -> N
 def test_the_triton_kernels_see_the_same_under_their_interpreter(tmp_path: Path) -> None:
     printed = lines_of(HERE / "sketch_with_triton.py", tmp_path, TRITON_INTERPRET="1")
     assert printed == ["all sketches agree"]
+
+
+@needs_triton
+def test_where_the_kernels_cannot_be_built_sketches_are_made_without_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = student_t(1.5, 5000).float()
+    expected = _on_device([x], 30, 3, None)
+    monkeypatch.setattr("htga.tail.sketch.uses_triton", lambda _: True)
+    monkeypatch.setitem(sys.modules, "htga.tail.triton_sketch", None)
+    _kernels_work.cache_clear()
+    for _ in range(2):
+        found = _on_device([x], 30, 3, None)
+        assert torch.equal(found.largest, expected.largest)
+    (record,) = caplog.records
+    assert "Triton cannot sketch on cpu; sketching without" in record.message
+    _kernels_work.cache_clear()

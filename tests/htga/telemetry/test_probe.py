@@ -344,8 +344,11 @@ def test_a_layer_is_named_as_the_optimizer_was_told_or_by_its_place() -> None:
     assert plain_name("module._orig_mod.a._fsdp_wrapped_module.b") == "a.b"
 
 
-def test_the_first_layer_that_is_not_finite_is_named_once() -> None:
-    layered = Layered()
+@pytest.mark.parametrize("make", [None, htga.HTGA])
+def test_the_first_layer_that_is_not_finite_is_named_once(
+    make: Callable[[Any], Optimizer] | None,
+) -> None:
+    layered = Layered(make)
     for broken in ("", "large.weight", "small.bias", "", "large.bias"):
         layered.step(broken)
     events = {row["step"]: json.loads(row["event"]) for row in layered.rows if "event" in row}

@@ -1,0 +1,33 @@
+"""The address of a collector."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+DEFAULT_URL = "http://127.0.0.1:8642"
+
+
+def checked_url(url: str) -> str:
+    """The base address without a slash at its end.
+
+    Raises:
+        ValueError: Not http or https, no host, or a port that is no port.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"url must look like {DEFAULT_URL!r}, got {url!r}")
+    return url.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is of this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,108 @@
+"""The schema of everything that crosses the network, written once.
+
+Bulk rows travel as an Arrow IPC stream with the schema `ROWS`; resources travel as JSON, each one
+a frozen dataclass, which FastAPI validates and documents as it stands.
+
+Three rules hold everywhere:
+
+* A null means "not measured". A NaN or an infinity means that this was the value; JSON writes
+  these as the strings "NaN", "Infinity" and "-Infinity", so that none of them is ever mistaken
+  for zero or for nothing.
+* `layer` is a parameter's name as in `named_parameters()`; the empty string is the whole model.
+* `time` is in seconds since the Unix epoch, `step` counts optimizer steps from 0.
+"""
+
+from __future__ import annotations
+
+from htga_client.wire.events import Event, Level, RunEvent, RunEvents
+from htga_client.wire.readings import (
+    Buckets,
+    GroupBuckets,
+    GroupedSeries,
+    GroupSeries,
+    Histograms,
+    LayerMap,
+    Query,
+    Series,
+    Tail,
+    TailFit,
+)
+from htga_client.wire.rows import (
+    ARROW_STREAM,
+    FIRST_SEQ,
+    GAPS,
+    ROWS,
+    SCALARS,
+    WRITER,
+    JsonRow,
+    JsonRows,
+    Receipt,
+    Rejection,
+)
+from htga_client.wire.rules import Firing, Firings, NewRule, Rule, RuleKind, Rules, Trial
+from htga_client.wire.runs import (
+    Archive,
+    Finish,
+    Gap,
+    Layer,
+    NewRun,
+    Resume,
+    Run,
+    RunPage,
+    RunPatch,
+    RunState,
+)
+from htga_client.wire.shared import JSON_FLOATS, PREFIX
+from htga_client.wire.status import Problem, Quantiles, Status, Token, Tokens, TokenScope
+
+__all__ = [
+    "ARROW_STREAM",
+    "FIRST_SEQ",
+    "GAPS",
+    "JSON_FLOATS",
+    "PREFIX",
+    "ROWS",
+    "SCALARS",
+    "WRITER",
+    "Archive",
+    "Buckets",
+    "Event",
+    "Finish",
+    "Firing",
+    "Firings",
+    "Gap",
+    "GroupBuckets",
+    "GroupSeries",
+    "GroupedSeries",
+    "Histograms",
+    "JsonRow",
+    "JsonRows",
+    "Layer",
+    "LayerMap",
+    "Level",
+    "NewRule",
+    "NewRun",
+    "Problem",
+    "Quantiles",
+    "Query",
+    "Receipt",
+    "Rejection",
+    "Resume",
+    "Rule",
+    "RuleKind",
+    "Rules",
+    "Run",
+    "RunEvent",
+    "RunEvents",
+    "RunPage",
+    "RunPatch",
+    "RunState",
+    "Series",
+    "Status",
+    "Tail",
+    "TailFit",
+    "Token",
+    "TokenScope",
+    "Tokens",
+    "Trial",
+]

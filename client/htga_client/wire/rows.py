@@ -1,0 +1,121 @@
+"""Rows, in bulk or one by one, and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
+"""Media type of an Arrow IPC stream."""
+
+SCALARS: dict[str, pa.DataType] = {
+    "alpha_hat": pa.float64(),
+    "alpha_bar": pa.float64(),
+    "alpha_stderr": pa.float64(),
+    "xi": pa.float64(),
+    "k": pa.int64(),
+    "n": pa.int64(),
+    "gamma": pa.float64(),
+    "beta": pa.float64(),
+    "target_alpha": pa.float64(),
+    "update_alpha": pa.float64(),
+    "grad_norm": pa.float64(),
+    "grad_norm_var": pa.float64(),
+    "n_zero": pa.int64(),
+    "n_nonfinite": pa.int64(),
+    "status": pa.int64(),
+    "alpha_quarter": pa.float64(),
+    "alpha_fourfold": pa.float64(),
+    "norm_ratio": pa.float64(),
+    "overhead_ms": pa.float64(),
+}
+"""What the probe measures at a step, by name. Every one of them may be null.
+
+`status` says whether alpha_hat can be used (0 ok, 1 too few entries, 2 degenerate, 3 light tail,
+4 non-finite entries); `alpha_quarter` and `alpha_fourfold` are alpha_hat's estimator at a quarter
+of `k` and at four times `k`; `norm_ratio` is the norm of the amplified gradient over that of the
+raw one; `overhead_ms` is what measuring the step cost the training thread."""
+
+ROWS = pa.schema(
+    [
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("time", pa.float64()),
+        pa.field("layer", pa.string()),
+        pa.field("rank", pa.int32()),
+        *(pa.field(name, kind) for name, kind in SCALARS.items()),
+        pa.field("histogram", pa.binary()),
+        pa.field("metrics", pa.map_(pa.string(), pa.float64())),
+        pa.field("event", pa.string()),
+    ]
+)
+"""One row per step and layer; `histogram` is `htga_client.histogram.encode`'s bytes, `metrics`
+holds what the user logged, `event` is the JSON of an `Event` that happened at this step."""
+
+# Keys of the Arrow schema's metadata, which say who sends a batch and where it stands in line.
+WRITER = b"htga.writer"
+FIRST_SEQ = b"htga.first_seq"
+GAPS = b"htga.gaps"
+"""JSON list of [first, end) pairs of sequence numbers that the writer has lost and says so, for
+instance because its disk was full. The collector keeps them and expects `end` next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonRow:
+    """One row in JSON, for curl and for other languages; all but `step` may be left out."""
+
+    step: int
+    time: float | None = None
+    layer: str = ""
+    rank: int = 0
+    alpha_hat: float | None = None
+    alpha_bar: float | None = None
+    alpha_stderr: float | None = None
+    xi: float | None = None
+    k: int | None = None
+    n: int | None = None
+    gamma: float | None = None
+    beta: float | None = None
+    target_alpha: float | None = None
+    update_alpha: float | None = None
+    grad_norm: float | None = None
+    grad_norm_var: float | None = None
+    n_zero: int | None = None
+    n_nonfinite: int | None = None
+    status: int | None = None
+    alpha_quarter: float | None = None
+    alpha_fourfold: float | None = None
+    norm_ratio: float | None = None
+    overhead_ms: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonRows:
+    """The body of `POST /runs/{id}/rows` in JSON."""
+
+    rows: tuple[JsonRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A row that was not stored: its index in the request, and why."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The answer to `POST /runs/{id}/rows`, sent after the commit.
+
+    `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
+    acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
+    `followed` says whether anyone listens for news: a sender may take its time where nobody does.
+    """
+
+    accepted: int
+    duplicates: int
+    rejected: tuple[Rejection, ...] = ()
+    next_seq: int | None = None
+    followed: bool = False

@@ -1,0 +1,81 @@
+"""Differences to a baseline, each with its interval, one below the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from htga_dashboard.digits import significant
+from htga_dashboard.figures.look import look
+from htga_dashboard.figures.plain import plain
+from htga_dashboard.study import Report
+from htga_dashboard.theme import Theme
+
+LABEL = 28
+ROW_PX, AROUND_PX = 34, 76
+
+
+def height(report: Report) -> int:
+    """Of the picture in pixels."""
+    return AROUND_PX + ROW_PX * max(len(report.variants) - 1, 2)
+
+
+def figure(report: Report, theme: Theme) -> go.Figure:
+    """A point and a line for each variant; what crosses zero may be chance."""
+    shown = [v for v in report.variants if v.difference is not None]
+    places = list(range(len(shown)))
+    labels = [plain(v.name, LABEL) for v in shown]
+    found: list[Any] = [v.difference for v in shown]
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [difference.mean for difference in found],
+        "y": places,
+        "error_x": {
+            "type": "data",
+            "array": [difference.half or 0 for difference in found],
+            "color": theme.lines[0],
+            "thickness": 2,
+            "width": 5,
+        },
+        "marker": {"symbol": "square", "size": 10, "color": theme.lines[0]},
+        "customdata": [
+            f"{significant(d.mean)} \N{PLUS-MINUS SIGN} "
+            f"{'?' if d.half is None else significant(d.half)}, n = {d.n}"
+            for d in found
+        ],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+    layout = look(theme, revision=f"forest {report.metric}")
+    layout |= {"showlegend": False, "hovermode": "closest"}
+    layout["margin"] |= {"l": 24 + round(max(map(len, labels), default=0) * 6.2), "b": 46}
+    layout["xaxis"] |= {
+        "tickformat": "~g",
+        "showgrid": True,
+        "title": {
+            "text": f"{plain(report.metric)}, difference to {plain(report.baseline, LABEL)}",
+            "font": {"size": 12, "color": theme.muted},
+        },
+        "autorangeoptions": {"include": [0]},
+        "nticks": 6,
+    }
+    layout["yaxis"] |= {
+        "tickvals": places,
+        "ticktext": labels,
+        "range": [len(shown) - 0.4, -0.6],
+        "fixedrange": True,
+        "showgrid": False,
+    }
+    layout["shapes"] = [
+        {
+            "type": "line",
+            "yref": "paper",
+            "x0": 0,
+            "x1": 0,
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": theme.muted, "width": 1.25, "dash": "dot"},
+        }
+    ]
+    return go.Figure(data=[trace], layout=layout)

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from htga_client.wire import RunPatch
+from htga_dashboard.editing import patch, tags_of
+
+BEFORE = ["maple", "g", "a, b", ""]
+
+
+def test_only_what_was_changed_is_sent() -> None:
+    assert patch(BEFORE, ["maple", "g", "a, b", "look"]) == RunPatch(notes="look")
+    assert patch(BEFORE, ["maple", None, "b", ""]) == RunPatch(group="", tags=("b",))
+    assert patch(BEFORE, ["maple", "g", "a, b", None]) is None
+
+
+def test_tags_are_told_apart_by_commas_and_said_once() -> None:
+    assert tags_of(" a,, b c ,a") == ("a", "b c")

@@ -1,0 +1,140 @@
+"""The table of runs as a person works with it: in a real Chromium, on a real collector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from playwright.sync_api import Page, expect
+
+from htga_server.serve import Server
+from tests.support.rows import probe_rows
+
+pytestmark = pytest.mark.browser
+
+Register = Callable[..., str]
+Send = Callable[..., None]
+
+NAMES = ".ag-row:visible [col-id=name]"
+GROUPS = ".ag-row .group-row"
+
+
+@pytest.fixture
+def sweep(dashboard: Server, register: Register, send: Send) -> dict[str, str]:
+    """Four runs of two methods; gives their ids by name."""
+    made = {}
+    for method in ("sgd", "htga"):
+        for seed, lr in enumerate((0.1, 0.01)):
+            name = f"{method}-{seed}"
+            config = {"method": method, "optimizer": {"lr": lr}, "seed": seed, "epochs": 3}
+            made[name] = register(dashboard, name=name, config=config, tags=[f"tag-{seed}"])
+            send(dashboard, made[name], probe_rows(range(3), alpha_bar=1.0 + seed))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("method:htga lr<0.05", {"htga-1"}),
+        ("-method=sgd", {"htga-0", "htga-1"}),
+        ("sgd seed!=0", {"sgd-1"}),
+        ("tag:tag-1 alpha_bar>=2", {"sgd-1", "htga-1"}),
+        ('"optimizer.lr=0.1"', {"sgd-0", "htga-0"}),
+        ("state:running optimizer.lr=1e-1 method:gd", {"sgd-0"}),
+        ("epochs:3 <b>", set()),
+    ],
+)
+def test_a_search_asks_for_words_settings_and_numbers(
+    watched: Page, dashboard: Server, sweep: dict[str, str], search: str, found: set[str]
+) -> None:
+    watched.goto(dashboard.url)
+    expect(watched.locator(NAMES)).to_have_count(len(sweep))
+    watched.get_by_label("Search").fill(search)
+    expect(watched.locator(NAMES)).to_have_count(len(found))
+    assert set(watched.locator(NAMES).all_inner_texts()) == found
+    expect(watched.locator("#runs-hint")).to_be_empty()
+    watched.reload()
+    expect(watched.get_by_label("Search")).to_have_value(search)
+    expect(watched.locator(NAMES)).to_have_count(len(found))
+
+
+def test_a_search_for_what_no_run_has_says_so(
+    watched: Page, dashboard: Server, sweep: dict[str, str]
+) -> None:
+    watched.goto(f"{dashboard.url}/?q=lrr<0.01")
+    expect(watched.get_by_text("No run has anything called “lrr”.")).to_be_visible()
+    expect(watched.locator("#runs-count")).to_have_text(f"0 of {len(sweep)}")
+
+
+def test_groups_show_means_open_to_their_runs_and_follow_these(
+    watched: Page, dashboard: Server, sweep: dict[str, str], send: Send
+) -> None:
+    watched.goto(f"{dashboard.url}/?by=method&settings=1")
+    expect(watched.locator(GROUPS)).to_have_count(2)
+    sgd = watched.locator(".ag-row:has-text('method=sgd')")
+    expect(sgd.locator("[col-id=state]")).to_have_text("n = 2")
+    expect(sgd.locator("[col-id=alpha_bar]")).to_have_text("1.5 ± 0.71")
+    sgd.get_by_role("button").press("Enter")
+    expect(watched.locator(".ag-row .member")).to_have_text(["sgd-1", "sgd-0"])
+    expect(watched.locator(".ag-row:has-text('sgd-1') [col-id='setting seed']")).to_have_text("1")
+    expect(watched.locator("[col-id='setting epochs']")).to_have_count(0)
+    send(dashboard, sweep["sgd-0"], probe_rows(range(3, 5), alpha_bar=4.0))
+    expect(sgd.locator("[col-id=alpha_bar]")).to_have_text("3 ± 1.4")
+    watched.get_by_text("alpha_bar", exact=True).click()
+    expect(watched.locator(".ag-row[row-index='0']")).to_contain_text("method=htga")
+    expect(watched.locator(".ag-row[row-index='2']")).to_contain_text("sgd-1")
+
+
+def test_the_course_of_a_run_is_drawn_in_its_row(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    run_id = register(dashboard)
+    for step, value in enumerate((1.0, 3.0, 2.0)):
+        send(dashboard, run_id, probe_rows(range(step, step + 1), alpha_bar=value))
+    watched.goto(dashboard.url)
+    path = watched.locator(".ag-row .sparkline path")
+    expect(path).to_have_attribute("d", "M0.0 24.0L48.0 2.0L96.0 13.0")
+
+
+def test_marked_runs_are_deleted_and_come_back(
+    watched: Page, dashboard: Server, sweep: dict[str, str]
+) -> None:
+    watched.goto(f"{dashboard.url}/?q=method:sgd")
+    expect(watched.locator(NAMES)).to_have_count(2)
+    expect(watched.get_by_role("toolbar")).to_be_hidden()
+    watched.locator(".ag-header input[type=checkbox]").check()
+    watched.get_by_role("button", name="Delete").click()
+    expect(watched.get_by_text("2 runs deleted.")).to_be_visible()
+    expect(watched.locator(NAMES)).to_have_count(0)
+    assert httpx2.get(f"{dashboard.url}/api/v1/runs/{sweep['sgd-0']}").status_code in {404, 410}
+    watched.get_by_role("button", name="Undo").click()
+    expect(watched.get_by_text("2 runs restored.")).to_be_visible()
+    expect(watched.locator(NAMES)).to_have_count(2)
+    expect(watched.get_by_role("button", name="Undo")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("sweep")
+def test_marked_runs_are_tagged_grouped_and_archived_and_refusals_are_said(
+    watched: Page, dashboard: Server
+) -> None:
+    watched.goto(f"{dashboard.url}/?q=htga-1")
+    expect(watched.locator(NAMES)).to_have_count(1)
+    mark = watched.locator(".ag-row input[type=checkbox]")
+    mark.check()
+    watched.get_by_role("button", name="Tag").click()
+    watched.get_by_label("Tags").fill("keep, <b>, keep")
+    watched.get_by_role("button", name="Add").click()
+    expect(watched.get_by_text("1 run tagged.")).to_be_visible()
+    expect(watched.locator(".ag-row [col-id=tags]")).to_have_text("tag-1, keep, <b>")
+    expect(watched.locator("dialog[open]")).to_have_count(0)
+
+    mark.check()
+    watched.get_by_role("button", name="Put into a group").click()
+    watched.get_by_label("Group; empty for none").fill("best")
+    watched.get_by_role("button", name="Put", exact=True).click()
+    expect(watched.locator(".ag-row [col-id=group]")).to_have_text("best")
+
+    mark.check()
+    watched.get_by_role("button", name="Archive").click()
+    expect(watched.get_by_text("0 of 1 runs archived. 1 not:")).to_be_visible()
