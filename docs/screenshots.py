@@ -6,11 +6,12 @@ Starts a collector on a folder of its own, trains on digits, and photographs the
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx2
 import torch
 from playwright.sync_api import Browser, sync_playwright
 from torch.nn import functional
@@ -19,6 +20,7 @@ from htga import telemetry
 from htga.cli.demo import train
 from htga.cli.up import open_server
 from htga.experiments import digits
+from htga_client.wire import PREFIX
 from tests.browser import FLAGS, chromium
 from tests.support.charts import wait_for_points
 
@@ -26,40 +28,76 @@ IMAGES = Path(__file__).parent / "images"
 QUESTION = "SELECT name, state, last_step, config FROM runs ORDER BY name"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One picture.
+
+    Attributes:
+        path: Of the page.
+        chart: A chart that must have at least `points` points.
+        text: What the page must say.
+        drawn: What must be on it besides.
+        part: What is to be at the top of the picture; the page unless said.
+    """
+
+    path: str
+    chart: str | None = None
+    points: int = 1
+    text: str
+    drawn: str = "h1"
+    part: str | None = None
+
+
 def main() -> None:
     """Train, then take each page in both themes."""
     with tempfile.TemporaryDirectory() as data:
         server = open_server(host="127.0.0.1", port=0, database="", data=Path(data))
         with server.background(), sync_playwright() as playwright:
-            address = train(server.url, 600)
+            run = train(server.url, 600).removeprefix(server.url)
             group = sweep(server.url)
-            pages = {
-                "run": (address, ("tail", "norm", "heat"), "finished"),
-                "compare": (
-                    f"{server.url}/compare?runs={','.join(group)}&by=lr",
-                    ("compare-0",),
-                    "n = 3",
+            watch(server.url)
+            compared = f"/compare?runs={','.join(group)}&by=lr"
+            pinned = f"/run/{group[-1]}?layer=8.weight&layer=6.weight&layer=2.weight"
+            shots = {
+                "runs": Shot(path="/", text="finished", drawn=".sparkline [d^=M]"),
+                "run": Shot(
+                    path=run, chart="heat", points=100, text="finished", drawn="#ridge .main-svg"
                 ),
-                "query": (f"{server.url}/query?sql={quote(QUESTION)}", (), "finished"),
+                "layers": Shot(
+                    path=pinned, chart="layer-2-grad_norm", text="each layer", part="#layers"
+                ),
+                "compare": Shot(path=compared, chart="compare-0", points=100, text="n = 3"),
+                "experiments": Shot(
+                    path="/experiments?metric=loss&baseline=lr+0.03", chart="forest", text="3/3"
+                ),
+                "query": Shot(path=f"/query?sql={quote(QUESTION)}", text="finished"),
+                "health": Shot(path="/health", text="5 values in a row"),
             }
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for theme in ("light", "dark"):
-                for name, (where, charts, text) in pages.items():
-                    path = IMAGES / f"{name}-{theme}.png"
-                    photograph(browser, where, charts, text, theme, path)
+                for name, shot in shots.items():
+                    photograph(browser, server.url, shot, theme, IMAGES / f"{name}-{theme}.png")
             browser.close()
 
 
 def sweep(url: str) -> list[str]:
-    """Train three seeds at two learning rates with plain SGD; gives the ids of the runs."""
+    """Train three seeds at three learning rates with plain SGD; gives the ids of the runs."""
     ids = []
-    for lr in (0.03, 0.003):
+    for lr in (0.03, 0.01, 0.003):
         for seed in range(3):
             torch.manual_seed(seed)
             data, model = digits.load(), digits.network()
             optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-            config = {"lr": lr, "seed": seed}
-            with telemetry.attach(optimizer, url=url, project="digits", config=config) as run:
+            config = {"lr": lr, "seed": seed, "variant": f"lr {lr}"}
+            with telemetry.attach(
+                optimizer,
+                url=url,
+                project="digits",
+                tags=["study:learning-rate"],
+                config=config,
+                model=model,
+                layers_every=3,
+            ) as run:
                 for x, y in islice(digits.batches(data, 64), 150):
                     optimizer.zero_grad()
                     loss = functional.cross_entropy(model(x), y)
@@ -70,18 +108,32 @@ def sweep(url: str) -> list[str]:
     return ids
 
 
-def photograph(  # noqa: PLR0917
-    browser: Browser, address: str, charts: Sequence[str], text: str, theme: str, path: Path
-) -> None:
-    """One page, once its charts are drawn and it says a text."""
+def watch(url: str) -> None:
+    """Two rules, so that there is something to see."""
+    for name, kind, key, threshold, level in (
+        ("heavy tail", "below", "alpha_bar", 1.5, "warning"),
+        ("the norm bursts", "burst", "grad_norm", 20.0, "error"),
+    ):
+        rule = {"project": "digits", "name": name, "kind": kind, "key": key, "level": level}
+        rule |= {"threshold": threshold, "steps": 5 if kind == "below" else 1}
+        httpx2.post(f"{url}{PREFIX}/rules", json=rule).raise_for_status()
+
+
+def photograph(browser: Browser, url: str, shot: Shot, theme: str, path: Path) -> None:
+    """One page, once its chart is drawn and it says its text."""
     dark = theme == "dark"
     page = browser.new_page(
         viewport={"width": 1440, "height": 1120}, color_scheme="dark" if dark else "light"
     )
-    page.goto(address)
-    for chart in charts:
-        wait_for_points(page, chart, 100)
-    page.get_by_text(text).first.wait_for()
+    page.goto(url + shot.path)
+    if shot.chart:
+        wait_for_points(page, shot.chart, shot.points)
+    page.get_by_text(shot.text).first.wait_for()
+    page.locator(shot.drawn).first.wait_for(state="attached")
+    if shot.part:
+        page.locator(shot.part).evaluate(
+            "part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 70)"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path)
     page.close()

@@ -17,6 +17,7 @@ from htga_dashboard import ids, shell
 from htga_dashboard.comparison import Comparison
 from htga_dashboard.document import serve
 from htga_dashboard.forward import forward
+from htga_dashboard.origin import SameOrigin
 from htga_dashboard.pages import compare, experiments, health, message, query, run, runs
 from htga_dashboard.source import NotFoundError, Source, SourceError
 from htga_dashboard.study import View
@@ -138,6 +139,7 @@ def _own_server(source: Source, allowed_hosts: Sequence[str]) -> FastAPI:
             yield
 
     server = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    server.add_middleware(SameOrigin)
     server.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
     forward(server, source)
     return server

@@ -182,6 +182,8 @@ def stretch(steps: Steps) -> Component:
             end(ids.RUN_LAST, steps.last, "last", "to"),
             html.Button("All steps", id=ids.RUN_ALL, className="button"),
             html.Span(id=ids.RUN_CAPTION),
+            html.Button("Report", id=ids.RUN_REPORT, className="button report"),
+            dcc.Download(id=ids.RUN_FILE),
         ],
         className="stretch",
     )

@@ -10,6 +10,8 @@ LIVE = "live"
 LIVE_WORD = "live-word"
 LIVE_STEP = "live-step"
 
+HELP = "help"
+
 RUNS_BODY = "runs-body"
 RUNS_COUNT = "runs-count"
 RUNS_GRID = "runs-grid"
@@ -64,6 +66,8 @@ RIDGE = "ridge"
 RIDGE_SHOWN = "ridge-shown"
 
 RUN_NOTES = "run-notes"
+RUN_REPORT = "run-report"
+RUN_FILE = "run-file"
 
 EDIT = "edit"
 EDIT_BEFORE = "edit-before"

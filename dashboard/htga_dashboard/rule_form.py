@@ -22,7 +22,7 @@ KINDS: dict[RuleKind, str] = {
     "burst": "bursts above",
     "nonfinite": "is NaN or infinite",
 }
-ENABLED = "Watched"
+YES_NO = ["yes", "no"]
 NEW = "New rule"
 
 FORM = (
@@ -62,9 +62,7 @@ def form(projects: Sequence[str], keys: Sequence[str]) -> Component:
                         text(ids.RULE_WEBHOOK, placeholder="https://..."),
                         wide=True,
                     ),
-                    dcc.Checklist(
-                        id=ids.RULE_ENABLED, options=[ENABLED], value=[ENABLED], className="toggle"
-                    ),
+                    field("Watched", one(ids.RULE_ENABLED, YES_NO, YES_NO[0])),
                 ],
                 className="controls",
             ),
@@ -101,7 +99,7 @@ def rule_of(said: Sequence[Any]) -> NewRule:
         steps=round(_number("How many in a row", steps)),
         level=level,
         webhook=(webhook or "").strip() or None,
-        enabled=bool(enabled),
+        enabled=enabled == YES_NO[0],
     )
     return rule if rule.name else replace(rule, name=condition(rule))
 
@@ -117,7 +115,7 @@ def values(rule: NewRule) -> list[Any]:
         str(rule.steps),
         rule.level,
         rule.webhook or "",
-        [ENABLED] if rule.enabled else [],
+        YES_NO[0] if rule.enabled else YES_NO[1],
     ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_dashboard import ids
+from htga_dashboard import ids, keys
 from htga_dashboard.attributes import attributes
+from htga_dashboard.dialog import opener
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
@@ -44,6 +45,12 @@ def layout() -> Component:
                         id=ids.LIVE,
                         className="live",
                     ),
+                    opener(
+                        ids.HELP,
+                        "?",
+                        className="help",
+                        title="Help: keys and search",
+                    ),
                     html.Div(
                         [
                             html.Button(
@@ -62,5 +69,6 @@ def layout() -> Component:
                 className="shell",
             ),
             html.Main(id=ids.PAGE, tabIndex=-1),
+            keys.layout(),
         ]
     )

@@ -19,6 +19,8 @@ PAGES = {
     "runs": ("/", ".ag-row"),
     "run": ("/run/{}", "[id*='\"metric-0\"'] .main-svg"),
     "compare": ("/compare?runs={}", "[id*='\"compare-2\"'] .main-svg"),
+    "experiments": ("/experiments", "[id*='\"forest\"'] .main-svg"),
+    "health": ("/health", "#rules li"),
     "query": ("/query?sql=SELECT+run,step+FROM+steps+LIMIT+9", ".ag-row"),
     "missing": ("/run/00000000-0000-0000-0000-000000000000", "h1"),
 }
@@ -36,6 +38,12 @@ def test_no_page_has_a_serious_fault_for_those_who_see_or_point_otherwise(
 ) -> None:
     run_id = register(dashboard, config={"lr": 0.1}, tags=["a"], group="g", notes="n")
     send(dashboard, run_id, probe_rows(range(30)))
+    send(dashboard, run_id, [{"step": 0, "layer": "fc", "alpha_hat": 1.5, "grad_norm": 0.5}])
+    for variant in ("sgd", "htga"):
+        one = register(dashboard, config={"variant": variant, "seed": 0}, tags=["study:tails"])
+        send(dashboard, one, probe_rows(range(3)))
+    rule = {"project": "digits", "name": "r", "kind": "below", "key": "alpha_bar", "threshold": 1}
+    assert page.request.post(f"{dashboard.url}/api/v1/rules", data=rule).ok
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     path, drawn = PAGES[name]
     page.goto(dashboard.url + path.format(run_id))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from dash import Dash
 from fastapi import FastAPI
 
@@ -131,3 +132,30 @@ def test_two_dashboards_in_one_process_do_not_mix() -> None:
             return (await client.get("/run/x")).status_code
 
     assert asyncio.run(ask(first)) == asyncio.run(ask(second)) == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({}, 200),
+    ],
+)
+def test_a_dashboard_on_its_own_does_nothing_for_pages_of_others(
+    headers: dict[str, str], status: int
+) -> None:
+    with Server(app_without_collector().server).background() as alone:
+        body = {
+            "output": "page.children",
+            "outputs": {"id": "page", "property": "children"},
+            "inputs": [{"id": "url", "property": "pathname", "value": "/nothing"}],
+            "state": [{"id": "url", "property": "href", "value": f"{alone.url}/nothing"}],
+            "changedPropIds": ["url.pathname"],
+        }
+        address = f"{alone.url}/_dash-update-component"
+        assert httpx2.post(address, json=body, headers=headers).status_code == status
+        own = {"origin": alone.url}
+        assert httpx2.post(address, json=body, headers=own).status_code == 200

@@ -24,7 +24,7 @@ def said(**other: Any) -> list[Any]:
         "steps": "5",
         "level": "error",
         "webhook": " ",
-        "enabled": ["Watched"],
+        "enabled": "yes",
     }
     return list((form | other).values())
 
@@ -35,7 +35,7 @@ def test_the_form_says_the_rule_that_it_was_filled_with() -> None:
 
 
 def test_what_is_left_empty_has_a_meaning() -> None:
-    rule = rule_of(said(name=None, enabled=[]))
+    rule = rule_of(said(name=None, enabled="no"))
     assert (rule.name, rule.webhook, rule.enabled) == (
         "alpha_bar is below 1.2, 5 values in a row",
         None,

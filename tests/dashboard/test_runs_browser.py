@@ -70,7 +70,7 @@ def test_a_search_for_what_no_run_has_says_so(
 def test_groups_show_means_open_to_their_runs_and_follow_these(
     watched: Page, dashboard: Server, sweep: dict[str, str], send: Send
 ) -> None:
-    watched.goto(f"{dashboard.url}/?by=method&settings=1")
+    watched.goto(f"{dashboard.url}/?by=method&columns=settings")
     expect(watched.locator(GROUPS)).to_have_count(2)
     sgd = watched.locator(".ag-row:has-text('method=sgd')")
     expect(sgd.locator("[col-id=state]")).to_have_text("n = 2")

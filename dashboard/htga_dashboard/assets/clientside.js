@@ -86,10 +86,10 @@ dash_clientside.htga = {
   },
 
   // How the table of runs is looked at: its address says so, and a hint what is wrong with it.
-  lookAtRuns: async (text, by, settings, grid) => {
+  lookAtRuns: async (text, by, columns, grid) => {
     const api = await dash_ag_grid.getApiAsync(grid);
-    const shown = (settings || []).length > 0;
-    htga.address.say({ q: text ? [text] : [], by: by || [], settings: shown ? ["1"] : [] });
+    const shown = columns === "settings";
+    htga.address.say({ q: text ? [text] : [], by: by || [], columns: shown ? [columns] : [] });
     return htga.table.look(api, { text: text || "", by: by || [], settings: shown });
   },
 

@@ -123,10 +123,13 @@ def shown(status: Status) -> list[Component]:
         html.Div(
             [
                 html.Dt(reading.name),
-                html.Dd([reading.value, html.Small(reading.remark)]),
-                html.Span(words[reading.verdict], className=f"verdict {reading.verdict}")
-                if reading.verdict
-                else None,
+                html.Dd(
+                    [
+                        reading.value,
+                        html.Small(reading.remark),
+                        html.Small(words[reading.verdict], className=f"verdict {reading.verdict}"),
+                    ]
+                ),
             ]
         )
         for reading in readings(status)

@@ -13,7 +13,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, RunEvent, Series
-from htga_dashboard import cards, editing, ids, layers, ridge, snapshot, theme
+from htga_dashboard import cards, editing, ids, layers, report, ridge, snapshot, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
 from htga_dashboard.figures import curves, happened, heat
@@ -140,6 +140,7 @@ def register(app: Dash, source: Source) -> None:
     """
     _register_drawing(app, source)
     _register_growth(app, source)
+    _register_report(app, source)
     snapshot.register(app, source)
     ridge.register(app, source)
     layers.register(app, source)
@@ -259,6 +260,21 @@ def _register_growth(app: Dash, source: Source) -> None:
             return [no_update, no_update, *words, redraws + 1, no_update, said]
         grown, extensions = growth
         return [grown.to_json(), extensions, *words, no_update, grown.caption, said]
+
+
+def _register_report(app: Dash, source: Source) -> None:
+    @app.callback(
+        Output(ids.RUN_FILE, "data"),
+        Input(ids.RUN_REPORT, "n_clicks"),
+        State(ids.RUN, "data"),
+        State(ids.RUN_STEPS, "data"),
+        running=[(Output(ids.RUN_REPORT, "disabled"), True, False)],
+        prevent_initial_call=True,
+    )
+    async def take(_clicks: int, run_id: str, steps: str) -> Any:
+        run, _, drawn = await _read(source, run_id, theme.LIGHT, Steps.parse(steps))
+        content = await asyncio.to_thread(report.to_html, run, drawn)
+        return {"content": content, "filename": f"htga-{run.id}.html", "type": "text/html"}
 
 
 async def _read(

@@ -17,7 +17,7 @@ from htga_client.wire import Run
 from htga_dashboard import bulk, ids
 from htga_dashboard.attributes import attributes
 from htga_dashboard.config import GROUP, flat
-from htga_dashboard.controls import field, several
+from htga_dashboard.controls import field, one, several
 from htga_dashboard.differences import differing
 from htga_dashboard.source import NotFoundError, Source, SourceError
 
@@ -33,7 +33,8 @@ MOST_SETTINGS, MOST_TEXT = 60, 200
 EVERY = "*"
 """What the browser says instead of ids when any run may have changed."""
 
-SETTINGS = "Settings that differ"
+MAIN = "main"
+COLUMNS = {MAIN: "the main ones", "settings": "and the settings that differ"}
 
 SNIPPET = """import htga
 run = htga.telemetry.attach(optimizer, url="{url}")
@@ -178,12 +179,7 @@ def _controls(runs: Sequence[Run], said: dict[str, list[str]]) -> Component:
                 wide=True,
             ),
             field("Group by", several(ids.RUNS_GROUP, names, by, "nothing")),
-            dcc.Checklist(
-                id=ids.RUNS_SETTINGS,
-                options=[SETTINGS],
-                value=[SETTINGS] if said.get("settings") else [],
-                className="toggle",
-            ),
+            field("Columns", one(ids.RUNS_SETTINGS, COLUMNS, said.get("columns", [MAIN])[0])),
         ],
         className="controls",
     )
