@@ -53,6 +53,8 @@ class Chart:
     wide: bool = False
 
 
+MINUS = "\N{MINUS SIGN}"
+
 METRICS = 48
 """User metrics that get a chart."""
 
@@ -176,5 +178,7 @@ def _bounds(run: Run, name: str) -> tuple[tuple[float, str], ...]:
         return ()
     ends = zip(said, ("at least", "at most"), strict=False)
     return tuple(
-        (float(at), f"{word} {significant(at)}") for at, word in ends if isinstance(at, int | float)
+        (float(at), f"{word} {significant(at).replace('-', MINUS)}")
+        for at, word in ends
+        if isinstance(at, int | float)
     )

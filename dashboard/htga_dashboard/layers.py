@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
-from urllib.parse import parse_qs
+from typing import Any
 
 import plotly.graph_objects as go
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import LayerMap, Series
-from htga_dashboard import cards, ids, theme
+from htga_dashboard import cards, ids, pinned, theme
 from htga_dashboard.attributes import attributes
-from htga_dashboard.charts import LAYER
 from htga_dashboard.controls import field, one, several
-from htga_dashboard.figures import curves
 from htga_dashboard.figures import layers as picture
 from htga_dashboard.freshness import Shown
+from htga_dashboard.layer_look import ORDERS, PINNED, Look
 from htga_dashboard.source import Source, SourceError
 from htga_dashboard.steps import Steps
 from htga_dashboard.strata import MEASURES, Order, Strata, strata
@@ -31,47 +28,8 @@ COLUMNS = 120
 BUCKETS = 400
 """Buckets of steps in the curves of one layer."""
 
-PINNED = 24
-"""Layers pinned at most."""
-
 HEAT = "layers"
 """Name of the picture among the graphs of a page."""
-
-ORDERS: dict[Order, str] = {
-    "telling": "most telling first",
-    "varying": "most varying first",
-    "model": "as in the model",
-    "name": "by name",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Which layers are looked at, and how.
-
-    Attributes:
-        key: The value that is compared.
-        order, match, among: As in `strata`.
-        pinned: Layers that have their own curves.
-    """
-
-    key: str = "alpha_hat"
-    order: Order = "telling"
-    match: str = ""
-    among: tuple[str, ...] = ()
-    pinned: tuple[str, ...] = ()
-
-    @classmethod
-    def from_query(cls, query: str) -> Self:
-        """What an address says after its "?"; what it says wrongly is as if it were not there."""
-        said = parse_qs(query.lstrip("?"))
-        key, order = (said.get(name, [""])[0] for name in ("layers", "order"))
-        return cls(
-            key=key if key in MEASURES else cls().key,
-            order=next((known for known in ORDERS if known == order), cls().order),
-            match=said.get("match", [""])[0],
-            pinned=tuple(dict.fromkeys(said.get("layer", [])))[:PINNED],
-        )
 
 
 def layout(look: Look) -> Component:
@@ -134,46 +92,6 @@ def layout(look: Look) -> Component:
     )
 
 
-def pinned_cards(names: Sequence[str], drawn: dict[str, go.Figure]) -> list[Component]:
-    """A card with the curves of each pinned layer."""
-    return [
-        html.Article(
-            [
-                html.Header(html.H2(name, title=name)),
-                *(
-                    html.Div(
-                        [
-                            html.Small(f"{chart.title} {chart.note}"),
-                            dcc.Graph(
-                                id=ids.chart(_name(place, chart.name)),
-                                figure=drawn[_name(place, chart.name)],
-                                config=cards.GRAPH,
-                                className="graph",
-                            ),
-                        ],
-                        className="plot small",
-                    )
-                    for chart in LAYER
-                ),
-            ],
-            className="card",
-        )
-        for place, name in enumerate(names)
-    ]
-
-
-def figures(found: Sequence[Series], palette: theme.Theme, steps: Steps) -> dict[str, go.Figure]:
-    """The curves of each layer by the name of their graph."""
-    drawn = {}
-    for place, values in enumerate(found):
-        for chart in LAYER:
-            named = replace(chart, name=_name(place, chart.name))
-            figure = curves.figure(values, named, palette)
-            figure.update_layout(xaxis=steps.axis())
-            drawn[named.name] = figure
-    return drawn
-
-
 def caption(rows: Strata, look: Look) -> str:
     """What a row and a cell of the picture are."""
     count = sum(map(len, rows.layers))
@@ -218,7 +136,7 @@ def register(app: Dash, source: Source) -> None:
         order: Order,
         match: str | None,
         among: list[str],
-        pinned: list[str] | None,
+        chosen: list[str] | None,
         theme_name: str | None,
         steps_said: str,
         before: dict[str, Any] | None,
@@ -232,7 +150,7 @@ def register(app: Dash, source: Source) -> None:
             order=order,
             match=match or "",
             among=tuple(among),
-            pinned=tuple(pinned or ())[:PINNED],
+            pinned=tuple(chosen or ())[:PINNED],
         )
         now = Shown([*_said(look), theme_name, steps_said, view.state], view.step)
         if now.holds(before):
@@ -258,7 +176,7 @@ def register(app: Dash, source: Source) -> None:
             not look.among,
             rows.layers,
             found.layers,
-            no_update if stay else pinned_cards(look.pinned, curves_drawn),
+            no_update if stay else pinned.cards_of(look.pinned, curves_drawn),
             curves_drawn if stay else {},
             now.data,
         ]
@@ -291,12 +209,11 @@ def register(app: Dash, source: Source) -> None:
 async def _read(
     source: Source, run_id: str, look: Look, steps: Steps
 ) -> tuple[LayerMap, list[Series]]:
-    keys = [curve.key for chart in LAYER for curve in chart.curves]
     return await asyncio.gather(
         source.layer_map(run_id, look.key, buckets=COLUMNS, steps=steps),
         asyncio.gather(
             *(
-                source.series(run_id, keys, layer=name, buckets=BUCKETS, steps=steps)
+                source.series(run_id, pinned.KEYS, layer=name, buckets=BUCKETS, steps=steps)
                 for name in look.pinned
             )
         ),
@@ -309,12 +226,8 @@ def _draw(
     rows = strata(found, look.order, match=look.match, among=look.among)
     heat = picture.figure(rows, MEASURES[look.key], palette, revision=f"{found.run_id} {look.key}")
     heat.update_layout(xaxis=steps.axis())
-    return rows, heat, figures(series, palette, steps)
+    return rows, heat, pinned.figures(series, palette, steps)
 
 
 def _said(look: Look) -> list[Any]:
     return [list(look.pinned), look.key, look.order, look.match, list(look.among)]
-
-
-def _name(place: int, chart: str) -> str:
-    return f"layer-{place}-{chart}"

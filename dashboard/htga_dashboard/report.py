@@ -35,7 +35,7 @@ def to_html(run: Run, drawn: Mapping[str, go.Figure]) -> str:
 
     Args:
         run: What it is about.
-        drawn: Its figures, as `pages.run.figures` makes them in the light theme.
+        drawn: Its figures, as `drawing.figures` makes them in the light theme.
     """
     titles = {chart.name: chart.title for chart in charts_of(run)} | {HEAT: "|gradient| over steps"}
     parts = [

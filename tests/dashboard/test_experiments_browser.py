@@ -49,7 +49,7 @@ def test_a_study_is_found_compared_and_taken_away(
         watched.get_by_role("button", name="Markdown").click()
     assert "| baseline |" in Path(taken.value.path()).read_text()
 
-    watched.reload()
+    watched.goto(f"{dashboard.url}/experiments?baseline=sgd")
     expect(sgd).to_contain_text("baseline")
     config = {"variant": "sgd", "seed": 3}
     register(dashboard, config=config, tags=["study:tails"])

@@ -3,9 +3,8 @@ from __future__ import annotations
 import json
 
 from htga_client.wire import RunEvent
-from htga_dashboard import theme
+from htga_dashboard import drawing, theme
 from htga_dashboard.figures import happened
-from htga_dashboard.pages import run as page
 from htga_dashboard.view import View
 from tests.support.series import histograms, run, series
 
@@ -29,8 +28,10 @@ def test_of_very_many_events_the_latest_are_marked() -> None:
 
 def test_every_curve_is_marked_after_its_own_traces_and_no_heat_map() -> None:
     values = series([0], alpha_hat=[1.4], alpha_bar=[1.5], grad_norm=[0.2])
-    plain = page.figures(run(), values, histograms({0: {0.5: 1}}), theme.LIGHT)
-    marked = page.figures(run(), values, histograms({0: {0.5: 1}}), theme.LIGHT, events=[event(0)])
+    plain = drawing.figures(run(), values, histograms({0: {0.5: 1}}), theme.LIGHT)
+    marked = drawing.figures(
+        run(), values, histograms({0: {0.5: 1}}), theme.LIGHT, events=[event(0)]
+    )
     assert marked["norm"].data[:-1] == plain["norm"].data
     assert marked["norm"].data[-1].name == "event"
     assert len(marked["heat"].data) == len(plain["heat"].data)

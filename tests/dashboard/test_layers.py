@@ -7,7 +7,8 @@ import pytest
 
 from htga_dashboard import theme
 from htga_dashboard.figures import layers as picture
-from htga_dashboard.layers import Look, caption
+from htga_dashboard.layer_look import Look
+from htga_dashboard.layers import caption
 from htga_dashboard.strata import MEASURES, ROWS, strata
 from tests.support.series import layer_map
 

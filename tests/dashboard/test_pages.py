@@ -10,7 +10,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
-from htga_dashboard import cards, ids, theme
+from htga_dashboard import cards, drawing, ids, theme
 from htga_dashboard.pages import message, run, runs
 from tests.support.series import histograms, series
 from tests.support.series import run as make_run
@@ -34,7 +34,7 @@ def _texts(child: Any) -> Iterator[str]:
 
 
 def shown(now: Run, values: Series, columns: Histograms | None = None) -> list[Component]:
-    drawn = run.figures(now, values, columns or histograms({}), theme.LIGHT)
+    drawn = drawing.figures(now, values, columns or histograms({}), theme.LIGHT)
     return run.charts(now, drawn)
 
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import re
 
-from htga_dashboard import report, theme
-from htga_dashboard.pages import run as page
+from htga_dashboard import drawing, report, theme
 from tests.support.series import histograms, run, series
 
 HOSTILE = "</script><img src=x onerror=alert(1)>%s{0}"
@@ -22,7 +21,7 @@ def test_a_report_is_one_file_that_asks_nobody_for_anything_and_reads_no_name_as
     values = series(
         [0], **{"alpha_hat": [1.4], "alpha_bar": [1.5], "grad_norm": [1.0], HOSTILE: [1.0]}
     )
-    drawn = page.figures(hostile, values, histograms({0: {0.5: 1}}), theme.LIGHT)
+    drawn = drawing.figures(hostile, values, histograms({0: {0.5: 1}}), theme.LIGHT)
     written = report.to_html(hostile, drawn)
     assert "<img" not in written.split("</head>")[1]
     assert written.count("<script") - written.count("<script ") < 40

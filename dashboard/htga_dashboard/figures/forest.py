@@ -14,6 +14,8 @@ from htga_dashboard.theme import Theme
 
 LABEL = 28
 ROW_PX, AROUND_PX = 34, 76
+ROOM = 0.06
+"""Beyond zero, as a part of what is farthest from it."""
 
 
 def height(report: Report) -> int:
@@ -47,6 +49,7 @@ def figure(report: Report, theme: Theme) -> go.Figure:
         ],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
+    edge = ROOM * max((abs(d.mean) + (d.half or 0) for d in found), default=0)
     layout = look(theme, revision=f"forest {report.metric}")
     layout |= {"showlegend": False, "hovermode": "closest"}
     layout["margin"] |= {"l": 24 + round(max(map(len, labels), default=0) * 6.2), "b": 46}
@@ -57,7 +60,7 @@ def figure(report: Report, theme: Theme) -> go.Figure:
             "text": f"{plain(report.metric)}, difference to {plain(report.baseline, LABEL)}",
             "font": {"size": 12, "color": theme.muted},
         },
-        "autorangeoptions": {"include": [0]},
+        "autorangeoptions": {"include": [-edge, edge]},
         "nticks": 6,
     }
     layout["yaxis"] |= {

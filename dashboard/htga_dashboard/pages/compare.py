@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult
 
-import plotly.graph_objects as go
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_client.wire import Run, Series
+from htga_client.wire import Run
 from htga_dashboard import cards, ids, theme
 from htga_dashboard.attributes import attributes
+from htga_dashboard.compared import Drawn, figures, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, one, several
-from htga_dashboard.differences import Row, differing, keys_of, usual_keys
-from htga_dashboard.digits import significant
-from htga_dashboard.figures import overlay
-from htga_dashboard.lines import Group, groups, line
+from htga_dashboard.differences import differing, keys_of, usual_keys
 from htga_dashboard.source import Source, SourceError
 
 BUCKETS = 500
@@ -33,23 +29,6 @@ CHOICE = 200
 AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
 SCALES = ["linear", "log"]
 BANDS = {"sd": "± sd", "t95": "95 % of the mean", "range": "min to max", "none": "no band"}
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What a comparison comes to.
-
-    Attributes:
-        groups: The lines, in the order of their colours.
-        figures: By the name of their graph, one for each key.
-        keys: What the figures show, in their order.
-        runs: All runs that are there.
-    """
-
-    groups: list[Group]
-    figures: dict[str, go.Figure]
-    keys: tuple[str, ...]
-    runs: list[Run]
 
 
 def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Component:
@@ -90,38 +69,6 @@ async def read(source: Source, url: SplitResult) -> Component:
     return layout(how, runs, choice)
 
 
-def figures(
-    how: Comparison, runs: Sequence[Run], series: Sequence[Series], palette: theme.Theme
-) -> Drawn:
-    """Draw every key of the comparison.
-
-    Args:
-        how: What to draw, and how.
-        runs: The runs that are there.
-        series: Of each of them, in the same order.
-        palette: The theme.
-    """
-    together = groups(runs, how.group)
-    by_run = {run.id: values for run, values in zip(runs, series, strict=True)}
-    keys = how.keys or tuple(usual_keys(runs))
-    drawn = {}
-    for place, key in enumerate(keys):
-        lines = [
-            (group.label, line([by_run[run.id] for run in group.runs], key, how))
-            for group in together
-        ]
-        revision = f"{key} {how.x} {how.log}"
-        drawn[f"compare-{place}"] = overlay.figure(
-            lines, axis=how.x, log=how.log, theme=palette, revision=revision
-        )
-    return Drawn(groups=together, figures=drawn, keys=keys, runs=list(runs))
-
-
-def legend(together: Sequence[Group]) -> list[Component]:
-    """Which line is which, in words that cannot be mistaken for markup."""
-    return [html.Li(_entry(place, group)) for place, group in enumerate(together)]
-
-
 def charts(drawn: Drawn) -> list[Component]:
     """A card for each key."""
     if not drawn.runs:
@@ -138,18 +85,6 @@ def charts(drawn: Drawn) -> list[Component]:
         cards.card(name, key, "", figure)
         for key, (name, figure) in zip(drawn.keys, drawn.figures.items(), strict=True)
     ]
-
-
-def tables(runs: Sequence[Run]) -> list[Component]:
-    """Settings that differ, and the latest value of everything measured."""
-    if len(runs) < 2:
-        return []
-    latest = [
-        Row(name=key, values=tuple(significant(run.summary.get(key)) for run in runs))
-        for key in keys_of(runs)
-    ]
-    shown = [("Settings that differ", differing(runs)), ("Latest values", latest)]
-    return [_table(title, rows, runs) for title, rows in shown if rows]
 
 
 def register(app: Dash, source: Source) -> None:
@@ -281,32 +216,4 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
             field("Smoothing", smoothing),
         ],
         className="controls",
-    )
-
-
-def _entry(place: int, group: Group) -> list[Component]:
-    colour, dash = overlay.place_of(place, theme.LIGHT)
-    swatch = html.Span(className=f"swatch line-{colour} dash-{dash}")
-    if len(group.runs) > 1:
-        return [swatch, html.Span(group.label), html.Small(f"n = {len(group.runs)}")]
-    (run,) = group.runs
-    return [swatch, dcc.Link(group.label, href=f"/run/{run.id}"), cards.state(run.state)]
-
-
-def _table(title: str, rows: Sequence[Row], runs: Sequence[Run]) -> Component:
-    """A row for each run, a column for each of `rows`."""
-    body = [
-        html.Tr(
-            [
-                html.Th(dcc.Link(run.name or run.id, href=f"/run/{run.id}"), scope="row"),
-                *(html.Td(row.values[place]) for row in rows),
-            ]
-        )
-        for place, run in enumerate(runs)
-    ]
-    heads = [html.Th("run"), *(html.Th(row.name) for row in rows)]
-    table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(body)])
-    return html.Article(
-        [html.Header(html.H2(title)), html.Div(table, className="scroll", tabIndex=0)],
-        className="card",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import SplitResult
 
@@ -137,7 +138,7 @@ async def read(source: Source, url: SplitResult) -> Component:
     if view.study and view.study not in names:
         names = [*names, view.study]
     if not view.study and names:
-        view = View(study=names[0])
+        view = replace(view, study=names[0])
     return layout(view, names)
 
 

@@ -12,17 +12,14 @@ from dash import ALL as ALL_NAMES
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_client.wire import Histograms, Run, RunEvent, Series
-from htga_dashboard import cards, editing, ids, layers, report, ridge, snapshot, theme
+from htga_client.wire import Run, RunEvent
+from htga_dashboard import cards, drawing, editing, ids, layers, report, ridge, snapshot, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
-from htga_dashboard.figures import curves, happened, heat
-from htga_dashboard.source import ALL, NotFoundError, Source, SourceError
+from htga_dashboard.layer_look import Look
+from htga_dashboard.source import NotFoundError, Source, SourceError
 from htga_dashboard.steps import Steps
-from htga_dashboard.view import COLUMNS, HEAT, View, keys_of
-
-BUCKETS = 800
-"""Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
+from htga_dashboard.view import HEAT, View
 
 
 def layout(run: Run, query: str = "", events: Sequence[RunEvent] = ()) -> Component:
@@ -55,7 +52,7 @@ def layout(run: Run, query: str = "", events: Sequence[RunEvent] = ()) -> Compon
                 className="cards",
             ),
             html.Div(snapshot.layout(), className="cards"),
-            layers.layout(layers.Look.from_query(query)),
+            layers.layout(Look.from_query(query)),
             html.Div(
                 [html.Section(cards.notes(run), id=ids.RUN_NOTES), *cards.details(run)],
                 className="cards",
@@ -95,27 +92,6 @@ async def read(source: Source, run_id: str, url: SplitResult) -> Component:
     """The page of the run of this id, as things are now."""
     found, events = await asyncio.gather(source.run(run_id), source.events(run_id))
     return layout(found, url.query, events)
-
-
-def figures(
-    run: Run,
-    series: Series,
-    histograms: Histograms,
-    palette: theme.Theme,
-    *,
-    steps: Steps = ALL,
-    events: Sequence[RunEvent] = (),
-) -> dict[str, go.Figure]:
-    """A figure for every chart that there are values for, by name, in the order of the page."""
-    drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
-    if events:
-        for figure in drawn.values():
-            figure.add_trace(happened.trace(events, palette))
-    if histograms.step:
-        drawn[HEAT] = heat.figure(histograms, palette)
-    for figure in drawn.values():
-        figure.update_layout(xaxis=steps.axis())
-    return drawn
 
 
 def charts(run: Run, drawn: dict[str, go.Figure]) -> list[Component]:
@@ -184,7 +160,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
     )
     async def draw(_draws: int, run_id: str, theme_name: str | None, steps: str) -> Any:
         try:
-            run, view, drawn = await _read(
+            run, view, drawn = await drawing.read(
                 source, run_id, theme.named(theme_name), Steps.parse(steps)
             )
         except SourceError as error:
@@ -214,7 +190,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
     ) -> Any:
         anew = (no_update, no_update, draws + 1, no_update)
         try:
-            _, view, drawn = await _read(
+            _, view, drawn = await drawing.read(
                 source, run_id, theme.named(theme_name), Steps.parse(steps)
             )
         except SourceError:
@@ -246,7 +222,7 @@ def _register_growth(app: Dash, source: Source) -> None:
         view = View.from_json(data)
         try:
             (run, series, histograms), events = await asyncio.gather(
-                _read_news(source, view), source.events(view.run)
+                drawing.read_news(source, view), source.events(view.run)
             )
         except NotFoundError:
             return anew
@@ -272,40 +248,6 @@ def _register_report(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     async def take(_clicks: int, run_id: str, steps: str) -> Any:
-        run, _, drawn = await _read(source, run_id, theme.LIGHT, Steps.parse(steps))
+        run, _, drawn = await drawing.read(source, run_id, theme.LIGHT, Steps.parse(steps))
         content = await asyncio.to_thread(report.to_html, run, drawn)
         return {"content": content, "filename": f"htga-{run.id}.html", "type": "text/html"}
-
-
-async def _read(
-    source: Source, run_id: str, palette: theme.Theme, steps: Steps
-) -> tuple[Run, View, dict[str, go.Figure]]:
-    """All that there is to draw of a run; figures are built beside the event loop."""
-    run = await source.run(run_id)
-    series, histograms, events = await asyncio.gather(
-        source.series(run_id, keys_of(charts_of(run)), buckets=BUCKETS, steps=steps),
-        source.histograms(run_id, buckets=COLUMNS, steps=steps),
-        source.events(run_id),
-    )
-    drawn = await asyncio.to_thread(
-        figures, run, series, histograms, palette, steps=steps, events=events
-    )
-    return run, View.of(run, series, histograms, events, zoomed=steps != ALL), drawn
-
-
-async def _read_news(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:
-    """What came since; no values where the page shows a stretch of steps that stays as it is."""
-    if view.zoomed:
-        return await source.run(view.run), None, None
-    return await asyncio.gather(
-        source.run(view.run),
-        source.series(view.run, view.keys, buckets=BUCKETS, since=view.cursor),
-        _columns_due(source, view),
-    )
-
-
-async def _columns_due(source: Source, view: View) -> Histograms | None:
-    if not (columns := view.columns_due()):
-        return None
-    since = view.heat.cursor or view.cursor
-    return await source.histograms(view.run, buckets=columns, since=since)
