@@ -119,6 +119,18 @@ def upgrade(database: Db = "", data: Data = Path("htga-data")) -> None:
 
 
 @db.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which runs.")] = False,
+    database: Db = "",
+    data: Data = Path("htga-data"),
+) -> None:
+    """Move the rows of old runs to the archive, by HTGA_KEEP_DAYS and HTGA_KEEP_DAYS_OF."""
+    from htga.cli.prune import prune_now
+
+    prune_now(database, data, dry_run=dry_run)
+
+
+@db.command()
 def backup(
     to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
     database: Db = "",

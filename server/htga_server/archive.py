@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from htga_client.wire import Archive
 from htga_server.export import METRICS, STEPS, metric_batches, step_batches
-from htga_server.keys import HERE, lock
+from htga_server.keys import HERE, lock_open
 from htga_server.problems import Conflict
 from htga_server.runs import get
 from htga_server.tables import runs
@@ -34,12 +34,12 @@ def create(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
 
     Raises:
         NotFound: There is no such run.
-        Conflict: The run has not finished.
+        Conflict: The run has not finished, or is in the archive alone.
     """
-    lock(connection, run_id)
+    lock_open(connection, run_id)
     run = get(connection, run_id)
-    if run.state not in {"finished", "failed"}:
-        raise Conflict(f"run {run_id} is {run.state}; only a finished run is archived")
+    if run.state not in {"finished", "failed", "lost"}:
+        raise Conflict(f"run {run_id} is {run.state}; only a run that is over is archived")
     part = folder / f"{run.id}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -64,6 +64,18 @@ def create(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
     _sync(folder)
     connection.execute(sa.update(runs).where(this).values(archived=True))
     return archive
+
+
+def verify(run_id: str, folder: Path) -> None:
+    """Check that a run's files are what its manifest says.
+
+    Raises:
+        OSError: One is missing, or another.
+    """
+    manifest = json.loads((folder / run_id / MANIFEST).read_text(encoding="utf-8"))
+    for name, said in manifest["files"].items():
+        if _describe(folder / run_id / name) != said:
+            raise OSError(f"{folder / run_id / name} is not the file that was archived")
 
 
 def ids(connection: sa.Connection, folder: Path, project: str | None = None) -> list[str]:

@@ -1,10 +1,8 @@
-"""Connections. The only module that opens one, and the only one that knows which database it is."""
+"""One database: who may write to it when, and who reads meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -16,24 +14,13 @@ from typing import Any, Literal, TypeVar, cast
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from htga_server import derived
+from htga_server import derived, engines
 from htga_server.problems import Busy, ServerError
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Dialect = Literal["sqlite", "postgresql"]
-
-SQLITE_PRAGMAS: tuple[str, ...] = (
-    # An acknowledged row must outlive a power cut: WAL with synchronous=NORMAL loses the last ones.
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA busy_timeout=5000",
-    "PRAGMA journal_size_limit=67108864",
-)
-
 
 GROUP = 64
 """Most writes that share a commit."""
@@ -42,8 +29,6 @@ LAST_READS_SECONDS = 2.0
 RETRY_DELAYS = (0.05, 0.2)
 PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
 """SQLSTATEs of Postgres, or their beginnings, after which the same transaction may succeed."""
-QUICK_CHECK_BYTES = 64 * 2**20
-"""A SQLite file up to this size is read through at every start."""
 
 
 class _Job:
@@ -107,11 +92,13 @@ class Database:
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("database_url must name a file, got SQLite in memory")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._writing = _sqlite_writer(self.url)
-            self._reading = _sqlite_reader(self.url)
+            self._writing = engines.sqlite_writer(self.url)
+            self._reading = engines.sqlite_reader(self.url)
         else:
-            self._writing = _postgres(self.url, pool_size=1)
-            self._reading = _postgres(self.url, pool_size=8, isolation_level="REPEATABLE READ")
+            self._writing = engines.postgres(self.url, pool_size=1)
+            self._reading = engines.postgres(
+                self.url, pool_size=8, isolation_level="REPEATABLE READ"
+            )
         self._writer = ThreadPoolExecutor(1, "htga-writer")
         self._waiting: deque[_Job] = deque()
         self.observe: Callable[[float], None] = lambda _seconds: None
@@ -137,10 +124,10 @@ class Database:
             ValueError: It is damaged, or set up to forget commits at a power cut; says what to do.
         """
         if self.dialect == "sqlite":
-            _check_sqlite(self._writing, Path(self.url.database or ""))
+            engines.check_sqlite(self._writing, Path(self.url.database or ""))
             return
         with self._writing.connect() as connection:
-            _check_postgres(connection)
+            engines.check_postgres(connection)
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction on the writer's thread; returns after the commit.
@@ -245,88 +232,3 @@ class Database:
 def _is_passing(error: sa.exc.DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(PASSING)
-
-
-def _check_sqlite(engine: sa.Engine, path: Path) -> None:
-    if sqlite3.sqlite_version_info < (3, 51, 3):
-        # Its log can be corrupted by two connections that write at once; ours is the only one.
-        logger.info("SQLite %s: let no other program write to %s", sqlite3.sqlite_version, path)
-    mode, found = "wal", "ok"
-    try:
-        with engine.connect() as connection:
-            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar() or ""
-            if path.stat().st_size <= QUICK_CHECK_BYTES:
-                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() or ""
-    except sa.exc.DatabaseError as error:
-        found = str(error.orig)
-    if found != "ok":
-        raise ValueError(
-            f"{path} is damaged ({found[:200]}); nothing was written to it. Restore it from a"
-            " backup, or save what is readable with `sqlite3 htga.db .recover`"
-        )
-    if mode != "wal":
-        raise ValueError(f"{path} cannot be used with a write-ahead log; put it on a local disk")
-
-
-def _check_postgres(connection: sa.Connection) -> None:
-    for name in ("fsync", "full_page_writes", "synchronous_commit"):
-        if connection.exec_driver_sql(f"SHOW {name}").scalar() == "off":
-            raise ValueError(
-                f"Postgres has {name} = off and would lose acknowledged rows at a power cut; turn"
-                " it on"
-            )
-
-
-def _postgres(url: sa.URL, **options: Any) -> sa.Engine:
-    """Connections that are tried before they are used and give up on what takes too long."""
-    limits = "-c statement_timeout=30s -c lock_timeout=10s"
-    return sa.create_engine(
-        url,
-        pool_pre_ping=True,
-        json_deserializer=from_json,
-        connect_args={"options": limits},
-        **options,
-    )
-
-
-def _sqlite_writer(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=1, max_overflow=0, json_deserializer=from_json)
-
-    @sa.event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
-        for pragma in SQLITE_PRAGMAS:
-            connection.execute(pragma)
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # Taking the write lock at once avoids an upgrade in mid-transaction, which can fail.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _sqlite_reader(url: sa.URL) -> sa.Engine:
-    path = Path(url.database or "").absolute()
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
-        )
-        connection.execute("PRAGMA busy_timeout=5000")
-        return connection
-
-    engine = sa.create_engine(
-        "sqlite://",
-        creator=connect,
-        poolclass=sa.QueuePool,
-        pool_size=8,
-        max_overflow=8,
-        json_deserializer=from_json,
-    )
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine

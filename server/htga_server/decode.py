@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows
+from htga_server.prepare import prepare
 from htga_server.problems import BadRequest, TooLarge
-from htga_server.rows import Prepared, prepare
+from htga_server.rows import Prepared
 
 MAX_BATCHES = 1000
 MAX_LAYERS = 10_000

@@ -17,7 +17,7 @@ from htga_client.wire import Receipt
 from htga_server import bulk, events, settle
 from htga_server.columns import to_json
 from htga_server.decode import Batch
-from htga_server.keys import lock, name_ids
+from htga_server.keys import lock_open, name_ids
 from htga_server.problems import Conflict, Quota
 from htga_server.rows import Rows
 from htga_server.settings import Settings
@@ -53,10 +53,10 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
     Raises:
         NotFound: There is no such run.
         Conflict: Rows before this batch are missing (the problem says `expected_seq`), or others
-            were stored under these numbers.
+            were stored under these numbers, or the run was pruned.
         Quota: The run would have more layers, metrics or writers than is allowed.
     """
-    run = lock(connection, run_id)
+    run = lock_open(connection, run_id)
     rows, sent = batch.rows, batch.rows.sent
     if batch.writer is None:
         attempt, known = run.attempt, 0

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from htga_server.problems import Busy, NotFound
+from htga_server.problems import Busy, Conflict, NotFound
 from htga_server.tables import names, runs
 
 HERE = runs.c.deleted.is_(None)
@@ -32,6 +32,26 @@ def lock(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
     if row is None:
         raise NotFound(f"no run {run_id[:40]!r}")
     return row
+
+
+def lock_open(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
+    """`lock`, for a run that is to be written to.
+
+    Raises:
+        NotFound: There is no such run.
+        Busy: It is being purged.
+        Conflict: It was pruned: what is in the archive alone does not change any more.
+    """
+    row = lock(connection, run_id)
+    if row.pruned is not None:
+        raise closed(run_id)
+    return row
+
+
+def closed(run_id: str) -> Conflict:
+    """The refusal of what would change a run whose rows were pruned."""
+    words = f"run {run_id} is closed, for its rows are in the archive alone; begin another"
+    return Conflict(words, slug="run-closed")
 
 
 def lock_if_there(connection: sa.Connection, run_id: str) -> sa.Row[Any] | None:
@@ -60,3 +80,9 @@ def name_ids(
     """The numbers of a run's layer or metric names."""
     rows = connection.execute(_NAMES, {"run_key": run_key, "kind": kind})
     return {name: name_id for name, name_id in rows}  # noqa: C416 (mypy knows no dict of rows)
+
+
+def is_pruned(connection: sa.Connection, run_key: int) -> bool:
+    """Whether a run's rows are in the archive alone."""
+    pruned = sa.select(runs.c.pruned).where(runs.c.run_key == run_key)
+    return connection.scalar(pruned) is not None

@@ -13,7 +13,7 @@ from htga_server.keys import key_of, name_ids
 from htga_server.problems import BadRequest
 from htga_server.pyramid import FACTOR, WINDOW, Cells
 from htga_server.series import Range
-from htga_server.tracks import LAYERS, Tracks, cells_of_all, rows_of_all, spans
+from htga_server.tracks import LAYERS, Tracks, cells_of_all, narrowest, spans
 
 MOST_CELLS = 150_000
 """More are not read for one answer: of very many layers, the buckets are fewer than asked for."""
@@ -54,11 +54,11 @@ def read(connection: sa.Connection, run_id: str, key: str, within: Range, bucket
             some = Tracks(LAYERS, run_key, tuple(group[begin : begin + AT_ONCE]), within.rank)
             for at, low, high in pyramid.cover(start, min(stop, end), level):
                 parts.append(
-                    rows_of_all(connection, some, low, high, [key])
+                    narrowest(connection, some, low, high, [key])
                     if at == 0
                     else cells_of_all(connection, some, at, (low, high), [key])
                 )
-            parts.append(rows_of_all(connection, some, max(start, end), stop, [key]))
+            parts.append(narrowest(connection, some, max(start, end), stop, [key]))
     layer = np.searchsorted(ids, np.concatenate([ids[:0], *(owner for owner, _ in parts)]))
     found = pyramid.concatenate((key,), [part for _, part in parts])
     step, values = _on_grid(layer, found, width, len(ids))

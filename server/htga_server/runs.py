@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from htga_client.wire import Finish, NewRun, Run, RunPage, RunPatch, RunState
 from htga_server import writers
-from htga_server.keys import HERE, lock, lock_if_there
+from htga_server.keys import HERE, closed, lock, lock_if_there
 from htga_server.order import Order, Sort
 from htga_server.problems import Conflict, NotFound, Quota
 from htga_server.settings import Settings
@@ -27,7 +27,7 @@ def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[
 
     Raises:
         Conflict: The id belongs to a run of another project, or the run exists and `resume` says
-            that it must not.
+            that it must not, or it was pruned.
         NotFound: The run does not exist and `resume` says that it must.
         Quota: The project has as many runs as it may have.
         Busy: A run of this id was deleted and is being purged.
@@ -41,6 +41,8 @@ def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[
     if new.resume == "never" and not writers.is_known(connection, found.run_key, new.writer):
         raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
     if new.writer is not None:
+        if found.pruned is not None and not writers.is_known(connection, found.run_key, new.writer):
+            raise closed(new.id)
         writers.take_up(connection, found.run_key, new.writer, most=limits.writers_per_run)
     return _found(connection, new.id), False
 
@@ -264,6 +266,7 @@ def _run(row: sa.Row[Any], known: dict[int, tuple[str, ...]]) -> Run:
         last_step=row.last_step,
         summary=_floats(row.summary),
         metrics=known.get(row.run_key, ()),
+        pruned=row.pruned is not None,
         low=_floats(row.low),
         high=_floats(row.high),
     )

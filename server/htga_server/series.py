@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from htga_client.wire import SCALARS, Buckets, Series
 from htga_server import pyramid
 from htga_server.columns import optional
-from htga_server.keys import key_of, name_ids
+from htga_server.keys import is_pruned, key_of, name_ids
 from htga_server.problems import BadRequest
 from htga_server.pyramid import Cells, Stats
 from htga_server.tracks import LAYERS, METRICS, Kind, Track, spans
@@ -78,7 +78,7 @@ def read(
 
 
 def is_few(connection: sa.Connection, track: Track, start: int, stop: int, most: int) -> bool:
-    """Whether a track has at most so many rows in `start <= step < stop`."""
+    """Whether a track has at most so many rows in `start <= step < stop`; a pruned one has not."""
     if stop - start <= most:
         return True
     table = track.kind.table
@@ -88,6 +88,8 @@ def is_few(connection: sa.Connection, track: Track, start: int, stop: int, most:
         .limit(most + 1)
     )
     number = connection.scalar(sa.select(sa.func.count()).select_from(some.subquery()))
+    if not number and is_pruned(connection, track.run_key):
+        return False  # there are cells only
     return (number or 0) <= most
 
 

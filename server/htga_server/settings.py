@@ -28,6 +28,9 @@ class Settings(BaseSettings):
             where tokens are asked for; those beyond are put off with 429.
         queued_requests: Requests that may wait to be stored; those beyond are put off with 503.
         undo_hours: How long a run that was deleted can be restored.
+        keep_days: Days after its last row for which a run's rows stay in the database; they are in
+            the archive alone from then on. None keeps them.
+        keep_days_of: The same by project, which wins; 0 keeps them.
         query_seconds: How long one SQL query of a user may run.
     """
 
@@ -51,6 +54,8 @@ class Settings(BaseSettings):
     bytes_per_second: float = Field(default=20 * 2.0**20, gt=0)
     in_flight: int = Field(default=8, gt=0)
     undo_hours: float = Field(default=24.0, ge=0)
+    keep_days: float | None = Field(default=None, ge=1)
+    keep_days_of: dict[str, float] = Field(default_factory=dict)
     query_seconds: float = Field(default=30.0, gt=0)
 
     @property
@@ -61,6 +66,10 @@ class Settings(BaseSettings):
         scheme, _, rest = self.database_url.partition("://")
         driver = "postgresql+psycopg" if scheme in {"postgres", "postgresql"} else scheme
         return f"{driver}://{rest}"
+
+    def days_of(self, project: str) -> float | None:
+        """For how many days rows of a project stay in the database; None for ever."""
+        return self.keep_days_of.get(project, self.keep_days or 0) or None
 
     @property
     def disk(self) -> Path:

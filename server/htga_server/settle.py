@@ -132,6 +132,17 @@ def again(connection: sa.Connection, track: Track) -> None:
     _settle_above(connection, track, windows, now_open)
 
 
+def seal(connection: sa.Connection, track: Track) -> None:
+    """Settle the window that is open, too: no row will come any more."""
+    last = spans(connection, track.kind, track.run_key, ranks=[track.rank])[
+        track.name_id, track.rank
+    ][1]
+    window, written = last // WINDOW, list[tuple[Any, ...]]()
+    stored = [(window, window + 1)]
+    _settle_cells(connection, track, stored=stored, whole=None, sums={}, written=written)
+    bulk.put(connection, cells, written)
+
+
 def _insert(
     connection: sa.Connection,
     kind: Kind,

@@ -57,6 +57,7 @@ runs = sa.Table(
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("heartbeat", Real(53)),
     sa.Column("deleted", Real(53)),
+    sa.Column("pruned", Real(53)),
     sa.Column("low", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("high", sa.JSON, nullable=False, server_default="{}"),
     sa.Index("ix_runs_project_run_key", "project", "run_key"),

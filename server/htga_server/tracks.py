@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from htga_client.wire import SCALARS
 from htga_server import packs, pyramid
 from htga_server.columns import numbers
+from htga_server.keys import is_pruned
 from htga_server.pyramid import WINDOW, Cells
 from htga_server.tables import cells, metrics, steps, tracks
 from htga_server.tables import packs as packs_table
@@ -203,14 +204,25 @@ def read(
     """
     settled = last_step // WINDOW * WINDOW
     parts = [
-        rows_as_cells(connection, track, first, end, keys)
+        narrowest(connection, track, first, end, keys)
         if at == 0
-        else stored_cells(connection, track, at, (first, end), keys)
+        else cells_of_all(connection, track, at, (first, end), keys)
         for at, first, end in pyramid.cover(start, min(stop, settled), level)
     ]
     if stop > settled:
-        parts.append(rows_as_cells(connection, track, max(start, settled), stop, keys))
-    return pyramid.concatenate(tuple(keys), parts)
+        parts.append(narrowest(connection, track, max(start, settled), stop, keys))
+    return pyramid.concatenate(tuple(keys), [part for _, part in parts])
+
+
+def narrowest(
+    connection: sa.Connection, track: Track | Tracks, start: int, stop: int, keys: Sequence[str]
+) -> tuple[Ints, Cells]:
+    """`rows_of_all`, or where the rows were pruned the cells of the lowest level."""
+    found = rows_of_all(connection, track, start, stop, keys)
+    if found[0].size or start >= stop or not is_pruned(connection, track.run_key):
+        return found
+    within = start // pyramid.FACTOR, -(-stop // pyramid.FACTOR)
+    return cells_of_all(connection, track, 1, within, keys)
 
 
 def histograms(

@@ -54,10 +54,15 @@ def expire(connection: sa.Connection, before: float) -> dict[int, str]:
 def purge(connection: sa.Connection, run_key: int, *, most: int) -> bool:
     """Remove up to `most` rows of a run, the run itself last; returns whether that is done."""
     for table in RUN_TABLES:
-        key = sa.tuple_(*table.primary_key)
-        own = table.c.run_key == run_key
-        some = sa.select(*table.primary_key).where(own).limit(most)
-        if connection.execute(sa.delete(table).where(own, key.in_(some))).rowcount:
+        if remove(connection, table, run_key, most=most):
             return False
     connection.execute(sa.delete(runs).where(runs.c.run_key == run_key))
     return True
+
+
+def remove(connection: sa.Connection, table: sa.Table, run_key: int, *, most: int) -> int:
+    """Remove up to `most` of a run's rows from a table; returns how many they were."""
+    own = table.c.run_key == run_key
+    some = sa.select(*table.primary_key).where(own).limit(most)
+    key = sa.tuple_(*table.primary_key)
+    return connection.execute(sa.delete(table).where(own, key.in_(some))).rowcount

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from htga_client.wire import Receipt
-from htga_server import database
+from htga_server import engines
 from htga_server.app import create_app
 from htga_server.database import Database
 from htga_server.serve import Server
@@ -63,8 +63,8 @@ def acknowledge_regardless() -> None:
 
 def keep_no_log() -> None:
     """Write into the database itself, which takes a lock that readers see."""
-    database.SQLITE_PRAGMAS = tuple(
-        pragma.replace("WAL", "DELETE").replace("5000", "200") for pragma in database.SQLITE_PRAGMAS
+    engines.SQLITE_PRAGMAS = tuple(
+        pragma.replace("WAL", "DELETE").replace("5000", "200") for pragma in engines.SQLITE_PRAGMAS
     )
     trust_any_file()
 
@@ -76,8 +76,8 @@ def trust_any_file() -> None:
 
 def leave_unsynced() -> None:
     """Let the operating system write when it likes."""
-    database.SQLITE_PRAGMAS = tuple(
-        pragma.replace("FULL", "OFF") for pragma in database.SQLITE_PRAGMAS
+    engines.SQLITE_PRAGMAS = tuple(
+        pragma.replace("FULL", "OFF") for pragma in engines.SQLITE_PRAGMAS
     )
 
 

@@ -50,6 +50,7 @@ class Run:
         attempt: Number of the latest start or resume, from 1.
         created, updated, finished: Unix seconds; `updated` is when the last row was stored.
         archived: Whether the steps have been written to the archive.
+        pruned: Whether they are nowhere else: charts show summaries of eight steps, queries all.
         last_step: The highest step stored, or None before the first row.
         summary: The latest value of every scalar of the whole model and of every metric.
         metrics: The names of the user's metrics.
@@ -76,6 +77,7 @@ class Run:
     last_step: int | None
     summary: dict[str, float]
     metrics: tuple[str, ...]
+    pruned: bool = False
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
 

@@ -1,0 +1,44 @@
+"""`htga db prune`: the rows of old runs go to the archive."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from functools import partial
+from pathlib import Path
+
+import typer
+
+from htga.cli.output import fail, print_table
+
+
+def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
+    """Prune what the settings say is due, or only list it."""
+    from htga.cli.up import settings
+    from htga_server import retention
+    from htga_server.database import Database
+    from htga_server.housekeeping import Housekeeping
+
+    chosen = settings(database, data)
+    if chosen.keep_days is None and not chosen.keep_days_of:
+        fail("nothing says how long rows are kept; set HTGA_KEEP_DAYS or HTGA_KEEP_DAYS_OF")
+    try:
+        store = Database(chosen.url)
+    except ValueError as error:
+        fail(str(error))
+    try:
+        store.upgrade()
+        due = store.read_now(partial(retention.due, settings=chosen, now=time.time()))
+        rows = [(old.id, old.project, old.name, old.rows, _day(old.updated)) for old in due]
+        print_table(("id", "project", "name", "rows", "last row"), rows)
+        if not dry_run:
+            asyncio.run(Housekeeping(store, chosen).prune())
+            left = store.read_now(partial(retention.due, settings=chosen, now=time.time()))
+            typer.echo(f"{len(due) - len(left)} of {len(due)} runs are in the archive alone now")
+    finally:
+        store.close()
+
+
+def _day(when: float) -> str:
+    return dt.datetime.fromtimestamp(when, dt.UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,120 @@
+"""Connections to either kind of database, and what must hold of it before it is used."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic_core import from_json
+
+logger = logging.getLogger(__name__)
+
+SQLITE_PRAGMAS: tuple[str, ...] = (
+    # An acknowledged row must outlive a power cut: WAL with synchronous=NORMAL loses the last ones.
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA journal_size_limit=67108864",
+)
+QUICK_CHECK_BYTES = 64 * 2**20
+"""A SQLite file up to this size is read through at every start."""
+
+
+def check_sqlite(engine: sa.Engine, path: Path) -> None:
+    """Refuse a file that is damaged, or cannot be written to safely.
+
+    Raises:
+        ValueError: Says what to do.
+    """
+    if sqlite3.sqlite_version_info < (3, 51, 3):
+        # Its log can be corrupted by two connections that write at once; ours is the only one.
+        logger.info("SQLite %s: let no other program write to %s", sqlite3.sqlite_version, path)
+    mode, found = "wal", "ok"
+    try:
+        with engine.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar() or ""
+            if path.stat().st_size <= QUICK_CHECK_BYTES:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() or ""
+    except sa.exc.DatabaseError as error:
+        found = str(error.orig)
+    if found != "ok":
+        raise ValueError(
+            f"{path} is damaged ({found[:200]}); nothing was written to it. Restore it from a"
+            " backup, or save what is readable with `sqlite3 htga.db .recover`"
+        )
+    if mode != "wal":
+        raise ValueError(f"{path} cannot be used with a write-ahead log; put it on a local disk")
+
+
+def check_postgres(connection: sa.Connection) -> None:
+    """Refuse a server that forgets commits at a power cut.
+
+    Raises:
+        ValueError: Says what to do.
+    """
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        if connection.exec_driver_sql(f"SHOW {name}").scalar() == "off":
+            raise ValueError(
+                f"Postgres has {name} = off and would lose acknowledged rows at a power cut; turn"
+                " it on"
+            )
+
+
+def postgres(url: sa.URL, **options: Any) -> sa.Engine:
+    """Connections that are tried before they are used and give up on what takes too long."""
+    limits = "-c statement_timeout=30s -c lock_timeout=10s"
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        json_deserializer=from_json,
+        connect_args={"options": limits},
+        **options,
+    )
+
+
+def sqlite_writer(url: sa.URL) -> sa.Engine:
+    """The one connection that writes, in transactions that lock at once."""
+    engine = sa.create_engine(url, pool_size=1, max_overflow=0, json_deserializer=from_json)
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in SQLITE_PRAGMAS:
+            connection.execute(pragma)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # Taking the write lock at once avoids an upgrade in mid-transaction, which can fail.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def sqlite_reader(url: sa.URL) -> sa.Engine:
+    """Connections that cannot write, each transaction on one snapshot."""
+    path = Path(url.database or "").absolute()
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+        )
+        connection.execute("PRAGMA busy_timeout=5000")
+        return connection
+
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=sa.QueuePool,
+        pool_size=8,
+        max_overflow=8,
+        json_deserializer=from_json,
+    )
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine

@@ -1,0 +1,242 @@
+"""From the columns of a request to sorted rows, and the reasons of those that cannot be stored.
+
+Everything that needs no database happens here, outside the writer's thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from htga_client.histogram import Histograms, decode_joined
+from htga_client.wire import SCALARS, Rejection
+from htga_server import events
+from htga_server.bulk import Column
+from htga_server.packs import Blobs, of_list
+from htga_server.pyramid import MAX_STEP
+from htga_server.rows import Ints, Prepared, Rows, in_step
+
+MAX_NAME = 1024
+MAX_METRICS = 256
+# What a map is in memory; Arrow can flatten a list of structs, but no map.
+PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
+
+
+def prepare(table: pa.Table) -> Prepared:
+    """Check rows and sort them.
+
+    Args:
+        table: Validated columns of `wire.ROWS`, in that order.
+    """
+    sent = table.num_rows
+    digest = _digest(table)
+    pairs = _pairs(table)
+    decoded, blobs = _histograms(table["histogram"])
+    rejected = _check(table, decoded.valid, pairs) | events.read(table["event"])[1]
+    if rejected:
+        keep = np.ones(sent, np.bool_)
+        keep[list(rejected)] = False
+        row = np.flatnonzero(keep)
+        table = table.filter(pa.array(keep))
+        pairs = _pairs(table)
+        decoded, blobs = _histograms(table["histogram"])
+    else:
+        row = np.arange(sent)
+    now = time.time()
+    when = pc.if_else(pc.is_finite(table["time"]), table["time"], now)
+    table = table.set_column(1, "time", pc.fill_null(when, now))
+    step, rank = _ints(table["step"]), _ints(pc.fill_null(table["rank"], 0))
+    steps = _steps(table, row, step, rank, (decoded, blobs))
+    metrics = _metrics(table, row, step, rank, pairs)
+    reasons = tuple(Rejection(row=at, reason=why) for at, why in sorted(rejected.items()))
+    last = int(step.max()) if step.size else None
+    happened = events.of_table(table, row.tolist())
+    return Prepared(sent, steps, metrics, happened, reasons, digest, last)
+
+
+def _steps(
+    table: pa.Table, row: Ints, step: Ints, rank: Ints, histograms: tuple[Histograms, Blobs]
+) -> Rows:
+    columns = {name: _column(table[name]) for name in SCALARS if table[name].null_count < len(step)}
+    has = np.asarray(table["histogram"].is_valid())
+    names, name = _codes(pc.fill_null(table["layer"], ""))
+    rows = Rows(
+        names,
+        name,
+        rank,
+        step,
+        _floats(table["time"]),
+        row,
+        columns,
+        np.where(has, np.cumsum(has) - 1, -1),
+        blobs=histograms[1],
+        decoded=histograms[0],
+    )
+    measured = has.copy()
+    for column in columns.values():
+        measured |= True if column.measured is None else column.measured
+    return _sorted(rows if measured.all() else rows[measured])
+
+
+def _metrics(table: pa.Table, row: Ints, step: Ints, rank: Ints, pairs: pa.Array) -> Rows:
+    lengths = _ints(pc.fill_null(pc.list_value_length(pairs), 0))
+    flat = pairs.flatten()
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    names, name = _codes(flat.field(0))
+    time_ = _floats(table["time"])
+    columns = {"value": _column(flat.field(1))}
+    none = np.full(owner.size, -1)
+    return _sorted(
+        Rows(
+            names,
+            name,
+            rank[owner],
+            step[owner],
+            time_[owner],
+            row[owner],
+            columns,
+            none,
+            *_nothing(),
+        )
+    )
+
+
+def _sorted(rows: Rows) -> Rows:
+    """Rows by name, rank and step; of several with one key, each column's last measured value."""
+    key = (rows.step, rows.rank, rows.name)
+    if not _increasing(rows):
+        order = np.lexsort(key)
+        rows = rows[order]
+        same = _same_as_next(rows)
+        rows = _collapsed(rows, same) if same.any() else rows
+        rows = in_step(rows)
+    return rows
+
+
+def _increasing(rows: Rows) -> bool:
+    one_track = not (np.diff(rows.name).any() or np.diff(rows.rank).any())
+    return one_track and bool((np.diff(rows.step) > 0).all())
+
+
+def _same_as_next(rows: Rows) -> NDArray[np.bool_]:
+    changed = np.diff(rows.name) | np.diff(rows.rank) | np.diff(rows.step)
+    return np.append(changed == 0, False)[: rows.size]
+
+
+def _collapsed(rows: Rows, same: NDArray[np.bool_]) -> Rows:
+    last = np.flatnonzero(~same)
+    first = np.concatenate(([0], last[:-1] + 1))
+
+    def latest(measured: NDArray[np.bool_]) -> Ints:
+        """Index of the last measured row of each group, or -1."""
+        return np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
+
+    columns = {}
+    for key, column in rows.columns.items():
+        if column.measured is not None:
+            at = latest(column.measured)
+            columns[key] = Column(column.values[np.maximum(at, 0)], at >= 0)
+        else:
+            columns[key] = Column(column.values[last])
+    at = latest(rows.histogram >= 0)
+    histogram = np.where(at >= 0, rows.histogram[np.maximum(at, 0)], -1)
+    return replace(rows[last], columns=columns, histogram=histogram)
+
+
+def _check(table: pa.Table, sound: NDArray[np.bool_], pairs: pa.Array) -> dict[int, str]:
+    """The reasons of the rows that cannot be stored, by row."""
+    rejected: dict[int, str] = {}
+
+    def reject(where: Any, reason: str) -> None:
+        for row in np.flatnonzero(np.asarray(where)).tolist():
+            rejected.setdefault(row, reason)
+
+    def is_true(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+        return np.asarray(pc.fill_null(column, False))
+
+    reject(table["step"].is_null(), "step is missing")
+    reject(is_true(pc.less(table["step"], 0)), "step is negative")
+    reject(is_true(pc.greater_equal(table["step"], MAX_STEP)), "step is 2**53 or more")
+    reject(is_true(pc.less(table["rank"], 0)), "rank is negative")
+    names, name = _codes(pc.fill_null(table["layer"], ""))
+    bad = np.array([len(n) > MAX_NAME or "\0" in n for n in names], np.bool_)
+    if bad.any():
+        reject(bad[name], "layer is too long or holds a NUL")
+    sent = np.flatnonzero(np.asarray(table["histogram"].is_valid()))
+    for row in sent[~sound].tolist():
+        rejected.setdefault(row, "histogram cannot be read")
+    lengths = _ints(pc.fill_null(pc.list_value_length(pairs), 0))
+    reject(lengths > MAX_METRICS, f"more than {MAX_METRICS} metrics")
+    names, name = _codes(pairs.flatten().field(0))
+    bad = np.array([not 0 < len(n) <= MAX_NAME or "\0" in n for n in names], np.bool_)
+    if bad.any():
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        for row in owner[bad[name]].tolist():
+            rejected.setdefault(row, "a metric's name is empty, too long or holds a NUL")
+    return rejected
+
+
+def _pairs(table: pa.Table) -> pa.Array:
+    return _whole(table["metrics"]).cast(PAIRS)
+
+
+def _histograms(column: pa.ChunkedArray) -> tuple[Histograms, Blobs]:
+    """The histograms of the rows that have one."""
+    array = _whole(column.drop_null())
+    if len(array) == 0:
+        blobs, decoded = _nothing()
+        return decoded, blobs
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    bytes_ = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    blobs = Blobs(bytes_[ends[0] : ends[-1]], ends[1:].astype(np.int64) - ends[0])
+    return decode_joined(blobs.data, blobs.ends), blobs
+
+
+@cache
+def _nothing() -> tuple[Blobs, Histograms]:
+    empty = of_list([])
+    return empty, decode_joined(empty.data, empty.ends)
+
+
+def _column(column: pa.ChunkedArray | pa.Array) -> Column:
+    array = _whole(column)
+    if array.null_count == 0:
+        return Column(array.to_numpy(zero_copy_only=False))
+    filler = math.nan if pa.types.is_floating(array.type) else 0
+    return Column(array.fill_null(filler).to_numpy(), np.asarray(array.is_valid()))
+
+
+def _codes(column: pa.ChunkedArray | pa.Array) -> tuple[tuple[str, ...], Ints]:
+    """Different strings of a column without nulls, and the index of each row's."""
+    encoded = _whole(column).dictionary_encode()
+    return tuple(encoded.dictionary.to_pylist()), _ints(encoded.indices)
+
+
+def _ints(column: pa.ChunkedArray | pa.Array) -> Ints:
+    return np.asarray(_whole(column).to_numpy(zero_copy_only=False)).astype(np.int64)
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(_whole(column).to_numpy(zero_copy_only=False))
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
+def _digest(table: pa.Table) -> bytes:
+    step = _ints(pc.fill_null(table["step"], -1))
+    when = _floats(pc.fill_null(table["time"], 0.0))
+    return hashlib.sha256(step.tobytes() + when.tobytes()).digest()
