@@ -25,6 +25,7 @@ from tests.browser import FLAGS, chromium
 from tests.support.charts import wait_for_points
 
 IMAGES = Path(__file__).parent / "images"
+DRAWN = ".grid:has(.sparkline):not(:has(.sparkline [d='']))"
 QUESTION = "SELECT name, state, last_step, config FROM runs ORDER BY name"
 
 
@@ -59,7 +60,7 @@ def main() -> None:
             compared = f"/compare?runs={','.join(group)}&by=lr"
             pinned = f"/run/{group[-1]}?layer=8.weight&layer=6.weight&layer=2.weight"
             shots = {
-                "runs": Shot(path="/", text="finished", drawn=".sparkline [d^=M]"),
+                "runs": Shot(path="/", text="finished", drawn=DRAWN),
                 "run": Shot(
                     path=run, chart="heat", points=100, text="finished", drawn="#ridge .main-svg"
                 ),
