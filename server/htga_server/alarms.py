@@ -6,6 +6,7 @@ before it. So it goes off at the same steps however the values come, all at once
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,7 +35,8 @@ class Alarm:
 
     Attributes:
         key: A scalar, or a metric.
-        kind, level, title: Of the event.
+        kind, title: Of the event.
+        level: Of the event, by the value.
         context: Number of values before one that decide about it, at most.
         goes_off: Says of values with increasing steps, shape [N], where it goes off. What it says
             of the first `context` holds only if no values came before them.
@@ -44,7 +46,7 @@ class Alarm:
 
     key: str
     kind: str
-    level: Level
+    level: Callable[[float], Level]
     title: str
     context: int
     goes_off: Callable[[Steps, Values], Mask]
@@ -57,7 +59,7 @@ def of_rule(rule: NewRule) -> Alarm:
     return Alarm(
         key=rule.key,
         kind="alert",
-        level=rule.level,
+        level=lambda _value: rule.level,
         title=rule.name,
         context=rule.steps + (WINDOW if rule.kind == "burst" else 0),
         goes_off=lambda _steps, values: nth_in_a_row(holds(rule, values), rule.steps),
@@ -67,17 +69,20 @@ def of_rule(rule: NewRule) -> Alarm:
 
 
 def divergence(key: str) -> Alarm:
-    """The alarm for a loss that explodes, or for a loss or a gradient that is not finite."""
+    """The alarm for a loss that explodes, or for a loss or a gradient that is not finite.
+
+    A batch's loss may jump in a training that goes well, so a finite one is no more than a warning.
+    """
     diverges = grows if key in LOSSES else lambda values: ~np.isfinite(values)
-    usual = f", or more than {GROWTH:g} times the median of the {WINDOW} values before"
+    jump = f"more than {GROWTH:g} times the median of the {WINDOW} values before"
     return Alarm(
         key=key,
         kind="divergence",
-        level="error",
+        level=lambda value: "warning" if math.isfinite(value) else "error",
         title=f"{key} diverges",
         context=WINDOW + APART,
         goes_off=lambda steps, values: begins(steps, diverges(values), APART),
-        text=lambda value: f"{key} is {value:g}: not finite{usual if key in LOSSES else ''}",
+        text=lambda value: f"{key} is {value:g}: {jump if math.isfinite(value) else 'not finite'}",
     )
 
 

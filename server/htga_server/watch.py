@@ -115,7 +115,7 @@ class Watch:
             if one.alarm.webhook is not None:
                 message = {
                     "rule": one.alarm.title,
-                    "level": one.alarm.level,
+                    "level": one.alarm.level(one.value),
                     "project": seen.project,
                     "run_id": run_id,
                     "run": seen.name,
@@ -171,7 +171,7 @@ def _store(connection: sa.Connection, run_id: str, found: list[Found]) -> list[F
                 time=one.time,
                 event=Event(
                     kind=one.alarm.kind,
-                    level=one.alarm.level,
+                    level=one.alarm.level(one.value),
                     title=one.alarm.title,
                     text=one.alarm.text(one.value),
                 ),

@@ -76,6 +76,17 @@ def test_a_loss_that_explodes_within_the_first_hundred_values_is_no_divergence_y
     assert went_off(loss, [math.nan, 1.0] + [2.0] * 49 + [math.inf, 1.0]) == [0, 51]
 
 
+def test_a_loss_that_jumps_is_a_warning_and_one_that_is_no_number_an_error() -> None:
+    loss = alarms.divergence("loss")
+    assert (loss.level(4.0), loss.level(math.nan), loss.level(-math.inf)) == (
+        "warning",
+        "error",
+        "error",
+    )
+    assert loss.text(4.0) == "loss is 4: more than 3 times the median of the 100 values before"
+    assert loss.text(math.nan) == "loss is nan: not finite"
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "steps", "expected"),
     [
