@@ -62,6 +62,7 @@ dash_clientside.htga = {
     if (clicked) htga.theme.choose(clicked.replace("theme-", ""));
     await htga.live.quiet();
     if (htga.live.page() && htga.live.page().dataset.run) htga.live.expectAnswer();
+    htga.theme.said = true;
     return [
       htga.theme.resolved(),
       ...choices.map((choice) => String(choice === htga.theme.choice())),
@@ -172,7 +173,8 @@ htga.steps = (() => {
 })();
 
 htga.theme.system.addEventListener("change", async () => {
-  if (htga.theme.choice() !== "auto") return;
+  // While the page loads, Dash takes no word from outside; its first call asks by itself.
+  if (htga.theme.choice() !== "auto" || !htga.theme.said) return;
   await htga.live.quiet();
   if (htga.live.page() && htga.live.page().dataset.run) htga.live.expectAnswer();
   dash_clientside.set_props("theme", { data: htga.theme.resolved() });
