@@ -13,7 +13,7 @@ from tests.support.rows import probe_rows
 
 pytestmark = pytest.mark.browser
 
-# Dash's components get these with the page's next beat.
+# Dash's components get these as soon as they are drawn.
 UNNAMED = (".dash-slider-thumb:not([aria-label])", ".dash-dropdown-focus-target[tabindex='0']")
 PAGES = {
     "runs": ("/", ".ag-row"),

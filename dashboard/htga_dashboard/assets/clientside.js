@@ -189,11 +189,11 @@ addEventListener("keydown", (event) => {
 // Two things that Dash's components leave out: the name of a slider's thumb, which its surroundings
 // say in `data-label`; and that it is the button of a dropdown, which has a name, that takes the
 // focus, and not a hidden field beside it.
-setInterval(() => {
+new MutationObserver(() => {
   for (const thumb of document.querySelectorAll(".dash-slider-thumb:not([aria-label])"))
     thumb.setAttribute("aria-label", thumb.closest("[data-label]")?.dataset.label || "value");
   for (const field of document.querySelectorAll(".dash-dropdown-focus-target[tabindex='0']")) {
     field.tabIndex = -1;
     field.nextElementSibling.tabIndex = 0;
   }
-}, 500);
+}).observe(document.body, { childList: true, subtree: true, attributeFilter: ["tabindex"] });
