@@ -68,13 +68,12 @@ def encode(
     Raises:
         ValueError: A count is negative, or the bins do not fit into `n_bins(bits)`.
     """
-    return encode_all([Histogram(bits, first, np.asarray(counts, np.int64), n_zero, n_nonfinite)])[
-        0
-    ]
+    one = Histogram(bits, first, np.asarray(counts, np.int64), n_zero, n_nonfinite)
+    return encode_all([one])[0]
 
 
 def encode_all(histograms: Sequence[Histogram]) -> list[bytes]:
-    """`encode` of many at once."""
+    """`encode` of many at once; raises as it does."""
     if not histograms:
         return []
     numbers = []
