@@ -93,8 +93,8 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
         ids=metric_ids,
     )
     events.store(connection, run.run_key, attempt, [e for e in rows.events if e.row >= known])
+    accepted = sent - known - len(rejected)
     if known < sent:
-        accepted = sent - known - len(rejected)
         _touch(connection, run, batch, steps, metrics, accepted=accepted)
     next_seq = None
     if batch.writer is not None:
@@ -111,7 +111,7 @@ def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings
                 },
             )
     return Receipt(
-        accepted=sent - known - len(rejected),
+        accepted=accepted,
         duplicates=known,
         rejected=rejected,
         next_seq=next_seq,
