@@ -22,6 +22,9 @@ logger = logging.getLogger("htga")
 
 FLOAT32 = torch.finfo(torch.float32)
 
+READABLE = (torch.float32, torch.float16, torch.bfloat16)
+"""What the Triton kernels read as it stands; float32, in which they compute, holds all of it."""
+
 
 def count(parts: Sequence[Tensor], bits: int, device: torch.device) -> Tensor:
     """Count the magnitudes of flat tensors, all on `device`, in one pass.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from htga.tail import binned
-from htga.tail.counting import count, counted, float32, uses_triton
+from htga.tail.counting import READABLE, count, counted, float32, uses_triton
 from htga.tail.entries import CHUNK, blocks, widened
 from htga.tail.log_histogram import LogHistogram
 from htga.tail.norm import norm, sum_of_squares
@@ -32,9 +32,6 @@ BITS = 3
 
 ROW = 32
 """Entries that share a peak. With one entry in a few hundred in the tail, most peaks are low."""
-
-HELD = (torch.float32, torch.float16, torch.bfloat16)
-"""Types that float32 holds exactly, which is what the Triton kernels compute in."""
 
 DEVICE_CHUNK = 2**22
 """Entries that a device other than a CPU looks at together, which bounds what is allocated."""
@@ -132,7 +129,7 @@ def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
 
 
 def _by_triton(parts: Sequence[Tensor]) -> bool:
-    return all(part.dtype in HELD for part in parts) and _kernels_work(parts[0].device)
+    return all(part.dtype in READABLE for part in parts) and _kernels_work(parts[0].device)
 
 
 @cache

@@ -20,6 +20,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from htga.tail.counting import READABLE
+
 BLOCK = 4096
 """Entries that a program holds at a time."""
 
@@ -28,9 +30,6 @@ PROGRAMS = 2048
 
 WINDOW = 256
 """Bins that a program counts privately."""
-
-READABLE = (torch.float32, torch.float16, torch.bfloat16)
-"""What the kernel reads as it stands; narrower types are widened first."""
 
 INFINITY = tl.constexpr(0x7F800000)
 """Bits of the infinite float32: those of every finite one are below."""

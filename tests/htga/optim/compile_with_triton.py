@@ -8,7 +8,7 @@ from triton.compiler import ASTSource
 
 from htga.optim.rank_weights import TABLE_BITS
 from htga.optim.triton_reweight import BLOCK, multiply_kernel, reweight_kernel
-from htga.tail.triton_counting import READABLE
+from htga.tail.counting import READABLE
 
 REWEIGHT = {
     "table": "*i64",

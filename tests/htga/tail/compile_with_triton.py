@@ -8,7 +8,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from htga.tail.triton_counting import BLOCK, READABLE, WINDOW, kernel, name_of
+from htga.tail.counting import READABLE
+from htga.tail.triton_counting import BLOCK, WINDOW, kernel, name_of
 from htga.tail.triton_sketch import DIGIT, choose_kernel, collect_kernel, digit_kernel
 
 TABLE = {"table": "*i64", "n_segments": "i32"}
