@@ -27,8 +27,10 @@ RETRY = 1.0
 class Spool:
     """Numbered rows in segments, of which the oldest goes when there is no room.
 
-    A row has its number by its place, so what was dropped is a gap that a reader can see. Where
-    the disk takes nothing, rows are kept in memory until it does. Any thread may call anything.
+    A row has its number by its place, so what was dropped is a gap that a reader can see. What
+    was read last may be on its way and is not dropped, or it would be counted as lost and arrive.
+    Where the disk takes nothing, rows are kept in memory until it does. Any thread may call
+    anything.
 
     Args:
         claim: Gives the folder, once it is needed; None to use memory only.
@@ -63,6 +65,7 @@ class Spool:
         self._segment_bytes = segment_bytes
         self._segment_seconds = segment_seconds
         self._segments: deque[Segment] = deque()
+        self._on_its_way: Segment | None = None
         self._settled = 0
         self._retry_at = 0.0
         self._told = False
@@ -128,6 +131,7 @@ class Spool:
                 with contextlib.suppress(OSError):
                     chunk = segment.read(max(seq, segment.first), rows=rows, size=size)
                     if chunk is not None:
+                        self._on_its_way = segment
                         return chunk
                 segment.end = max(segment.first, min(segment.end, seq))
                 self.lost["corrupt"] += end - max(segment.end, self._settled)
@@ -266,12 +270,16 @@ class Spool:
 
     def _shrink(self) -> None:
         """Drop the oldest segments until what is held fits."""
-        while len(self._segments) > 1:
+        while True:
             on_disk = sum(s.medium.size for s in self._segments if s.medium.durable)
             in_memory = sum(s.medium.size for s in self._segments if not s.medium.durable)
             if on_disk <= self._disk_limit and in_memory <= self._memory_limit:
                 return
-            oldest = self._segments.popleft()
+            droppable = (s for s in self._segments if s is not self._on_its_way)
+            oldest = next(droppable, self._segments[-1])
+            if oldest is self._segments[-1]:
+                return
+            self._segments.remove(oldest)
             lost = max(0, oldest.end - max(oldest.first, self._settled))
             self.lost["spool_full"] += lost
             if lost and self.lost["spool_full"] == lost:

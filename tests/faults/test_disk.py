@@ -182,9 +182,31 @@ def test_rows_dropped_for_want_of_room_are_a_gap_that_the_collector_knows(
         faulty.url, tmp_path / "spool", make_spool=lambda claim: Spool(claim, disk_limit=100_000)
     )
     put_in_many_frames(sender, 500)
+    wait_until_written(sender)
     faulty.start()
     assert not sender.flush(60)
     lost = sender.stats.dropped["spool_full"]
     assert faulty.steps() == list(range(lost, 500))
     assert [(first, last) for _, first, last in faulty.gaps] == [(0, lost)]
+    end(sender)
+
+
+def test_rows_on_their_way_are_not_dropped_for_want_of_room(
+    faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    sender = open_sender(
+        faulty.url, tmp_path / "spool", make_spool=lambda claim: Spool(claim, disk_limit=100_000)
+    )
+    put(sender, 1)
+    assert sender.flush(20)
+    faulty.stop()
+    put(sender, 1, first=1)
+    assert faulty.wait(lambda: sender.stats.retries > 2)
+    put_in_many_frames(sender, 500)
+    wait_until_written(sender)
+    faulty.start()
+    assert not sender.flush(60)
+    lost = sender.stats.dropped["spool_full"]
+    assert len(faulty.rows) == 502 - lost
+    assert sum(last - first for _, first, last in faulty.gaps) == lost > 0
     end(sender)
