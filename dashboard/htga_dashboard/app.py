@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from dash import ClientsideFunction, Dash, Input, Output, State, html
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html
 from dash.development.base_component import Component
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -60,7 +60,7 @@ def create_app(
         server=api,  # type: ignore[arg-type]  # Dash's FastAPI backend takes any FastAPI
         title="HTGA",
         update_title="",
-        assets_ignore=r"theme\.js",
+        assets_ignore=r"theme\.js|plotly",
         add_log_handler=False,
         on_error=_log,
     )
@@ -117,6 +117,11 @@ def _register(app: Dash, source: Source) -> None:
     app.clientside_callback(
         ClientsideFunction("htga", "arrived"),
         Input(ids.PAGE, "children"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "figures"),
+        Input({"type": ids.FIGURES, "name": ALL}, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(

@@ -19,6 +19,7 @@ from htga_client.wire import (
     PREFIX,
     Firings,
     Histograms,
+    Layer,
     LayerMap,
     NewRule,
     Rule,
@@ -167,6 +168,11 @@ class Source:
             since=since,
         )
 
+    async def layers(self, run_id: str) -> list[str]:
+        """Names of a run's layers, in the order in which they came."""
+        found = await self._get(_Layers, f"/runs/{_segment(run_id)}/layers")
+        return list(dict.fromkeys(layer.name for layer in found["items"] if layer.name))
+
     async def layer_map(
         self, run_id: str, key: str, *, buckets: int, steps: Steps = ALL
     ) -> LayerMap:
@@ -290,6 +296,9 @@ class Source:
                 f"{answer.text[:300]}"
             )
         return answer
+
+
+_Layers = dict[str, tuple[Layer, ...]]
 
 
 @cache

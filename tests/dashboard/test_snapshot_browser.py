@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from htga_client.histogram import encode
 from htga_server.serve import Server
+from tests.support.charts import DATA, scroll_to
 from tests.support.rows import probe_rows
 
 pytestmark = pytest.mark.browser
@@ -29,6 +30,7 @@ def test_the_moment_follows_the_run_until_a_step_is_chosen(
     run_id = register(dashboard)
     send(dashboard, run_id, with_tail(range(100), 1.5))
     watched.goto(f"{dashboard.url}/run/{run_id}")
+    scroll_to(watched, "snapshot")
     caption = watched.locator("#moment-caption")
     expect(caption).to_contain_text("step 99: alpha_hat 1.5")
     send(dashboard, run_id, with_tail(range(100, 120), 2.5))
@@ -44,9 +46,7 @@ def test_the_moment_follows_the_run_until_a_step_is_chosen(
     watched.locator("#moment-k").fill("100000")
     watched.locator("#moment-k").press("Enter")
     expect(caption).to_contain_text("of n =")
-    watched.wait_for_function(
-        "() => document.querySelector('#hill .js-plotly-plot').layout.shapes[0].x0 > 50000"
-    )
+    watched.wait_for_function(f"() => ({DATA})('hill')?.layout?.shapes?.[0]?.x0 > 50000")
 
 
 def test_where_not_every_step_is_measured_the_latest_that_was_is_shown(
@@ -56,6 +56,7 @@ def test_where_not_every_step_is_measured_the_latest_that_was_is_shown(
     send(dashboard, run_id, with_tail(range(100), 1.5))
     send(dashboard, run_id, [{"step": step, "metrics": [("loss", 1.0)]} for step in (100, 101)])
     watched.goto(f"{dashboard.url}/run/{run_id}")
+    scroll_to(watched, "snapshot")
     expect(watched.locator("#moment-caption")).to_contain_text("step 99: alpha_hat 1.5")
 
 

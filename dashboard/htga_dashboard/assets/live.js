@@ -21,6 +21,7 @@ htga.live = (() => {
   let answered = true;
   let timer = null;
   let idle = [];
+  let here = null; // the page that has come on screen
 
   const page = () => document.querySelector("[data-news]");
 
@@ -29,7 +30,7 @@ htga.live = (() => {
   const handOver = () => {
     clearTimeout(timer);
     const host = page();
-    if (!host || document.hidden || !due(host.dataset.run)) return;
+    if (!host || host !== here || document.hidden || !due(host.dataset.run)) return;
     const now = performance.now();
     const wait = asked + (answered ? Math.max(EVERY_MS, 2 * took) : PATIENCE_MS) - now;
     if (wait > 0) {
@@ -63,7 +64,8 @@ htga.live = (() => {
   // A page has come on screen; the page of a run asks for its charts at once.
   const arrived = () => {
     answered = true;
-    if (page() && page().dataset.run) expectAnswer();
+    here = page();
+    if (here && here.dataset.run) expectAnswer();
     show();
     handOver();
   };
@@ -80,6 +82,7 @@ htga.live = (() => {
 
   const news = (run) => {
     fresh.add(run);
+    htga.alerts.heard();
     handOver();
   };
 

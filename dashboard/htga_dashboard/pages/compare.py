@@ -11,7 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard import cards, ids, theme
+from htga_dashboard import cards, graphs, ids, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.compared import Drawn, figures, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
@@ -25,6 +25,9 @@ BUCKETS = 500
 
 CHOICE = 200
 """Runs that can be chosen from."""
+
+COMPARE = "compare"
+"""Name of the callback that draws."""
 
 AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
 SCALES = ["linear", "log"]
@@ -45,7 +48,7 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
         [
             dcc.Store(id=ids.COMPARE_QUERY, data=how.to_query()),
             dcc.Store(id=ids.COMPARE_NEWS),
-            dcc.Store(id=ids.COMPARE_FIGURES),
+            graphs.store(COMPARE),
             html.Header(html.H1("Compare"), className="title"),
             _controls(how, list(listed.values()), runs),
             html.P(
@@ -81,10 +84,7 @@ def charts(drawn: Drawn) -> list[Component]:
                 className="empty",
             )
         ]
-    return [
-        cards.card(name, key, "", figure)
-        for key, (name, figure) in zip(drawn.keys, drawn.figures.items(), strict=True)
-    ]
+    return [cards.card(name, key, "") for key, name in zip(drawn.keys, drawn.figures, strict=True)]
 
 
 def register(app: Dash, source: Source) -> None:
@@ -126,33 +126,36 @@ def register(app: Dash, source: Source) -> None:
         Output(ids.COMPARE_TABLES, "children"),
         Output(ids.COMPARE_KEYS, "options"),
         Output(ids.COMPARE_GROUP, "options"),
-        Output(ids.COMPARE_FIGURES, "data"),
+        Output(ids.figures(COMPARE), "data"),
         Input(ids.COMPARE_QUERY, "data"),
         Input(ids.COMPARE_NEWS, "data"),
         Input(ids.THEME, "data"),
-        State(ids.COMPARE_FIGURES, "data"),
+        State(ids.figures(COMPARE), "data"),
     )
     async def draw(
         query: str, news: dict[str, Any] | None, theme_name: str | None, before: Any
     ) -> Any:
-        how = Comparison.from_query(query)
-        beat = before["beat"] + 1 if before else 0
         nothing = [no_update] * 5
-        grows = before is not None and ctx.triggered_id != ids.COMPARE_QUERY
-        if grows and ctx.triggered_id == ids.COMPARE_NEWS and not _concerns(news, how):
-            return *nothing, {"beat": beat, "figures": {}}
+        if theme_name is None:  # the browser says it a moment after it has come
+            return *nothing, no_update
+        how = Comparison.from_query(query)
+        keys, beat = (before["keys"], before["beat"] + 1) if before else (None, 0)
+        same = graphs.handed({}, beat) | {"keys": keys}
+        if keys and ctx.triggered_id == ids.COMPARE_NEWS and not _concerns(news, how):
+            return *nothing, same
         try:
             drawn = await _read(source, how, theme.named(theme_name))
         except SourceError as error:
-            kept = nothing if grows else [[cards.failure(str(error))], *nothing[1:]]
-            return *kept, {"beat": beat, "figures": {}}
+            kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
+            return *kept, same
+        shown = list(drawn.keys) if drawn.runs else []
         return (
-            no_update if grows else charts(drawn),
+            no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups),
             tables(drawn.runs),
             keys_of(drawn.runs),
             _groupings(drawn.runs),
-            {"beat": beat, "figures": drawn.figures if grows else {}},
+            graphs.handed(drawn.figures, beat) | {"keys": shown},
         )
 
     app.clientside_callback(
@@ -162,7 +165,7 @@ def register(app: Dash, source: Source) -> None:
     )
     app.clientside_callback(
         ClientsideFunction("htga", "compared"),
-        Input(ids.COMPARE_FIGURES, "data"),
+        Input(ids.figures(COMPARE), "data"),
         prevent_initial_call=True,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard import cards, ids, study_tables, theme
+from htga_dashboard import cards, graphs, ids, study_tables, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.controls import field, one
 from htga_dashboard.figures import forest
@@ -24,6 +23,9 @@ LOOKED_AT = 1_000
 
 MOST = 5_000
 """Runs of a study at most."""
+
+FOREST = "forest"
+"""Name of the forest plot."""
 
 AUTO = "auto"
 TAKES = {"last": "latest value", "lowest": "lowest value", "highest": "highest value"}
@@ -47,6 +49,7 @@ def layout(view: View, names: Sequence[str]) -> Component:
         [
             dcc.Store(id=ids.STUDY_QUERY, data=view.to_query()),
             dcc.Store(id=ids.STUDY_NEWS),
+            graphs.store(FOREST),
             dcc.Download(id=ids.STUDY_FILE),
             html.Header(html.H1("Experiments"), className="title"),
             html.Div(
@@ -76,7 +79,7 @@ def layout(view: View, names: Sequence[str]) -> Component:
     )
 
 
-def body(found: Report, palette: theme.Theme) -> list[Component]:
+def body(found: Report) -> list[Component]:
     """The table and the forest plot."""
     plot = html.Article(
         [
@@ -87,12 +90,7 @@ def body(found: Report, palette: theme.Theme) -> list[Component]:
                 ]
             ),
             html.Div(
-                dcc.Graph(
-                    id=ids.chart("forest"),
-                    figure=forest.figure(found, palette),
-                    config=cards.GRAPH,
-                    className="graph",
-                ),
+                graphs.place(FOREST),
                 className="plot",
                 style={"height": f"{forest.height(found)}px"},
             ),
@@ -165,6 +163,7 @@ def register(app: Dash, source: Source) -> None:
 
     @app.callback(
         Output(ids.STUDY_BODY, "children"),
+        Output(ids.figures(FOREST), "data"),
         Output(ids.STUDY_METRIC, "options"),
         Output(ids.STUDY_BASELINE, "options"),
         Output(ids.STUDY_METRIC, "value"),
@@ -176,17 +175,17 @@ def register(app: Dash, source: Source) -> None:
     async def draw(query: str, _news: Any, theme_name: str | None) -> Any:
         view = View.from_query(query)
         if not view.study:
-            return [no_update] * 5
+            return [no_update] * 6
         try:
             runs = await _runs(source, view)
         except SourceError as error:
-            return [[cards.failure(str(error))], *[no_update] * 4]
+            return [[cards.failure(str(error))], *[no_update] * 5]
         if not runs:
-            return [[_nothing(view.study)], [], [], no_update, no_update]
+            return [[_nothing(view.study)], no_update, [], [], no_update, no_update]
         found = report(runs, view)
-        drawn = await asyncio.to_thread(body, found, theme.named(theme_name))
+        plot = graphs.handed({FOREST: forest.figure(found, theme.named(theme_name))})
         variants = [variant.name for variant in found.variants]
-        return drawn, found.metrics, variants, found.metric, found.baseline
+        return body(found), plot, found.metrics, variants, found.metric, found.baseline
 
     @app.callback(
         Output(ids.STUDY_FILE, "data"),
