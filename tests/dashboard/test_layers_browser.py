@@ -164,3 +164,19 @@ def test_a_run_without_layers_does_not_speak_of_them(
         scroll_to(watched, "layers")
     wait_for_length(watched, "tail", 3)
     expect(watched.locator("#layers")).to_be_hidden()
+
+
+def test_layers_are_small_charts_where_the_address_says_so(
+    watched: Page, dashboard: Server, run_id: str
+) -> None:
+    watched.goto(f"{dashboard.url}/run/{run_id}?layers=grad_norm&as=multiples")
+    scroll_to(watched, "layers")
+    names = (
+        f"() => ({DATA})('layers')?.layout?.annotations?.map(({{ text }}) => text).sort().join()"
+    )
+    watched.wait_for_function(f"() => ({names})() == 'bias,conv,fc'")
+    expect(watched.locator("#layers-caption")).to_contain_text("on one scale")
+    watched.locator("#layers-form").press("Enter")
+    watched.get_by_role("option", name="heat map").click()
+    watched.wait_for_function(f"() => ({LABELS})()?.length == 3")
+    assert "as=" not in watched.url

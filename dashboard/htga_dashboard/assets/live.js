@@ -1,13 +1,13 @@
 "use strict";
 // One stream of events says which runs have news. The page on screen names, in its `data-news`, the
 // store that wants to hear of it and, in its `data-run`, the one run that it is about, if any; the
-// rest is Dash's. News is handed over at most four times a second, never before the answer to the
+// rest is Dash's. News is handed over at most seven times a second, never before the answer to the
 // last, and then after a rest as long as that took: a slow server, or a slow browser, is asked
 // less often instead of ever more.
 window.htga = window.htga || {};
 
 htga.live = (() => {
-  const EVERY_MS = 250; // between two handovers
+  const EVERY_MS = 150; // between two handovers
   const PATIENCE_MS = 10000; // for an answer
   const CHECK_MS = 60000; // a run that fell silent says nothing
   const ANY = "*";
