@@ -16,10 +16,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from htga_dashboard import ids, shell
 from htga_dashboard.comparison import Comparison
 from htga_dashboard.document import serve
+from htga_dashboard.exchange import NotFoundError, SourceError
 from htga_dashboard.forward import forward
 from htga_dashboard.origin import SameOrigin
 from htga_dashboard.pages import compare, experiments, health, message, query, run, runs
-from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.study import View
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ from dash.development.base_component import Component
 from htga_dashboard import graphs, ids, layer_drawing, pinned, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.controls import field, one, several
+from htga_dashboard.exchange import SourceError
 from htga_dashboard.layer_drawing import PICTURE
 from htga_dashboard.layer_look import FORMS, ORDERS, PINNED, Form, Look
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.strata import MEASURES, Order
 from htga_dashboard.view import View

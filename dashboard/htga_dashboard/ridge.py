@@ -10,8 +10,9 @@ from dash.development.base_component import Component
 
 from htga_dashboard import graphs, ids, theme
 from htga_dashboard.attributes import attributes
+from htga_dashboard.exchange import SourceError
 from htga_dashboard.figures import ridge as picture
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import View
 

@@ -16,10 +16,11 @@ from htga_client.wire import Histograms
 from htga_dashboard import graphs, ids, ridge, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.controls import field
+from htga_dashboard.exchange import SourceError
 from htga_dashboard.figures import tails
 from htga_dashboard.figures.look import Figure
 from htga_dashboard.moment import Chosen, Moment
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import View
 

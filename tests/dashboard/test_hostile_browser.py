@@ -46,7 +46,12 @@ def test_no_page_reads_a_name_as_anything_but_letters_or_grows_beyond_the_screen
         rows = [*probe_rows(range(5)), *metrics, *layer, {"step": 4, "event": json.dumps(event)}]
         send(dashboard, run_id, rows)
         runs.append(run_id)
-    rule = {"project": MARKUP, "name": MARKUP, "kind": "below", "key": "alpha_bar"}
+    rule: dict[str, object] = {
+        "project": MARKUP,
+        "name": MARKUP,
+        "kind": "below",
+        "key": "alpha_bar",
+    }
     rule |= {"threshold": 1.0, "steps": 1, "level": "error"}
     httpx2.post(f"{dashboard.url}{PREFIX}/rules", json=rule).raise_for_status()
 

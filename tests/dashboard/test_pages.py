@@ -10,7 +10,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
-from htga_dashboard import cards, ids
+from htga_dashboard import cards, ids, run_table
 from htga_dashboard.pages import message, run, runs
 from htga_dashboard.view import View
 from tests.support.series import histograms, series
@@ -39,7 +39,7 @@ def shown(now: Run, values: Series, columns: Histograms | None = None) -> list[C
 
 
 def test_a_row_holds_the_latest_values_of_its_run() -> None:
-    row = runs.row(
+    row = run_table.row(
         make_run(
             tags=("a", "b"),
             group="sweep",
@@ -57,7 +57,7 @@ def test_a_row_holds_the_latest_values_of_its_run() -> None:
     ("value", "word"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")]
 )
 def test_a_row_says_what_json_has_no_number_for(value: float, word: str) -> None:
-    row = runs.row(make_run(summary={"loss": value}))
+    row = run_table.row(make_run(summary={"loss": value}))
     assert json.loads(json.dumps(row, allow_nan=False))["loss"] == word
 
 

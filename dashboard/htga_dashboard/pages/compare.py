@@ -18,7 +18,8 @@ from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, one, several
 from htga_dashboard.differences import differing, keys_of, usual_keys
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.exchange import SourceError
+from htga_dashboard.source import Source
 
 BUCKETS = 500
 """Buckets of steps that each run is fetched in."""
@@ -89,7 +90,11 @@ def charts(drawn: Drawn) -> list[Component]:
 
 def register(app: Dash, source: Source) -> None:
     """Draw what the controls say, write it into the address, and draw anew what has changed."""
+    _register_controls(app)
+    _register_drawing(app, source)
 
+
+def _register_controls(app: Dash) -> None:
     @app.callback(
         Output(ids.COMPARE_QUERY, "data"),
         Input(ids.COMPARE_RUNS, "value"),
@@ -120,6 +125,14 @@ def register(app: Dash, source: Source) -> None:
             band=band,
         ).to_query()
 
+    app.clientside_callback(
+        ClientsideFunction("htga", "keepAddress"),
+        Input(ids.COMPARE_QUERY, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _register_drawing(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.COMPARE_CHARTS, "children"),
         Output(ids.COMPARE_LEGEND, "children"),
@@ -158,11 +171,6 @@ def register(app: Dash, source: Source) -> None:
             graphs.handed(drawn.figures, beat) | {"keys": shown},
         )
 
-    app.clientside_callback(
-        ClientsideFunction("htga", "keepAddress"),
-        Input(ids.COMPARE_QUERY, "data"),
-        prevent_initial_call=True,
-    )
     app.clientside_callback(
         ClientsideFunction("htga", "compared"),
         Input(ids.figures(COMPARE), "data"),

@@ -25,8 +25,9 @@ from htga_dashboard import (
 )
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
+from htga_dashboard.exchange import NotFoundError, SourceError
 from htga_dashboard.layer_look import Look
-from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import HEAT, View
 
