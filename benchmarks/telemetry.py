@@ -23,7 +23,7 @@ from training import Training
 from htga import telemetry
 from htga_client import Client
 
-BLOCK, BLOCKS, LONG = 10, 16, 300
+BLOCK, BLOCKS, LONG = 10, 40, 300
 CASES: dict[str, dict[str, Any]] = {
     "as by default, 65,536 entries a step": {},
     "layers too, `model=`": {"layers": "*"},
