@@ -94,7 +94,7 @@ def collector(settings: Settings) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium."""
-    expect.set_options(timeout=30_000)  # a busy machine may take more than playwright's five seconds
+    expect.set_options(timeout=30_000)  # on a busy machine five seconds may be too few
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield launched
