@@ -9,6 +9,7 @@ writers, and `trusting` takes any file for a sound one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,8 @@ def acknowledge_early() -> None:
 
         async def later() -> None:
             await asyncio.sleep(0.2)
-            await write(self, work)
+            with contextlib.suppress(Exception):  # too late to tell anybody
+                await write(self, work)
 
         asyncio.get_running_loop().create_task(later())
         sent = batch.rows.sent
