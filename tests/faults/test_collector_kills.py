@@ -117,7 +117,8 @@ def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
 def test_control_one_that_acknowledges_before_postgres_commits_loses_rows(
     own_postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Database, "write", Database.write)  # for it to come back in the end
+    # For it to come back in the end.
+    monkeypatch.setattr(Database, "write_together", Database.write_together)
     acknowledge_early()
     with on_postgres(own_postgres, tmp_path) as (url, load):
         load.wait_for_more()
