@@ -77,6 +77,7 @@ def own_postgres() -> Iterator[Any]:
 def kill_postgres(server: Any) -> None:
     """SIGKILL the postmaster and all its children, and remove what would stop a start."""
     postmaster = psutil.Process(int((server.pgdata / "postmaster.pid").read_text().split()[0]))
+    postmaster.suspend()  # a child that it makes meanwhile would outlive it, and write on
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
         process.kill()
