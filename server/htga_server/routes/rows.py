@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from htga_client.wire import ARROW_STREAM, JsonRows, Receipt
 from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
-from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep, WatchDep
+from htga_server.deps import AttentionDep, BrokerDep, DatabaseDep, NumbersDep, SettingsDep, WatchDep
 from htga_server.ingest import Posted, store
 from htga_server.policy import INGEST
 from htga_server.prepare import prepare
@@ -43,6 +43,7 @@ async def add(
     request: Request,
     db: DatabaseDep,
     broker: BrokerDep,
+    attention: AttentionDep,
     settings: SettingsDep,
     numbers: NumbersDep,
     watch: WatchDep,
@@ -57,7 +58,7 @@ async def add(
     if receipt.accepted:
         broker.publish("rows", run_id, step=stored.last_step)
         watch.note(run_id, stored.reach)
-    return replace(receipt, followed=broker.readers > 0)
+    return replace(receipt, followed=attention.follows(run_id))
 
 
 def _prepared(decode: Callable[[], Posted]) -> Posted:
