@@ -10,7 +10,7 @@ from alembic.config import Config
 
 from htga_client import histogram
 from htga_client.wire import NewRun
-from htga_server import export, histograms, runs, series
+from htga_server import census, export, histograms, runs, series
 from htga_server.database import Database, migrations
 from htga_server.settings import Settings
 from htga_server.tables import RUN_TABLES, metadata
@@ -98,7 +98,7 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
     store(database, settings, new.id, stream(rows))
     database.write_now(lambda connection: command.downgrade(config(connection), "0005"))
     database.upgrade()
-    assert database.read_now(runs.census).rows == len(rows) == 14
+    assert database.read_now(census.take).rows == len(rows) == 14
     database.close()
 
 
