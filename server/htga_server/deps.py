@@ -37,7 +37,7 @@ async def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
-def _watch(request: Request) -> Watch:
+async def _watch(request: Request) -> Watch:
     return cast("Watch", request.app.state.watch)
 
 
