@@ -61,7 +61,7 @@ def create_app(
         server=api,  # type: ignore[arg-type]  # Dash's FastAPI backend takes any FastAPI
         title="HTGA",
         update_title="",
-        assets_ignore=r"theme\.js|plotly",
+        assets_ignore=r"theme\.js",
         add_log_handler=False,
         on_error=_log,
     )

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from htga_dashboard import library
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.source import Source
 
@@ -55,6 +56,7 @@ def serve(app: Dash, server: FastAPI, source: Source, pages: Sequence[str]) -> N
         return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
 
     server.router.routes.append(Route("/run/latest", latest))
+    server.router.routes.append(Route(library.PATH, library.send))
     for path in ("/run/{run_id}", *pages):
         server.router.routes.append(Route(path, Elsewhere(server, status=200)))
     server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))

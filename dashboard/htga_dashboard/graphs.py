@@ -18,9 +18,6 @@ from htga_dashboard import ids
 from htga_dashboard.attributes import attributes
 from htga_dashboard.figures.look import Figure
 
-PLOTLY = "plotly-cartesian-4.1.1.min.js"
-"""Plotly's own bundle of the traces drawn here, among the assets: a third of all of plotly.js."""
-
 
 def place(name: str, *, steps: bool = False, clicks: str = "") -> Component:
     """Where the figure called `name` is drawn.

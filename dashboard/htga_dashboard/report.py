@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from importlib import metadata, resources
+from importlib import metadata
 
 from htga_client.wire import Run
-from htga_dashboard import graphs, theme
+from htga_dashboard import graphs, library, theme
 from htga_dashboard.charts import charts_of
 from htga_dashboard.config import flat
 from htga_dashboard.digits import significant
@@ -53,7 +53,7 @@ def to_html(run: Run, drawn: Mapping[str, Figure]) -> str:
     colours = {"text": palette.text, "muted": palette.muted, "surface": palette.surface}
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{STYLE % colours}</style><script>{_plotly()}</script></head><body>"
+        f"<style>{STYLE % colours}</style><script>{library.script()}</script></head><body>"
         f"<h1>{name}</h1><p>{html.escape(', '.join(facts))}</p>{''.join(parts)}"
         f"<p>HTGA {html.escape(metadata.version('htga'))}</p></body></html>\n"
     )
@@ -61,10 +61,6 @@ def to_html(run: Run, drawn: Mapping[str, Figure]) -> str:
 
 def _section(title: str, content: str) -> str:
     return f"<section><h2>{html.escape(title)}</h2>{content}</section>"
-
-
-def _plotly() -> str:
-    return resources.files("htga_dashboard").joinpath("assets", graphs.PLOTLY).read_text("utf-8")
 
 
 def _graph(figure: Figure, place: int) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_dashboard import ids, keys
+from htga_dashboard import ids, keys, library
 from htga_dashboard.attributes import attributes
 from htga_dashboard.dialog import dialog, opener
-from htga_dashboard.graphs import PLOTLY
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
@@ -81,5 +80,5 @@ def layout() -> Component:
             keys.layout(),
             dialog(ids.ALERTS, "Alerts", html.Ul(id=ids.ALERTS_LIST, className="alerts")),
         ],
-        **attributes(data_plotly=f"/assets/{PLOTLY}"),
+        **attributes(data_plotly=library.PATH),
     )
