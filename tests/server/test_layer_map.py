@@ -120,10 +120,15 @@ def test_many_layers_take_as_many_queries_as_one(
     def queries() -> int:
         database: Database = collector._app.state.database
         asked: list[str] = []
-        note = lambda *arguments: asked.append(arguments[2])  # noqa: E731
-        sa.event.listen(database._reading, "before_cursor_execute", note)
-        database.read_now(lambda c: layer_map.read(c, run_id, "alpha_hat", Range(), 20))
-        sa.event.remove(database._reading, "before_cursor_execute", note)
+
+        def read(connection: sa.Connection) -> None:
+            # Of this connection alone: the collector watches its runs meanwhile.
+            sa.event.listen(
+                connection, "before_cursor_execute", lambda *said: asked.append(said[2])
+            )
+            layer_map.read(connection, run_id, "alpha_hat", Range(), 20)
+
+        database.read_now(read)
         return len(asked)
 
     def log(layers: range) -> None:
