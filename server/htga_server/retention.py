@@ -74,6 +74,6 @@ def prune(connection: sa.Connection, run_key: int, *, most: int) -> bool:
     for table in (steps, metrics, packs):
         if trash.remove(connection, table, run_key, most=most):
             return False
-    done = sa.update(runs).where(runs.c.run_key == run_key).values(pruned=time.time())
+    done = sa.update(runs).where(runs.c.run_key == run_key).values(pruned=time.time(), bytes=0)
     connection.execute(done)
     return True
