@@ -121,8 +121,8 @@ class NoRoom(ServerError):
     status = 507
     slug = "quota-storage"
 
-    def __init__(self, detail: str, **members: object) -> None:
-        super().__init__(detail, **members)
+    def __init__(self, detail: str, *, limit: int, actual: int) -> None:
+        super().__init__(detail, limit=limit, actual=actual)
         self.headers = {"Retry-After": "60"}
 
 

@@ -20,10 +20,10 @@ def growth(folder: Path, *lies: str) -> int:
         process = psutil.Process(collector.process.pid if collector.process else 0)
         for _ in range(WARM):
             load.wait_for_more()
-        before = process.memory_info().rss
+        before = int(process.memory_info().rss)
         for _ in range(MEASURED):
             load.wait_for_more()
-        grown = process.memory_info().rss - before
+        grown = int(process.memory_info().rss) - before
         sent = sum(load.highest.values())
     print(f"{grown / 2**20:.1f} MiB more after {sent - 4 * WARM * BATCH:,} rows")
     return grown
