@@ -1,13 +1,15 @@
 """What a person waits for in the dashboard, in a real Chromium on a real collector.
 
-    PYTHONPATH=.:client:server:dashboard python benchmarks/dashboard.py
+    PYTHONPATH=.:client:server:dashboard python benchmarks/dashboard.py [part ...]
 
 Collector and browser share the machine, and so their times.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
+import sys
 import tempfile
 import time
 import uuid
@@ -30,31 +32,42 @@ from tests.browser import FLAGS, chromium
 BATCH = 20_000
 LIVE_ROWS = 100
 SPIKE = 250.0
+TABS = 8
 
-# Playwright's own waiting needs `eval` between frames, which the pages' policy forbids.
+# Resolves with the time at which `look` holds for `plot`, a chart, and `line`, the last trace of a
+# name: what lies behind a curve has its name, too. Playwright's own waiting needs `eval` between
+# frames, which the pages' policy forbids.
 UNTIL = """
-([chart, look]) => new Promise((resolve) => {
-  const ready = new Function("plot", `return ${look}`);
+([chart, name, look]) => new Promise((resolve, reject) => {
+  const ready = new Function("plot", "line", `return ${look}`);
+  const stop = performance.now() + 60_000;
   const tick = () => {
     const plot = document.querySelector(`[id*='"${chart}"'] .js-plotly-plot`);
-    if (plot && plot.data && ready(plot)) resolve(performance.now());
-    else requestAnimationFrame(tick);
+    const line = plot?.data?.findLast((trace) => trace.name === name);
+    if (line?.x && ready(plot, line)) resolve(performance.now());
+    else if (performance.now() < stop) requestAnimationFrame(tick);
+    else reject(new Error(`${chart}, ${name}: no ${look} in a minute; it has the traces ` +
+      JSON.stringify(plot?.data?.map(({ name, x }) => [name, x?.length, x?.at(-1)]))));
   };
   tick();
 })
 """
+TAIL = ("tail", "alpha_bar")
 
 
-def main() -> None:
-    """Measure everything and print one table."""
+def main(chosen: Sequence[str]) -> None:
+    """Measure the chosen parts, or all of them, and print one table."""
+    parts = {part.__name__: part for part in (load, live, zoom, spike, compare, table, tabs, heap)}
+    if unknown := set(chosen) - set(parts):
+        sys.exit(f"no such part: {', '.join(unknown)}; there are {', '.join(parts)}")
     print(f"{describe()}\n")
     print("| what | measured | budget |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         server = open_server(host="127.0.0.1", port=0, database="", data=Path(data))
         with server.background():
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-            for part in (load, live, zoom, spike, compare, table, heap):
-                for what, measured, budget in part(browser, server.url):
+            for name in chosen or parts:
+                for what, measured, budget in parts[name](browser, server.url):
                     print(f"| {what} | {measured} | {budget} |", flush=True)
             browser.close()
 
@@ -83,7 +96,7 @@ def live(browser: Browser, url: str) -> Rows:
         until_drawn(page, f"{url}/run/{run}")
         waits = []
         for step in range(300, 300 + LIVE_ROWS):
-            page.evaluate(watch_for("tail", f"plot.data[3].x.at(-1) >= {step}"))
+            page.evaluate(watch_for(*TAIL, f"line.x.at(-1) >= {step}"))
             send(url, run, steps(step, step + 1), client)
             begin = time.perf_counter()
             page.evaluate("() => window.seen")
@@ -113,9 +126,9 @@ def zoom(browser: Browser, url: str) -> Rows:
             page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 62, steps=4)
             page.evaluate(
                 watch_for(
-                    "tail",
+                    *TAIL,
                     "plot.layout.xaxis.autorange === false"
-                    " && plot.data[3].x[0] >= plot.layout.xaxis.range[0]",
+                    " && line.x[0] >= plot.layout.xaxis.range[0]",
                 )
             )
             page.mouse.up()
@@ -123,7 +136,7 @@ def zoom(browser: Browser, url: str) -> Rows:
             page.evaluate("() => window.seen")
             waits.append(time.perf_counter() - begin)
             page.get_by_role("button", name="All steps").click()
-            page.evaluate(UNTIL, ["tail", "plot.data[3].x[0] < 100"])
+            page.evaluate(UNTIL, [*TAIL, "line.x[0] < 100"])
     yield "zoom of 50,000 steps refetched", f"{statistics.median(waits) * 1e3:.0f} ms", "250 ms"
 
 
@@ -137,10 +150,10 @@ def spike(browser: Browser, url: str) -> Rows:
         send(url, run, rows)
     with tab(browser) as page:
         seconds = until_drawn(page, f"{url}/run/{run}")
-        page.evaluate(UNTIL, ["norm", "plot.data[0].x.length > 100"])
+        page.evaluate(UNTIL, ["norm", "grad_norm", "line.x.length > 100"])
         highest = page.evaluate(
             "() => Math.max(...document.querySelector(`[id*='\"norm\"'] .js-plotly-plot`)"
-            ".data[0].y.filter((y) => y !== null))"
+            ".data.filter(({ name }) => name === 'grad_norm').flatMap(({ y }) => y))"
         )
     yield (
         "a spike of one step in 1,000,000, all on screen",
@@ -159,9 +172,9 @@ def compare(browser: Browser, url: str) -> Rows:
     with tab(browser) as page:
         for _ in range(3):
             page.goto(f"{url}/compare?key=loss&runs={runs[0]}")
-            page.evaluate(UNTIL, ["compare-0", "plot.data.length == 2"])
+            page.evaluate(UNTIL, ["compare-0", runs[0][:8], "line.x.length > 100"])
             page.goto(f"{url}/compare?key=loss&runs={','.join(runs)}")
-            page.evaluate(UNTIL, ["compare-0", "plot.data.length == 100"])
+            page.evaluate(UNTIL, ["compare-0", runs[-1][:8], "line.x.length > 100"])
             draw = page.evaluate(
                 "async () => { const plot = document.querySelector('.js-plotly-plot');"
                 "const begin = performance.now();"
@@ -193,6 +206,24 @@ def table(browser: Browser, url: str) -> Rows:
     )
 
 
+def tabs(browser: Browser, url: str) -> Rows:
+    """Eight tabs of one browser on one run, all of which grow with it."""
+    run = register(url)
+    send(url, run, steps(0, 300))
+    with tab(browser) as first, httpx2.Client() as client:
+        pages = [first, *(first.context.new_page() for _ in range(TABS - 1))]
+        for page in pages:
+            until_drawn(page, f"{url}/run/{run}")
+        for page in pages:
+            page.evaluate(watch_for(*TAIL, "line.x.at(-1) >= 300"))
+        send(url, run, steps(300, 301), client)
+        begin = time.perf_counter()
+        for page in pages:
+            page.evaluate("() => window.seen")
+        waited = time.perf_counter() - begin
+    yield f"{TABS} tabs, a row in all of them", f"{waited * 1e3:.0f} ms", "all live"
+
+
 def heap(browser: Browser, url: str) -> Rows:
     """How much the page grows while as many rows arrive as in an hour of one a second."""
     run = register(url)
@@ -206,12 +237,12 @@ def heap(browser: Browser, url: str) -> Rows:
             return float(session.send("Runtime.getHeapUsage")["usedSize"]) / 1e6
 
         send(url, run, steps(300, 330))
-        page.evaluate(UNTIL, ["tail", "plot.data[3].x.at(-1) >= 329"])
+        page.evaluate(UNTIL, [*TAIL, "line.x.at(-1) >= 329"])
         before = used()
         with httpx2.Client() as client:
             for start in range(330, 3_930, 30):
                 send(url, run, steps(start, start + 30), client)
-                page.evaluate(UNTIL, ["tail", f"plot.data[3].x.at(-1) >= {start + 29}"])
+                page.evaluate(UNTIL, [*TAIL, f"line.x.at(-1) >= {start + 29}"])
         grown = used() - before
     yield "heap after 3,600 rows in 120 batches", f"{grown:+.1f} MB", "+15 MB"
 
@@ -232,9 +263,9 @@ def until_drawn(page: Page, address: str) -> float:
     return time.perf_counter() - begin
 
 
-def watch_for(chart: str, look: str) -> str:
+def watch_for(chart: str, name: str, look: str) -> str:
     """A script that keeps in `window.seen` a promise of what `look` waits for."""
-    return f"() => {{ window.seen = ({UNTIL})(['{chart}', `{look}`]); }}"
+    return f"() => {{ window.seen = ({UNTIL})({json.dumps([chart, name, look])}); }}"
 
 
 def register(url: str, client: Any = httpx2) -> str:
@@ -285,4 +316,4 @@ def send(url: str, run: str, rows: Sequence[dict[str, Any]], client: Any = httpx
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from dash import ClientsideFunction, Dash, Input, Output, State, html
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html
 from dash.development.base_component import Component
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -16,10 +16,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from htga_dashboard import ids, shell
 from htga_dashboard.comparison import Comparison
 from htga_dashboard.document import serve
+from htga_dashboard.exchange import NotFoundError, SourceError
 from htga_dashboard.forward import forward
 from htga_dashboard.origin import SameOrigin
 from htga_dashboard.pages import compare, experiments, health, message, query, run, runs
-from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.study import View
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def create_app(
         server=api,  # type: ignore[arg-type]  # Dash's FastAPI backend takes any FastAPI
         title="HTGA",
         update_title="",
-        assets_ignore=r"theme\.js",
+        assets_ignore=r"theme\.js|plotly",
         add_log_handler=False,
         on_error=_log,
     )
@@ -117,6 +118,11 @@ def _register(app: Dash, source: Source) -> None:
     app.clientside_callback(
         ClientsideFunction("htga", "arrived"),
         Input(ids.PAGE, "children"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "figures"),
+        Input({"type": ids.FIGURES, "name": ALL}, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(

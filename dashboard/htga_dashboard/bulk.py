@@ -14,7 +14,8 @@ from htga_dashboard import ids
 from htga_dashboard.controls import field
 from htga_dashboard.dialog import dialog, opener
 from htga_dashboard.editing import tags_of
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.exchange import SourceError
+from htga_dashboard.source import Source
 
 Act = Callable[[str], Awaitable[object]]
 Callback = Callable[..., Awaitable[Any]]

@@ -10,38 +10,27 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Run, RunEvent
-from htga_dashboard import ids
+from htga_dashboard import graphs, ids
 from htga_dashboard.attributes import attributes
 from htga_dashboard.config import flat
 from htga_dashboard.dialog import opener
 from htga_dashboard.digits import significant, step
 from htga_dashboard.steps import Steps
 
-GRAPH: Any = {
-    "displaylogo": False,
-    "responsive": True,
-    "doubleClick": "autosize",
-    "modeBarButtons": [["autoScale2d", "toImage"]],
-    "toImageButtonOptions": {"format": "png", "scale": 2},
-}
 METRICS_READ = 3
 """User metrics among the readings at the top; all of them have a chart."""
 
 
-def card(name: str, title: str, note: str, figure: go.Figure, *, wide: bool = False) -> Component:
-    """A titled graph."""
+def card(name: str, title: str, note: str, *, wide: bool = False, steps: bool = False) -> Component:
+    """A titled graph; `steps` as in `graphs.place`."""
     return html.Article(
         [
             html.Header([html.H2(title, title=title), html.Span(note)]),
-            html.Div(
-                dcc.Graph(id=ids.chart(name), figure=figure, config=GRAPH, className="graph"),
-                className="plot",
-            ),
+            html.Div(graphs.place(name, steps=steps), className="plot"),
         ],
         className="card wide" if wide else "card",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
@@ -15,6 +14,7 @@ from htga_dashboard.comparison import Comparison
 from htga_dashboard.differences import Row, differing, keys_of, usual_keys
 from htga_dashboard.digits import significant
 from htga_dashboard.figures import overlay
+from htga_dashboard.figures.look import Figure
 from htga_dashboard.lines import Group, groups, line
 
 
@@ -30,7 +30,7 @@ class Drawn:
     """
 
     groups: list[Group]
-    figures: dict[str, go.Figure]
+    figures: dict[str, Figure]
     keys: tuple[str, ...]
     runs: list[Run]
 

@@ -13,7 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.exchange import SourceError
+from htga_dashboard.source import Source
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from htga_client.wire import Histograms, Run, RunEvent, Series
 from htga_dashboard import theme
 from htga_dashboard.charts import charts_of
 from htga_dashboard.figures import curves, happened, heat
+from htga_dashboard.figures.look import Figure
 from htga_dashboard.source import ALL, Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import COLUMNS, HEAT, View, keys_of
@@ -27,22 +26,22 @@ def figures(
     *,
     steps: Steps = ALL,
     events: Sequence[RunEvent] = (),
-) -> dict[str, go.Figure]:
+) -> dict[str, Figure]:
     """A figure for every chart that there are values for, by name, in the order of the page."""
     drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
     if events:
         for figure in drawn.values():
-            figure.add_trace(happened.trace(events, palette))
+            figure["data"].append(happened.trace(events, palette))
     if histograms.step:
         drawn[HEAT] = heat.figure(histograms, palette)
     for figure in drawn.values():
-        figure.update_layout(xaxis=steps.axis())
+        figure["layout"]["xaxis"] |= steps.axis()
     return drawn
 
 
 async def read(
     source: Source, run_id: str, palette: theme.Theme, steps: Steps
-) -> tuple[Run, View, dict[str, go.Figure]]:
+) -> tuple[Run, View, dict[str, Figure]]:
     """All that there is to draw of a run; figures are built beside the event loop."""
     run = await source.run(run_id)
     series, histograms, events = await asyncio.gather(
@@ -53,12 +52,12 @@ async def read(
     drawn = await asyncio.to_thread(
         figures, run, series, histograms, palette, steps=steps, events=events
     )
-    return run, View.of(run, series, histograms, events, zoomed=steps != ALL), drawn
+    return run, View.of(run, series, histograms, events, steps=str(steps)), drawn
 
 
 async def read_news(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:
     """What came since; no values where the page shows a stretch of steps that stays as it is."""
-    if view.zoomed:
+    if view.steps:
         return await source.run(view.run), None, None
     return await asyncio.gather(
         source.run(view.run),

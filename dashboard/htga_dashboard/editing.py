@@ -11,7 +11,8 @@ from htga_client.wire import Run, RunPatch
 from htga_dashboard import cards, ids
 from htga_dashboard.controls import field
 from htga_dashboard.dialog import dialog
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.exchange import SourceError
+from htga_dashboard.source import Source
 
 FIELDS = (ids.EDIT_NAME, ids.EDIT_GROUP, ids.EDIT_TAGS, ids.EDIT_NOTES)
 

@@ -11,6 +11,9 @@ LIVE_WORD = "live-word"
 LIVE_STEP = "live-step"
 
 HELP = "help"
+BELL = "bell"
+ALERTS = "alerts"
+ALERTS_LIST = "alerts-list"
 
 RUNS_BODY = "runs-body"
 RUNS_COUNT = "runs-count"
@@ -42,8 +45,6 @@ RUN = "run"
 RUN_NEWS = "run-news"
 RUN_VIEW = "run-view"
 RUN_GROWTH = "run-growth"
-RUN_FIGURES = "run-figures"
-RUN_DRAW = "run-draw"
 RUN_REDRAW = "run-redraw"
 RUN_HEADING = "run-heading"
 RUN_READINGS = "run-readings"
@@ -57,13 +58,14 @@ RUN_CAPTION = "run-caption"
 
 SNAPSHOT = "snapshot"
 MOMENT = "moment"
+MOMENT_AT = "moment-at"
 MOMENT_STEP = "moment-step"
+MOMENT_LAYER = "moment-layer"
 MOMENT_K = "moment-k"
 MOMENT_CAPTION = "moment-caption"
 SURVIVAL = "survival"
 HILL = "hill"
 RIDGE = "ridge"
-RIDGE_SHOWN = "ridge-shown"
 
 RUN_NOTES = "run-notes"
 RUN_REPORT = "run-report"
@@ -83,8 +85,9 @@ LAYERS = "layers"
 LAYERS_SHOWN = "layers-shown"
 LAYERS_ROWS = "layers-rows"
 LAYERS_AMONG = "layers-among"
-LAYERS_FIGURES = "layers-figures"
+LAYERS_CLICK = "layers-click"
 LAYERS_KEY = "layers-key"
+LAYERS_FORM = "layers-form"
 LAYERS_ORDER = "layers-order"
 LAYERS_MATCH = "layers-match"
 LAYERS_PINNED = "layers-pinned"
@@ -107,7 +110,6 @@ COMPARE_BAND = "compare-band"
 COMPARE_LEGEND = "compare-legend"
 COMPARE_CHARTS = "compare-charts"
 COMPARE_TABLES = "compare-tables"
-COMPARE_FIGURES = "compare-figures"
 
 QUERY_URL = "query-url"
 QUERY_ADDRESS = "query-address"
@@ -154,13 +156,24 @@ RULE_DELETE = "rule-delete"
 EXAMPLE = "example"
 EXPORT = "export"
 
-
 CHART = "chart"
+FIGURES = "figures"
+SECTION = "section"
 
 
 def chart(name: str) -> dict[str, str]:
     """Id of the graph called `name`."""
     return {"type": CHART, "name": name}
+
+
+def figures(name: str) -> dict[str, str]:
+    """Id of the store for figures of the callback called `name`."""
+    return {"type": FIGURES, "name": name}
+
+
+def section(name: str) -> dict[str, str]:
+    """Id of the store that tells a part of a page what the page shows, once it is in sight."""
+    return {"type": SECTION, "name": name}
 
 
 def example(name: str) -> dict[str, str]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import plotly.graph_objects as go
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from htga_client.wire import Series
-from htga_dashboard import cards, ids, theme
+from htga_dashboard import graphs, theme
 from htga_dashboard.charts import LAYER
 from htga_dashboard.figures import curves
+from htga_dashboard.figures.look import Figure
 from htga_dashboard.steps import Steps
 
 KEYS = [curve.key for chart in LAYER for curve in chart.curves]
 """What the curves of a layer show."""
 
 
-def cards_of(names: Sequence[str], drawn: dict[str, go.Figure]) -> list[Component]:
+def cards_of(names: Sequence[str]) -> list[Component]:
     """A card with the curves of each pinned layer."""
     return [
         html.Article(
@@ -29,12 +29,7 @@ def cards_of(names: Sequence[str], drawn: dict[str, go.Figure]) -> list[Componen
                     html.Div(
                         [
                             html.Small(f"{chart.title} {chart.note}"),
-                            dcc.Graph(
-                                id=ids.chart(_name(place, chart.name)),
-                                figure=drawn[_name(place, chart.name)],
-                                config=cards.GRAPH,
-                                className="graph",
-                            ),
+                            graphs.place(_name(place, chart.name), steps=True),
                         ],
                         className="plot small",
                     )
@@ -47,14 +42,14 @@ def cards_of(names: Sequence[str], drawn: dict[str, go.Figure]) -> list[Componen
     ]
 
 
-def figures(found: Sequence[Series], palette: theme.Theme, steps: Steps) -> dict[str, go.Figure]:
+def figures(found: Sequence[Series], palette: theme.Theme, steps: Steps) -> dict[str, Figure]:
     """The curves of each layer by the name of their graph."""
     drawn = {}
     for place, values in enumerate(found):
         for chart in LAYER:
             named = replace(chart, name=_name(place, chart.name))
             figure = curves.figure(values, named, palette)
-            figure.update_layout(xaxis=steps.axis())
+            figure["layout"]["xaxis"] |= steps.axis()
             drawn[named.name] = figure
     return drawn
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from importlib import metadata
-
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
+from importlib import metadata, resources
 
 from htga_client.wire import Run
-from htga_dashboard import theme
+from htga_dashboard import graphs, theme
 from htga_dashboard.charts import charts_of
 from htga_dashboard.config import flat
 from htga_dashboard.digits import significant
+from htga_dashboard.figures.look import Figure
 from htga_dashboard.view import HEAT
 
 STYLE = """
@@ -30,7 +28,7 @@ th { color: %(muted)s; }
 """
 
 
-def to_html(run: Run, drawn: Mapping[str, go.Figure]) -> str:
+def to_html(run: Run, drawn: Mapping[str, Figure]) -> str:
     """The file. Nothing in it is fetched from anywhere, and no name in it is read as markup.
 
     Args:
@@ -55,7 +53,7 @@ def to_html(run: Run, drawn: Mapping[str, go.Figure]) -> str:
     colours = {"text": palette.text, "muted": palette.muted, "surface": palette.surface}
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{STYLE % colours}</style><script>{get_plotlyjs()}</script></head><body>"
+        f"<style>{STYLE % colours}</style><script>{_plotly()}</script></head><body>"
         f"<h1>{name}</h1><p>{html.escape(', '.join(facts))}</p>{''.join(parts)}"
         f"<p>HTGA {html.escape(metadata.version('htga'))}</p></body></html>\n"
     )
@@ -65,15 +63,18 @@ def _section(title: str, content: str) -> str:
     return f"<section><h2>{html.escape(title)}</h2>{content}</section>"
 
 
-def _graph(figure: go.Figure, place: int) -> str:
-    graph: str = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"chart-{place}",
-        default_height="280px",
-        config={"displaylogo": False, "responsive": True},
+def _plotly() -> str:
+    return resources.files("htga_dashboard").joinpath("assets", graphs.PLOTLY).read_text("utf-8")
+
+
+def _graph(figure: Figure, place: int) -> str:
+    # No text of a run can end the script that it stands in.
+    drawn = graphs.written(figure).replace("<", "\\u003c")
+    config = '{"displaylogo": false, "responsive": true}'
+    return (
+        f'<div id="chart-{place}" style="height: 280px"></div><script>{{ const figure = {drawn};'
+        f' Plotly.newPlot("chart-{place}", figure.data, figure.layout, {config}); }}</script>'
     )
-    return graph
 
 
 def _table(rows: Mapping[str, str]) -> str:

@@ -5,40 +5,51 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from dash import Dash, Input, Output, State, no_update
+from dash import Dash, Input, Output, dcc, html, no_update
+from dash.development.base_component import Component
 
-from htga_dashboard import ids, theme
+from htga_dashboard import graphs, ids, theme
+from htga_dashboard.attributes import attributes
+from htga_dashboard.exchange import SourceError
 from htga_dashboard.figures import ridge as picture
-from htga_dashboard.freshness import Shown
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import View
 
 RIDGES = 14
 
 
+def layout() -> Component:
+    """The card of the ridges."""
+    note = "|gradient| from the first step down to the latest"
+    return html.Article(
+        [
+            dcc.Store(id=ids.section(ids.RIDGE)),
+            graphs.store(ids.RIDGE),
+            html.Header([html.H2("Ridgeline"), html.Span(note)]),
+            html.Div(graphs.place(ids.RIDGE), className="plot"),
+        ],
+        className="card",
+        **attributes(data_section=ids.RIDGE),
+    )
+
+
 def register(app: Dash, source: Source) -> None:
     """Draw the ridges, and anew when the run has grown enough."""
 
     @app.callback(
-        Output(ids.RIDGE, "figure"),
-        Output(ids.RIDGE_SHOWN, "data"),
-        Input(ids.RUN_VIEW, "data"),
+        Output(ids.figures(ids.RIDGE), "data"),
+        Input(ids.section(ids.RIDGE), "data"),
         Input(ids.THEME, "data"),
-        State(ids.RUN_STEPS, "data"),
-        State(ids.RIDGE_SHOWN, "data"),
         prevent_initial_call=True,
     )
-    async def draw(
-        data: dict[str, Any] | None, theme_name: str | None, steps: str, before: Any
-    ) -> Any:
-        if data is None or theme_name is None or (view := View.from_json(data)).heat.step is None:
-            return no_update, no_update
-        now = Shown(what=[theme_name, steps, view.state], step=view.step or 0)
-        if now.holds(before):
-            return no_update, no_update
+    async def draw(data: dict[str, Any] | None, theme_name: str | None) -> Any:
+        if data is None or (view := View.from_json(data)).heat.step is None:
+            return no_update
+        steps = Steps.parse(view.steps)
         try:
-            found = await source.histograms(view.run, buckets=RIDGES, steps=Steps.parse(steps))
+            found = await source.histograms(view.run, buckets=RIDGES, steps=steps)
         except SourceError:
-            return no_update, no_update  # what is on screen stays; the next news asks again
-        return await asyncio.to_thread(picture.figure, found, theme.named(theme_name)), now.data
+            return no_update  # what is on screen stays; the next news asks again
+        figure = await asyncio.to_thread(picture.figure, found, theme.named(theme_name))
+        return graphs.handed({ids.RIDGE: figure})

@@ -10,8 +10,9 @@ from dash.development.base_component import Component
 
 from htga_client.wire import Firings, Rule
 from htga_dashboard import ids
+from htga_dashboard.exchange import SourceError
 from htga_dashboard.rule_form import FORM, NEW, condition, form, rule_of, values
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.source import Source
 
 AROUND = 50
 """Steps before and after a firing that its link shows."""

@@ -7,7 +7,8 @@ from dash.development.base_component import Component
 
 from htga_dashboard import ids, keys
 from htga_dashboard.attributes import attributes
-from htga_dashboard.dialog import opener
+from htga_dashboard.dialog import dialog, opener
+from htga_dashboard.graphs import PLOTLY
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
@@ -46,6 +47,14 @@ def layout() -> Component:
                         className="live",
                     ),
                     opener(
+                        ids.ALERTS,
+                        "",
+                        id=ids.BELL,
+                        className="bell",
+                        title="Alerts of the latest runs",
+                        **attributes(aria_label="Alerts"),
+                    ),
+                    opener(
                         ids.HELP,
                         "?",
                         className="help",
@@ -70,5 +79,7 @@ def layout() -> Component:
             ),
             html.Main(id=ids.PAGE, tabIndex=-1),
             keys.layout(),
-        ]
+            dialog(ids.ALERTS, "Alerts", html.Ul(id=ids.ALERTS_LIST, className="alerts")),
+        ],
+        **attributes(data_plotly=f"/assets/{PLOTLY}"),
     )

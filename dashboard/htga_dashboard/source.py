@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import cache
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 from urllib.parse import quote
 
 import httpx2
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
 
 from htga_client.wire import (
     ARROW_STREAM,
-    PREFIX,
     Firings,
     Histograms,
+    Layer,
     LayerMap,
     NewRule,
     Rule,
@@ -34,32 +32,13 @@ from htga_client.wire import (
     Tokens,
     Trial,
 )
+from htga_dashboard.exchange import Exchange, NotFoundError
 from htga_dashboard.steps import Steps
-
-T = TypeVar("T")
 
 ALL = Steps()
 
-GONE = {httpx2.codes.NOT_FOUND, httpx2.codes.GONE}
-
 PAGE = 200
 """Runs asked for at a time."""
-
-
-class SourceError(Exception):
-    """The collector did not give what was asked of it."""
-
-
-class NotFoundError(SourceError):
-    """The collector does not know the run."""
-
-
-class UnavailableError(SourceError):
-    """The collector did not answer, or its answer was of no use."""
-
-
-class RefusedError(SourceError):
-    """The collector understood, and says what is wrong with the question."""
 
 
 class Source:
@@ -73,17 +52,18 @@ class Source:
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
+        self._exchange = Exchange(client)
 
     @property
     def url(self) -> str:
         """The collector's address."""
-        return str(self.client.base_url)
+        return self._exchange.url
 
     async def runs(
         self, *, limit: int = 100, cursor: str | None = None, tag: str | None = None
     ) -> RunPage:
         """One page of runs, newest first; only those with a tag, where one is given."""
-        return await self._get(RunPage, "/runs", limit=limit, cursor=cursor, tag=tag)
+        return await self._exchange.get(RunPage, "/runs", limit=limit, cursor=cursor, tag=tag)
 
     async def newest(self, count: int, *, tag: str | None = None) -> list[Run]:
         """The `count` newest runs, or all of them where there are fewer."""
@@ -103,7 +83,7 @@ class Source:
         Raises:
             NotFoundError: There is none.
         """
-        return await self._get(Run, f"/runs/{_segment(run_id)}")
+        return await self._exchange.get(Run, f"/runs/{_segment(run_id)}")
 
     async def several(self, run_ids: Iterable[str]) -> list[Run]:
         """The runs of these ids in their order, without those that the collector does not know."""
@@ -112,7 +92,7 @@ class Source:
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:
         """What happened in a run, for people to read."""
-        return (await self._get(RunEvents, f"/runs/{_segment(run_id)}/events")).items
+        return (await self._exchange.get(RunEvents, f"/runs/{_segment(run_id)}/events")).items
 
     async def series(
         self,
@@ -125,7 +105,7 @@ class Source:
         since: str | None = None,
     ) -> Series:
         """Values of `keys` over `steps`, in at most `buckets` buckets; `since` is a cursor."""
-        return await self._get(
+        return await self._exchange.get(
             Series,
             f"/runs/{_segment(run_id)}/series",
             keys=",".join(quote(key, safe="") for key in keys),
@@ -156,7 +136,7 @@ class Source:
             steps: Which of them.
             since: A cursor.
         """
-        return await self._get(
+        return await self._exchange.get(
             Histograms,
             f"/runs/{_segment(run_id)}/histograms",
             bits=bits,
@@ -167,11 +147,16 @@ class Source:
             since=since,
         )
 
+    async def layers(self, run_id: str) -> list[str]:
+        """Names of a run's layers, in the order in which they came."""
+        found = await self._exchange.get(_Layers, f"/runs/{_segment(run_id)}/layers")
+        return list(dict.fromkeys(layer.name for layer in found["items"] if layer.name))
+
     async def layer_map(
         self, run_id: str, key: str, *, buckets: int, steps: Steps = ALL
     ) -> LayerMap:
         """One key of every layer over `steps`, in at most `buckets` buckets."""
-        return await self._get(
+        return await self._exchange.get(
             LayerMap,
             f"/runs/{_segment(run_id)}/layers/map",
             key=key,
@@ -184,46 +169,48 @@ class Source:
         """Change a run's name, group, tags or notes; gives the run as it is then."""
         said = {name: value for name, value in asdict(patch).items() if value is not None}
         path = f"/runs/{_segment(run_id)}"
-        return self._read(Run, path, await self._ask("PATCH", path, json=said))
+        return self._exchange.read(Run, path, await self._exchange.ask("PATCH", path, json=said))
 
     async def delete(self, run_id: str) -> None:
         """Delete a run; for a day it can be restored."""
-        await self._ask("DELETE", f"/runs/{_segment(run_id)}")
+        await self._exchange.ask("DELETE", f"/runs/{_segment(run_id)}")
 
     async def restore(self, run_id: str) -> None:
         """Undo the deletion of a run."""
-        await self._ask("POST", f"/runs/{_segment(run_id)}/restore")
+        await self._exchange.ask("POST", f"/runs/{_segment(run_id)}/restore")
 
     async def archive(self, run_id: str) -> None:
         """Write a run that has ended to the archive."""
-        await self._ask("POST", f"/runs/{_segment(run_id)}/archive")
+        await self._exchange.ask("POST", f"/runs/{_segment(run_id)}/archive")
 
     async def status(self) -> Status:
         """How the collector is doing."""
-        return await self._get(Status, "/status")
+        return await self._exchange.get(Status, "/status")
 
     async def tokens(self) -> tuple[Token, ...]:
         """The collector's tokens, without their secrets."""
-        return (await self._get(Tokens, "/tokens")).items
+        return (await self._exchange.get(Tokens, "/tokens")).items
 
     async def rules(self) -> tuple[Rule, ...]:
         """What is watched, oldest first."""
-        return (await self._get(Rules, "/rules")).items
+        return (await self._exchange.get(Rules, "/rules")).items
 
     async def save_rule(self, rule: NewRule, rule_id: str | None = None) -> Rule:
         """Keep a new rule, or put it in the place of the one called `rule_id`."""
         method, path = ("PUT", f"/rules/{_segment(rule_id)}") if rule_id else ("POST", "/rules")
-        return self._read(Rule, path, await self._ask(method, path, json=asdict(rule)))
+        return self._exchange.read(
+            Rule, path, await self._exchange.ask(method, path, json=asdict(rule))
+        )
 
     async def delete_rule(self, rule_id: str) -> None:
         """Watch it no longer."""
-        await self._ask("DELETE", f"/rules/{_segment(rule_id)}")
+        await self._exchange.ask("DELETE", f"/rules/{_segment(rule_id)}")
 
     async def try_rule(self, rule: NewRule) -> Firings:
         """Where a rule would have fired in the newest runs of its project."""
         said = asdict(Trial(rule=rule))
         path = "/rules/try"
-        return self._read(Firings, path, await self._ask("POST", path, json=said))
+        return self._exchange.read(Firings, path, await self._exchange.ask("POST", path, json=said))
 
     async def query(self, sql: str, *, limit: int) -> pa.Table:
         """The answer to one SELECT over the tables runs, steps and metrics.
@@ -231,7 +218,7 @@ class Source:
         Raises:
             RefusedError: The collector would not answer it, and says why.
         """
-        answer = await self._ask(
+        answer = await self._exchange.ask(
             "POST", "/query", json={"sql": sql, "limit": limit}, headers={"accept": ARROW_STREAM}
         )
         table = pa.ipc.open_stream(answer.content).read_all()
@@ -259,50 +246,8 @@ class Source:
         except NotFoundError:
             return None
 
-    async def _get(self, kind: type[T], path: str, **query: str | int | None) -> T:
-        params = {name: value for name, value in query.items() if value is not None}
-        return self._read(kind, path, await self._ask("GET", path, params=params))
 
-    def _read(self, kind: type[T], path: str, answer: httpx2.Response) -> T:
-        try:
-            # mypy takes a type for something that has no hash.
-            found: T = _adapter(kind).validate_json(answer.content)  # type: ignore[arg-type]
-        except ValidationError as error:
-            raise UnavailableError(
-                f"What {self.url} answered to {path} is no {kind.__name__}: {error}"
-            ) from error
-        return found
-
-    async def _ask(self, method: str, path: str, **how: Any) -> httpx2.Response:
-        """The collector's answer, where it is one that was hoped for."""
-        try:
-            answer = await self.client.request(method, PREFIX + path, **how)
-        except httpx2.TransportError as error:
-            reason = f"The collector at {self.url} does not answer: {error}"
-            raise UnavailableError(reason) from error
-        if answer.status_code in GONE:
-            raise NotFoundError(f"The collector at {self.url} knows nothing of {path}")
-        if answer.is_client_error:
-            raise RefusedError(_detail(answer))
-        if not answer.is_success:
-            raise UnavailableError(
-                f"The collector at {self.url} answered {answer.status_code} to {path}: "
-                f"{answer.text[:300]}"
-            )
-        return answer
-
-
-@cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(kind)
-
-
-def _detail(answer: httpx2.Response) -> str:
-    """What a problem document says, or the beginning of whatever came instead."""
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:300]
+_Layers = dict[str, tuple[Layer, ...]]
 
 
 def _segment(run_id: str) -> str:

@@ -74,7 +74,7 @@ class View:
         heat: The heat map.
         rows: Stored rows that the curves summarise.
         marked: When the last event that is marked happened, in Unix seconds.
-        zoomed: Whether they show a stretch of steps and not all; it then does not grow.
+        steps: The stretch of steps that they show, which does not grow; empty for all.
         beat: Counts the answers, so that the browser sees each of them.
     """
 
@@ -89,7 +89,7 @@ class View:
     heat: HeatView
     rows: int
     marked: float = 0.0
-    zoomed: bool = False
+    steps: str = ""
     grown: int = 0
     beat: int = 0
 
@@ -101,7 +101,7 @@ class View:
         histograms: Histograms,
         events: Sequence[RunEvent] = (),
         *,
-        zoomed: bool = False,
+        steps: str = "",
     ) -> Self:
         """The view that draws these values whole."""
         return cls(
@@ -116,7 +116,7 @@ class View:
             heat=HeatView.of(histograms),
             rows=series.total,
             marked=_latest(events),
-            zoomed=zoomed,
+            steps=steps,
         )
 
     @classmethod

@@ -12,7 +12,10 @@ from htga_client.wire import Buckets, Series
 from htga_dashboard import theme
 from htga_dashboard.charts import Chart, Curve, charts_of
 from htga_dashboard.figures import curves
+from tests.support.plotly import checked
 from tests.support.series import RUN_ID, run, same, series
+
+draw = checked(curves.figure)
 
 LINE = Chart(name="norm", title="t", note="n", curves=(Curve(key="grad_norm", label="grad_norm"),))
 LOG = Chart(
@@ -45,7 +48,7 @@ def bucketed(**buckets: Buckets) -> Series:
 
 
 def test_a_line_goes_through_the_values() -> None:
-    figure = curves.figure(series(range(3), grad_norm=[0.1, 0.2, 0.3]), LINE, theme.LIGHT)
+    figure = draw(series(range(3), grad_norm=[0.1, 0.2, 0.3]), LINE, theme.LIGHT)
     line = figure.data[1]
     assert list(line.x) == [0, 1, 2]
     assert list(line.y) == [0.1, 0.2, 0.3]
@@ -54,7 +57,7 @@ def test_a_line_goes_through_the_values() -> None:
 
 def test_the_spike_of_one_step_in_a_bucket_stays_in_sight() -> None:
     spike = Buckets(mean=[1.0, 3.5], min=[0.9, 0.9], max=[1.1, 250.0], last=[1.0, 1.0])
-    behind, line, _ = curves.figure(bucketed(grad_norm=spike), LINE, theme.LIGHT).data
+    behind, line, _ = draw(bucketed(grad_norm=spike), LINE, theme.LIGHT).data
     assert list(behind.x) == [99, 99, 199, 199]
     assert list(behind.y) == [0.9, 1.1, 0.9, 250.0]
     assert list(line.y) == [1.0, 3.5]
@@ -62,16 +65,14 @@ def test_the_spike_of_one_step_in_a_bucket_stays_in_sight() -> None:
 
 
 def test_the_line_behind_raw_values_is_the_line_itself() -> None:
-    behind, line, _ = curves.figure(series(range(2), grad_norm=[1, 2]), LINE, theme.LIGHT).data
+    behind, line, _ = draw(series(range(2), grad_norm=[1, 2]), LINE, theme.LIGHT).data
     assert list(behind.x) == list(line.x)
     assert list(behind.y) == list(line.y)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_leaves_a_gap_and_a_mark(value: float) -> None:
-    _, line, marks = curves.figure(
-        series(range(3), grad_norm=[0.1, value, 0.3]), LINE, theme.DARK
-    ).data
+    _, line, marks = draw(series(range(3), grad_norm=[0.1, value, 0.3]), LINE, theme.DARK).data
     assert list(line.y) == [0.1, None, 0.3]
     assert list(marks.x) == [1]
     assert list(marks.y) == [0.0]
@@ -81,7 +82,7 @@ def test_a_value_that_is_not_finite_leaves_a_gap_and_a_mark(value: float) -> Non
 
 def test_a_nan_within_a_bucket_is_marked_although_its_extremes_are_finite() -> None:
     hidden = Buckets(mean=[math.nan], min=[0.1], max=[0.2], last=[0.15])
-    behind, line, marks = curves.figure(bucketed(grad_norm=hidden), LINE, theme.LIGHT).data
+    behind, line, marks = draw(bucketed(grad_norm=hidden), LINE, theme.LIGHT).data
     assert list(behind.y) == [0.1, 0.2]
     assert list(line.y) == [None]
     assert list(marks.customdata) == ["grad_norm: NaN"]
@@ -89,16 +90,16 @@ def test_a_nan_within_a_bucket_is_marked_although_its_extremes_are_finite() -> N
 
 def test_a_zero_on_a_logarithmic_axis_is_marked_and_on_a_linear_one_drawn() -> None:
     values = series(range(2), grad_norm=[0.0, 0.5])
-    _, line, marks = curves.figure(values, LOG, theme.LIGHT).data
+    _, line, marks = draw(values, LOG, theme.LIGHT).data
     assert list(line.y) == [None, 0.5]
     assert list(marks.customdata) == ["grad_norm: 0"]
-    _, line, marks = curves.figure(values, LINE, theme.LIGHT).data
+    _, line, marks = draw(values, LINE, theme.LIGHT).data
     assert list(line.y) == [0.0, 0.5]
     assert list(marks.x) == []
 
 
 def test_a_value_that_was_not_measured_is_left_out_and_leaves_no_gap() -> None:
-    _, line, marks = curves.figure(
+    _, line, marks = draw(
         series(range(4), grad_norm=[1.0, None, None, 4.0]), LINE, theme.LIGHT
     ).data
     assert list(line.x) == [0, 3]
@@ -107,21 +108,19 @@ def test_a_value_that_was_not_measured_is_left_out_and_leaves_no_gap() -> None:
 
 
 def test_the_first_steps_are_visible_as_points() -> None:
-    few = curves.figure(series([0], grad_norm=[1.0]), LINE, theme.LIGHT)
-    many = curves.figure(series(range(100), grad_norm=[1.0] * 100), LINE, theme.LIGHT)
+    few = draw(series([0], grad_norm=[1.0]), LINE, theme.LIGHT)
+    many = draw(series(range(100), grad_norm=[1.0] * 100), LINE, theme.LIGHT)
     assert few.data[1].mode == "lines+markers"
     assert many.data[1].mode == "lines"
 
 
 def test_a_run_without_steps_gives_an_empty_figure() -> None:
-    figure = curves.figure(series([]), DOTS, theme.LIGHT)
+    figure = draw(series([]), DOTS, theme.LIGHT)
     assert all(list(trace.x) == [] for trace in figure.data)
 
 
 def test_the_tail_index_is_drawn_as_dots_beside_its_smoothed_line_and_two() -> None:
-    figure = curves.figure(
-        series(range(2), alpha_hat=[1.4, 1.6], alpha_bar=[1.5, 1.5]), DOTS, theme.LIGHT
-    )
+    figure = draw(series(range(2), alpha_hat=[1.4, 1.6], alpha_bar=[1.5, 1.5]), DOTS, theme.LIGHT)
     _, dots, _, line, _ = figure.data
     assert dots.mode == "markers"
     assert list(dots.y) == [1.4, 1.6]
@@ -133,7 +132,7 @@ def test_the_tail_index_is_drawn_as_dots_beside_its_smoothed_line_and_two() -> N
 def test_dots_are_thinned_to_measured_values_and_none_is_lost_behind_them() -> None:
     values = [1.5 + 0.001 * i for i in range(5000)]
     both = series(range(5000), alpha_hat=values, alpha_bar=values)
-    behind, dots, *_ = curves.figure(both, DOTS, theme.LIGHT).data
+    behind, dots, *_ = draw(both, DOTS, theme.LIGHT).data
     assert len(dots.x) == curves.DOTS
     assert all(values[step] == y for step, y in zip(dots.x, dots.y, strict=True))
     assert list(behind.y) == values
@@ -142,13 +141,13 @@ def test_dots_are_thinned_to_measured_values_and_none_is_lost_behind_them() -> N
 def test_gradient_norms_have_a_logarithmic_axis() -> None:
     log = {chart.name for chart in charts_of(run()) if chart.log}
     assert log == {"norm"}
-    figure = curves.figure(series([0], grad_norm=[1.0]), LOG, theme.LIGHT)
+    figure = draw(series([0], grad_norm=[1.0]), LOG, theme.LIGHT)
     assert figure.layout.yaxis.type == "log"
 
 
 def test_the_zoom_outlives_new_data_and_another_theme() -> None:
-    first = curves.figure(series([0], grad_norm=[1.0]), LINE, theme.LIGHT)
-    later = curves.figure(series(range(9), grad_norm=[1.0] * 9), LINE, theme.DARK)
+    first = draw(series([0], grad_norm=[1.0]), LINE, theme.LIGHT)
+    later = draw(series(range(9), grad_norm=[1.0] * 9), LINE, theme.DARK)
     assert first.layout.uirevision == later.layout.uirevision
 
 
@@ -156,12 +155,12 @@ def test_a_metrics_name_never_gets_into_a_figure() -> None:
     name = "<img src=x onerror=alert(1)><b>%{y}"
     (chart,) = charts_of(run(summary={}, metrics=(name,)))
     values = series(range(2), **{name: [1.0, math.nan]})
-    assert list(curves.figure(values, chart, theme.LIGHT).data[1].y) == [1.0, None]
-    assert "onerror" not in curves.figure(values, chart, theme.LIGHT).to_json()
+    assert list(draw(values, chart, theme.LIGHT).data[1].y) == [1.0, None]
+    assert "onerror" not in draw(values, chart, theme.LIGHT).to_json()
 
 
 def test_figures_hold_plain_lists_which_a_browser_can_extend() -> None:
-    figure = curves.figure(series(range(3), grad_norm=[1.0, 2.0, 3.0]), LINE, theme.LIGHT)
+    figure = draw(series(range(3), grad_norm=[1.0, 2.0, 3.0]), LINE, theme.LIGHT)
     for trace in json.loads(figure.to_json())["data"]:
         assert all(isinstance(trace[name], list) for name in ("x", "y", "customdata"))
 
@@ -205,5 +204,5 @@ def test_appending_later_dots_to_earlier_ones_thins_them_alike(
 
 def test_buckets_in_which_a_key_was_never_measured_are_left_out() -> None:
     gap = bucketed(grad_norm=same([1.0, None, 3.0]))
-    _, line, _ = curves.figure(gap, LINE, theme.LIGHT).data
+    _, line, _ = draw(gap, LINE, theme.LIGHT).data
     assert list(line.x) == [99, 299]

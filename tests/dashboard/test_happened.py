@@ -32,9 +32,9 @@ def test_every_curve_is_marked_after_its_own_traces_and_no_heat_map() -> None:
     marked = drawing.figures(
         run(), values, histograms({0: {0.5: 1}}), theme.LIGHT, events=[event(0)]
     )
-    assert marked["norm"].data[:-1] == plain["norm"].data
-    assert marked["norm"].data[-1].name == "event"
-    assert len(marked["heat"].data) == len(plain["heat"].data)
+    assert marked["norm"]["data"][:-1] == plain["norm"]["data"]
+    assert marked["norm"]["data"][-1]["name"] == "event"
+    assert len(marked["heat"]["data"]) == len(plain["heat"]["data"])
 
 
 def test_something_new_that_happened_draws_the_charts_anew() -> None:

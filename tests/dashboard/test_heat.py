@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from htga_dashboard import theme
 from htga_dashboard.figures import heat
+from tests.support.plotly import checked
 from tests.support.series import histograms
+
+draw = checked(heat.figure)
 
 
 def test_a_cell_is_the_logarithm_of_its_share_of_the_column() -> None:
@@ -30,7 +33,7 @@ def test_a_cell_is_the_logarithm_of_its_share_of_the_column() -> None:
 
 
 def test_bins_are_drawn_in_units_of_the_gradient_on_a_logarithmic_axis() -> None:
-    figure = heat.figure(histograms({0: {1e-6: 1, 1.0: 1}, 1: {1e-3: 5}}), theme.DARK)
+    figure = draw(histograms({0: {1e-6: 1, 1.0: 1}, 1: {1e-3: 5}}), theme.DARK)
     trace = figure.data[0]
     assert trace.transpose is True
     assert list(trace.x) == [0, 1]
@@ -91,7 +94,7 @@ def test_a_run_without_histograms_gives_an_empty_figure() -> None:
     nothing = histograms({})
     assert heat.edges_of(nothing) == []
     assert heat.columns(nothing, []) == {"x": [], "z": []}
-    assert list(heat.figure(nothing, theme.LIGHT).data[0].x) == []
+    assert list(draw(nothing, theme.LIGHT).data[0].x) == []
 
 
 def test_a_histogram_of_zeros_alone_is_an_empty_column() -> None:
@@ -101,7 +104,7 @@ def test_a_histogram_of_zeros_alone_is_an_empty_column() -> None:
 
 
 def test_cells_are_plain_lists_which_a_browser_can_extend() -> None:
-    figure = heat.figure(histograms({0: {1.0: 1}, 1: {1.0: 1}}), theme.LIGHT)
+    figure = draw(histograms({0: {1.0: 1}, 1: {1.0: 1}}), theme.LIGHT)
     trace = json.loads(figure.to_json())["data"][0]
     assert isinstance(trace["z"], list)
     assert isinstance(trace["z"][0], list)

@@ -7,17 +7,20 @@ import pytest
 
 from htga_dashboard import theme
 from htga_dashboard.figures import layers as picture
+from htga_dashboard.layer_drawing import caption
 from htga_dashboard.layer_look import Look
-from htga_dashboard.layers import caption
 from htga_dashboard.strata import MEASURES, ROWS, strata
+from tests.support.plotly import checked
 from tests.support.series import layer_map
+
+draw = checked(picture.figure)
 
 HOSTILE = "\N{RIGHT-TO-LEFT OVERRIDE}x" * 2000 + "<b onclick=alert(1)>"
 
 
 def test_a_name_that_is_markup_is_a_short_label_of_its_last_letters() -> None:
     rows = strata(layer_map(**{HOSTILE: [1.5]}))
-    figure = picture.figure(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r")
+    figure = draw(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r")
     written = json.dumps(figure.to_plotly_json(), default=str)
     assert "<b onclick" not in written
     (label,) = figure.layout.yaxis.ticktext
@@ -27,7 +30,7 @@ def test_a_name_that_is_markup_is_a_short_label_of_its_last_letters() -> None:
 
 def test_what_is_not_finite_is_red_and_what_was_not_measured_is_blank() -> None:
     rows = strata(layer_map("grad_norm", a=[1.0, math.nan, None]))
-    value, broken = picture.figure(rows, MEASURES["grad_norm"], theme.DARK, revision="r").data
+    value, broken = draw(rows, MEASURES["grad_norm"], theme.DARK, revision="r").data
     assert value.z[0] == [0.0, None, None]
     assert broken.z[0] == [None, 1.0, None]
     assert broken.colorscale[0][1] == theme.DARK.danger
@@ -35,7 +38,7 @@ def test_what_is_not_finite_is_red_and_what_was_not_measured_is_blank() -> None:
 
 def test_hovering_says_layer_step_and_value() -> None:
     rows = strata(layer_map(a=[1.25]))
-    value, _ = picture.figure(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r").data
+    value, _ = draw(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r").data
     assert value.text[0][0] == "a<br>step 0<br>1.25"
 
 
@@ -47,7 +50,8 @@ def test_hovering_says_layer_step_and_value() -> None:
             "?layers=grad_norm&order=name&match=conv&layer=a&layer=b&layer=a",
             Look(key="grad_norm", order="name", match="conv", pinned=("a", "b")),
         ),
-        ("?layers=nonsense&order=sideways", Look()),
+        ("?as=multiples&among=a&among=b", Look(form="multiples", among=("a", "b"))),
+        ("?layers=nonsense&order=sideways&as=nothing", Look()),
     ],
 )
 def test_an_address_says_which_layers_are_looked_at(query: str, look: Look) -> None:

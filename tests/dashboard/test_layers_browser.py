@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from htga_server.serve import Server
-from tests.support.charts import DATA, wait_for_length
+from tests.support.charts import DATA, scroll_to, wait_for_length
 from tests.support.rows import probe_rows
 
 pytestmark = pytest.mark.browser
@@ -55,6 +55,7 @@ def test_a_click_on_a_layer_pins_it_and_the_address_says_so(
     watched: Page, dashboard: Server, run_id: str
 ) -> None:
     watched.goto(f"{dashboard.url}/run/{run_id}")
+    scroll_to(watched, "layers")
     watched.wait_for_function(f"() => ({LABELS})()?.join() == 'conv,fc,bias'")
     click_row(watched, 0, "conv")
     wait_for_length(watched, "layer-0-alpha_hat", 20)
@@ -63,6 +64,7 @@ def test_a_click_on_a_layer_pins_it_and_the_address_says_so(
     click_row(watched, 1, "fc")
     expect(watched.locator("#layers-cards h2")).to_have_text(["conv", "fc"])
     watched.goto(watched.url)
+    scroll_to(watched, "layers")
     expect(watched.locator("#layers-cards h2")).to_have_text(["conv", "fc"])
     watched.wait_for_function(f"() => ({LABELS})()?.length == 3")
     click_row(watched, 0, "conv")
@@ -71,6 +73,7 @@ def test_a_click_on_a_layer_pins_it_and_the_address_says_so(
 
 def test_value_order_and_names_are_chosen(watched: Page, dashboard: Server, run_id: str) -> None:
     watched.goto(f"{dashboard.url}/run/{run_id}?order=name")
+    scroll_to(watched, "layers")
     watched.wait_for_function(f"() => ({LABELS})()?.join() == 'bias,conv,fc'")
     watched.get_by_label("Names with").fill("C")
     watched.wait_for_function(f"() => ({LABELS})()?.join() == 'conv,fc'")
@@ -87,6 +90,7 @@ def test_the_picture_grows_with_its_run_and_shows_the_steps_that_are_shown(
     watched: Page, dashboard: Server, run_id: str, send: Send
 ) -> None:
     watched.goto(f"{dashboard.url}/run/{run_id}?layer=fc")
+    scroll_to(watched, "layers")
     wait_for_length(watched, "layers", 20)
     send(dashboard, run_id, layer_rows(range(20, 40), fc=0.9))
     send(dashboard, run_id, probe_rows(range(20, 40)))
@@ -94,6 +98,8 @@ def test_the_picture_grows_with_its_run_and_shows_the_steps_that_are_shown(
     watched.locator("#run-first").fill("5")
     watched.locator("#run-last").fill("14")
     watched.locator("#run-last").press("Enter")
+    wait_for_length(watched, "tail", 10)
+    scroll_to(watched, "layers")
     wait_for_length(watched, "layers", 10)
     wait_for_length(watched, "layer-0-grad_norm", 10)
     assert "layer=fc" in watched.url
@@ -108,13 +114,21 @@ def test_three_thousand_layers_are_rows_of_many_that_open(
     alpha["blocks.1234.weight"] = 0.7
     send(dashboard, run_id, layer_rows(range(3), **alpha))
     watched.goto(f"{dashboard.url}/run/{run_id}")
+    scroll_to(watched, "layers")
     caption = watched.locator("#layers-caption")
     expect(caption).to_contain_text("3,000 layers, 47 to a row", timeout=30_000)
+    wait_for_length(watched, "layers", 3)
     assert watched.evaluate(CELLS)[0] == [0.7, 0.7, 0.7]
     assert len(watched.evaluate(CELLS)) == 64
     click_row(watched, 0, "blocks.1234.weight")
     expect(caption).to_contain_text("47 of 3,000 layers", timeout=30_000)
+    watched.wait_for_function(f"() => ({LABELS})().length == 47")
     assert watched.evaluate(LABELS)[0] == "blocks.1234.weight"
+    assert watched.url.count("among=") == 47
+    watched.goto(watched.url)
+    scroll_to(watched, "layers")
+    expect(caption).to_contain_text("47 of 3,000 layers", timeout=30_000)
+    watched.wait_for_function(f"() => ({LABELS})()?.length == 47")
     click_row(watched, 0, "blocks.1234.weight")
     wait_for_length(watched, "layer-0-alpha_hat", 3)
     watched.get_by_role("button", name="All layers").click()
@@ -129,6 +143,7 @@ def test_a_layer_whose_name_is_an_attack_is_shown_by_its_letters(
     send(dashboard, run_id, layer_rows(range(3), **{HOSTILE: 1.5}))
     watched.set_viewport_size({"width": 390, "height": 844})
     watched.goto(f"{dashboard.url}/run/{run_id}")
+    scroll_to(watched, "layers")
     watched.wait_for_function(f"() => ({LABELS})()?.length == 1")
     watched.locator("#layers-pinned").press("Enter")
     watched.get_by_role("option").first.click()
@@ -146,5 +161,22 @@ def test_a_run_without_layers_does_not_speak_of_them(
     send(dashboard, run_id, probe_rows(range(3)))
     with watched.expect_response(lambda answer: "_dash-update-component" in answer.url):
         watched.goto(f"{dashboard.url}/run/{run_id}")
+        scroll_to(watched, "layers")
     wait_for_length(watched, "tail", 3)
     expect(watched.locator("#layers")).to_be_hidden()
+
+
+def test_layers_are_small_charts_where_the_address_says_so(
+    watched: Page, dashboard: Server, run_id: str
+) -> None:
+    watched.goto(f"{dashboard.url}/run/{run_id}?layers=grad_norm&as=multiples")
+    scroll_to(watched, "layers")
+    names = (
+        f"() => ({DATA})('layers')?.layout?.annotations?.map(({{ text }}) => text).sort().join()"
+    )
+    watched.wait_for_function(f"() => ({names})() == 'bias,conv,fc'")
+    expect(watched.locator("#layers-caption")).to_contain_text("on one scale")
+    watched.locator("#layers-form").press("Enter")
+    watched.get_by_role("option", name="heat map").click()
+    watched.wait_for_function(f"() => ({LABELS})()?.length == 3")
+    assert "as=" not in watched.url

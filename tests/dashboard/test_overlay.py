@@ -10,7 +10,10 @@ from htga_dashboard.comparison import Comparison
 from htga_dashboard.figures import overlay
 from htga_dashboard.figures.plain import LONGEST, plain
 from htga_dashboard.lines import Line, line
+from tests.support.plotly import checked
 from tests.support.series import series
+
+draw = checked(overlay.figure)
 
 
 def drawn(*lines: tuple[str, Line], **how: Any) -> Any:
@@ -20,7 +23,7 @@ def drawn(*lines: tuple[str, Line], **how: Any) -> Any:
         "theme": theme.LIGHT,
         "revision": "r",
     } | how
-    return overlay.figure(lines, **said).to_plotly_json()
+    return draw(lines, **said).to_plotly_json()
 
 
 def flat_line(*values: float, members: int = 1) -> Line:

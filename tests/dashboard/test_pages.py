@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
-from htga_dashboard import cards, drawing, ids, theme
+from htga_dashboard import cards, ids, run_table
 from htga_dashboard.pages import message, run, runs
+from htga_dashboard.view import View
 from tests.support.series import histograms, series
 from tests.support.series import run as make_run
 
@@ -34,12 +35,11 @@ def _texts(child: Any) -> Iterator[str]:
 
 
 def shown(now: Run, values: Series, columns: Histograms | None = None) -> list[Component]:
-    drawn = drawing.figures(now, values, columns or histograms({}), theme.LIGHT)
-    return run.charts(now, drawn)
+    return run.charts(now, View.of(now, values, columns or histograms({})))
 
 
 def test_a_row_holds_the_latest_values_of_its_run() -> None:
-    row = runs.row(
+    row = run_table.row(
         make_run(
             tags=("a", "b"),
             group="sweep",
@@ -57,7 +57,7 @@ def test_a_row_holds_the_latest_values_of_its_run() -> None:
     ("value", "word"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")]
 )
 def test_a_row_says_what_json_has_no_number_for(value: float, word: str) -> None:
-    row = runs.row(make_run(summary={"loss": value}))
+    row = run_table.row(make_run(summary={"loss": value}))
     assert json.loads(json.dumps(row, allow_nan=False))["loss"] == word
 
 
@@ -111,7 +111,8 @@ def test_every_chart_gets_a_card_and_the_heat_map_comes_third() -> None:
     values = series([0], alpha_hat=[1.4], alpha_bar=[1.5], grad_norm=[0.2], gamma=[0.1], loss=[1.0])
     found = shown(now, values, histograms({0: {0.5: 3}}))
     graphs: list[Any] = [
-        next(c for c in card._traverse() if isinstance(c, dcc.Graph)) for card in found
+        next(c for c in card._traverse() if getattr(c, "className", "") == "graph")
+        for card in found
     ]
     assert [graph.id["name"] for graph in graphs] == ["tail", "gamma", "heat", "norm", "metric-0"]
 

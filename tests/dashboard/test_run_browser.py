@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from htga_client.wire import PREFIX
 from htga_server.serve import Server
-from tests.support.charts import DATA, wait_for_length
+from tests.support.charts import DATA, scroll_to, wait_for_length
 from tests.support.rows import probe_rows
 
 pytestmark = pytest.mark.browser
@@ -20,7 +20,7 @@ Register = Callable[..., str]
 Send = Callable[..., None]
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-RIDGES = "document.querySelector('#ridge .js-plotly-plot')?.data?.length"
+RIDGES = f"({DATA})('ridge')?.data?.length"
 MOMENT = f"name => ({DATA})(name).layout.shapes?.find((shape) => shape.name == 'moment')?.x0"
 
 
@@ -64,7 +64,7 @@ def test_a_click_on_a_chart_chooses_the_moment_and_all_of_them_mark_it(
     run_id = register(dashboard)
     send(dashboard, run_id, probe_rows(range(100)))
     watched.goto(f"{dashboard.url}/run/{run_id}")
-    expect(watched.locator("#moment-caption")).to_contain_text("step 99")
+    wait_for_length(watched, "heat", 100)
     assert watched.evaluate(MOMENT, "heat") is None
     plot = watched.locator("[id*='\"heat\"'] .nsewdrag").first
     box = plot.bounding_box()
@@ -104,6 +104,7 @@ def test_the_ridgeline_has_a_ridge_for_each_part_of_the_run(
     run_id = register(dashboard)
     send(dashboard, run_id, probe_rows(range(3)))
     watched.goto(f"{dashboard.url}/run/{run_id}")
+    scroll_to(watched, "snapshot")
     watched.wait_for_function(f"() => {RIDGES} == 6")
     send(dashboard, run_id, probe_rows(range(3, 5)))
     watched.wait_for_function(f"() => {RIDGES} == 10")

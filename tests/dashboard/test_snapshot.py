@@ -5,7 +5,8 @@ import math
 import pytest
 
 from htga_dashboard import theme
-from htga_dashboard.snapshot import Moment, figures
+from htga_dashboard.moment import Chosen, Moment
+from htga_dashboard.snapshot import figures
 from htga_dashboard.view import View
 from tests.support.series import histograms, run, series
 
@@ -25,44 +26,56 @@ def moment(k: int | None = None) -> Moment:
 
 
 def test_unless_a_step_is_chosen_the_moment_is_the_latest() -> None:
-    assert Moment.of(view(), None, None, "dark") == Moment(99, 99, None, "dark")
-    assert Moment.of(view(), 40, "", None) == Moment(40, 40, None, None)
-    assert Moment.of(view(), 4000, "200", None) == Moment(99, 99, 200, None)
-    assert Moment.of(view(), 0, "-3", None).k is None
+    assert Moment.of(view(), Chosen(), "dark") == Moment(99, 99, None, "dark")
+    assert Moment.of(view(), Chosen(at=40), None) == Moment(40, 40, None, None)
+    assert Moment.of(view(), Chosen(at=4000, k=200), None) == Moment(99, 99, 200, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen"),
+    [
+        ("", Chosen()),
+        ("?at=40&k=200&of=fc.weight", Chosen(at=40, k=200, layer="fc.weight")),
+        ("?at=-3&k=1e9&of=", Chosen()),
+        ("?at=" + "9" * 400, Chosen()),
+    ],
+)
+def test_an_address_says_which_moment_is_looked_at(query: str, chosen: Chosen) -> None:
+    assert Chosen.from_query(query) == chosen
 
 
 def test_the_moment_of_a_long_run_is_a_column_of_its_heat_map() -> None:
-    assert Moment.of(view(2000), 1234, None, None) == Moment(1225, 1234, None, None)
-    assert Moment.of(view(2000), 3, None, None).first == 0
+    assert Moment.of(view(2000), Chosen(at=1234), None) == Moment(1225, 1234, None, None)
+    assert Moment.of(view(2000), Chosen(at=3), None).first == 0
 
 
 def test_the_fitted_line_has_the_index_of_the_tail() -> None:
     survival, hill, words = figures(histograms({7: POWER_LAW}, bits=0), moment())
-    line = survival.data[1]
-    slope = math.log(line.y[1] / line.y[0]) / math.log(line.x[1] / line.x[0])
+    line = survival["data"][1]
+    slope = math.log(line["y"][1] / line["y"][0]) / math.log(line["x"][1] / line["x"][0])
     assert slope == pytest.approx(-1.5, abs=0.02)
     assert "step 7: alpha_hat 1.5" in words
-    assert hill.layout.shapes[0].x0 in hill.data[1].x
+    assert hill["layout"]["shapes"][0]["x0"] in hill["data"][1]["x"]
 
 
 def test_a_chosen_k_is_marked_where_a_tail_of_about_that_size_begins() -> None:
     _, hill, words = figures(histograms({7: POWER_LAW}, bits=0), moment(20_000))
-    chosen = hill.layout.shapes[0].x0
-    assert chosen == min(hill.data[1].x, key=lambda k: abs(k - 20_000))
+    chosen = hill["layout"]["shapes"][0]["x0"]
+    assert chosen == min(hill["data"][1]["x"], key=lambda k: abs(k - 20_000))
     assert f"k = {chosen:,.0f} of n" in words
 
 
 def test_several_steps_are_taken_together_and_named() -> None:
     both = histograms({6: POWER_LAW, 7: POWER_LAW}, bits=0)
     _, hill, words = figures(both, Moment(6, 7, None, "dark"))
-    assert max(hill.data[1].x) == 2 * sum(POWER_LAW.values())
+    assert max(hill["data"][1]["x"]) == 2 * sum(POWER_LAW.values())
     assert words.startswith("steps 6 to 7")
-    assert hill.layout.paper_bgcolor == theme.DARK.surface
+    assert hill["layout"]["paper_bgcolor"] == theme.DARK.surface
 
 
 @pytest.mark.parametrize("columns", [{}, {7: {0.25: 5}}, {7: {0.25: 10_000}}])
 def test_where_there_is_no_tail_the_caption_says_so(columns: dict[int, dict[float, int]]) -> None:
     survival, hill, words = figures(histograms(columns), moment())
     assert "too few entries for a tail" in words
-    assert len(survival.data) == 1
-    assert not hill.layout.shapes
+    assert len(survival["data"]) == 1
+    assert "shapes" not in hill["layout"]

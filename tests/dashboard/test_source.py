@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from htga_client.histogram import encode
-from htga_dashboard.source import NotFoundError, Source, UnavailableError
+from htga_dashboard.exchange import NotFoundError, UnavailableError
+from htga_dashboard.source import Source
 from htga_server.serve import Server
 from tests.support.rows import new_run
 

@@ -12,7 +12,10 @@ from htga_client.wire import Run
 from htga_dashboard import study_tables, theme
 from htga_dashboard.figures import forest
 from htga_dashboard.study import View, report, studies
+from tests.support.plotly import checked
 from tests.support.series import run
+
+draw = checked(forest.figure)
 
 HOSTILE = "=cmd|<b onclick=alert(1)>\n"
 
@@ -97,11 +100,11 @@ def test_a_hostile_name_is_text_in_every_file_and_in_the_plot() -> None:
     markdown = study_tables.to_markdown(found).splitlines()
     assert len(markdown) == 5
     assert {line.replace("\\|", "").count("|") for line in markdown} == {markdown[0].count("|")}
-    drawn = json.dumps(forest.figure(found, theme.LIGHT).to_plotly_json(), default=str)
+    drawn = json.dumps(draw(found, theme.LIGHT).to_plotly_json(), default=str)
     assert "<b onclick" not in drawn
 
 
 def test_the_plot_has_a_row_for_each_variant_but_the_baseline() -> None:
-    figure = forest.figure(report(RUNS, View(baseline="sgd")), theme.DARK)
+    figure = draw(report(RUNS, View(baseline="sgd")), theme.DARK)
     assert figure.layout.yaxis.ticktext == ("htga",)
     assert list(figure.data[0].x) == [pytest.approx(-0.4)]

@@ -32,3 +32,9 @@ def wait_for_points(page: Page, chart: str, least: int) -> int:
 def wait_for_length(page: Page, name: str, length: int) -> None:
     """Wait until the first trace of a chart has just so many points."""
     page.wait_for_function(f"([name, length]) => ({LENGTH})(name) == length", arg=[name, length])
+
+
+def scroll_to(page: Page, section: str) -> None:
+    """Bring a part of a run's page into sight, once its charts are there: only then is it drawn."""
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    page.locator(f"[data-section={section}]").evaluate("section => section.scrollIntoView()")

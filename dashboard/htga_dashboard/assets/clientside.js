@@ -12,39 +12,43 @@ dash_clientside.htga = {
     // Its elements are there when React is through with this turn of the event loop.
     setTimeout(() => {
       htga.tick();
+      htga.graphs.forget();
+      htga.graphs.mark(null);
+      if (document.querySelector(".graph")) htga.graphs.load();
       htga.live.arrived();
+      htga.sections.arrived();
       if ("data-rows" in props) htga.watchTable("runs-grid");
     });
   },
 
-  // The server has answered: the page was drawn, its graphs get new figures, or they grow.
-  landed: async (view, growth, figures) => {
-    const came = dash_clientside.callback_context.triggered.map(({ prop_id }) => prop_id);
-    if (came.includes("run-figures.data")) await htga.graphs.redraw(figures);
-    else if (came.includes("run-growth.data")) await htga.graphs.append(growth);
-    else htga.graphs.forget();
-    htga.live.landed(view);
-    setTimeout(htga.tick);
-    setTimeout(htga.graphs.mark, 100);
-  },
-
-  // A chart of a run was zoomed along its steps, or let go: all others follow.
-  zoomed: () => {
-    if (!htga.live.page() || !htga.live.page().dataset.run) return;
-    for (const { value } of dash_clientside.callback_context.triggered) {
-      if (!value) continue;
-      if ("xaxis.range[0]" in value) {
-        const [first, last] = [value["xaxis.range[0]"], value["xaxis.range[1]"]].map(Number);
-        htga.steps.show(Math.max(0, Math.ceil(first)), Math.floor(last));
-      } else if (value["xaxis.autorange"]) htga.steps.show();
-    }
-  },
-
-  // A chart of a run was clicked: the moment is there.
-  clickedStep: () => {
+  // Figures have come: by the name of their place.
+  figures: () => {
     for (const { value } of dash_clientside.callback_context.triggered)
-      if (value) dash_clientside.set_props("moment-step", { value: value.points[0].x });
+      if (value) htga.graphs.show(JSON.parse(value.figures));
   },
+
+  // The server has answered: the charts of a run were drawn, or they grow.
+  landed: async (view, growth) => {
+    const came = dash_clientside.callback_context.triggered.map(({ prop_id }) => prop_id);
+    if (came.includes("run-growth.data")) await htga.graphs.append(growth);
+    await htga.graphs.settled();
+    htga.live.landed(view);
+    htga.tick();
+    if (view) htga.sections.landed(view);
+  },
+
+  // The slider was moved to a step; at its right end it follows the run.
+  momentMoved: (step, latest, at) => {
+    const chosen = step === null || step === undefined || step >= latest ? null : step;
+    return chosen === at ? dash_clientside.no_update : chosen;
+  },
+
+  keepMoment: (at, k, layer) =>
+    htga.address.say({
+      at: at === null || at === undefined ? [] : [at],
+      k: k ? [k] : [],
+      of: layer ? [layer] : [],
+    }),
 
   // The moment is marked, unless it is the latest anyway.
   markMoment: (moment, latest) =>
@@ -101,33 +105,33 @@ dash_clientside.htga = {
   },
 
   // The comparison has been drawn, or what is on screen gets new figures.
-  compared: async ({ figures }) => {
-    await htga.graphs.redraw(figures);
+  compared: async () => {
+    await htga.graphs.settled();
     htga.live.landed(null);
-    setTimeout(htga.tick);
+    htga.tick();
   },
 
   edited: () => document.getElementById("edit").close(),
 
   // A row of the picture of layers was clicked: a layer is pinned, or no longer; a few are opened.
-  layerClicked: (click, _all, rows, pinned) => {
+  layerClicked: (click, _all, rows, pinned, form) => {
     const same = dash_clientside.no_update;
     if (dash_clientside.callback_context.triggered_id === "layers-all") return [same, []];
-    if (!click) return [same, same];
-    const row = rows[click.points[0].y];
+    if (!click || form !== "map") return [same, same];
+    const row = rows[click.y];
     if (row.length > 1) return [same, row];
     const [layer] = row;
     const others = (pinned || []).filter((name) => name !== layer);
     return [others.length === (pinned || []).length ? [...others, layer] : others, same];
   },
 
-  layersRedraw: (figures) => htga.graphs.redraw(figures),
-
-  keepLayers: (key, order, match, pinned) =>
+  keepLayers: (key, form, order, match, among, pinned) =>
     htga.address.say({
       layers: key === "alpha_hat" ? [] : [key],
+      as: form === "map" ? [] : [form],
       order: order === "telling" ? [] : [order],
       match: match ? [match] : [],
+      among: among || [],
       layer: pinned || [],
     }),
 
@@ -154,6 +158,14 @@ htga.address = {
 htga.steps = (() => {
   const said = () => new URLSearchParams(location.search).get("steps") || "";
 
+  // A chart was zoomed along its steps, or let go: all others follow.
+  const zoomed = (said) => {
+    if ("xaxis.range[0]" in said) {
+      const [first, last] = [said["xaxis.range[0]"], said["xaxis.range[1]"]].map(Number);
+      show(Math.max(0, Math.ceil(first)), Math.floor(last));
+    } else if (said["xaxis.autorange"]) show();
+  };
+
   const show = async (first = "", last = "") => {
     // What makes no stretch, such as a word typed for a number, changes nothing.
     if (first !== "" && !(Number(first) <= Number(last))) return;
@@ -169,7 +181,7 @@ htga.steps = (() => {
     dash_clientside.set_props("run-last", { value: String(last) });
   };
 
-  return { show };
+  return { show, zoomed };
 })();
 
 htga.theme.system.addEventListener("change", async () => {

@@ -42,8 +42,7 @@
   const moveMoment = (by) => {
     const thumb = document.querySelector("#moment-step [role=slider]");
     if (!thumb || !thumb.offsetParent) return false;
-    const value = Number(thumb.getAttribute("aria-valuenow")) + by;
-    dash_clientside.set_props("moment-step", { value: Math.max(0, value) });
+    htga.moment.choose(Number(thumb.getAttribute("aria-valuenow")) + by);
     return true;
   };
 

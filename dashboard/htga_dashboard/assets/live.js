@@ -1,13 +1,13 @@
 "use strict";
 // One stream of events says which runs have news. The page on screen names, in its `data-news`, the
 // store that wants to hear of it and, in its `data-run`, the one run that it is about, if any; the
-// rest is Dash's. News is handed over at most four times a second, never before the answer to the
+// rest is Dash's. News is handed over at most seven times a second, never before the answer to the
 // last, and then after a rest as long as that took: a slow server, or a slow browser, is asked
 // less often instead of ever more.
 window.htga = window.htga || {};
 
 htga.live = (() => {
-  const EVERY_MS = 250; // between two handovers
+  const EVERY_MS = 150; // between two handovers
   const PATIENCE_MS = 10000; // for an answer
   const CHECK_MS = 60000; // a run that fell silent says nothing
   const ANY = "*";
@@ -21,6 +21,7 @@ htga.live = (() => {
   let answered = true;
   let timer = null;
   let idle = [];
+  let here = null; // the page that has come on screen
 
   const page = () => document.querySelector("[data-news]");
 
@@ -29,7 +30,7 @@ htga.live = (() => {
   const handOver = () => {
     clearTimeout(timer);
     const host = page();
-    if (!host || document.hidden || !due(host.dataset.run)) return;
+    if (!host || host !== here || document.hidden || !due(host.dataset.run)) return;
     const now = performance.now();
     const wait = asked + (answered ? Math.max(EVERY_MS, 2 * took) : PATIENCE_MS) - now;
     if (wait > 0) {
@@ -63,7 +64,8 @@ htga.live = (() => {
   // A page has come on screen; the page of a run asks for its charts at once.
   const arrived = () => {
     answered = true;
-    if (page() && page().dataset.run) expectAnswer();
+    here = page();
+    if (here && here.dataset.run) expectAnswer();
     show();
     handOver();
   };
@@ -80,6 +82,7 @@ htga.live = (() => {
 
   const news = (run) => {
     fresh.add(run);
+    htga.alerts.heard();
     handOver();
   };
 

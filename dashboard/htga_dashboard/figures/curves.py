@@ -13,12 +13,10 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import plotly.graph_objects as go
-
 from htga_client.wire import Series
 from htga_dashboard.charts import Chart, Curve
 from htga_dashboard.digits import significant
-from htga_dashboard.figures.look import LOG, look
+from htga_dashboard.figures.look import LOG, Figure, look
 from htga_dashboard.theme import Theme, translucent
 
 Points = dict[str, list[Any]]
@@ -78,7 +76,7 @@ def points(series: Series, chart: Chart, *, stride: int, after: int | None = Non
     return [*traces, marks]
 
 
-def figure(series: Series, chart: Chart, theme: Theme) -> go.Figure:
+def figure(series: Series, chart: Chart, theme: Theme) -> Figure:
     """`chart` of `series` in the colours of `theme`."""
     styles = [
         style
@@ -87,6 +85,7 @@ def figure(series: Series, chart: Chart, theme: Theme) -> go.Figure:
     ]
     styles.append(_mark_style(theme))
     layout = look(theme, revision=f"{series.run_id} {chart.name}")
+    layout["xaxis"]["autorangeoptions"] = {"clipmin": 0}
     layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     if len(chart.curves) > 1:
         layout |= {"showlegend": True, "margin": {**layout["margin"], "t": 24}}
@@ -102,9 +101,10 @@ def figure(series: Series, chart: Chart, theme: Theme) -> go.Figure:
             for level, label in chart.levels
         ]
     data = points(series, chart, stride=stride_of(series))
-    return go.Figure(
-        data=[{**style, **trace} for style, trace in zip(styles, data, strict=True)], layout=layout
-    )
+    return {
+        "data": [{**style, **trace} for style, trace in zip(styles, data, strict=True)],
+        "layout": layout,
+    }
 
 
 def _buckets(series: Series, key: str) -> list[Bucket]:

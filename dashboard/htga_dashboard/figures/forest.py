@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import plotly.graph_objects as go
-
 from htga_dashboard.digits import significant
-from htga_dashboard.figures.look import look
+from htga_dashboard.figures.look import Figure, look
 from htga_dashboard.figures.plain import plain
 from htga_dashboard.study import Report
 from htga_dashboard.theme import Theme
@@ -23,7 +21,7 @@ def height(report: Report) -> int:
     return AROUND_PX + ROW_PX * max(len(report.variants) - 1, 2)
 
 
-def figure(report: Report, theme: Theme) -> go.Figure:
+def figure(report: Report, theme: Theme) -> Figure:
     """A point and a line for each variant; what crosses zero may be chance."""
     shown = [v for v in report.variants if v.difference is not None]
     places = list(range(len(shown)))
@@ -81,4 +79,4 @@ def figure(report: Report, theme: Theme) -> go.Figure:
             "line": {"color": theme.muted, "width": 1.25, "dash": "dot"},
         }
     ]
-    return go.Figure(data=[trace], layout=layout)
+    return {"data": [trace], "layout": layout}

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from htga_client.wire import Histograms
-from htga_dashboard.figures.look import look
+from htga_dashboard.figures.look import Figure, look, scale
 from htga_dashboard.theme import Theme
 
 ROWS = 72
@@ -66,7 +65,7 @@ def columns(histograms: Histograms, edges: Sequence[float]) -> dict[str, list[An
     return {"x": list(histograms.step), "z": shades.tolist()}
 
 
-def figure(histograms: Histograms, theme: Theme) -> go.Figure:
+def figure(histograms: Histograms, theme: Theme) -> Figure:
     """The heat map in the colours of `theme`."""
     edges = edges_of(histograms)
     data = columns(histograms, edges) or {"x": [], "z": []}
@@ -78,7 +77,7 @@ def figure(histograms: Histograms, theme: Theme) -> go.Figure:
         "y": edges,
         "zmin": low,
         "zmax": high,
-        "colorscale": list(theme.heat),
+        "colorscale": scale(theme.heat),
         "hoverongaps": False,
         "hovertemplate": (
             "step %{x:,}<br>|g| about %{y:.2~g}<br>share 10<sup>%{z:.1f}</sup><extra></extra>"
@@ -97,4 +96,4 @@ def figure(histograms: Histograms, theme: Theme) -> go.Figure:
     layout = look(theme, revision=f"{histograms.run_id} heat")
     layout["hovermode"] = "closest"
     layout["yaxis"] |= {"type": "log", "tickformat": ".0e", "showgrid": False}
-    return go.Figure(data=[trace], layout=layout)
+    return {"data": [trace], "layout": layout}

@@ -6,10 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from htga_dashboard.digits import significant
-from htga_dashboard.figures.look import look
+from htga_dashboard.figures.look import Figure, look, scale
 from htga_dashboard.figures.plain import plain
 from htga_dashboard.strata import Floats, Measure, Strata
 from htga_dashboard.theme import Theme
@@ -31,7 +30,7 @@ def height(rows: Strata) -> int:
     return max(len(rows.layers) * ROW_PX + AROUND_PX, LEAST_PX)
 
 
-def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> go.Figure:
+def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Figure:
     """The heat map; what tells most has the most contrast, and what is not finite is red."""
     places = list(range(len(rows.layers)))
     shade = rows.shown if measure.low else np.log10(rows.shown)
@@ -50,10 +49,10 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> go
         },
     }
     if measure.low:
-        value |= {"zmin": HEAVIEST, "zmax": LIGHTEST, "colorscale": list(theme.heat[::-1])}
+        value |= {"zmin": HEAVIEST, "zmax": LIGHTEST, "colorscale": scale(theme.heat[::-1])}
         value["colorbar"] |= {"tickvals": [1, 2, 3, 4], "ticktext": ["1", "2", "3", "4+"]}
     else:
-        value |= {"colorscale": list(theme.heat)}
+        value |= {"colorscale": scale(theme.heat)}
         value["colorbar"] |= _ticks(rows.shown)
     broken = {
         **common,
@@ -76,7 +75,7 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> go
         "ticktext": labels,
         "tickfont": {"size": 10, "color": theme.muted},
     }
-    return go.Figure(data=[value, broken], layout=layout)
+    return {"data": [value, broken], "layout": layout}
 
 
 def _ticks(values: Floats) -> dict[str, list[Any]]:

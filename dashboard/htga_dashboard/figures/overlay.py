@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from htga_dashboard.comparison import Axis
-from htga_dashboard.figures.look import LOG, look
+from htga_dashboard.figures.look import LOG, Figure, look
 from htga_dashboard.figures.plain import plain
 from htga_dashboard.lines import Floats, Line
 from htga_dashboard.theme import Theme, translucent
@@ -29,7 +28,7 @@ UNITS = (("s", 1.0, 600.0), ("min", 60.0, 36_000.0), ("h", 3600.0, float("inf"))
 
 def figure(
     lines: Sequence[tuple[str, Line]], *, axis: Axis, log: bool, theme: Theme, revision: str
-) -> go.Figure:
+) -> Figure:
     """Draw lines, each with what lies around it.
 
     Args:
@@ -59,7 +58,7 @@ def figure(
     elif axis == "relative":
         layout["xaxis"] |= {"tickformat": "~g", "ticksuffix": f" {unit}"}
         layout["xaxis"]["unifiedhovertitle"] = {"text": f"%{{x:.4~g}} {unit}"}
-    return go.Figure(data=traces, layout=layout)
+    return {"data": traces, "layout": layout}
 
 
 def place_of(place: int, theme: Theme) -> tuple[int, int]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from htga_client.wire import Histograms
-from htga_dashboard.figures.look import look
+from htga_dashboard.figures.look import Figure, look
 from htga_dashboard.theme import Theme
 
 OVERLAP = 2.2
@@ -18,7 +17,7 @@ NEGLIGIBLE = 1e-4
 """Of the share of the fullest bin; bins that are emptier everywhere are cut off at both ends."""
 
 
-def figure(histograms: Histograms, theme: Theme) -> go.Figure:
+def figure(histograms: Histograms, theme: Theme) -> Figure:
     """A ridge for each column of `histograms`, time running down, the latest in front."""
     edges = np.array(histograms.edges, np.float64)
     shape = len(histograms.step), max(len(edges) - 1, 0)
@@ -57,7 +56,7 @@ def figure(histograms: Histograms, theme: Theme) -> go.Figure:
         "ticktext": [f"{histograms.step[place]:,}" for place in shown],
         "showgrid": False,
     }
-    return go.Figure(data=traces, layout=layout)
+    return {"data": traces, "layout": layout}
 
 
 def _mixed(surface: str, colour: str) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from htga_client.tail import HillPlot
-from htga_dashboard.figures.look import look
+from htga_dashboard.figures.look import Figure, look
 from htga_dashboard.theme import Theme, translucent
 
 
 def survival(
     x: np.ndarray, share: np.ndarray, plot: HillPlot, chosen: int | None, theme: Theme
-) -> go.Figure:
+) -> Figure:
     """The share of entries above each magnitude, and the power law fitted to the chosen tail.
 
     Args:
@@ -55,10 +54,10 @@ def survival(
     layout["margin"] = {**layout["margin"], "t": 24}
     layout["xaxis"] |= {"type": "log", "tickformat": ".0e", "nticks": 6}
     layout["yaxis"] |= {"type": "log", "tickformat": ".0e"}
-    return go.Figure(data=traces, layout=layout)
+    return {"data": traces, "layout": layout}
 
 
-def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> go.Figure:
+def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> Figure:
     """The index against the size of the tail, with its standard error around it."""
     colour = theme.lines[0]
     low, high = plot.alpha - plot.stderr, plot.alpha + plot.stderr
@@ -88,7 +87,7 @@ def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> go.Figure:
     layout["yaxis"]["rangemode"] = "tozero"
     if chosen is not None:
         layout["shapes"] = [_mark(float(plot.k[chosen]), theme)]
-    return go.Figure(data=[band, line], layout=layout)
+    return {"data": [band, line], "layout": layout}
 
 
 def _mark(k: float, theme: Theme) -> dict[str, Any]:

@@ -11,20 +11,24 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard import cards, ids, theme
+from htga_dashboard import cards, graphs, ids, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.compared import Drawn, figures, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, one, several
 from htga_dashboard.differences import differing, keys_of, usual_keys
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.exchange import SourceError
+from htga_dashboard.source import Source
 
 BUCKETS = 500
 """Buckets of steps that each run is fetched in."""
 
 CHOICE = 200
 """Runs that can be chosen from."""
+
+COMPARE = "compare"
+"""Name of the callback that draws."""
 
 AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
 SCALES = ["linear", "log"]
@@ -45,7 +49,7 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
         [
             dcc.Store(id=ids.COMPARE_QUERY, data=how.to_query()),
             dcc.Store(id=ids.COMPARE_NEWS),
-            dcc.Store(id=ids.COMPARE_FIGURES),
+            graphs.store(COMPARE),
             html.Header(html.H1("Compare"), className="title"),
             _controls(how, list(listed.values()), runs),
             html.P(
@@ -81,15 +85,16 @@ def charts(drawn: Drawn) -> list[Component]:
                 className="empty",
             )
         ]
-    return [
-        cards.card(name, key, "", figure)
-        for key, (name, figure) in zip(drawn.keys, drawn.figures.items(), strict=True)
-    ]
+    return [cards.card(name, key, "") for key, name in zip(drawn.keys, drawn.figures, strict=True)]
 
 
 def register(app: Dash, source: Source) -> None:
     """Draw what the controls say, write it into the address, and draw anew what has changed."""
+    _register_controls(app)
+    _register_drawing(app, source)
 
+
+def _register_controls(app: Dash) -> None:
     @app.callback(
         Output(ids.COMPARE_QUERY, "data"),
         Input(ids.COMPARE_RUNS, "value"),
@@ -120,49 +125,55 @@ def register(app: Dash, source: Source) -> None:
             band=band,
         ).to_query()
 
+    app.clientside_callback(
+        ClientsideFunction("htga", "keepAddress"),
+        Input(ids.COMPARE_QUERY, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _register_drawing(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.COMPARE_CHARTS, "children"),
         Output(ids.COMPARE_LEGEND, "children"),
         Output(ids.COMPARE_TABLES, "children"),
         Output(ids.COMPARE_KEYS, "options"),
         Output(ids.COMPARE_GROUP, "options"),
-        Output(ids.COMPARE_FIGURES, "data"),
+        Output(ids.figures(COMPARE), "data"),
         Input(ids.COMPARE_QUERY, "data"),
         Input(ids.COMPARE_NEWS, "data"),
         Input(ids.THEME, "data"),
-        State(ids.COMPARE_FIGURES, "data"),
+        State(ids.figures(COMPARE), "data"),
     )
     async def draw(
         query: str, news: dict[str, Any] | None, theme_name: str | None, before: Any
     ) -> Any:
-        how = Comparison.from_query(query)
-        beat = before["beat"] + 1 if before else 0
         nothing = [no_update] * 5
-        grows = before is not None and ctx.triggered_id != ids.COMPARE_QUERY
-        if grows and ctx.triggered_id == ids.COMPARE_NEWS and not _concerns(news, how):
-            return *nothing, {"beat": beat, "figures": {}}
+        if theme_name is None:  # the browser says it a moment after it has come
+            return *nothing, no_update
+        how = Comparison.from_query(query)
+        keys, beat = (before["keys"], before["beat"] + 1) if before else (None, 0)
+        same = graphs.handed({}, beat) | {"keys": keys}
+        if keys and ctx.triggered_id == ids.COMPARE_NEWS and not _concerns(news, how):
+            return *nothing, same
         try:
             drawn = await _read(source, how, theme.named(theme_name))
         except SourceError as error:
-            kept = nothing if grows else [[cards.failure(str(error))], *nothing[1:]]
-            return *kept, {"beat": beat, "figures": {}}
+            kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
+            return *kept, same
+        shown = list(drawn.keys) if drawn.runs else []
         return (
-            no_update if grows else charts(drawn),
+            no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups),
             tables(drawn.runs),
             keys_of(drawn.runs),
             _groupings(drawn.runs),
-            {"beat": beat, "figures": drawn.figures if grows else {}},
+            graphs.handed(drawn.figures, beat) | {"keys": shown},
         )
 
     app.clientside_callback(
-        ClientsideFunction("htga", "keepAddress"),
-        Input(ids.COMPARE_QUERY, "data"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
         ClientsideFunction("htga", "compared"),
-        Input(ids.COMPARE_FIGURES, "data"),
+        Input(ids.figures(COMPARE), "data"),
         prevent_initial_call=True,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -12,12 +11,14 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard import cards, ids, study_tables, theme
+from htga_dashboard import cards, graphs, ids, study_tables, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.controls import field, one
+from htga_dashboard.exchange import SourceError
 from htga_dashboard.figures import forest
-from htga_dashboard.source import Source, SourceError
-from htga_dashboard.study import TAG, Report, Variant, View, report, studies
+from htga_dashboard.source import Source
+from htga_dashboard.study import TAG, View, report, studies
+from htga_dashboard.study_body import FOREST, body
 
 LOOKED_AT = 1_000
 """Newest runs among which studies are looked for; of a chosen study all runs are fetched."""
@@ -47,6 +48,7 @@ def layout(view: View, names: Sequence[str]) -> Component:
         [
             dcc.Store(id=ids.STUDY_QUERY, data=view.to_query()),
             dcc.Store(id=ids.STUDY_NEWS),
+            graphs.store(FOREST),
             dcc.Download(id=ids.STUDY_FILE),
             html.Header(html.H1("Experiments"), className="title"),
             html.Div(
@@ -74,61 +76,6 @@ def layout(view: View, names: Sequence[str]) -> Component:
         className="page experiments",
         **attributes(data_title="Experiments", data_news=ids.STUDY_NEWS),
     )
-
-
-def body(found: Report, palette: theme.Theme) -> list[Component]:
-    """The table and the forest plot."""
-    plot = html.Article(
-        [
-            html.Header(
-                [
-                    html.H2("Differences"),
-                    html.Span(f"95 % intervals over seeds; {found.better} is better"),
-                ]
-            ),
-            html.Div(
-                dcc.Graph(
-                    id=ids.chart("forest"),
-                    figure=forest.figure(found, palette),
-                    config=cards.GRAPH,
-                    className="graph",
-                ),
-                className="plot",
-                style={"height": f"{forest.height(found)}px"},
-            ),
-        ],
-        className="card",
-    )
-    table = html.Table(
-        [
-            html.Thead(html.Tr([html.Th(head) for head in study_tables.heads(found)])),
-            html.Tbody([_row(variant, found) for variant in found.variants]),
-        ]
-    )
-    return [
-        html.Article(
-            [
-                html.Header([html.H2("Variants"), html.Span("mean \N{PLUS-MINUS SIGN} 95 %")]),
-                html.Div(table, className="scroll", tabIndex=0),
-                html.P(note(found), className="hint none"),
-            ],
-            className="card",
-        ),
-        plot if len(found.variants) > 1 else html.Div(),
-    ]
-
-
-def note(found: Report) -> str:
-    """What must be known to read the table."""
-    said = (
-        "Intervals are Student's t over seeds, differences are taken seed by seed. p is that of no "
-        "difference, raised after Holm for as many variants as are compared; few seeds tell little."
-    )
-    if found.running:
-        said += f" Runs still training, of which the present values count: {found.running}."
-    if found.left_out:
-        said += f" Runs left out for a newer one of the same seed: {found.left_out}."
-    return said
 
 
 async def read(source: Source, url: SplitResult) -> Component:
@@ -165,6 +112,7 @@ def register(app: Dash, source: Source) -> None:
 
     @app.callback(
         Output(ids.STUDY_BODY, "children"),
+        Output(ids.figures(FOREST), "data"),
         Output(ids.STUDY_METRIC, "options"),
         Output(ids.STUDY_BASELINE, "options"),
         Output(ids.STUDY_METRIC, "value"),
@@ -176,17 +124,17 @@ def register(app: Dash, source: Source) -> None:
     async def draw(query: str, _news: Any, theme_name: str | None) -> Any:
         view = View.from_query(query)
         if not view.study:
-            return [no_update] * 5
+            return [no_update] * 6
         try:
             runs = await _runs(source, view)
         except SourceError as error:
-            return [[cards.failure(str(error))], *[no_update] * 4]
+            return [[cards.failure(str(error))], *[no_update] * 5]
         if not runs:
-            return [[_nothing(view.study)], [], [], no_update, no_update]
+            return [[_nothing(view.study)], no_update, [], [], no_update, no_update]
         found = report(runs, view)
-        drawn = await asyncio.to_thread(body, found, theme.named(theme_name))
+        plot = graphs.handed({FOREST: forest.figure(found, theme.named(theme_name))})
         variants = [variant.name for variant in found.variants]
-        return drawn, found.metrics, variants, found.metric, found.baseline
+        return body(found), plot, found.metrics, variants, found.metric, found.baseline
 
     @app.callback(
         Output(ids.STUDY_FILE, "data"),
@@ -216,25 +164,6 @@ def register(app: Dash, source: Source) -> None:
 
 async def _runs(source: Source, view: View) -> list[Run]:
     return await source.newest(MOST, tag=TAG + view.study)
-
-
-def _row(variant: Variant, found: Report) -> Component:
-    name, *cells = study_tables.row(variant, found)
-    best = {
-        place + 1 for place, key in enumerate(found.metrics) if found.best.get(key) == variant.name
-    }
-    chosen = ",".join(run.id for run in variant.runs.values())
-    return html.Tr(
-        [
-            html.Th(dcc.Link(name, href=f"/compare?runs={chosen}"), scope="row"),
-            *(
-                html.Td([html.B(text), html.Span(" \N{BLACK UP-POINTING TRIANGLE}", title="best")])
-                if place in best
-                else html.Td(text)
-                for place, text in enumerate(cells)
-            ),
-        ]
-    )
 
 
 def _nothing(study: str) -> Component:

@@ -16,8 +16,9 @@ from htga_client.wire import Rule, Run, Status, Token
 from htga_dashboard import cards, ids, rules
 from htga_dashboard.attributes import attributes
 from htga_dashboard.digits import significant
+from htga_dashboard.exchange import RefusedError, SourceError
 from htga_dashboard.rule_form import keys_of
-from htga_dashboard.source import RefusedError, Source, SourceError
+from htga_dashboard.source import Source
 
 EVERY_S = 5
 """From one look at the collector to the next."""

@@ -15,7 +15,8 @@ from dash.development.base_component import Component
 from htga_client.wire import SCALARS
 from htga_dashboard import answer, ids
 from htga_dashboard.attributes import attributes
-from htga_dashboard.source import Source, SourceError
+from htga_dashboard.exchange import SourceError
+from htga_dashboard.source import Source
 
 SHOWN = 1_000
 """Rows shown on the page at most."""
@@ -193,7 +194,11 @@ def refusal(reason: str) -> list[Component]:
 
 def register(app: Dash, source: Source) -> None:
     """Ask, fill in examples, and hand out files."""
+    _register_asking(app, source)
+    _register_files(app, source)
 
+
+def _register_asking(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.QUERY_RESULT, "children"),
         Output(ids.QUERY_ADDRESS, "data"),
@@ -213,6 +218,24 @@ def register(app: Dash, source: Source) -> None:
         return [*shown, snippet(sql, url)], address
 
     @app.callback(
+        Output(ids.QUERY_SQL, "value"),
+        Input({"type": ids.EXAMPLE, "name": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    async def fill(clicks: list[int | None]) -> Any:
+        if not any(clicks) or not isinstance(ctx.triggered_id, dict):
+            return no_update
+        return EXAMPLES[ctx.triggered_id["name"]]
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "keepAddress"),
+        Input(ids.QUERY_ADDRESS, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _register_files(app: Dash, source: Source) -> None:
+    @app.callback(
         Output(ids.QUERY_FILE, "data"),
         Input({"type": ids.EXPORT, "name": ALL}, "n_clicks"),
         State(ids.QUERY_SQL, "value"),
@@ -230,19 +253,3 @@ def register(app: Dash, source: Source) -> None:
             "filename": f"htga.{kind}",
             "type": answer.MEDIA[kind],
         }
-
-    @app.callback(
-        Output(ids.QUERY_SQL, "value"),
-        Input({"type": ids.EXAMPLE, "name": ALL}, "n_clicks"),
-        prevent_initial_call=True,
-    )
-    async def fill(clicks: list[int | None]) -> Any:
-        if not any(clicks) or not isinstance(ctx.triggered_id, dict):
-            return no_update
-        return EXAMPLES[ctx.triggered_id["name"]]
-
-    app.clientside_callback(
-        ClientsideFunction("htga", "keepAddress"),
-        Input(ids.QUERY_ADDRESS, "data"),
-        prevent_initial_call=True,
-    )

@@ -7,17 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult
 
-import plotly.graph_objects as go
-from dash import ALL as ALL_NAMES
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import Run, RunEvent
-from htga_dashboard import cards, drawing, editing, ids, layers, report, ridge, snapshot, theme
+from htga_dashboard import (
+    cards,
+    drawing,
+    editing,
+    graphs,
+    ids,
+    layers,
+    report,
+    ridge,
+    snapshot,
+    theme,
+)
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
+from htga_dashboard.exchange import NotFoundError, SourceError
 from htga_dashboard.layer_look import Look
-from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import HEAT, View
 
@@ -37,8 +47,7 @@ def layout(run: Run, query: str = "", events: Sequence[RunEvent] = ()) -> Compon
             dcc.Store(id=ids.RUN_NEWS),
             dcc.Store(id=ids.RUN_VIEW),
             dcc.Store(id=ids.RUN_GROWTH),
-            dcc.Store(id=ids.RUN_FIGURES),
-            dcc.Store(id=ids.RUN_DRAW, data=0),
+            graphs.store(ids.RUN),
             dcc.Store(id=ids.RUN_REDRAW, data=0),
             dcc.Store(id=ids.RUN_STEPS, data=str(steps)),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
@@ -51,7 +60,7 @@ def layout(run: Run, query: str = "", events: Sequence[RunEvent] = ()) -> Compon
                 ],
                 className="cards",
             ),
-            html.Div(snapshot.layout(), className="cards"),
+            snapshot.layout(query),
             layers.layout(Look.from_query(query)),
             html.Div(
                 [html.Section(cards.notes(run), id=ids.RUN_NOTES), *cards.details(run)],
@@ -94,15 +103,15 @@ async def read(source: Source, run_id: str, url: SplitResult) -> Component:
     return layout(found, url.query, events)
 
 
-def charts(run: Run, drawn: dict[str, go.Figure]) -> list[Component]:
-    """A card for each of the figures."""
+def charts(run: Run, view: View) -> list[Component]:
+    """A card for each of the figures of `view`."""
     shown = [
-        cards.card(chart.name, chart.title, chart.note, drawn[chart.name], wide=chart.wide)
+        cards.card(chart.name, chart.title, chart.note, wide=chart.wide, steps=True)
         for chart in charts_of(run)
     ]
-    if HEAT in drawn:
+    if view.heat.step is not None:
         title, note = "|gradient| over steps", "share of the entries"
-        shown.insert(2, cards.card(HEAT, title, note, drawn[HEAT], wide=True))
+        shown.insert(2, cards.card(HEAT, title, note, wide=True, steps=True))
     if len(run.metrics) > METRICS:
         shown.append(cards.left_out(len(run.metrics) - METRICS))
     return shown or [cards.waiting()]
@@ -111,8 +120,8 @@ def charts(run: Run, drawn: dict[str, go.Figure]) -> list[Component]:
 def register(app: Dash, source: Source) -> None:
     """Draw the charts, and let them grow while the run does.
 
-    `draw` puts the cards on the page. `redraw` gives the graphs that are on it new figures, which
-    keeps their zoom. `grow` only appends to them, and asks for `redraw` where that would not do.
+    `draw` gives the graphs new figures, which keeps their zoom, and puts their cards on the page
+    where it has others. `grow` only appends to them, and asks for `draw` where that would not do.
     """
     _register_drawing(app, source)
     _register_growth(app, source)
@@ -121,16 +130,6 @@ def register(app: Dash, source: Source) -> None:
     ridge.register(app, source)
     layers.register(app, source)
     editing.register(app, source)
-    app.clientside_callback(
-        ClientsideFunction("htga", "zoomed"),
-        Input({"type": ids.CHART, "name": ALL_NAMES}, "relayoutData"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        ClientsideFunction("htga", "clickedStep"),
-        Input({"type": ids.CHART, "name": ALL_NAMES}, "clickData"),
-        prevent_initial_call=True,
-    )
     app.clientside_callback(
         ClientsideFunction("htga", "typedSteps"),
         Input(ids.RUN_FIRST, "value"),
@@ -142,62 +141,47 @@ def register(app: Dash, source: Source) -> None:
         ClientsideFunction("htga", "landed"),
         Input(ids.RUN_VIEW, "data"),
         Input(ids.RUN_GROWTH, "data"),
-        Input(ids.RUN_FIGURES, "data"),
         prevent_initial_call=True,
     )
 
 
 def _register_drawing(app: Dash, source: Source) -> None:
-
     @app.callback(
         Output(ids.RUN_CARDS, "children"),
         Output(ids.RUN_VIEW, "data"),
+        Output(ids.figures(ids.RUN), "data"),
         Output(ids.RUN_CAPTION, "children"),
-        Input(ids.RUN_DRAW, "data"),
-        State(ids.RUN, "data"),
-        State(ids.THEME, "data"),
-        State(ids.RUN_STEPS, "data"),
-    )
-    async def draw(_draws: int, run_id: str, theme_name: str | None, steps: str) -> Any:
-        try:
-            run, view, drawn = await drawing.read(
-                source, run_id, theme.named(theme_name), Steps.parse(steps)
-            )
-        except SourceError as error:
-            return cards.failure(str(error)), None, ""
-        return charts(run, drawn), view.to_json(), view.caption
-
-    @app.callback(
-        Output(ids.RUN_VIEW, "data", allow_duplicate=True),
-        Output(ids.RUN_FIGURES, "data"),
-        Output(ids.RUN_DRAW, "data"),
-        Output(ids.RUN_CAPTION, "children", allow_duplicate=True),
         Input(ids.RUN_REDRAW, "data"),
         Input(ids.THEME, "data"),
         Input(ids.RUN_STEPS, "data"),
         State(ids.RUN, "data"),
         State(ids.RUN_VIEW, "data"),
-        State(ids.RUN_DRAW, "data"),
-        prevent_initial_call=True,
     )
-    async def redraw(
-        _redraws: int,
+    async def draw(
+        redraws: int,
         theme_name: str | None,
         steps: str,
         run_id: str,
         data: dict[str, Any] | None,
-        draws: int,
     ) -> Any:
-        anew = (no_update, no_update, draws + 1, no_update)
+        if theme_name is None:  # the browser says it a moment after it has come
+            return [no_update] * 4
+        before = None if data is None else View.from_json(data)
         try:
-            _, view, drawn = await drawing.read(
+            run, view, drawn = await drawing.read(
                 source, run_id, theme.named(theme_name), Steps.parse(steps)
             )
-        except SourceError:
-            return anew
-        if data is None or View.from_json(data).graphs != view.graphs:
-            return anew
-        return view.to_json(), drawn, no_update, view.caption
+        except SourceError as error:
+            if before is not None:
+                return no_update, before.answered().to_json(), no_update, no_update
+            return cards.failure(str(error)), None, no_update, ""
+        stay = before is not None and before.graphs == view.graphs
+        return (
+            no_update if stay else charts(run, view),
+            view.to_json(),
+            graphs.handed(drawn, redraws),
+            view.caption,
+        )
 
 
 def _register_growth(app: Dash, source: Source) -> None:

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, parse_qs
 
-import dash_ag_grid as dag
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
 from htga_dashboard import bulk, ids
 from htga_dashboard.attributes import attributes
-from htga_dashboard.config import GROUP, flat
+from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, one, several
 from htga_dashboard.differences import differing
-from htga_dashboard.source import NotFoundError, Source, SourceError
+from htga_dashboard.exchange import NotFoundError, SourceError
+from htga_dashboard.run_table import grid, row
+from htga_dashboard.source import Source
 
 SHOWN = 1000
 """Runs in the table at most; the collector keeps the others."""
 
 ONE_BY_ONE = 20
 """Up to this many changed runs are fetched singly, more with the whole list."""
-
-MOST_SETTINGS, MOST_TEXT = 60, 200
-"""Settings of a run in the table, and letters of each of them; its page has all."""
 
 EVERY = "*"
 """What the browser says instead of ids when any run may have changed."""
@@ -65,7 +61,7 @@ def layout(runs: Sequence[Run], query: str = "", *, url: str) -> Component:
             _controls(runs, said),
             bulk.layout(),
             _empty(url),
-            _grid(runs),
+            grid(runs),
         ],
         id=ids.RUNS_BODY,
         className="page runs",
@@ -82,29 +78,6 @@ async def read(source: Source, url: SplitResult) -> Component:
     """The page as things are now."""
     origin = f"{url.scheme}://{url.netloc}"
     return layout(await source.newest(SHOWN), url.query, url=origin)
-
-
-def row(run: Run) -> dict[str, Any]:
-    """`run` as the table shows it: numbers stay numbers, so that they sort."""
-    values = {
-        key: _jsonable(run.summary.get(key)) for key in ("alpha_bar", "gamma", "grad_norm", "loss")
-    }
-    return {
-        "id": run.id,
-        "name": run.name,
-        "project": run.project,
-        "state": run.state,
-        "step": run.last_step,
-        **values,
-        "group": run.group,
-        "tags": ", ".join(run.tags),
-        "started": run.created,
-        "notes": run.notes[:MOST_TEXT],
-        "config": {
-            name: text[:MOST_TEXT]
-            for name, text in itertools.islice(flat(run.config).items(), MOST_SETTINGS)
-        },
-    }
 
 
 def register(app: Dash, source: Source) -> None:
@@ -154,13 +127,6 @@ async def _find(source: Source, run_id: str) -> Run | None:
         return None
 
 
-def _jsonable(value: float | None) -> float | str | None:
-    """JSON has no NaN: like the collector, the table says it in a word."""
-    if value is None or math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
 def _controls(runs: Sequence[Run], said: dict[str, list[str]]) -> Component:
     names = [GROUP, *(row.name for row in differing(runs))]
     by = [name for name in said.get("by", []) if name in names]
@@ -200,78 +166,3 @@ def _empty(url: str) -> Component:
         ],
         className="empty",
     )
-
-
-def _grid(runs: Sequence[Run]) -> Component:
-    number = {
-        "type": "rightAligned",
-        "valueFormatter": {"function": "htgaNumber(params)"},
-        "comparator": {"function": "htgaCompare"},
-        "width": 124,
-    }
-    columns: list[dict[str, Any]] = [
-        {
-            "field": "name",
-            "cellRenderer": "HtgaRunLink",
-            "minWidth": 110,
-            "flex": 2,
-            "colSpan": {"function": "params.data.members ? 2 : 1"},
-        },
-        {"field": "project", "minWidth": 70, "flex": 1},
-        {"field": "state", "cellRenderer": "HtgaState", "width": 118},
-        {
-            "field": "step",
-            **number,
-            "width": 84,
-            "valueFormatter": {"function": "htgaStep(params.value)"},
-        },
-        {"field": "alpha_bar", **number},
-        {
-            "colId": "course",
-            "headerName": "course",
-            "headerTooltip": "alpha_bar from the first step to the latest",
-            "cellRenderer": "HtgaSparkline",
-            "sortable": False,
-            "width": 124,
-        },
-        {"field": "gamma", **number},
-        {"field": "grad_norm", **number},
-        {"field": "loss", **number},
-        {"field": "group", "minWidth": 70, "flex": 1},
-        {"field": "tags", "minWidth": 70, "flex": 1},
-        {
-            "field": "started",
-            "sort": "desc",
-            "sortingOrder": ["desc", "asc"],
-            "valueFormatter": {"function": "htgaAgo(params.value)"},
-            "tooltipValueGetter": {"function": "htgaDate(params.value)"},
-            "width": 128,
-        },
-    ]
-    for column in columns:
-        column.setdefault("headerName", column.get("field"))
-    grid: Component = dag.AgGrid(
-        id=ids.RUNS_GRID,
-        rowData=[row(run) for run in runs],
-        columnDefs=columns,
-        defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True},
-        getRowId="params.data.id",
-        dashGridOptions={
-            "rowHeight": 44,
-            "headerHeight": 40,
-            "suppressCellFocus": True,
-            "tooltipShowDelay": 300,
-            "animateRows": False,
-            "rowSelection": {
-                "mode": "multiRow",
-                "enableClickSelection": False,
-                "isRowSelectable": {"function": "!params.data.members"},
-                "hideDisabledCheckboxes": True,
-                "selectAll": "filtered",
-            },
-            "localeText": {"noMatchingRows": "No run matches the search"},
-        },
-        className="grid",
-        style={"height": "var(--grid-height)"},
-    )
-    return grid

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import math
+
+from htga_dashboard import theme
+from htga_dashboard.figures import multiples
+from htga_dashboard.strata import MEASURES, strata
+from tests.support.plotly import checked
+from tests.support.series import layer_map
+
+draw = checked(multiples.figure)
+
+
+def test_every_layer_has_a_chart_in_the_order_of_the_rows_and_one_scale() -> None:
+    rows = strata(layer_map(a=[2.5, 2.0], b=[1.5, 1.0]), "telling")
+    figure = draw(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r")
+    assert [note.text for note in figure.layout.annotations] == ["b", "a"]
+    assert list(figure.data[1].y) == [1.5, 1.0]
+    assert figure.layout.yaxis2.matches == "y"
+
+
+def test_of_very_many_layers_the_first_are_drawn() -> None:
+    rows = strata(layer_map(**{f"l{place}": [1.0] for place in range(40)}))
+    figure = draw(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r")
+    assert len(figure.layout.annotations) == multiples.MOST
+    assert multiples.height(rows) == multiples.ROW_PX * 6 + multiples.AROUND_PX
+
+
+def test_the_name_of_a_layer_that_broke_is_red() -> None:
+    rows = strata(layer_map("grad_norm", a=[1.0, math.nan], b=[1.0, 1.0]))
+    figure = draw(rows, MEASURES["grad_norm"], theme.LIGHT, revision="r")
+    colours = {note.text: note.font.color for note in figure.layout.annotations}
+    assert colours == {"a": theme.LIGHT.danger, "b": theme.LIGHT.text}
+
+
+def test_without_layers_there_is_nothing_to_see() -> None:
+    figure = draw(strata(layer_map()), MEASURES["alpha_hat"], theme.LIGHT, revision="r")
+    assert not figure.data
