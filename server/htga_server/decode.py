@@ -26,12 +26,14 @@ class Batch:
         writer: Who sent it; None for JSON, which is not numbered.
         first_seq: Sequence number of the first row.
         gaps: Numbers, [first, end), that the writer says it has lost.
+        size: Bytes of the request, unpacked.
     """
 
     table: pa.Table
     writer: str | None = None
     first_seq: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
+    size: int = 0
 
 
 def from_arrow(body: bytes, most: int) -> Batch:
@@ -64,7 +66,7 @@ def from_arrow(body: bytes, most: int) -> Batch:
         numbered = _numbered(metadata)
     except (pa.ArrowException, UnicodeDecodeError, ValueError, OSError) as error:
         raise BadRequest(f"the body is no readable Arrow stream: {str(error)[:200]}") from error
-    return Batch(_few_layers(table.replace_schema_metadata()), **numbered)
+    return Batch(_few_layers(table.replace_schema_metadata()), size=len(body), **numbered)
 
 
 def from_json(rows: JsonRows, most: int) -> Batch:
@@ -75,7 +77,7 @@ def from_json(rows: JsonRows, most: int) -> Batch:
         table = pa.Table.from_pylist(records, NULLABLE)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise BadRequest(f"a value does not fit its column: {str(error)[:200]}") from error
-    return Batch(_few_layers(table))
+    return Batch(_few_layers(table), size=table.nbytes)
 
 
 def _few_layers(table: pa.Table) -> pa.Table:

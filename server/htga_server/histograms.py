@@ -12,7 +12,7 @@ from htga_client.histogram import Histograms as Decoded
 from htga_client.histogram import decode_all, edges
 from htga_client.wire import Histograms
 from htga_server import pyramid
-from htga_server.keys import key_of, name_ids
+from htga_server.keys import is_pruned, key_of, name_ids
 from htga_server.pyramid import FACTOR, WINDOW
 from htga_server.series import Range
 from htga_server.tables import cells
@@ -53,9 +53,13 @@ def read(
     known = spans(connection, LAYERS, run_key, ranks=[within.rank])
     first, last = known.get((layer_id, within.rank), (0, -1))
     start, stop = within.within(first, last)
-    width, level = (1, 0) if stop - start <= buckets else pyramid.grid(start, stop, buckets)
+    width, level = pyramid.grid(start, stop, buckets)
+    pruned = is_pruned(connection, run_key)
+    if pruned:  # sums of windows are left
+        start, stop = start // WINDOW * WINDOW, -(-stop // WINDOW) * WINDOW
+        width, level = max(width, WINDOW), max(level, 2)
     parts = _parts(connection, track, start, stop, last_step=last, level=level)
-    if sum(part.number for part in parts) <= buckets:
+    if not pruned and sum(part.number for part in parts) <= buckets:
         width = 1
         parts = _parts(connection, track, start, stop, last_step=last, level=0) if level else parts
     return _summed(run_id, within.layer, parts, width, bits)
@@ -72,7 +76,12 @@ def _parts(
             parts += _sums(connection, track, at, first, end)
         else:
             parts += _singles(connection, track, first * FACTOR**at, end * FACTOR**at)
-    return parts + _singles(connection, track, max(start, settled), stop)
+    rest = max(start, settled)
+    parts += _singles(connection, track, rest, stop)
+    if stop > settled and level >= 2:
+        # Of a pruned run: nothing will follow, so the last window is summed like any other.
+        parts += _sums(connection, track, 2, rest // WINDOW, -(-stop // WINDOW))
+    return parts
 
 
 def _sums(connection: sa.Connection, track: Track, level: int, first: int, end: int) -> list[Part]:

@@ -18,7 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from htga_client.wire import Receipt
-from htga_server import admission, bulk, events, settle, summaries, writers
+from htga_server import admission, bulk, events, quotas, settle, summaries, writers
 from htga_server.admission import Admitted
 from htga_server.decode import Batch
 from htga_server.keys import lock_all, name_ids_of_all
@@ -72,7 +72,7 @@ def store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]
         For each request what became of it, or why nothing did: `NotFound`, there is no such run;
         `Conflict`, rows before this batch are missing (the problem says `expected_seq`), or others
         were stored under these numbers, or the run was pruned; `Quota`, the run would have more
-        layers, metrics or writers than is allowed.
+        layers, metrics or writers than is allowed; `NoRoom`, the project would keep too much.
     """
     answers: dict[int, Answer] = {}
     for group in _groups(requests):
@@ -156,12 +156,15 @@ def _admit(
         if request.run_id in found and request.batch.writer is not None
     ]
     known = writers.known(connection, senders)
+    full = quotas.full(connection, found.values(), requests[0].limits.bytes_per_project)
     admitted: dict[int, Admitted] = {}
     refused: dict[int, ServerError] = {}
     for number, (request, checked) in enumerate(zip(requests, prepared.requests, strict=True)):
         run = found.get(request.run_id)
         try:
-            admitted[number] = admission.admit(request.run_id, run, request.batch, checked, known)
+            one = admission.admit(request.run_id, run, request.batch, checked, known)
+            quotas.check(one, full)
+            admitted[number] = one
         except ServerError as error:
             refused[number] = error
     return admitted, refused

@@ -80,6 +80,10 @@ class Numbers:
         self._gaps.inc(lost)
         self._accepted.add(receipt.accepted)
 
+    def refused(self, rows: int) -> None:
+        """Count rows that a full project kept out."""
+        self._rows.labels("no_room").inc(rows)
+
     @property
     def uptime(self) -> float:
         """Seconds since the collector started."""

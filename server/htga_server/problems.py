@@ -33,6 +33,7 @@ TITLES = {
     422: "Unprocessable content",
     429: "Too many requests",
     503: "Unavailable",
+    507: "Insufficient storage",
 }
 SLUGS = {
     401: "unauthorized",
@@ -51,7 +52,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": TITLES[status],
         "content": {MEDIA_TYPE: {"schema": TypeAdapter(Problem).json_schema()}},
     }
-    for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+    for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)
 }
 """Every route's errors, for the API's description."""
 
@@ -112,6 +113,17 @@ class Quota(ServerError):
 
     status = 422
     slug = "quota"
+
+
+class NoRoom(ServerError):
+    """The project has filled what it may. Senders keep their rows until someone has made room."""
+
+    status = 507
+    slug = "quota-storage"
+
+    def __init__(self, detail: str, *, limit: int, actual: int) -> None:
+        super().__init__(detail, limit=limit, actual=actual)
+        self.headers = {"Retry-After": "60"}
 
 
 class Busy(ServerError):

@@ -1,7 +1,8 @@
 """Which runs are so old that their rows are kept in the archive alone. Functions of a connection.
 
 Such a run is archived, and closed in the same transaction: nothing can come that the archive does
-not have. Then its rows go, bit by bit. Summaries of eight steps, histograms and events stay.
+not have. Then its rows and histograms go, bit by bit. Summaries of eight steps, histograms of 64
+steps and events stay.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from htga_server import archive, settle, trash
 from htga_server.keys import HERE
 from htga_server.settings import Settings
-from htga_server.tables import metrics, runs, steps, tracks
+from htga_server.tables import metrics, packs, runs, steps, tracks
 from htga_server.tracks import LAYERS, METRICS, Track
 
 BEGUN = 0.0
@@ -70,9 +71,9 @@ def close(connection: sa.Connection, run_id: str, folder: Path) -> None:
 
 def prune(connection: sa.Connection, run_key: int, *, most: int) -> bool:
     """Remove up to `most` rows of a closed run; returns whether none is left."""
-    for table in (steps, metrics):
+    for table in (steps, metrics, packs):
         if trash.remove(connection, table, run_key, most=most):
             return False
-    done = sa.update(runs).where(runs.c.run_key == run_key).values(pruned=time.time())
+    done = sa.update(runs).where(runs.c.run_key == run_key).values(pruned=time.time(), bytes=0)
     connection.execute(done)
     return True

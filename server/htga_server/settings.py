@@ -24,6 +24,8 @@ class Settings(BaseSettings):
         rows_per_request: Most rows in one request.
         layers_per_run, metrics_per_run, writers_per_run: Most of each in one run.
         runs_per_project: Most runs in one project.
+        bytes_per_project: Most bytes of rows, as sent and unpacked, that the database keeps of one
+            project; None sets no limit.
         requests_per_second, request_burst, bytes_per_second, in_flight: What one token may ask for,
             where tokens are asked for; those beyond are put off with 429.
         queued_requests: Requests that may wait to be stored; those beyond are put off with 503.
@@ -49,6 +51,7 @@ class Settings(BaseSettings):
     writers_per_run: int = Field(default=4_096, gt=0)
     runs_per_project: int = Field(default=10_000, gt=0)
     queued_requests: int = Field(default=256, gt=0)
+    bytes_per_project: int | None = Field(default=None, gt=0)
     requests_per_second: float = Field(default=50.0, gt=0)
     request_burst: float = Field(default=100.0, ge=1)
     bytes_per_second: float = Field(default=20 * 2.0**20, gt=0)

@@ -130,9 +130,13 @@ def seal(connection: sa.Connection, track: Track) -> None:
     last = spans(connection, track.kind, track.run_key, ranks=[track.rank])[
         track.name_id, track.rank
     ][1]
-    window, written = last // WINDOW, list[tuple[Any, ...]]()
+    window = last // WINDOW
+    written: list[tuple[Any, ...]] = []
+    packed: list[tuple[Any, ...]] = []
+    sums = repack.of_stored(connection, track, range(window, window + 1), packed)
     stored = [(window, window + 1)]
-    _settle_cells(connection, track, stored=stored, whole=None, sums={}, written=written)
+    _settle_cells(connection, track, stored=stored, whole=None, sums=sums, written=written)
+    bulk.put(connection, packs_table, packed)
     bulk.put(connection, cells, written)
 
 

@@ -26,6 +26,7 @@ _TOUCH = (
         {name: sa.bindparam(name) for name in ("updated", "last_step", "summary", "low", "high")}
     )
     .values(rows=runs.c.rows + sa.bindparam("accepted"))
+    .values(bytes=runs.c.bytes + sa.bindparam("size"))
     .values(archived=False)  # what the archive holds is no longer all of it
 )
 
@@ -67,6 +68,7 @@ def touch(
                 "key": run.run_key,
                 "updated": now,
                 "accepted": one.accepted,
+                "size": one.batch.size,
                 "last_step": max(
                     (step for step in (reached, run.last_step) if step is not None), default=None
                 ),

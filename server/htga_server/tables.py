@@ -55,6 +55,7 @@ runs = sa.Table(
     sa.Column("last_step", sa.BigInteger),
     sa.Column("summary", sa.JSON, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("heartbeat", Real(53)),
     sa.Column("deleted", Real(53)),
     sa.Column("pruned", Real(53)),

@@ -9,17 +9,17 @@ from htga_client.histogram import Histogram, decode, edges
 from htga_client.tail import default_k, hill_plot
 from htga_client.wire import Tail, TailFit
 from htga_server.columns import optional
-from htga_server.keys import key_of, name_ids
+from htga_server.keys import is_pruned, key_of, name_ids
 from htga_server.problems import NotFound
 from htga_server.pyramid import MAX_STEP, WINDOW
-from htga_server.tables import packs
+from htga_server.tables import cells, packs
 from htga_server.tracks import LAYERS, Track, histograms
 
 
 def read(
     connection: sa.Connection, run_id: str, *, layer: str, rank: int, step: int | None
 ) -> Tail:
-    """The tail at the latest histogram that is not after `step`.
+    """The tail at the latest histogram that is not after `step`, or of its window.
 
     Raises:
         NotFound: There is no such run, or no histogram that early.
@@ -28,15 +28,36 @@ def read(
     layer_id = name_ids(connection, run_key, "layer").get(layer, -1)
     track = Track(LAYERS, run_key, layer_id, rank)
     before = MAX_STEP if step is None else step
+    look = _summed if is_pruned(connection, run_key) else _single
+    found = look(connection, track, before)
+    if found is None:
+        raise NotFound(f"run {run_id} has no histogram of layer {layer[:80]!r} by step {step}")
+    at, blob = found
+    return describe(decode(blob), run_id=run_id, layer=layer, step=at)
+
+
+def _single(connection: sa.Connection, track: Track, before: int) -> tuple[int, bytes] | None:
     first = connection.scalar(
         sa.select(sa.func.max(packs.c.step)).where(*track.of(packs), packs.c.step <= before)
     )
     if first is None:
-        raise NotFound(f"run {run_id} has no histogram of layer {layer[:80]!r} by step {step}")
+        return None
     window = first // WINDOW * WINDOW
     found = histograms(connection, track, window, min(window + WINDOW, before + 1))
     at, attempts = list(found.items())[-1]
-    return describe(decode(attempts[max(attempts)]), run_id=run_id, layer=layer, step=at)
+    return at, attempts[max(attempts)]
+
+
+def _summed(connection: sa.Connection, track: Track, before: int) -> tuple[int, bytes] | None:
+    """The last step and the sum of a window, which is what is left of a run that was pruned."""
+    row = connection.execute(
+        sa.select(cells.c.step, cells.c.histogram)
+        .where(*track.of(cells), cells.c.level == 2, cells.c.histograms > 0)
+        .where(cells.c.cell <= before // WINDOW)
+        .order_by(cells.c.cell.desc())
+        .limit(1)
+    ).one_or_none()
+    return row and (row.step, bytes(row.histogram))
 
 
 def describe(histogram: Histogram, *, run_id: str, layer: str, step: int) -> Tail:

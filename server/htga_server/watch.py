@@ -22,6 +22,7 @@ from htga_server import alarms, events, rules, signals
 from htga_server.alarms import Alarm
 from htga_server.database import Database
 from htga_server.events import Happened
+from htga_server.ingest import Reach
 from htga_server.keys import HERE, lock
 from htga_server.live import Broker
 from htga_server.messenger import Messenger
@@ -38,9 +39,6 @@ RECENT_SECONDS = 24 * 3600.0
 RECENT_STEPS = 1000
 """What is looked at anew after a start: so many steps of runs that wrote within that time."""
 DIVERGENCES = tuple(map(alarms.divergence, (*alarms.LOSSES, *alarms.GRADIENTS)))
-
-Reach = dict[int, tuple[int, int]]
-"""By rank, a first and a last step."""
 
 
 class Seen(NamedTuple):

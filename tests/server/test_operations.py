@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
-from htga_client.wire import PREFIX
+from htga_client.wire import ARROW_STREAM, PREFIX
+from htga_server.app import create_app
+from htga_server.housekeeping import Housekeeping
 from htga_server.serve import Server
+from htga_server.settings import Settings
+from htga_server.tables import runs
 from tests.support.load import Load, lost, running
 from tests.support.processes import Collector
-from tests.support.rows import new_run
+from tests.support.rows import new_run, probe_rows, stream
 
 
 @pytest.fixture
@@ -47,6 +54,38 @@ def test_rows_requests_and_commits_are_counted(collector: Server) -> None:
     own = [name for name in found if "htga_request_seconds_count" in name]
     assert any('route="/runs/{run_id}/rows"' in name for name in own), own
     assert not any("script" in name or run["id"] in name for name in own)
+
+
+def test_a_full_project_keeps_rows_out_until_there_is_room(settings: Settings) -> None:
+    body = stream(probe_rows(range(20)), writer="a" * 36, first_seq=0)
+    limits = settings.model_copy(update={"bytes_per_project": len(body), "undo_hours": 0})
+    app = create_app(limits)
+    with (
+        Server(app).background() as server,
+        httpx2.Client(base_url=server.url + PREFIX) as api,
+    ):
+        first, second, other = new_run(), new_run(), new_run(project="other")
+        for run in (first, second, other):
+            api.post("/runs", json=run)
+
+        def send(run: dict[str, Any]) -> httpx2.Response:
+            headers = {"content-type": ARROW_STREAM}
+            return api.post(f"/runs/{run['id']}/rows", content=body, headers=headers)
+
+        assert [send(run).status_code for run in (first, second, other)] == [200, 507, 200]
+        refused = send(second)
+        told = refused.json()
+        assert (told["type"], told["limit"], told["actual"]) == ("quota-storage", *[len(body)] * 2)
+        assert "HTGA_BYTES_PER_PROJECT" in told["detail"]
+        assert refused.headers["retry-after"] == "60"
+        assert send(first).json()["duplicates"] == 20  # these are there
+        counted = numbers(server.url)
+        assert counted['htga_ingest_rows_total{result="no_room"}'] == 40
+        api.delete(f"/runs/{first['id']}")
+        silent = sa.update(runs).values(updated=runs.c.updated - 1)
+        app.state.database.write_now(lambda connection: connection.execute(silent))
+        asyncio.run(Housekeeping(app.state.database, limits).round())
+        assert send(second).json()["accepted"] == 20
 
 
 def test_every_request_has_an_id_and_a_line_of_json_whatever_it_holds(

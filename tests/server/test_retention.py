@@ -20,7 +20,7 @@ from htga_server.database import Database
 from htga_server.housekeeping import Housekeeping
 from htga_server.serve import Server
 from htga_server.settings import Settings
-from htga_server.tables import runs, steps
+from htga_server.tables import metrics, packs, runs, steps
 from tests.support.rows import new_run, probe_rows
 
 Post = Callable[..., httpx2.Response]
@@ -40,8 +40,8 @@ def prune(database: Database, settings: Settings, *, days: float, **policy: Any)
     asyncio.run(Housekeeping(database, own, clock=lambda: then).prune())
 
 
-def rows(database: Database) -> int:
-    count = sa.select(sa.func.count()).select_from(steps)
+def rows(database: Database, table: sa.Table = steps) -> int:
+    count = sa.select(sa.func.count()).select_from(table)
     return database.read_now(lambda connection: connection.scalar(count)) or 0
 
 
@@ -76,7 +76,7 @@ def test_a_pruned_run_is_shown_and_queried_as_before(
     before = shown()
     monkeypatch.setattr(housekeeping, "CHUNK", 300)
     prune(database, settings, days=31, keep_days=30.0)
-    assert rows(database) == 0
+    assert rows(database) == rows(database, metrics) == rows(database, packs) == 0
     after = shown()
     for old, new in zip(before[:3], after[:3], strict=True):
         for key, parts in old["keys"].items():
@@ -85,7 +85,11 @@ def test_a_pruned_run_is_shown_and_queried_as_before(
             assert new["keys"][key]["mean"] == pytest.approx(parts["mean"])
         assert (new["step"], new["total"]) == (old["step"], old["total"])
     assert after[3]["max"] == before[3]["max"]
-    assert after[4:6] == before[4:6]
+    assert after[4]["step"][-1] == after[5]["step"] == 999
+    entries = [sum(map(sum, asked[4]["counts"])) for asked in (before, after)]
+    assert entries == [100 * 1000] * 2
+    assert after[4]["total"] == 1000
+    assert after[5]["n"] == (1000 - 15 * 64) * before[5]["n"]
     assert after[6]["rows"][0] == pytest.approx(before[6]["rows"][0])
     near = api.get(f"{where}/series", params={"keys": "loss", "start": 0, "stop": 40}).json()
     assert near["step"] == [7, 15, 23, 31, 39]

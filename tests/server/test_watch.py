@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -18,14 +19,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from htga_client.wire import NewRule, NewRun, RunEvent
+from htga_client.wire import PREFIX, NewRule, NewRun, RunEvent
 from htga_server import events, rules, runs
 from htga_server.database import Database
 from htga_server.live import Broker
 from htga_server.messenger import Messenger
 from htga_server.settings import Settings
 from htga_server.watch import IDLE_FOR_BUSY, Watch
-from tests.support.rows import store, stream
+from tests.support.load import wait_until
+from tests.support.processes import collecting
+from tests.support.rows import new_run, store, stream
 
 Post = Callable[..., httpx2.Response]
 LOW = NewRule(
@@ -205,3 +208,34 @@ def test_what_a_dry_run_foretells_is_what_happens(
         happened = api.get(f"/runs/{run_id}/events").json()["items"]
         assert time.monotonic() < until
     assert [(e["step"], e["text"]) for e in happened] == [(f["step"], f["text"]) for f in foretold]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_two_collectors_that_look_at_the_same_steps_raise_each_alarm_once(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    def diverged(api: httpx2.Client) -> str:
+        run_id = str(api.post("/runs", json=new_run()).json()["id"])
+        rows = {"rows": [{"step": 3, "metrics": {"loss": "NaN"}}]}
+        assert api.post(f"/runs/{run_id}/rows", json=rows).is_success
+        return run_id
+
+    def alarms(run_id: str) -> int:
+        return len(database.read_now(partial(events.listing, run_id=run_id)))
+
+    made = [NewRun(id=str(uuid.uuid4()), project="p", name="n") for _ in range(20)]
+    rows = [{"step": step, "metrics": [("loss", math.nan)]} for step in (3, 100, 200)]
+    for new in made:
+        database.write_now(partial(runs.register, new=new, limits=settings))
+        store(database, settings, new.id, stream(rows))
+    flags = ("--no-dashboard", "--db", str(settings.database_url))
+    with (
+        collecting(tmp_path / "a", *flags) as first,
+        collecting(tmp_path / "b", *flags) as second,
+        httpx2.Client(base_url=first.url + PREFIX, timeout=30) as here,
+        httpx2.Client(base_url=second.url + PREFIX, timeout=30) as there,
+    ):
+        # Each begins with what was there: once it has seen what came since, it has seen that, too.
+        later = [diverged(here), diverged(there)]
+        wait_until(lambda: list(map(alarms, later)) == [1, 1])
+    assert [alarms(new.id) for new in made] == [3] * len(made)

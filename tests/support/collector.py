@@ -3,7 +3,7 @@
 The lies are the controls of the fault tests, each of which must fail with one:
 `early` acknowledges before the commit, `unsynced` commits without waiting for the disk, `deaf`
 acknowledges what the disk refused, `locking` keeps no write-ahead log, so that readers hold up
-writers, and `trusting` takes any file for a sound one.
+writers, `trusting` takes any file for a sound one, and `leaking` keeps something of each request.
 """
 
 from __future__ import annotations
@@ -69,6 +69,17 @@ def keep_no_log() -> None:
     trust_any_file()
 
 
+def leak() -> None:
+    """Keep 64 KiB of each request."""
+    write, kept = Database.write_together, []
+
+    async def leaking(self: Database, work: Any, item: Any) -> Any:
+        kept.append(b"x" * 2**16)
+        return await write(self, work, item)
+
+    Database.write_together = leaking  # type: ignore[method-assign]
+
+
 def trust_any_file() -> None:
     """Do not look at the database before it is used."""
     Database.check = lambda _: None  # type: ignore[assignment, method-assign]
@@ -94,6 +105,8 @@ def main() -> None:
         keep_no_log()
     if "trusting" in lies:
         trust_any_file()
+    if "leaking" in lies:
+        leak()
     server = Server(create_app(Settings(data=data)), port=port)
     print(server.url, flush=True)
     server.serve_forever()

@@ -17,7 +17,7 @@ from htga_server.deps import AttentionDep, BrokerDep, DatabaseDep, NumbersDep, S
 from htga_server.ingest import Posted, store
 from htga_server.policy import INGEST
 from htga_server.prepare import prepare
-from htga_server.problems import BadRequest
+from htga_server.problems import BadRequest, NoRoom
 from htga_server.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["rows"])
@@ -52,7 +52,11 @@ async def add(
     body = await bodies.read(request, settings)
     decode = partial(_decode, run_id, request.headers.get("content-type", ""), body, settings)
     posted = decode() if len(body) <= SMALL else await run_in_threadpool(_prepared, decode)
-    stored = await db.write_together(store, posted)
+    try:
+        stored = await db.write_together(store, posted)
+    except NoRoom:
+        numbers.refused(posted.batch.table.num_rows)
+        raise
     receipt = stored.receipt
     numbers.ingest(receipt, lost=sum(end - first for first, end in posted.batch.gaps))
     if receipt.accepted:
