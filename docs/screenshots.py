@@ -62,7 +62,7 @@ def main() -> None:
             compared = f"/compare?runs={','.join(group)}&by=lr"
             pinned = f"/run/{group[-1]}?layer=8.weight&layer=6.weight&layer=2.weight"
             shots = {
-                "runs": Shot(path="/", text="finished", drawn=DRAWN),
+                "runs": Shot(path="/", text="finished", drawn=DRAWN, height=720),
                 "run": Shot(path=run, chart="heat", points=100, text="finished"),
                 "tail": Shot(
                     path=f"{run}?at=60", chart="ridge", text="to 60:", part="snapshot", height=420
@@ -79,10 +79,13 @@ def main() -> None:
                 ),
                 "compare": Shot(path=compared, chart="compare-0", points=100, text="n = 3"),
                 "experiments": Shot(
-                    path="/experiments?metric=loss&baseline=lr+0.03", chart="forest", text="3/3"
+                    path="/experiments?metric=loss&baseline=lr+0.03",
+                    chart="forest",
+                    text="3/3",
+                    height=700,
                 ),
                 "query": Shot(path=f"/query?sql={quote(QUESTION)}", text="finished"),
-                "health": Shot(path="/health", text="5 values in a row"),
+                "health": Shot(path="/health", text="5 values in a row", height=780),
             }
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for theme in ("light", "dark"):
