@@ -22,7 +22,7 @@ from htga.cli.up import open_server
 from htga.experiments import digits
 from htga_client.wire import PREFIX
 from tests.browser import FLAGS, chromium
-from tests.support.charts import wait_for_points
+from tests.support.charts import scroll_to, wait_for_points
 
 IMAGES = Path(__file__).parent / "images"
 DRAWN = ".grid:has(.sparkline):not(:has(.sparkline [d='']))"
@@ -38,7 +38,8 @@ class Shot:
         chart: A chart that must have at least `points` points.
         text: What the page must say.
         drawn: What must be on it besides.
-        part: What is to be at the top of the picture; the page unless said.
+        part: The section of a run's page that is to be at the top; the page unless said.
+        height: Of the picture.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Shot:
     text: str
     drawn: str = "h1"
     part: str | None = None
+    height: int = 1120
 
 
 def main() -> None:
@@ -60,19 +62,30 @@ def main() -> None:
             compared = f"/compare?runs={','.join(group)}&by=lr"
             pinned = f"/run/{group[-1]}?layer=8.weight&layer=6.weight&layer=2.weight"
             shots = {
-                "runs": Shot(path="/", text="finished", drawn=DRAWN),
-                "run": Shot(
-                    path=run, chart="heat", points=100, text="finished", drawn="#ridge .main-svg"
+                "runs": Shot(path="/", text="finished", drawn=DRAWN, height=720),
+                "run": Shot(path=run, chart="heat", points=100, text="finished"),
+                "tail": Shot(
+                    path=f"{run}?at=60", chart="ridge", text="to 60:", part="snapshot", height=420
                 ),
                 "layers": Shot(
-                    path=pinned, chart="layer-2-grad_norm", text="each layer", part="#layers"
+                    path=pinned, chart="layer-2-grad_norm", text="each layer", part="layers"
+                ),
+                "multiples": Shot(
+                    path=f"/run/{group[-1]}?as=multiples&layers=grad_norm",
+                    chart="layers",
+                    text="on one scale",
+                    part="layers",
+                    height=500,
                 ),
                 "compare": Shot(path=compared, chart="compare-0", points=100, text="n = 3"),
                 "experiments": Shot(
-                    path="/experiments?metric=loss&baseline=lr+0.03", chart="forest", text="3/3"
+                    path="/experiments?metric=loss&baseline=lr+0.03",
+                    chart="forest",
+                    text="3/3",
+                    height=700,
                 ),
                 "query": Shot(path=f"/query?sql={quote(QUESTION)}", text="finished"),
-                "health": Shot(path="/health", text="5 values in a row"),
+                "health": Shot(path="/health", text="5 values in a row", height=780),
             }
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for theme in ("light", "dark"):
@@ -124,15 +137,17 @@ def photograph(browser: Browser, url: str, shot: Shot, theme: str, path: Path) -
     """One page, once its chart is drawn and it says its text."""
     dark = theme == "dark"
     page = browser.new_page(
-        viewport={"width": 1440, "height": 1120}, color_scheme="dark" if dark else "light"
+        viewport={"width": 1440, "height": shot.height}, color_scheme="dark" if dark else "light"
     )
     page.goto(url + shot.path)
+    if shot.part:
+        scroll_to(page, shot.part)
     if shot.chart:
         wait_for_points(page, shot.chart, shot.points)
     page.get_by_text(shot.text).first.wait_for()
     page.locator(shot.drawn).first.wait_for(state="attached")
     if shot.part:
-        page.locator(shot.part).evaluate(
+        page.locator(f"[data-section={shot.part}]").evaluate(
             "part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 70)"
         )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,18 +21,18 @@ NUMBER = {
     "type": "rightAligned",
     "valueFormatter": {"function": "htgaNumber(params)"},
     "comparator": {"function": "htgaCompare"},
-    "width": 124,
+    "width": 112,
 }
 COLUMNS: list[dict[str, Any]] = [
     {
         "field": "name",
         "cellRenderer": "HtgaRunLink",
         "minWidth": 110,
-        "flex": 2,
+        "flex": 3,
         "colSpan": {"function": "params.data.members ? 2 : 1"},
     },
     {"field": "project", "minWidth": 70, "flex": 1},
-    {"field": "state", "cellRenderer": "HtgaState", "width": 118},
+    {"field": "state", "cellRenderer": "HtgaState", "width": 112},
     {
         "field": "step",
         **NUMBER,
@@ -52,14 +52,14 @@ COLUMNS: list[dict[str, Any]] = [
     {"field": "grad_norm", **NUMBER},
     {"field": "loss", **NUMBER},
     {"field": "group", "minWidth": 70, "flex": 1},
-    {"field": "tags", "minWidth": 70, "flex": 1},
+    {"field": "tags", "tooltipField": "tags", "minWidth": 90, "flex": 2},
     {
         "field": "started",
         "sort": "desc",
         "sortingOrder": ["desc", "asc"],
         "valueFormatter": {"function": "htgaAgo(params.value)"},
         "tooltipValueGetter": {"function": "htgaDate(params.value)"},
-        "width": 128,
+        "width": 116,
     },
 ]
 

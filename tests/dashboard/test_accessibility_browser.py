@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from htga_server.serve import Server
+from tests.support.charts import scroll_to
 from tests.support.rows import probe_rows
 
 pytestmark = pytest.mark.browser
@@ -24,6 +25,8 @@ PAGES = {
     "query": ("/query?sql=SELECT+run,step+FROM+steps+LIMIT+9", ".ag-row"),
     "missing": ("/run/00000000-0000-0000-0000-000000000000", "h1"),
 }
+
+SECTIONS = (("snapshot", "hill"), ("layers", "layers"))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -48,6 +51,9 @@ def test_no_page_has_a_serious_fault_for_those_who_see_or_point_otherwise(
     path, drawn = PAGES[name]
     page.goto(dashboard.url + path.format(run_id))
     page.locator(drawn).first.wait_for()
+    for section, graph in SECTIONS if name == "run" else ():
+        scroll_to(page, section)
+        page.locator(f"[id*='\"{graph}\"'] .main-svg").first.wait_for()
     for unnamed in UNNAMED:
         expect(page.locator(unnamed)).to_have_count(0)
     violations = Axe().run(page).response["violations"]

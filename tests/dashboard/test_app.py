@@ -15,6 +15,7 @@ from fastapi import FastAPI
 import htga_dashboard
 from htga_dashboard import ids
 from htga_dashboard.app import create_app
+from htga_dashboard.graphs import PLOTLY
 from htga_dashboard.source import Source
 from htga_server.serve import Server
 
@@ -84,6 +85,15 @@ def test_pages_come_with_a_policy_that_lets_no_foreign_script_in(dashboard: Serv
         assert "'unsafe-inline'" not in policy.split("style-src")[0]
         assert '<link rel="stylesheet" href="/assets/htga.css' in answer.text
         assert "https://" not in answer.text
+
+
+def test_plotly_is_fetched_once_and_kept(dashboard: Server) -> None:
+    answer = httpx2.get(f"{dashboard.url}/assets/{PLOTLY}")
+    assert answer.text.startswith("/**\n* plotly.js (cartesian - minified) v")
+    assert "immutable" in answer.headers["cache-control"]
+    assert "immutable" not in httpx2.get(f"{dashboard.url}/assets/htga.css").headers.get(
+        "cache-control", ""
+    )
 
 
 def test_the_api_keeps_its_addresses(dashboard: Server) -> None:

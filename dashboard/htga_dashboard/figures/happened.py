@@ -7,7 +7,7 @@ from typing import Any
 
 from htga_client.wire import RunEvent
 from htga_dashboard.figures.plain import plain
-from htga_dashboard.theme import Theme
+from htga_dashboard.theme import Theme, translucent
 
 MOST = 100
 """Events marked at most, the latest; all of them are listed beside the charts."""
@@ -40,7 +40,7 @@ def trace(events: Sequence[RunEvent], theme: Theme) -> dict[str, Any]:
             "valueminus": 1,
             "thickness": 1,
             "width": 0,
-            "color": theme.muted,
+            "color": translucent(theme.muted, 0.5),
         },
         "hovertemplate": "%{customdata}<extra></extra>",
         "showlegend": False,

@@ -54,7 +54,7 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Fi
             **y,
             "domain": [bottom, top],
             "anchor": f"x{end}",
-            "nticks": 3,
+            "nticks": 3 if measure.low else 2,
             "showticklabels": column == 0,
             **({} if first else {"matches": "y"}),
         }
