@@ -37,17 +37,17 @@ def reweight(
     device = parts[0].device
     if device.type == "cpu":
         return _on_cpu(parts, weights, scales)
-    found = torch.zeros(2, dtype=torch.float64, device=device)
+    found = []
     for by_triton, chosen in _kinds(parts):
         some = [parts[i] for i in chosen]
         their = None if scales is None else [scales[i] for i in chosen]
         if by_triton:
             from htga.optim.triton_reweight import reweight_by_triton  # noqa: PLC0415 (maybe absent)
 
-            found += reweight_by_triton(some, weights, their)
+            found.append(reweight_by_triton(some, weights, their))
         else:
-            found += reweight_plain(some, weights, their)
-    return found
+            found.append(reweight_plain(some, weights, their))
+    return found[0] if len(found) == 1 else torch.stack(found).sum(0)
 
 
 def _kinds(parts: Sequence[Tensor]) -> Iterator[tuple[bool, list[int]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from htga.optim.parts import Part, all_reduce
+from htga.optim.reweight import multiply
 from htga.optim.settings import Scope
 from htga.tail import LogHistogram
 from htga.tail.sketch import BITS, Sketch, counts_and_squares
@@ -94,7 +95,25 @@ class Sample:
     def total(self, find: Callable[[Bucket], Tensor]) -> Tensor:
         """Add what is found in each bucket, over all of them and all processes."""
         found = [bucket.sum(find(bucket)).to(self.device) for bucket in self.buckets]
-        return torch.stack(found).sum(0)
+        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+
+    def finish(self, factor: Tensor, *, unless: Tensor) -> None:
+        """Multiply all entries, and bring them to where they came from, waiting for no device.
+
+        Args:
+            factor: float64, 0-d.
+            unless: Whether they are to be zero instead, bool, 0-d.
+        """
+        for bucket in self.buckets:
+            device = bucket.device
+            multiply(bucket.entries, factor.to(device), unless=unless.to(device))
+            for part in bucket.parts:
+                part.store()
+
+
+def host_decides(samples: Iterable[Sample]) -> bool:
+    """Whether the host may look at a number: on a CPU, where it waits for nobody."""
+    return all(bucket.device.type == "cpu" for sample in samples for bucket in sample.buckets)
 
 
 def split(param_groups: list[dict[str, Any]], scope: Scope) -> list[list[Tensor]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
 from htga.tail.triton_counting import by_dtype, name_of, pointer, segments
+from htga.tail.triton_launch import launch
 
 BLOCK = 1024
 """Entries that a program holds at a time."""
@@ -24,34 +25,34 @@ def reweight_by_triton(
     parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
 ) -> Tensor:
     """As `htga.optim.reweight.reweight`, of parts that `htga.tail.triton_counting` can read."""
-    device = parts[0].device
-    found = torch.zeros(2, dtype=torch.float64, device=device)
-    largest, exact = weights.largest.float(), weights.exact.float()
+    found = []
     for chosen in by_dtype(parts):
         same = [parts[i] for i in chosen]
         table = segments(same)
         programs = table.shape[1]
-        sums = torch.empty((2, programs), dtype=torch.float64, device=device)
-        with torch.cuda.device_of(found):
-            reweight_kernel[programs,](
-                table,
-                programs,
-                found if scales is None else torch.stack([scales[i] for i in chosen]),
-                weights.level,
-                weights.rise,
-                largest,
-                exact,
-                largest.numel(),
-                sums,
-                DTYPE=name_of(same[0].dtype),
-                SCALED=scales is not None,
-                SHIFT=23 - TABLE_BITS,
-                HALVINGS=largest.numel().bit_length(),
-                BLOCK=BLOCK,
-                enable_fp_fusion=False,
-            )
-        found += sums.sum(1)
-    return found
+        sums = torch.empty((2, programs), dtype=torch.float64, device=table.device)
+        launch(
+            reweight_kernel,
+            programs,
+            table,
+            programs,
+            sums if scales is None else torch.stack([scales[i] for i in chosen]),
+            weights.level,
+            weights.rise,
+            weights.largest,
+            weights.exact,
+            weights.largest.numel(),
+            sums,
+            DTYPE=name_of(same[0].dtype),
+            SCALED=scales is not None,
+            SHIFT=23 - TABLE_BITS,
+            HALVINGS=weights.largest.numel().bit_length(),
+            BLOCK=BLOCK,
+        )
+        found.append(sums.sum(1))
+    if not found:
+        return torch.zeros(2, dtype=torch.float64, device=parts[0].device)
+    return found[0] if len(found) == 1 else torch.stack(found).sum(0)
 
 
 def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) -> None:
@@ -62,17 +63,16 @@ def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) 
     for chosen in by_dtype(parts):
         same = [parts[i] for i in chosen]
         table = segments(same)
-        programs = table.shape[1]
-        with torch.cuda.device_of(factor):
-            multiply_kernel[programs,](
-                table,
-                programs,
-                factor.float(),
-                unless.int(),
-                DTYPE=name_of(same[0].dtype),
-                BLOCK=BLOCK,
-                enable_fp_fusion=False,
-            )
+        launch(
+            multiply_kernel,
+            table.shape[1],
+            table,
+            table.shape[1],
+            factor,
+            unless,
+            DTYPE=name_of(same[0].dtype),
+            BLOCK=BLOCK,
+        )
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
@@ -96,7 +96,7 @@ def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
     segment = tl.program_id(0)
     length = tl.load(table + n_segments + segment).to(tl.int32)
     x = pointer(table, DTYPE)
-    floor = tl.load(largest)
+    floor = tl.load(largest).to(tl.float32)
     lane = tl.arange(0, BLOCK)
     squares = tl.zeros([BLOCK], dtype=tl.float64)
     total = tl.zeros([BLOCK], dtype=tl.float64)
@@ -118,11 +118,13 @@ def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
             for _ in tl.static_range(HALVINGS):
                 middle = (low + high) // 2
                 open_ = hot & (low < high)
-                below = open_ & (tl.load(largest + middle, mask=open_, other=0.0) < magnitude)
+                there = tl.load(largest + middle, mask=open_, other=0.0).to(tl.float32)
+                below = open_ & (there < magnitude)
                 low = tl.where(below, middle + 1, low)
                 high = tl.where(open_ & (below == 0), middle, high)
             low = tl.minimum(low, n_largest - 1)
-            weight = tl.where(hot, tl.load(exact + low, mask=hot, other=0.0), weight)
+            known = tl.load(exact + low, mask=hot, other=0.0).to(tl.float32)
+            weight = tl.where(hot, known, weight)
         weight = tl.where(inside, weight, 0.0)
         product = (wide * weight).to(value.dtype)
         tl.store(x + start + lane, product, mask=inside)
@@ -143,14 +145,14 @@ def multiply_kernel(  # noqa: PLR0917 (Triton binds by position)
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
     """Multiply one segment by a number, or fill it with zeros."""
-    times = tl.load(factor)
+    times = tl.load(factor).to(tl.float32)
     none = tl.load(unless)
-    if (times != 1.0) | (none != 0):
+    if (times != 1.0) | none:
         length = tl.load(table + n_segments + tl.program_id(0)).to(tl.int32)
         x = pointer(table, DTYPE)
         lane = tl.arange(0, BLOCK)
         for start in range(0, length, BLOCK):
             inside = start + lane < length
             value = tl.load(x + start + lane, mask=inside, other=0.0)
-            product = tl.where(none != 0, 0.0, value.to(tl.float32) * times)
+            product = tl.where(none, 0.0, value.to(tl.float32) * times)
             tl.store(x + start + lane, product.to(value.dtype), mask=inside)

@@ -185,9 +185,18 @@ def test_the_triton_kernel_writes_the_same_under_its_interpreter(tmp_path: Path)
 
 @needs_triton
 def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path) -> None:
-    assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
-        f"{kernel} of {dtype} on {capability}"
+    once = ("control_kernel", "weights_kernel", "sizes_kernel", "outcome_kernel")
+    of_each = [
+        f"{kernel} of {dtype}"
         for dtype in ("float32", "float16", "bfloat16")
         for kernel in ("reweight_kernel", "multiply_kernel")
-        for capability in (80, 90)
     ]
+    assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
+        f"{kernel} on {capability}" for kernel in (*once, *of_each) for capability in (80, 90)
+    ]
+
+
+@needs_triton
+def test_the_triton_kernels_take_the_steps_that_small_operations_take(tmp_path: Path) -> None:
+    printed = lines_of(HERE / "amplify_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    assert printed == ["all steps agree"]
