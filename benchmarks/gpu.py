@@ -99,12 +99,12 @@ def sketches_are_those_of_the_cpu() -> None:
     """Counts and the largest magnitudes bit for bit, whether their floor was guessed or missed."""
     x = sample(3_000_000)
     parts = [x[:999], x[999:70_000].half(), x[70_000:]]
-    scales = [torch.tensor(1.5 + i, device="cuda") for i in range(3)]
+    scales = 1.5 + torch.arange(3, device="cuda")
     for several in (parts, [part.clamp(-1, 1) for part in parts], [torch.ones_like(x)]):
         for size in (1, 5_000):
             for their in (None, scales[: len(several)]):
                 there = Sketch.of(several, size, scales=their)
-                moved = None if their is None else [scale.cpu() for scale in their]
+                moved = None if their is None else their.cpu()
                 here = Sketch.of([part.cpu() for part in several], size, scales=moved)
                 assert torch.equal(there.histogram.state.cpu(), here.histogram.state)
                 assert torch.equal(there.largest.cpu(), here.largest)
@@ -128,7 +128,7 @@ def kernels_write_what_plain_operations_write() -> None:
     """The Triton kernel against the same table looked up by PyTorch."""
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         parts = [sample(n).clamp(-300, 300).to(dtype) for n in (3, 70_001, 2_000_000)]
-        scales = [torch.tensor(1.0 + i, device="cuda") for i in range(3)]
+        scales = 1.0 + torch.arange(3, device="cuda")
         for their in (None, scales):
             sketch = Sketch.of(parts, 20_000, scales=their)
             beta = torch.tensor(0.2, dtype=torch.float64, device="cuda")

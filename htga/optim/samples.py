@@ -15,6 +15,7 @@ from htga.optim.parts import Part, all_reduce
 from htga.optim.reweight import multiply
 from htga.optim.settings import Scope
 from htga.tail import LogHistogram
+from htga.tail.constants import constants
 from htga.tail.sketch import BITS, Sketch, counts_and_squares
 from htga.tail.tail_size import MIN_N
 
@@ -26,12 +27,12 @@ class Bucket:
     Attributes:
         parts: At least one.
         groups: Over which all of them are sharded.
-        scales: Factors on the parts as the sample sees them, float32, 0-d; None for none.
+        scales: Factors on the parts as the sample sees them, float32 [P]; None for none.
     """
 
     parts: list[Part]
     groups: tuple[ProcessGroup, ...]
-    scales: list[Tensor] | None = None
+    scales: Tensor | None = None
 
     @property
     def entries(self) -> list[Tensor]:
@@ -151,14 +152,19 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
             Bucket(bucket.parts, bucket.groups, _reciprocal_rms(bucket, squares))
             for bucket, (_, squares) in zip(buckets, seen, strict=True)
         ],
-        torch.stack([squares.sum().to(home) for _, squares in seen]).sum(),
-        reduce(LogHistogram.merge, (counts for counts, _ in seen), LogHistogram(BITS, home)),
+        reduce(torch.add, (squares.sum().to(home) for _, squares in seen)),
+        _merged([counts for counts, _ in seen], home),
     )
 
 
-def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> list[Tensor]:
-    """1 over the root mean square of each part, float32, 0-d; 1 where that is no number."""
-    on_cuda = squares.device.type == "cuda"  # Pinned, so that the copy waits for nothing.
-    sizes = torch.tensor([part.numel for part in bucket.parts], pin_memory=on_cuda)
-    scales = (sizes.to(squares.device, non_blocking=True) / squares).sqrt().float()
-    return list(scales.where(scales.isfinite() & (scales > 0), 1).unbind())
+def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> Tensor:
+    """1 over the root mean square of each part, float32 [P]; 1 where that is no number."""
+    sizes = constants(tuple(float(part.numel) for part in bucket.parts), squares.device)
+    scales = (sizes / squares).sqrt().float().nan_to_num_(nan=1.0, posinf=1.0)
+    return scales.where(scales > 0, 1)
+
+
+def _merged(several: list[LogHistogram], device: torch.device) -> LogHistogram:
+    if len(several) == 1:
+        return several[0]
+    return reduce(LogHistogram.merge, several, LogHistogram(BITS, device))

@@ -21,8 +21,9 @@ from htga.optim.settings import Settings
 from htga.optim.triton_control import NOTES, SQUARES, TOTAL, control_kernel, outcome_kernel
 from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
 from htga.tail import TailState, binned
+from htga.tail.constants import constants
 from htga.tail.sketch import BITS
-from htga.tail.triton_estimate import BLOCK, Estimates, Excesses, on_device
+from htga.tail.triton_estimate import BLOCK, Estimates, Excesses
 from htga.tail.triton_launch import launch
 
 BINS, EDGES = 255 << BITS, 255 << TABLE_BITS
@@ -86,7 +87,7 @@ class _Step:
         return cls(
             sample,
             settings,
-            on_device(_numbers(settings), device),
+            constants(_numbers(settings), device),
             memory,
             Excesses.of(sketch, settings.k),
             Estimates.empty(device),

@@ -1,7 +1,6 @@
 """Reweighting many CUDA tensors in one launch of a Triton kernel.
 
-Only `htga.optim.reweight` imports this, and only where Triton works. As in counting, tensors are
-cut into segments of about equal length, and each program takes one.
+Only `htga.optim.reweight` imports this, and only where Triton works.
 """
 
 from __future__ import annotations
@@ -14,63 +13,56 @@ import triton.language as tl
 from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
-from htga.tail.triton_counting import by_dtype, name_of, pointer, segments
 from htga.tail.triton_launch import launch
+from htga.tail.triton_segments import pointer, segments_of
 
 BLOCK = 1024
 """Entries that a program holds at a time."""
 
 
 def reweight_by_triton(
-    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
+    parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None
 ) -> Tensor:
-    """As `htga.optim.reweight.reweight`, of parts that `htga.tail.triton_counting` can read."""
-    found = []
-    for chosen in by_dtype(parts):
-        same = [parts[i] for i in chosen]
-        table = segments(same)
-        programs = table.shape[1]
-        sums = torch.empty((2, programs), dtype=torch.float64, device=table.device)
+    """As `htga.optim.reweight.reweight`, of parts that `htga.tail.triton_segments` can read."""
+    segments = segments_of(parts)
+    programs = [some.programs for some in segments]
+    sums = torch.empty((sum(programs), 2), dtype=torch.float64, device=parts[0].device)
+    for some, own in zip(segments, sums.split(programs), strict=True):
         launch(
             reweight_kernel,
-            programs,
-            table,
-            programs,
-            sums if scales is None else torch.stack([scales[i] for i in chosen]),
+            some.programs,
+            some.table,
+            some.programs,
+            sums if scales is None else scales,
             weights.level,
             weights.rise,
             weights.largest,
             weights.exact,
             weights.largest.numel(),
-            sums,
-            DTYPE=name_of(same[0].dtype),
+            own,
+            DTYPE=some.dtype,
             SCALED=scales is not None,
             SHIFT=23 - TABLE_BITS,
             HALVINGS=weights.largest.numel().bit_length(),
             BLOCK=BLOCK,
         )
-        found.append(sums.sum(1))
-    if not found:
-        return torch.zeros(2, dtype=torch.float64, device=parts[0].device)
-    return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+    return sums.sum(0)
 
 
 def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) -> None:
-    """As `htga.optim.reweight.multiply`, of parts that `htga.tail.triton_counting` can read.
+    """As `htga.optim.reweight.multiply`, of parts that `htga.tail.triton_segments` can read.
 
     Where the factor is 1, as it usually is, nothing is read.
     """
-    for chosen in by_dtype(parts):
-        same = [parts[i] for i in chosen]
-        table = segments(same)
+    for some in segments_of(parts):
         launch(
             multiply_kernel,
-            table.shape[1],
-            table,
-            table.shape[1],
+            some.programs,
+            some.table,
+            some.programs,
             factor,
             unless,
-            DTYPE=name_of(same[0].dtype),
+            DTYPE=some.dtype,
             BLOCK=BLOCK,
         )
 
@@ -131,8 +123,8 @@ def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
         written = product.to(tl.float64)
         squares += written * written
         total += weight.to(tl.float64)
-    tl.store(sums + segment, tl.sum(squares))
-    tl.store(sums + n_segments + segment, tl.sum(total))
+    tl.store(sums + 2 * segment, tl.sum(squares))
+    tl.store(sums + 2 * segment + 1, tl.sum(total))
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types

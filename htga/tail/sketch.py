@@ -59,7 +59,7 @@ class Sketch:
         size: Size,
         *,
         bits: int = BITS,
-        scales: Sequence[Tensor] | None = None,
+        scales: Tensor | None = None,
     ) -> Sketch:
         """Look at flat tensors of one device, keeping the `size` largest magnitudes.
 
@@ -70,7 +70,7 @@ class Sketch:
             parts: Float tensors of shape [d_i], at least one; may be empty.
             size: m, at least 1; on a CPU also what gives it, once all has been counted.
             bits: Resolution of the counts.
-            scales: Positive factors on each part, float32, 0-d, to look at the products.
+            scales: Positive factors on each part, float32 [P], to look at the products.
         """
         if parts[0].device.type == "cpu":
             return _on_cpu(parts, size, bits, scales)
@@ -147,7 +147,7 @@ def _kernels_work(device: torch.device) -> bool:
     return True
 
 
-def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) -> Iterator[Tensor]:
+def chunks(parts: Sequence[Tensor], size: int, scales: Tensor | None) -> Iterator[Tensor]:
     """The entries in pieces of at most `size`, small tensors joined; scaled ones are copies."""
     if scales is None:
         for block in blocks(parts, size):
@@ -158,9 +158,7 @@ def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) 
                 yield piece.to(widened(piece.dtype)) * scale
 
 
-def _on_cpu(
-    parts: Sequence[Tensor], size: Size, bits: int, scales: Sequence[Tensor] | None
-) -> Sketch:
+def _on_cpu(parts: Sequence[Tensor], size: Size, bits: int, scales: Tensor | None) -> Sketch:
     histogram = LogHistogram(bits)
     # float32 is too coarse for the squares of float64, which are summed apart.
     double = any(part.dtype == torch.float64 for part in parts)
@@ -201,9 +199,7 @@ def _edge_below(histogram: LogHistogram, size: int) -> Tensor:
     return histogram.edges.take((enough.sum() - 1).clamp(min=0)).clamp(min=binned.TINIEST)
 
 
-def _on_device(
-    parts: Sequence[Tensor], size: int, bits: int, scales: Sequence[Tensor] | None
-) -> Sketch:
+def _on_device(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:
     device = parts[0].device
     histogram = LogHistogram(bits, device)
     if _by_triton(parts):

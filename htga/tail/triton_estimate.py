@@ -7,15 +7,16 @@ operations, each of which the host must launch. The tests hold both to the same 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from htga.tail.constants import constants
 from htga.tail.sketch import Sketch
 from htga.tail.tail_size import K
+from htga.tail.triton_launch import launch
 from htga_client.histogram import n_bins
 
 BLOCK = 512
@@ -60,25 +61,25 @@ class Excesses:
         seen = cls(
             sketch,
             rule,
-            on_device((0.0 if isinstance(k, str) else float(k),), device),
+            constants((0.0 if isinstance(k, str) else float(k),), device),
             torch.empty(m, dtype=torch.float64, device=device),
             torch.empty((3, -(-m // span)), dtype=torch.float64, device=device),
             span,
         )
-        with torch.cuda.device_of(seen.logs):
-            excess_kernel[seen.programs,](
-                sketch.histogram.state,
-                sketch.largest,
-                m,
-                span,
-                seen.number,
-                seen.logs,
-                seen.sums,
-                RULE=rule,
-                BINS=n_bins(sketch.histogram.bits),
-                BLOCK=BLOCK,
-                enable_fp_fusion=False,
-            )
+        launch(
+            excess_kernel,
+            seen.programs,
+            sketch.histogram.state,
+            sketch.largest,
+            m,
+            span,
+            seen.number,
+            seen.logs,
+            seen.sums,
+            RULE=rule,
+            BINS=n_bins(sketch.histogram.bits),
+            BLOCK=BLOCK,
+        )
         return seen
 
     @property
@@ -114,32 +115,24 @@ class Estimates:
     def of(cls, sketch: Sketch, k: K, estimator: str) -> Estimates:
         """Estimate from a sketch, in two launches."""
         seen, estimates = Excesses.of(sketch, k), cls.empty(sketch.largest.device)
-        with torch.cuda.device_of(seen.logs):
-            estimate_kernel[1,](
-                sketch.histogram.state,
-                seen.sums,
-                seen.programs,
-                seen.number,
-                *estimates.places,
-                RULE=seen.rule,
-                MOMENT=estimator == "moment",
-                BINS=n_bins(sketch.histogram.bits),
-                enable_fp_fusion=False,
-            )
+        launch(
+            estimate_kernel,
+            1,
+            sketch.histogram.state,
+            seen.sums,
+            seen.programs,
+            seen.number,
+            *estimates.places,
+            RULE=seen.rule,
+            MOMENT=estimator == "moment",
+            BINS=n_bins(sketch.histogram.bits),
+        )
         return estimates
 
     @property
     def places(self) -> tuple[Tensor, Tensor, Tensor]:
         """As arguments of a kernel."""
         return self.numbers, self.counts, self.status
-
-
-@lru_cache(maxsize=64)
-def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Constants for kernels, to which a Python float would come as float32; float64 [len]."""
-    on_cuda = device.type == "cuda"  # Pinned, so that the copy waits for nothing.
-    there = torch.tensor(values, dtype=torch.float64, pin_memory=on_cuda)
-    return there.to(device, non_blocking=True)
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types

@@ -48,7 +48,7 @@ def main() -> int:
 
 def same(sample: list[Tensor], beta: float, *, scaled: bool) -> bool:
     """Whether the kernel and plain operations write the same and find the same sums."""
-    scales = [torch.tensor(1.0 + i / 7) for i in range(len(sample))] if scaled else None
+    scales = 1 + torch.arange(len(sample)) / 7 if scaled else None
     sketch = Sketch.of(sample, 1025, scales=scales)
     exponent = torch.tensor(beta, dtype=torch.float64)
     d = sum(part.numel() for part in sample)

@@ -86,7 +86,7 @@ def test_a_cpu_and_plain_operations_write_the_same(dtype: torch.dtype) -> None:
     x = student_t(1.5, CHUNK + 5000).clamp(-300, 300).to(dtype)
     parts = [x[:3], x[3:700], x[700 : CHUNK + 900], x[CHUNK + 900 :], x[:0]]
     weights = weights_of(parts, 0.4)
-    scales = [torch.tensor(1.0 + i) for i in range(5)]
+    scales = 1.0 + torch.arange(5)
     for their in (None, scales):
         one, other = ([part.clone() for part in parts] for _ in range(2))
         found = reweight(one, weights, their), reweight_plain(other, weights, their)

@@ -42,7 +42,7 @@ def test_the_largest_are_those_that_sorting_gives(x: np.ndarray, size: int) -> N
 def test_chunks_on_a_cpu_and_plain_operations_see_the_same(dtype: torch.dtype) -> None:
     x = student_t(1.5, CHUNK + 3000).to(dtype)
     parts = [x[:7], x[7:900], x[900:]]
-    scales = [torch.tensor(2.0), torch.tensor(0.3), torch.tensor(1.0)]
+    scales = torch.tensor([2.0, 0.3, 1.0])
     for their in (None, scales):
         one, other = Sketch.of(parts, 500, scales=their), _on_device(parts, 500, 3, their)
         assert one.histogram == other.histogram
