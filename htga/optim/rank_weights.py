@@ -16,7 +16,7 @@ from torch import Tensor
 from htga.optim.settings import Normalize
 from htga.tail import LogHistogram, binned
 from htga.tail.sketch import Sketch
-from htga.tail.tail_size import K, k_for
+from htga.tail.tail_size import K, at_most
 
 TABLE_BITS = 5
 """Mantissa bits that choose an entry of the table, 3 % wide, within which weights are linear."""
@@ -132,7 +132,7 @@ class RankWeights:
 
 def n_exact(d: int, k: K) -> int:
     """How many magnitudes a sketch of `d` entries must keep."""
-    size = int(k_for(torch.tensor(d), k))
+    size = at_most(d, k)
     return min(max(size + size // MARGIN + 2, TOP), d + 1)
 
 

@@ -16,6 +16,7 @@ from htga.optim.reweight import multiply
 from htga.optim.settings import Scope
 from htga.tail import LogHistogram
 from htga.tail.constants import constants
+from htga.tail.counting import uses_triton
 from htga.tail.sketch import BITS, Sketch, counts_and_squares
 from htga.tail.tail_size import MIN_N
 
@@ -158,10 +159,18 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
 
 
 def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> Tensor:
-    """1 over the root mean square of each part, float32 [P]; 1 where that is no number."""
     sizes = constants(tuple(float(part.numel) for part in bucket.parts), squares.device)
-    scales = (sizes / squares).sqrt().float().nan_to_num_(nan=1.0, posinf=1.0)
-    return scales.where(scales > 0, 1)
+    if uses_triton(squares.device):
+        from htga.optim import triton_reweight  # noqa: PLC0415 (maybe absent)
+
+        return triton_reweight.reciprocal_rms(sizes, squares)
+    return reciprocal_rms(sizes, squares)
+
+
+def reciprocal_rms(sizes: Tensor, squares: Tensor) -> Tensor:
+    """1 over the root mean square of each part, float32 [P]; 1 where that is no number."""
+    scales = (sizes / squares).sqrt().float()
+    return scales.where(scales.isfinite() & (scales > 0), 1)
 
 
 def _merged(several: list[LogHistogram], device: torch.device) -> LogHistogram:

@@ -67,6 +67,30 @@ def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) 
         )
 
 
+def reciprocal_rms(sizes: Tensor, squares: Tensor) -> Tensor:
+    """As `htga.optim.samples.reciprocal_rms`."""
+    scales = torch.empty_like(squares, dtype=torch.float32)
+    n = scales.numel()
+    launch(reciprocal_kernel, -(-n // BLOCK), sizes, squares, scales, n, BLOCK=BLOCK)
+    return scales
+
+
+@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
+def reciprocal_kernel(
+    sizes: tl.tensor,
+    squares: tl.tensor,
+    scales: tl.tensor,
+    n: tl.tensor,
+    BLOCK: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
+) -> None:
+    """Root of size over squares; 1 where that is no float32 above zero."""
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    size = tl.load(sizes + at, mask=at < n, other=1.0)
+    scale = tl.sqrt(size / tl.load(squares + at, mask=at < n, other=1.0)).to(tl.float32)
+    scale = tl.where((scale > 0) & (scale < float("inf")), scale, 1.0)
+    tl.store(scales + at, scale, mask=at < n)
+
+
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
     table: tl.tensor,

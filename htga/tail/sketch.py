@@ -118,14 +118,13 @@ class Sketch:
 
 def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
     """Counts of flat tensors of one device, and the sum of the squares of each, float64 [P]."""
-    device = parts[0].device
-    histogram = LogHistogram(BITS, device)
     if _by_triton(parts):
         from htga.tail import triton_sketch  # noqa: PLC0415 (it may not be there)
 
-        histogram.state, squares = triton_sketch.counts_and_squares(parts, BITS)
-        return histogram, squares
-    return histogram.update(parts), torch.stack([sum_of_squares([part]) for part in parts])
+        state, squares = triton_sketch.counts_and_squares(parts, BITS)
+        return LogHistogram.of_state(state, BITS), squares
+    histogram = LogHistogram(BITS, parts[0].device).update(parts)
+    return histogram, torch.stack([sum_of_squares([part]) for part in parts])
 
 
 def _by_triton(parts: Sequence[Tensor]) -> bool:
@@ -200,13 +199,14 @@ def _edge_below(histogram: LogHistogram, size: int) -> Tensor:
 
 
 def _on_device(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:
-    device = parts[0].device
-    histogram = LogHistogram(bits, device)
     if _by_triton(parts):
         from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
 
-        histogram.state, largest, squares = look(parts, size, bits, scales)
+        state, largest, squares = look(parts, size, bits, scales)
+        histogram = LogHistogram.of_state(state, bits)
         return Sketch(histogram=histogram, largest=largest, squares=squares)
+    device = parts[0].device
+    histogram = LogHistogram(bits, device)
     squares = torch.zeros((), dtype=torch.float64, device=device)
     largest = torch.zeros(size, dtype=torch.float64, device=device)
     for chunk in chunks(parts, DEVICE_CHUNK, scales):

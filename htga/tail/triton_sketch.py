@@ -59,7 +59,7 @@ def look(
     notes, digits = torch.zeros(NOTES + (2 << DIGIT), dtype=torch.int64, device=device).split(
         [NOTES, 2 << DIGIT]
     )
-    capacity = ROOM * size
+    capacity = max(min(ROOM * size, d), size)
     room = torch.zeros(capacity, device=device)
     _guess_floor(segments, sampled, notes, scales, d=d, size=size, bits=bits)
     squares = _squares_of(segments, device)

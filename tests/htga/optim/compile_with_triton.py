@@ -12,7 +12,7 @@ from htga.optim.rank_weights import TABLE_BITS
 from htga.optim.triton_amplify import BINS, EDGES, ENTRIES
 from htga.optim.triton_control import control_kernel, outcome_kernel
 from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
-from htga.optim.triton_reweight import BLOCK, multiply_kernel, reweight_kernel
+from htga.optim.triton_reweight import BLOCK, multiply_kernel, reciprocal_kernel, reweight_kernel
 from htga.tail.counting import READABLE
 from htga.tail.triton_estimate import BLOCK as SMALL
 
@@ -32,6 +32,11 @@ MULTIPLY = {"table": "*i64", "n_segments": "i32", "factor": "*fp64", "unless": "
 RULES = {"RULE": "auto", "MOMENT": False, "BINS": BINS}
 TABLE = {"BINS": BINS, "EDGES": EDGES, "ROOM": ENTRIES, "BITS": TABLE_BITS}
 ONCE: list[tuple[Any, str, dict[str, Any]]] = [
+    (
+        reciprocal_kernel,
+        "sizes:*fp64 squares:*fp64 scales:*fp32 n:i32",
+        {"BLOCK": BLOCK},
+    ),
     (
         control_kernel,
         (
