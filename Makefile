@@ -1,5 +1,6 @@
 # Every target works on a fresh machine that has Python, make and git, and installs what it needs.
 PYTHON ?= python3
+TESTS  ?= tests/faults
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -30,9 +31,9 @@ test: check              ## everything above and the tests, a browser and a Post
 	$(BIN)/python tests/browser.py
 	$(BIN)/pytest
 
-faults: install          ## the long tier of the fault tests; HTGA_SEED=... repeats a run
+faults: install          ## the long tier of the fault tests, or of TESTS; HTGA_SEED=... repeats a run
 	@seed=$${HTGA_SEED:-$$(date +%s)}; echo "HTGA_SEED=$$seed"; \
-	HTGA_FAULTS=long HTGA_SEED=$$seed $(BIN)/pytest tests/faults
+	HTGA_FAULTS=long HTGA_SEED=$$seed $(BIN)/pytest -rfEP --show-capture=stdout $(TESTS)
 
 bench: install           ## measure the budgets; prints tables
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

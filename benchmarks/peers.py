@@ -1,7 +1,8 @@
 """Trackers side by side: what a step costs, where it goes, and what a killed process loses.
 
 Eight numbers a step, with and without a histogram of 128 bins, back to back; then 100 steps a
-second and `kill -9`. Each tracker is installed into an environment of its own, in the folder that
+second and `kill -9`; then a training whose gradients are watched at every step, by those that can.
+Each tracker is installed into an environment of its own, in the folder that
 HTGA_PEERS names or the cache, and set up as on one machine (see `tracking/trackers.py`). HTGA's
 costs are those of client and collector together; the trackers take turns, in rounds.
 
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,24 @@ PINNED = {
     "aim": ["aim==3.29.1"],
     "mlflow": ["mlflow==3.17.2"],
 }
+WATCHES = {
+    "htga": "htga",
+    "htga, each layer": "htga",
+    "htga, all entries": "htga",
+    "htga, all entries of each layer": "htga",
+    "wandb": "wandb",
+    "tensorboard": "tensorboard",
+}
+"""Ways to watch a gradient, and whose they are; what is not here has none."""
+
+TORCH = version("torch").partition("+")[0]
 ROUNDS, STEPS, SECONDS, KILLS = 3, 5000, 8, 5
-WORKLOAD = Path(__file__).with_name("tracking") / "workload.py"
+SCRIPTS = Path(__file__).with_name("tracking")
+WORKLOAD, GRADIENTS = SCRIPTS / "workload.py", SCRIPTS / "gradients.py"
 
 
 def main() -> None:
-    """Install what is missing, measure, and print three tables."""
+    """Install what is missing, measure, and print four tables."""
     names = sys.argv[1:] or list(PINNED)
     pythons = {"htga": sys.executable} | {name: installed(name) for name in names}
     versions = ", ".join(package for name in names for package in PINNED[name])
@@ -55,6 +69,12 @@ def main() -> None:
     for name, python in pythons.items():
         each = [str(lost(name, python)) for _ in range(KILLS)]
         print(f"| {name} | {', '.join(each)} |", flush=True)
+    print("\n| gradients of 2.1 million parameters | step time |\n|---|---|")
+    for way, name in WATCHES.items():
+        if name in pythons:
+            own = watching(way, pythons[name])
+            ratio = f"x {own['ratio']:.3f} ({own['low']:.3f} to {own['high']:.3f})"
+            print(f"| {way} | {ratio} |", flush=True)
 
 
 def print_costs(kind: str, costs: dict[str, dict[str, float]]) -> None:
@@ -80,13 +100,22 @@ def cost(name: str, python: str, kind: str) -> dict[str, float]:
     """What one run of the workload cost."""
     with place(name) as (folder, environment, collector):
         before = None if collector is None else spent(collector)
-        found: dict[str, float] = json.loads(
-            run(python, environment, "cost", name, folder, kind, STEPS, SECONDS)
-        )
+        arguments = ("cost", name, folder, kind, STEPS, SECONDS)
+        found: dict[str, float] = json.loads(run(python, environment, WORKLOAD, *arguments))
         if collector is not None and before is not None:
             cpu, size = (now - then for now, then in zip(spent(collector), before, strict=True))
             found["cpu_us"] += cpu / found["steps"] * 1e6
             found["bytes"] = size / found["steps"]  # the spool is empty by then
+    return found
+
+
+def watching(way: str, python: str) -> dict[str, float]:
+    """What it costs a training to have its gradients watched."""
+    with place(WATCHES[way]) as (folder, environment, _):
+        path = {"PYTHONPATH": str(SCRIPTS.parent)}
+        found: dict[str, float] = json.loads(
+            run(python, environment | path, GRADIENTS, way, folder)
+        )
     return found
 
 
@@ -107,13 +136,13 @@ def lost(name: str, python: str) -> int:
         time.sleep(random.uniform(2, 3))  # noqa: S311  no secret
         process.send_signal(signal.SIGKILL)
         logged = len(process.communicate()[0].splitlines())
-        return logged - int(run(python, environment, "stored", name, folder))
+        return logged - int(run(python, environment, WORKLOAD, "stored", name, folder))
 
 
-def run(python: str, environment: dict[str, str], *arguments: Any) -> str:
-    """The last line that the workload prints."""
+def run(python: str, environment: dict[str, str], script: Path, *arguments: Any) -> str:
+    """The last line that a script prints."""
     done = subprocess.run(
-        [python, str(WORKLOAD), *map(str, arguments)],
+        [python, str(script), *map(str, arguments)],
         env=environment,
         capture_output=True,
         text=True,
@@ -163,14 +192,15 @@ def spent(collector: tuple[psutil.Process, Path]) -> tuple[float, int]:
 def installed(name: str) -> str:
     """The Python of a tracker's environment, which is made if it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "htga" / "peers"
-    folder = Path(os.environ.get("HTGA_PEERS", cache)) / "-".join(PINNED[name])
+    packages = PINNED[name] + ([f"torch=={TORCH}"] if name in WATCHES.values() else [])
+    folder = Path(os.environ.get("HTGA_PEERS", cache)) / "-".join(packages)
     python = folder / "bin" / "python"
     if not (folder / ".installed").exists():
         print(f"installing {name} into {folder}", file=sys.stderr, flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *PINNED[name]], check=True)
+        subprocess.run([*pip, *packages], check=True)
         (folder / ".installed").touch()
     return str(python)
 

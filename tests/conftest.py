@@ -13,7 +13,7 @@ import httpx2
 import hypothesis
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from htga_client.wire import PREFIX
 from htga_server.app import create_app
@@ -94,6 +94,7 @@ def collector(settings: Settings) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium."""
+    expect.set_options(timeout=30_000)  # on a busy machine five seconds may be too few
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield launched

@@ -54,7 +54,7 @@ class Delivery:
         retries: Number of requests that were repeated.
         failures: Requests that failed since the last answer.
         reached: Whether the collector has ever answered.
-        followed: Whether someone looked at what it gets when it answered last.
+        followed: Whether someone looked at the run when the collector answered last.
         dead: What it refused.
     """
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from htga_client.wire import PREFIX
 from htga_server import problems
+from htga_server.attention import Attention
 from htga_server.database import Database
 from htga_server.gate import Gate
 from htga_server.housekeeping import Housekeeping
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     database = Database(settings.url, most_waiting=settings.queued_requests)
-    broker, messenger = Broker(), Messenger()
+    broker, attention, messenger = Broker(), Attention(), Messenger()
     watch = Watch(database, broker, messenger)
 
     @asynccontextmanager
@@ -53,8 +54,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.to_thread(database.upgrade)
         if settings.require_tokens and not await database.read(any_valid):
             raise ValueError("tokens are required and there is none; `htga token create` makes one")
-        replicas = Replicas(database.url, broker) if database.dialect == "postgresql" else None
-        if replicas is not None:
+        replicas = None
+        if database.dialect == "postgresql":
+            replicas = Replicas(database.url, broker, attention)
             await replicas.start()
         beside = [
             asyncio.create_task(work.run())
@@ -74,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
-    app.state.watch = watch
+    app.state.watch, app.state.attention = watch, attention
     numbers = Numbers(database, broker)
     app.state.numbers = numbers
     app.add_middleware(Gate, settings=settings, database=database)

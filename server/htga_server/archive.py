@@ -20,7 +20,7 @@ from htga_client.wire import Archive
 from htga_server.export import METRICS, STEPS, metric_batches, step_batches
 from htga_server.keys import HERE, lock_open
 from htga_server.problems import Conflict
-from htga_server.runs import get
+from htga_server.records import get
 from htga_server.tables import runs
 
 MANIFEST = "manifest.json"

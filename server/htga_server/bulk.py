@@ -28,6 +28,10 @@ class Column:
     values: NDArray[Any]
     measured: NDArray[np.bool_] | None = None
 
+    def __getitem__(self, which: slice | NDArray[Any]) -> Column:
+        """Some of them."""
+        return Column(self.values[which], None if self.measured is None else self.measured[which])
+
 
 def insert(
     connection: sa.Connection, table: sa.Table, columns: Mapping[str, Column], *, fresh: bool

@@ -6,8 +6,9 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -17,8 +18,10 @@ from alembic.config import Config
 from starlette.concurrency import run_in_threadpool
 
 from htga_server import derived, engines
+from htga_server.jobs import Job, alone, attempt
 from htga_server.problems import Busy, ServerError
 
+S = TypeVar("S")
 T = TypeVar("T")
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -29,34 +32,6 @@ LAST_READS_SECONDS = 2.0
 RETRY_DELAYS = (0.05, 0.2)
 PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
 """SQLSTATEs of Postgres, or their beginnings, after which the same transaction may succeed."""
-
-
-class _Job:
-    """A write that somebody waits for."""
-
-    def __init__(self, work: Callable[[sa.Connection], Any]) -> None:
-        self.work = work
-        self.done: Future[Any] = Future()
-        self.result: Any = None
-        self.refusal: Exception | None = None
-
-    def attempt(self, connection: sa.Connection) -> None:
-        """Do the work in a savepoint; a refusal undoes it."""
-        self.result = self.refusal = None
-        try:
-            with connection.begin_nested():
-                self.result = self.work(connection)
-        except ServerError as error:
-            self.refusal = error
-
-    def tell(self) -> None:
-        """Give whoever waits the result, unless they have left."""
-        if not self.done.set_running_or_notify_cancel():
-            return
-        if self.refusal is not None:
-            self.done.set_exception(self.refusal)
-        else:
-            self.done.set_result(self.result)
 
 
 def migrations() -> Path:
@@ -100,7 +75,7 @@ class Database:
                 self.url, pool_size=8, isolation_level="REPEATABLE READ"
             )
         self._writer = ThreadPoolExecutor(1, "htga-writer")
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
         self.observe: Callable[[float], None] = lambda _seconds: None
         self._most_waiting = most_waiting
         self._idle = threading.Condition()
@@ -138,12 +113,25 @@ class Database:
         Raises:
             Busy: Too much is waiting already.
         """
+        return cast("T", await self._done(Job(alone(work))))
+
+    async def write_together(
+        self, work: Callable[[sa.Connection, Sequence[S]], list[T | ServerError]], item: S
+    ) -> T:
+        """`write`, with one call of `work` for the items of all that wait with the same work.
+
+        Raises:
+            ServerError: What `work` returned for this item.
+            Busy: Too much is waiting already.
+        """
+        return cast("T", await self._done(Job(work, item)))
+
+    async def _done(self, job: Job) -> Any:
         if len(self._waiting) >= self._most_waiting:
             raise Busy(f"{len(self._waiting)} requests wait to be stored; try again")
-        job = _Job(work)
         self._waiting.append(job)
         self._writer.submit(self._write_waiting)
-        return cast("T", await asyncio.wrap_future(job.done))
+        return await asyncio.wrap_future(job.done)
 
     @property
     def waiting(self) -> int:
@@ -189,15 +177,14 @@ class Database:
     def _write_waiting(self) -> None:
         """Commit what waits, together; where that fails, one by one, so that each has its own end.
 
-        A refusal by `work` itself undoes its part only.
+        A refusal undoes its own part only.
         """
         begin = time.perf_counter()
         jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
         if len(jobs) > 1:
             try:
                 with self._writing.begin() as connection:
-                    for job in jobs:
-                        job.attempt(connection)
+                    attempt(connection, jobs)
             except Exception as error:  # noqa: BLE001  whatever it was, the next lines find out whose
                 if isinstance(error, sa.exc.DBAPIError):
                     self._mistrust(error)
@@ -208,9 +195,9 @@ class Database:
                 return
         for job in jobs:
             try:
-                job.result, job.refusal = self.write_now(job.work), None
+                self.write_now(partial(attempt, jobs=[job]))
             except Exception as error:  # noqa: BLE001  it is its caller's to deal with
-                job.refusal = error
+                job.result = error
             self.observe(time.perf_counter() - begin)
             job.tell()
 

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows
-from htga_server.prepare import prepare
 from htga_server.problems import BadRequest, TooLarge
-from htga_server.rows import Prepared
 
 MAX_BATCHES = 1000
 MAX_LAYERS = 10_000
@@ -23,20 +22,20 @@ class Batch:
     """Rows of one request.
 
     Attributes:
-        rows: Checked and sorted.
+        table: Validated columns of `wire.ROWS`, those that were sent.
         writer: Who sent it; None for JSON, which is not numbered.
         first_seq: Sequence number of the first row.
         gaps: Numbers, [first, end), that the writer says it has lost.
     """
 
-    rows: Prepared
+    table: pa.Table
     writer: str | None = None
     first_seq: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 
 
 def from_arrow(body: bytes, most: int) -> Batch:
-    """Read an Arrow IPC stream of `wire.ROWS`; columns it lacks are null.
+    """Read an Arrow IPC stream of `wire.ROWS`.
 
     Bytes from a network can hold offsets that point anywhere, and Arrow trusts them unless told
     to check: every batch is fully validated before a value is touched. Compression inside Arrow is
@@ -65,9 +64,7 @@ def from_arrow(body: bytes, most: int) -> Batch:
         numbered = _numbered(metadata)
     except (pa.ArrowException, UnicodeDecodeError, ValueError, OSError) as error:
         raise BadRequest(f"the body is no readable Arrow stream: {str(error)[:200]}") from error
-    sent = dict(zip(table.column_names, table.columns, strict=True))
-    columns = [sent[f.name] if f.name in sent else pa.nulls(rows, f.type) for f in ROWS]
-    return Batch(_prepared(pa.table(columns, ROWS.names)), **numbered)
+    return Batch(_few_layers(table.replace_schema_metadata()), **numbered)
 
 
 def from_json(rows: JsonRows, most: int) -> Batch:
@@ -78,14 +75,15 @@ def from_json(rows: JsonRows, most: int) -> Batch:
         table = pa.Table.from_pylist(records, NULLABLE)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise BadRequest(f"a value does not fit its column: {str(error)[:200]}") from error
-    return Batch(_prepared(table))
+    return Batch(_few_layers(table))
 
 
-def _prepared(table: pa.Table) -> Prepared:
-    rows = prepare(table)
-    if len(rows.steps.names) > MAX_LAYERS:
-        raise BadRequest(f"{len(rows.steps.names)} layers in one request; at most {MAX_LAYERS}")
-    return rows
+def _few_layers(table: pa.Table) -> pa.Table:
+    if table.num_rows > MAX_LAYERS and "layer" in table.column_names:
+        layers = len(pc.unique(table["layer"]))
+        if layers > MAX_LAYERS:
+            raise BadRequest(f"{layers} layers in one request; at most {MAX_LAYERS}")
+    return table
 
 
 def _numbered(metadata: dict[bytes, bytes]) -> dict[str, Any]:

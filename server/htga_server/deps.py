@@ -9,6 +9,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from htga_server.attention import Attention
 from htga_server.database import Database
 from htga_server.live import Broker
 from htga_server.observe import Numbers
@@ -24,6 +25,10 @@ async def _broker(request: Request) -> Broker:
     return cast("Broker", request.app.state.broker)
 
 
+async def _attention(request: Request) -> Attention:
+    return cast("Attention", request.app.state.attention)
+
+
 async def _numbers(request: Request) -> Numbers:
     return cast("Numbers", request.app.state.numbers)
 
@@ -32,12 +37,13 @@ async def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
-def _watch(request: Request) -> Watch:
+async def _watch(request: Request) -> Watch:
     return cast("Watch", request.app.state.watch)
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
+AttentionDep = Annotated[Attention, Depends(_attention)]
 NumbersDep = Annotated[Numbers, Depends(_numbers)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 WatchDep = Annotated[Watch, Depends(_watch)]

@@ -49,23 +49,31 @@ def read(column: pa.ChunkedArray) -> tuple[dict[int, Event], dict[int, str]]:
     return found, rejected
 
 
-def of_table(table: pa.Table, rows: list[int]) -> tuple[Happened, ...]:
-    """The events of checked rows, whose indices in the request are `rows`."""
+def of_table(table: pa.Table, rows: list[int], times: list[float]) -> list[tuple[int, Happened]]:
+    """The events of checked rows, and which of the table's rows each is.
+
+    Args:
+        rows: The rows' indices in their request.
+        times: When they were, all known.
+    """
     if table["event"].null_count == table.num_rows:
-        return ()
+        return []
     found, _ = read(table["event"])
     layer, rank = pc.fill_null(table["layer"], ""), pc.fill_null(table["rank"], 0)
-    return tuple(
-        Happened(
-            row=rows[at],
-            step=table["step"][at].as_py(),
-            rank=rank[at].as_py(),
-            layer=layer[at].as_py(),
-            time=table["time"][at].as_py(),
-            event=event,
+    return [
+        (
+            at,
+            Happened(
+                row=rows[at],
+                step=table["step"][at].as_py(),
+                rank=rank[at].as_py(),
+                layer=layer[at].as_py(),
+                time=times[at],
+                event=event,
+            ),
         )
         for at, event in found.items()
-    )
+    ]
 
 
 def store_new(

@@ -1,223 +1,202 @@
-"""Storing a request's rows: one transaction that either happened, whole, or did not.
+"""Storing the rows of requests: each request either happened, whole, or did not.
 
 A writer numbers its rows. `writers.next_seq` moves in the same transaction that stores them, so a
 batch that is sent again, because its answer was lost, is recognised however late it comes.
+
+Requests that wait at the same time are stored together, with one statement for each table: a
+statement costs about what ten rows do.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
 
 from htga_client.wire import Receipt
-from htga_server import bulk, events, settle
-from htga_server.columns import to_json
+from htga_server import admission, bulk, events, settle, summaries, writers
+from htga_server.admission import Admitted
 from htga_server.decode import Batch
-from htga_server.keys import lock_open, name_ids
-from htga_server.problems import Conflict, Quota
-from htga_server.rows import Rows
+from htga_server.keys import lock_all, name_ids_of_all
+from htga_server.prepare import prepare
+from htga_server.problems import Quota, ServerError
+from htga_server.rows import Prepared, Rows
 from htga_server.settings import Settings
-from htga_server.tables import gaps, names, runs, writers
-from htga_server.tracks import LAYERS, METRICS
-from htga_server.writers import Writer, take_up
+from htga_server.settle import Part
+from htga_server.tables import names
+from htga_server.tracks import LAYERS, METRICS, Kind, Track
 
-Summary = dict[str, float]
-
-# Built once: building a statement takes longer than executing it.
-_TOUCH = (
-    sa.update(runs)
-    .where(runs.c.run_key == sa.bindparam("key"))
-    .values(
-        {name: sa.bindparam(name) for name in ("updated", "last_step", "summary", "low", "high")}
-    )
-    .values(rows=runs.c.rows + sa.bindparam("accepted"))
-    .values(archived=False)  # what the archive holds is no longer all of it
-)
-_ADVANCE = (
-    sa.update(writers)
-    .where(writers.c.run_key == sa.bindparam("key"), writers.c.writer == sa.bindparam("own"))
-    .values({name: sa.bindparam(name) for name in ("next_seq", "batch_first", "batch_digest")})
-)
+Reach = dict[int, tuple[int, int]]
+"""By rank, a first and a last step."""
+Ids = dict[tuple[int, str], dict[str, int]]
+"""By run and kind, the numbers of names."""
 
 
-def store(connection: sa.Connection, run_id: str, batch: Batch, limits: Settings) -> Receipt:
-    """Store a batch of rows of one run.
+@dataclass(frozen=True, slots=True, eq=False)
+class Posted:
+    """Rows that were sent for a run.
+
+    Attributes:
+        limits: What it may fill up.
+        prepared: The rows, checked and sorted, where that was done already, as for a large batch.
+    """
+
+    run_id: str
+    batch: Batch
+    limits: Settings
+    prepared: Prepared | None = None
+
+
+class Stored(NamedTuple):
+    """What became of a request, and which steps it brought."""
+
+    receipt: Receipt
+    last_step: int | None
+    reach: Reach
+
+
+Answer = Stored | ServerError
+
+
+def store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]:
+    """Store the rows of requests.
 
     A row whose key is stored already in the same attempt is merged into it: what the new row
     measured wins, what it leaves null stays.
 
-    Raises:
-        NotFound: There is no such run.
-        Conflict: Rows before this batch are missing (the problem says `expected_seq`), or others
-            were stored under these numbers, or the run was pruned.
-        Quota: The run would have more layers, metrics or writers than is allowed.
+    Returns:
+        For each request what became of it, or why nothing did: `NotFound`, there is no such run;
+        `Conflict`, rows before this batch are missing (the problem says `expected_seq`), or others
+        were stored under these numbers, or the run was pruned; `Quota`, the run would have more
+        layers, metrics or writers than is allowed.
     """
-    run = lock_open(connection, run_id)
-    rows, sent = batch.rows, batch.rows.sent
-    if batch.writer is None:
-        attempt, known = run.attempt, 0
-    else:
-        writer = take_up(connection, run.run_key, batch.writer, most=limits.writers_per_run)
-        attempt = writer.attempt
-        expected = _after_gaps(connection, run.run_key, batch, writer.next_seq)
-        if batch.first_seq > expected:
-            raise Conflict(
-                f"rows {expected} to {batch.first_seq - 1} of this writer are missing",
-                slug="sequence-gap",
-                expected_seq=expected,
+    answers: dict[int, Answer] = {}
+    for group in _groups(requests):
+        own = [requests[number] for number in group]
+        answers |= zip(group, _store(connection, own), strict=True)
+    return [answers[number] for number in range(len(requests))]
+
+
+def _groups(requests: Sequence[Posted]) -> list[list[int]]:
+    """Which are stored together: of each run one, in turn; and large ones by themselves."""
+    turn: Counter[str] = Counter()
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, request in enumerate(requests):
+        found[turn[request.run_id], -1 if request.prepared is None else number].append(number)
+        turn[request.run_id] += 1
+    return [found[key] for key in sorted(found)]
+
+
+def _store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]:
+    """Store requests of different runs."""
+    prepared = requests[0].prepared or prepare([request.batch.table for request in requests])
+    admitted, refused = _admit(connection, requests, prepared)
+    # A request that is refused brings nothing.
+    first = np.array([checked.sent for checked in prepared.requests], np.int64)
+    for number, one in admitted.items():
+        first[number] = one.skipped
+    rows = {LAYERS: prepared.steps.since(first), METRICS: prepared.metrics.since(first)}
+    ids = name_ids_of_all(connection, [one.run.run_key for one in admitted.values()])
+    added: list[tuple[int, str, int, str]] = []
+    attempts: dict[int, int] = {}
+    for number, new in _new_names(rows, admitted, ids).items():
+        one, limits = admitted[number], requests[number].limits
+        try:
+            numbers = _numbers(one.run.run_key, new, ids, limits)
+            attempts[number] = one.attempt(connection, limits.writers_per_run)
+        except ServerError as error:
+            refused[number] = error
+            first[number] = one.checked.sent
+            del admitted[number]
+        else:
+            added += numbers
+    if first.size > len(admitted):
+        rows = {kind: own.since(first) for kind, own in rows.items()}
+    bulk.put(connection, names, added)
+    for run_key, of, number, name in added:
+        ids[run_key, of][name] = number
+    reach: dict[int, Reach] = defaultdict(dict)
+    for kind, own in rows.items():
+        parts = []
+        for where in own.tracks():
+            number, rank = int(own.source[where.start]), int(own.rank[where.start])
+            key, name = admitted[number].run.run_key, own.names[own.name[where.start]]
+            track = Track(kind, key, ids[key, kind.name][name], rank)
+            parts.append(Part(track, attempts[number], where))
+            begin, end = int(own.step[where.start]), int(own.step[where.stop - 1])
+            low, high = reach[number].get(rank, (begin, end))
+            reach[number][rank] = min(low, begin), max(high, end)
+        settle.add(connection, kind, own, parts)
+    for number, one in admitted.items():
+        happened = [event for event in one.checked.events if event.row >= one.skipped]
+        events.store(connection, one.run.run_key, attempts[number], happened)
+    new_rows = {n: one for n, one in admitted.items() if one.skipped < one.checked.sent}
+    summaries.touch(connection, new_rows, rows[LAYERS], rows[METRICS])
+    admission.advance(connection, list(admitted.values()))
+    return [
+        Stored(admitted[number].receipt, admitted[number].checked.last_step, reach[number])
+        if number in admitted
+        else refused[number]
+        for number in range(len(requests))
+    ]
+
+
+def _admit(
+    connection: sa.Connection, requests: Sequence[Posted], prepared: Prepared
+) -> tuple[dict[int, Admitted], dict[int, ServerError]]:
+    """By number of the request, those that may be stored, and why the others may not."""
+    found = lock_all(connection, [request.run_id for request in requests])
+    senders = [
+        (found[request.run_id].run_key, request.batch.writer)
+        for request in requests
+        if request.run_id in found and request.batch.writer is not None
+    ]
+    known = writers.known(connection, senders)
+    admitted: dict[int, Admitted] = {}
+    refused: dict[int, ServerError] = {}
+    for number, (request, checked) in enumerate(zip(requests, prepared.requests, strict=True)):
+        run = found.get(request.run_id)
+        try:
+            admitted[number] = admission.admit(request.run_id, run, request.batch, checked, known)
+        except ServerError as error:
+            refused[number] = error
+    return admitted, refused
+
+
+def _new_names(
+    rows: Mapping[Kind, Rows], admitted: Mapping[int, Admitted], ids: Ids
+) -> dict[int, dict[str, list[str]]]:
+    """Of each request by kind, the names that its run does not have yet."""
+    found: dict[int, dict[str, list[str]]] = {
+        number: {kind.name: [] for kind in rows} for number in admitted
+    }
+    for kind, own in rows.items():
+        for where in own.tracks():
+            number, name = int(own.source[where.start]), own.names[own.name[where.start]]
+            if name not in ids[admitted[number].run.run_key, kind.name]:
+                found[number][kind.name].append(name)
+    return found
+
+
+def _numbers(
+    run_key: int, new: Mapping[str, list[str]], ids: Ids, limits: Settings
+) -> list[tuple[int, str, int, str]]:
+    """Rows of the table of names that give new ones the next free numbers.
+
+    Raises:
+        Quota: The run would have too many.
+    """
+    added: list[tuple[int, str, int, str]] = []
+    for kind, most in (("layer", limits.layers_per_run), ("metric", limits.metrics_per_run)):
+        missing = dict.fromkeys(new[kind])  # a name comes once for each rank
+        start = max(ids[run_key, kind].values(), default=-1) + 1
+        if missing and start + len(missing) > most:
+            raise Quota(
+                f"a run has at most {most} {kind}s", limit=most, actual=start + len(missing)
             )
-        _refuse_other_rows(writer, batch)
-        known = min(expected - batch.first_seq, sent)
-    steps, metrics = rows.steps.since(known), rows.metrics.since(known)
-    rejected = tuple(r for r in rows.rejected if r.row >= known)
-    layer_ids = _intern(connection, run.run_key, "layer", steps.names, limits.layers_per_run)
-    metric_ids = _intern(connection, run.run_key, "metric", metrics.names, limits.metrics_per_run)
-    settle.add(
-        connection,
-        LAYERS,
-        run_key=run.run_key,
-        attempt=attempt,
-        rows=steps,
-        ids=layer_ids,
-    )
-    settle.add(
-        connection,
-        METRICS,
-        run_key=run.run_key,
-        attempt=attempt,
-        rows=metrics,
-        ids=metric_ids,
-    )
-    events.store(connection, run.run_key, attempt, [e for e in rows.events if e.row >= known])
-    accepted = sent - known - len(rejected)
-    if known < sent:
-        _touch(connection, run, batch, steps, metrics, accepted=accepted)
-    next_seq = None
-    if batch.writer is not None:
-        next_seq = max(batch.first_seq + sent, expected)
-        if known < sent:
-            connection.execute(
-                _ADVANCE,
-                {
-                    "key": run.run_key,
-                    "own": batch.writer,
-                    "next_seq": next_seq,
-                    "batch_first": batch.first_seq,
-                    "batch_digest": rows.digest,
-                },
-            )
-    return Receipt(
-        accepted=accepted,
-        duplicates=known,
-        rejected=rejected,
-        next_seq=next_seq,
-    )
-
-
-def _after_gaps(connection: sa.Connection, run_key: int, batch: Batch, expected: int) -> int:
-    """The number expected next when what the writer has lost is passed over, and kept."""
-    for first, end in sorted(batch.gaps):
-        if first <= expected < end:
-            bulk.put(connection, gaps, [(run_key, batch.writer, expected, end, time.time())])
-            connection.execute(
-                sa.update(writers)
-                .where(writers.c.run_key == run_key, writers.c.writer == batch.writer)
-                .values(next_seq=end)
-            )
-            expected = end
-    return expected
-
-
-def _refuse_other_rows(writer: Writer, batch: Batch) -> None:
-    """Two processes that number their rows as the same writer would lose each other's."""
-    again = batch.first_seq == writer.batch_first and batch.rows.sent > 0
-    if (
-        again
-        and batch.first_seq + batch.rows.sent == writer.next_seq
-        and bytes(writer.batch_digest or b"") != batch.rows.digest
-    ):
-        raise Conflict(
-            f"other rows were stored as {batch.first_seq} to {writer.next_seq - 1} of this writer;"
-            " a writer's id must belong to one process",
-            slug="sequence-conflict",
-        )
-
-
-def _touch(
-    connection: sa.Connection, run: Any, batch: Batch, steps: Rows, metrics: Rows, *, accepted: int
-) -> None:
-    """Note on the run how far it is and what it measured last, at least and at most."""
-    last, low, high = _extremes(steps, metrics)
-    late = (batch.rows.last_step or 0) < (run.last_step or 0)
-    connection.execute(
-        _TOUCH,
-        {
-            "key": run.run_key,
-            "updated": time.time(),
-            "accepted": accepted,
-            "last_step": max(
-                (s for s in (batch.rows.last_step, run.last_step) if s is not None), default=None
-            ),
-            "summary": _as_json({**last, **run.summary} if late else {**run.summary, **last}),
-            "low": _as_json(_each(np.fmin, low, run.low)),
-            "high": _as_json(_each(np.fmax, high, run.high)),
-        },
-    )
-
-
-def _extremes(*parts: Rows) -> tuple[Summary, Summary, Summary]:
-    """Last, least and greatest values of the whole model's keys and of metrics, on rank 0."""
-    last: Summary = {}
-    low: Summary = {}
-    high: Summary = {}
-    for rows in parts:
-        for track in rows.tracks():
-            name = track.names[track.name[0]]
-            if track.rank[0] or (name and "value" not in track.columns):
-                continue
-            for key, (values, measured) in track.values().items():
-                own = values[measured]
-                if own.size:
-                    label = name or key
-                    last[label] = float(own[-1])
-                    low[label], high[label] = float(np.fmin.reduce(own)), float(np.fmax.reduce(own))
-    return last, low, high
-
-
-def _each(choose: np.ufunc, new: Summary, old: dict[str, Any]) -> Summary:
-    merged = {key: float(value) for key, value in old.items()}
-    for key, value in new.items():
-        merged[key] = float(choose(value, merged.get(key, value)))
-    return merged
-
-
-def _as_json(values: dict[str, Any]) -> dict[str, float | str]:
-    return {key: to_json(float(value)) for key, value in values.items()}
-
-
-def _intern(
-    connection: sa.Connection,
-    run_key: int,
-    kind: Literal["layer", "metric"],
-    wanted: Iterable[str],
-    most: int,
-) -> dict[str, int]:
-    """The numbers of names, giving the next free ones to those not seen before."""
-    wanted = list(wanted)
-    if not wanted:
-        return {}
-    known = name_ids(connection, run_key, kind)
-    missing = [name for name in wanted if name not in known]
-    start = max(known.values(), default=-1) + 1
-    if missing and start + len(missing) > most:
-        raise Quota(f"a run has at most {most} {kind}s", limit=most, actual=start + len(missing))
-    added = {name: start + i for i, name in enumerate(missing)}
-    if added:
-        bulk.put(
-            connection, names, [(run_key, kind, number, name) for name, number in added.items()]
-        )
-    return known | added
+        added += [(run_key, kind, start + i, name) for i, name in enumerate(missing)]
+    return added

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -16,6 +18,15 @@ PURGED = 0.0
 
 # Statements that every request needs are built once: building one takes longer than executing it.
 _LOCK = sa.select(runs).where(runs.c.id == sa.bindparam("run_id")).with_for_update()
+_LOCK_ALL = (
+    sa.select(runs)
+    .where(runs.c.id.in_(sa.bindparam("run_ids", expanding=True)))
+    .order_by(runs.c.run_key)  # all collectors in one order, so that none waits in a circle
+    .with_for_update()
+)
+_NAMES_OF_ALL = sa.select(names.c.run_key, names.c.kind, names.c.name, names.c.name_id).where(
+    names.c.run_key.in_(sa.bindparam("run_keys", expanding=True))
+)
 _NAMES = sa.select(names.c.name, names.c.name_id).where(
     names.c.run_key == sa.bindparam("run_key"), names.c.kind == sa.bindparam("kind")
 )
@@ -34,6 +45,12 @@ def lock(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
     return row
 
 
+def lock_all(connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
+    """The rows of runs, by id, locked until the transaction ends; without those there are not."""
+    rows = connection.execute(_LOCK_ALL, {"run_ids": run_ids})
+    return {row.id: row for row in rows}
+
+
 def lock_open(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
     """`lock`, for a run that is to be written to.
 
@@ -42,7 +59,14 @@ def lock_open(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
         Busy: It is being purged.
         Conflict: It was pruned: what is in the archive alone does not change any more.
     """
-    row = lock(connection, run_id)
+    return checked_open(lock_if_there(connection, run_id), run_id)
+
+
+def checked_open(row: sa.Row[Any] | None, run_id: str) -> sa.Row[Any]:
+    """The row that was found of a run, if it can be written to; raises as `lock_open`."""
+    row = _checked(row)
+    if row is None:
+        raise NotFound(f"no run {run_id[:40]!r}")
     if row.pruned is not None:
         raise closed(run_id)
     return row
@@ -56,9 +80,12 @@ def closed(run_id: str) -> Conflict:
 
 def lock_if_there(connection: sa.Connection, run_id: str) -> sa.Row[Any] | None:
     """`lock`, with None for a run that there is not."""
-    row = connection.execute(_LOCK, {"run_id": run_id}).one_or_none()
+    return _checked(connection.execute(_LOCK, {"run_id": run_id}).one_or_none())
+
+
+def _checked(row: sa.Row[Any] | None) -> sa.Row[Any] | None:
     if row is not None and row.deleted == PURGED:
-        raise Busy(f"run {run_id} was deleted and is being purged")
+        raise Busy(f"run {row.id} was deleted and is being purged")
     return row
 
 
@@ -80,6 +107,16 @@ def name_ids(
     """The numbers of a run's layer or metric names."""
     rows = connection.execute(_NAMES, {"run_key": run_key, "kind": kind})
     return {name: name_id for name, name_id in rows}  # noqa: C416 (mypy knows no dict of rows)
+
+
+def name_ids_of_all(
+    connection: sa.Connection, run_keys: Sequence[int]
+) -> dict[tuple[int, str], dict[str, int]]:
+    """The numbers of names, by run and kind."""
+    found: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
+    for run_key, kind, name, name_id in connection.execute(_NAMES_OF_ALL, {"run_keys": run_keys}):
+        found[run_key, kind][name] = name_id
+    return found
 
 
 def is_pruned(connection: sa.Connection, run_key: int) -> bool:

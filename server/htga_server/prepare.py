@@ -1,6 +1,7 @@
-"""From the columns of a request to sorted rows, and the reasons of those that cannot be stored.
+"""From the columns of requests to sorted rows, and the reasons of those that cannot be stored.
 
-Everything that needs no database happens here, outside the writer's thread.
+A request of ten rows is ten rows of work and a hundred calls of Arrow and numpy, so those that are
+stored together are prepared together: the calls are then made once for all of them.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +21,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from htga_client.histogram import Histograms, decode_joined
-from htga_client.wire import SCALARS, Rejection
+from htga_client.wire import ROWS, SCALARS, Rejection
 from htga_server import events
 from htga_server.bulk import Column
 from htga_server.packs import Blobs, of_list
 from htga_server.pyramid import MAX_STEP
-from htga_server.rows import Ints, Prepared, Rows, in_step
+from htga_server.rows import Checked, Ints, Prepared, Rows, in_step
 
 MAX_NAME = 1024
 MAX_METRICS = 256
@@ -31,51 +34,101 @@ MAX_METRICS = 256
 PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
 
 
-def prepare(table: pa.Table) -> Prepared:
+def prepare(tables: Sequence[pa.Table]) -> Prepared:
     """Check rows and sort them.
 
     Args:
-        table: Validated columns of `wire.ROWS`, in that order.
+        tables: Of each request, validated columns of `wire.ROWS`; those left out are null.
     """
-    sent = table.num_rows
-    digest = _digest(table)
+    table = _joined(tables)
+    counts = [own.num_rows for own in tables]
+    begin = np.cumsum([0, *counts])
+    source = np.repeat(np.arange(len(tables)), counts)
+    digests = _digests(table, begin)
     pairs = _pairs(table)
     decoded, blobs = _histograms(table["histogram"])
     rejected = _check(table, decoded.valid, pairs) | events.read(table["event"])[1]
+    row = np.arange(source.size)
     if rejected:
-        keep = np.ones(sent, np.bool_)
+        keep = np.ones(row.size, np.bool_)
         keep[list(rejected)] = False
-        row = np.flatnonzero(keep)
+        row = row[keep]
         table = table.filter(pa.array(keep))
         pairs = _pairs(table)
         decoded, blobs = _histograms(table["histogram"])
-    else:
-        row = np.arange(sent)
     now = time.time()
     when = pc.if_else(pc.is_finite(table["time"]), table["time"], now)
-    table = table.set_column(1, "time", pc.fill_null(when, now))
-    step, rank = _ints(table["step"]), _ints(pc.fill_null(table["rank"], 0))
-    steps = _steps(table, row, step, rank, (decoded, blobs))
-    metrics = _metrics(table, row, step, rank, pairs)
-    reasons = tuple(Rejection(row=at, reason=why) for at, why in sorted(rejected.items()))
-    last = int(step.max()) if step.size else None
-    happened = events.of_table(table, row.tolist())
-    return Prepared(sent, steps, metrics, happened, reasons, digest, last)
+    places = _Places(
+        source=source[row],
+        row=row - begin[source[row]],
+        step=_ints(table["step"]),
+        rank=_ints(pc.fill_null(table["rank"], 0)),
+        time=_floats(pc.fill_null(when, now)),
+    )
+    happened = events.of_table(table, places.row.tolist(), places.time.tolist())
+    last = _last_steps(places)
+    return Prepared(
+        _steps(table, places, (decoded, blobs)),
+        _metrics(places, pairs),
+        tuple(
+            Checked(
+                sent=sent,
+                events=tuple(one for at, one in happened if places.source[at] == number),
+                rejected=tuple(
+                    Rejection(row=at - first, reason=why)
+                    for at, why in sorted(rejected.items())
+                    if first <= at < first + sent
+                ),
+                digest=digest,
+                last_step=last.get(number),
+            )
+            for number, (sent, first, digest) in enumerate(
+                zip(counts, begin.tolist(), digests, strict=False)
+            )
+        ),
+    )
 
 
-def _steps(
-    table: pa.Table, row: Ints, step: Ints, rank: Ints, histograms: tuple[Histograms, Blobs]
-) -> Rows:
-    columns = {name: _column(table[name]) for name in SCALARS if table[name].null_count < len(step)}
+class _Places(NamedTuple):
+    """Where the rows of a table belong, each of shape [R]."""
+
+    source: Ints
+    row: Ints
+    step: Ints
+    rank: Ints
+    time: NDArray[np.float64]
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    table = pa.concat_tables(tables, promote_options="default").combine_chunks()
+    for field in ROWS:
+        if field.name not in table.column_names and field.name not in SCALARS:
+            table = table.append_column(field.name, pa.nulls(table.num_rows, field.type))
+    return table
+
+
+def _last_steps(places: _Places) -> dict[int, int]:
+    """The highest step of each request that has rows."""
+    source, first = np.unique(places.source, return_index=True)
+    if not source.size:
+        return {}
+    last = np.maximum.reduceat(places.step, first)
+    return dict(zip(source.tolist(), last.tolist(), strict=True))
+
+
+def _steps(table: pa.Table, places: _Places, histograms: tuple[Histograms, Blobs]) -> Rows:
+    sent = [name for name in SCALARS if name in table.column_names]
+    columns = {name: _column(table[name]) for name in sent if table[name].null_count < len(table)}
     has = np.asarray(table["histogram"].is_valid())
     names, name = _codes(pc.fill_null(table["layer"], ""))
     rows = Rows(
         names,
+        places.source,
         name,
-        rank,
-        step,
-        _floats(table["time"]),
-        row,
+        places.rank,
+        places.step,
+        places.time,
+        places.row,
         columns,
         np.where(has, np.cumsum(has) - 1, -1),
         blobs=histograms[1],
@@ -87,22 +140,22 @@ def _steps(
     return _sorted(rows if measured.all() else rows[measured])
 
 
-def _metrics(table: pa.Table, row: Ints, step: Ints, rank: Ints, pairs: pa.Array) -> Rows:
+def _metrics(places: _Places, pairs: pa.Array) -> Rows:
     lengths = _ints(pc.fill_null(pc.list_value_length(pairs), 0))
     flat = pairs.flatten()
     owner = np.repeat(np.arange(len(lengths)), lengths)
     names, name = _codes(flat.field(0))
-    time_ = _floats(table["time"])
     columns = {"value": _column(flat.field(1))}
     none = np.full(owner.size, -1)
     return _sorted(
         Rows(
             names,
+            places.source[owner],
             name,
-            rank[owner],
-            step[owner],
-            time_[owner],
-            row[owner],
+            places.rank[owner],
+            places.step[owner],
+            places.time[owner],
+            places.row[owner],
             columns,
             none,
             *_nothing(),
@@ -111,25 +164,31 @@ def _metrics(table: pa.Table, row: Ints, step: Ints, rank: Ints, pairs: pa.Array
 
 
 def _sorted(rows: Rows) -> Rows:
-    """Rows by name, rank and step; of several with one key, each column's last measured value."""
-    key = (rows.step, rows.rank, rows.name)
-    if not _increasing(rows):
-        order = np.lexsort(key)
-        rows = rows[order]
+    """Rows in order; of several with one key, each column's last measured value."""
+    key = (rows.source, rows.name, rows.rank, rows.step)
+    if not _increasing(key):
+        rows = rows[np.lexsort(key[::-1])]
         same = _same_as_next(rows)
         rows = _collapsed(rows, same) if same.any() else rows
         rows = in_step(rows)
     return rows
 
 
-def _increasing(rows: Rows) -> bool:
-    one_track = not (np.diff(rows.name).any() or np.diff(rows.rank).any())
-    return one_track and bool((np.diff(rows.step) > 0).all())
+def _increasing(key: Sequence[Ints]) -> bool:
+    """Whether each comes after the one before, by the first part of the key that differs."""
+    after = np.zeros(max(0, key[0].size - 1), np.bool_)
+    same = ~after
+    for part in key:
+        change = np.diff(part)
+        after |= same & (change > 0)
+        same &= change == 0
+    return bool(after.all())
 
 
 def _same_as_next(rows: Rows) -> NDArray[np.bool_]:
-    changed = np.diff(rows.name) | np.diff(rows.rank) | np.diff(rows.step)
-    return np.append(changed == 0, False)[: rows.size]
+    keys = (rows.source, rows.name, rows.rank, rows.step)
+    changed = np.any([np.diff(part) != 0 for part in keys], axis=0)
+    return np.append(~changed, False)[: rows.size]
 
 
 def _collapsed(rows: Rows, same: NDArray[np.bool_]) -> Rows:
@@ -236,7 +295,10 @@ def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column
 
 
-def _digest(table: pa.Table) -> bytes:
+def _digests(table: pa.Table, begin: Ints) -> list[bytes]:
     step = _ints(pc.fill_null(table["step"], -1))
     when = _floats(pc.fill_null(table["time"], 0.0))
-    return hashlib.sha256(step.tobytes() + when.tobytes()).digest()
+    return [
+        hashlib.sha256(step[a:b].tobytes() + when[a:b].tobytes()).digest()
+        for a, b in pairwise(begin.tolist())
+    ]

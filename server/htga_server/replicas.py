@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from htga_server.attention import Attention
 from htga_server.live import Broker, Key
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ GATHER = 0.02
 """Seconds in which changes are gathered into one notification."""
 AGAIN = 1.0
 """Seconds until a broken connection is opened anew."""
+LOOK = "look"
+"""Said of a run that is read; no news to listeners."""
 MOST_BYTES = 7500  # Postgres takes 8000
 
 
@@ -27,12 +30,13 @@ class Replicas:
 
     Args:
         url: Of the Postgres database.
-        broker: Told what others announce; what it announces is passed on to them.
+        broker, attention: Told what others announce; what they announce is passed on to those.
     """
 
-    def __init__(self, url: sa.URL, broker: Broker) -> None:
+    def __init__(self, url: sa.URL, broker: Broker, attention: Attention) -> None:
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._broker = broker
+        self._attention = attention
         self._self = secrets.token_hex(4)
         self._pending: dict[Key, dict[str, Any]] = {}
         self._news = asyncio.Event()
@@ -42,6 +46,7 @@ class Replicas:
         """Listen before the first request is answered, so that none is missed."""
         listening = asyncio.Event()
         self._broker.announce = self._note
+        self._attention.announce = lambda run_id: self._note((LOOK, run_id), {})
         self._tasks = [
             asyncio.create_task(self._keep(lambda: self._listen(listening))),
             asyncio.create_task(self._keep(self._tell)),
@@ -83,7 +88,10 @@ class Replicas:
             if said["from"] == self._self:
                 return
             for event, run_id, data in said["news"]:
-                self._broker.deliver((event, run_id), data)
+                if event == LOOK:
+                    self._attention.hear(run_id)
+                else:
+                    self._broker.deliver((event, run_id), data)
         except (ValueError, KeyError, TypeError):
             logger.warning("a notification on %s is none of ours", CHANNEL)
 

@@ -1,10 +1,9 @@
-"""Rows of a request, sorted by what they belong to."""
+"""Rows of requests, sorted by what they belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +19,21 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of layers or of metrics, sorted by name, rank and step; no key comes twice.
+    """Rows of layers or of metrics, sorted by request, name, rank and step; no key comes twice.
 
     Attributes:
         names: Names of the layers or metrics.
-        name: Index into `names`, shape [R], like all that follow.
+        source: Index of the request that each came with, shape [R], like all that follow.
+        name: Index into `names`.
         rank, step, time: Of each row.
-        row: Its index in the request.
+        row: Its index in its request.
         columns: What was measured; a column in which nothing was is left out.
         histogram: Index of its histogram in `blobs`, or -1.
         blobs, decoded: The histograms in the order of the rows.
     """
 
     names: tuple[str, ...]
+    source: Ints
     name: Ints
     rank: Ints
     step: Ints
@@ -52,29 +53,29 @@ class Rows:
         """Some of the rows; `histogram` still points into the same `blobs`."""
         return replace(
             self,
+            source=self.source[which],
             name=self.name[which],
             rank=self.rank[which],
             step=self.step[which],
             time=self.time[which],
             row=self.row[which],
-            columns={
-                key: Column(c.values[which], None if c.measured is None else c.measured[which])
-                for key, c in self.columns.items()
-            },
+            columns={key: column[which] for key, column in self.columns.items()},
             histogram=self.histogram[which],
         )
 
-    def since(self, row: int) -> Rows:
-        """The rows from this one of the request on."""
-        return self if row == 0 else in_step(self[self.row >= row])
+    def since(self, first: Ints) -> Rows:
+        """The rows from `first` of each request on, which has one for each request."""
+        kept = self.row >= first[self.source]
+        return self if kept.all() else in_step(self[kept])
 
-    def tracks(self) -> Iterator[Rows]:
-        """The rows of each name and rank in turn."""
+    def tracks(self) -> Iterator[slice]:
+        """Where the rows of each request, name and rank are, in turn."""
         if self.size:
-            changed = np.diff(self.name, prepend=-1) | np.diff(self.rank, prepend=-1)
+            changed = np.diff(self.source, prepend=-1) != 0
+            changed |= np.diff(self.name, prepend=-1) != 0
+            changed |= np.diff(self.rank, prepend=-1) != 0
             bounds = [*np.flatnonzero(changed).tolist(), self.size]
-            for begin, end in pairwise(bounds):
-                yield self[begin:end]
+            yield from map(slice, bounds, bounds[1:])
 
     def values(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
         """The columns as float64 and masks of what was measured."""
@@ -86,34 +87,36 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request's rows, ready to be stored.
+class Checked:
+    """What a request brought, besides the rows that can be stored.
 
     Attributes:
-        sent: How many there were.
-        steps, metrics: What can be stored.
-        events: What happened, likewise.
-        rejected: What cannot, and why.
+        sent: How many rows there were.
+        events: What happened.
+        rejected: What cannot be stored, and why.
         digest: Tells these rows from others that were sent under the same numbers.
-        last_step: The highest step, or None without a row.
+        last_step: The highest step of those that can be stored, or None without one.
     """
 
     sent: int
-    steps: Rows
-    metrics: Rows
     events: tuple[Happened, ...]
     rejected: tuple[Rejection, ...]
     digest: bytes
-    last_step: int | None = field(default=None)
+    last_step: int | None = None
 
-    def reach(self) -> dict[int, tuple[int, int]]:
-        """The first and the last step of each rank."""
-        rank = np.concatenate([self.steps.rank, self.metrics.rank])
-        step = np.concatenate([self.steps.step, self.metrics.step])
-        return {
-            one: (int(step[rank == one].min()), int(step[rank == one].max()))
-            for one in np.unique(rank).tolist()
-        }
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The rows of requests, ready to be stored together.
+
+    Attributes:
+        steps, metrics: What can be stored.
+        requests: Of each request, the rest.
+    """
+
+    steps: Rows
+    metrics: Rows
+    requests: tuple[Checked, ...]
 
 
 def in_step(rows: Rows) -> Rows:

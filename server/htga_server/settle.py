@@ -8,8 +8,8 @@ written about once, however small the batches are, and is always what the rows s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from htga_server import bulk, pyramid, repack
 from htga_server.bulk import Column
 from htga_server.pyramid import FACTOR, TOP, WINDOW, Cells
 from htga_server.repack import Sums
-from htga_server.rows import Rows
+from htga_server.rows import Ints, Rows
 from htga_server.tables import cells, tracks
 from htga_server.tables import packs as packs_table
 from htga_server.tracks import (
@@ -27,6 +27,7 @@ from htga_server.tracks import (
     Track,
     rows_as_cells,
     spans,
+    spans_of_all,
     stored_cells,
 )
 
@@ -34,66 +35,58 @@ CHUNK = 256
 """Windows that are settled at a time when all are."""
 
 
-def add(
-    connection: sa.Connection,
-    kind: Kind,
-    *,
-    run_key: int,
-    attempt: int,
-    rows: Rows,
-    ids: Mapping[str, int],
-) -> None:
+class Part(NamedTuple):
+    """Where the rows of one track are among others, and of which attempt they are."""
+
+    track: Track
+    attempt: int
+    where: slice
+
+
+def add(connection: sa.Connection, kind: Kind, rows: Rows, parts: Sequence[Part]) -> None:
     """Store rows and everything derived from them.
 
     Args:
-        ids: The number of each of `rows.names`.
+        parts: All of the rows, of each track at most once.
     """
-    if rows.size == 0:
+    if not parts:
         return
-    ranks = np.unique(rows.rank).tolist()
-    known = spans(connection, kind, run_key, ranks=ranks)
-    own = [
-        (Track(kind, run_key, ids[part.names[part.name[0]]], int(part.rank[0])), part)
-        for part in rows.tracks()
-    ]
-    fresh = all(
-        part.step[0] > known.get((track.name_id, track.rank), (0, -1))[1] for track, part in own
+    known = spans_of_all(connection, kind, {(p.track.run_key, p.track.rank) for p in parts})
+    before = [known.get((p.track.run_key, p.track.name_id, p.track.rank)) for p in parts]
+    reach = [(int(rows.step[p.where.start]), int(rows.step[p.where.stop - 1])) for p in parts]
+    _insert(
+        connection,
+        kind,
+        rows,
+        parts,
+        [span is None or first > span[1] for span, (first, _) in zip(before, reach, strict=True)],
     )
-    _insert(connection, kind, run_key=run_key, attempt=attempt, rows=rows, ids=ids, fresh=fresh)
     packed: list[tuple[Any, ...]] = []
     written: list[tuple[Any, ...]] = []
     moved = []
     settled: list[tuple[Track, list[int], int]] = []
-    for track, part in own:
-        span = known.get((track.name_id, track.rank))
-        first, last = int(part.step[0]), int(part.step[-1])
-        moved.append(
-            (
-                run_key,
-                kind.name,
-                track.name_id,
-                track.rank,
-                min(first, span[0]) if span else first,
-                max(last, span[1]) if span else last,
-            )
-        )
-        now_open = moved[-1][5] // WINDOW
-        stored = _stored_windows(part, span, now_open)
-        sums = (
-            repack.of_batch(
+    for part, span, (first, last) in zip(parts, before, reach, strict=True):
+        track = part.track
+        begin, end = (min(first, span[0]), max(last, span[1])) if span else (first, last)
+        moved.append((track.run_key, kind.name, track.name_id, track.rank, begin, end))
+        now_open = end // WINDOW
+        stored = _stored_windows(rows.step[part.where], span, now_open)
+        if not stored and first // WINDOW == now_open and not rows.blobs.ends.size:
+            continue  # as for most small requests
+        own = rows[part.where]
+        sums: Sums = {}
+        if kind is LAYERS:
+            sums = repack.of_batch(
                 connection,
                 track,
-                part,
-                attempt=attempt,
+                own,
+                attempt=part.attempt,
                 stored=stored,
                 now_open=now_open,
                 packed=packed,
             )
-            if kind is LAYERS
-            else {}
-        )
-        window = part.step // WINDOW
-        ours = part[(window < now_open) & ~np.isin(window, list(stored))]
+        window = own.step // WINDOW
+        ours = own[(window < now_open) & ~np.isin(window, list(stored))]
         theirs = _runs(one for one in stored if one < now_open)
         windows = _settle_cells(
             connection, track, stored=theirs, whole=ours, sums=sums, written=written
@@ -146,27 +139,33 @@ def seal(connection: sa.Connection, track: Track) -> None:
 def _insert(
     connection: sa.Connection,
     kind: Kind,
-    *,
-    run_key: int,
-    attempt: int,
     rows: Rows,
-    ids: Mapping[str, int],
-    fresh: bool,
+    parts: Sequence[Part],
+    fresh: Sequence[bool],
 ) -> None:
-    name_id = np.array([ids[name] for name in rows.names], np.int64)[rows.name]
+    """Insert the rows; those of parts that are fresh are all beyond what is stored of a track."""
+    sizes = [part.where.stop - part.where.start for part in parts]
+    keys = np.array([(p.track.run_key, p.track.name_id, p.attempt) for p in parts], np.int64)
+    keys, is_fresh = np.repeat(keys, sizes, axis=0), np.repeat(fresh, sizes)
     columns = {
-        "run_key": Column(np.full(rows.size, run_key)),
-        kind.name_id: Column(name_id),
+        "run_key": Column(keys[:, 0]),
+        kind.name_id: Column(keys[:, 1]),
         "rank": Column(rows.rank),
         "step": Column(rows.step),
-        "attempt": Column(np.full(rows.size, attempt)),
+        "attempt": Column(keys[:, 2]),
         "time": Column(rows.time),
         **rows.columns,
     }
-    bulk.insert(connection, kind.table, columns, fresh=fresh)
+    for wanted in (True, False):
+        which = is_fresh == wanted
+        if which.all():
+            bulk.insert(connection, kind.table, columns, fresh=wanted)
+        elif which.any():
+            some = {name: column[which] for name, column in columns.items()}
+            bulk.insert(connection, kind.table, some, fresh=wanted)
 
 
-def _stored_windows(part: Rows, span: tuple[int, int] | None, now_open: int) -> set[int]:
+def _stored_windows(step: Ints, span: tuple[int, int] | None, now_open: int) -> set[int]:
     """The windows to be settled of which the batch does not hold all rows.
 
     A row that is not beyond all others may be there already, in this attempt or in another, so its
@@ -175,9 +174,9 @@ def _stored_windows(part: Rows, span: tuple[int, int] | None, now_open: int) -> 
     if span is None:
         return set()
     was_open = {span[1] // WINDOW} - {now_open}
-    if part.step[0] > span[1]:
+    if step[0] > span[1]:
         return was_open
-    return was_open | set(np.unique(part.step // WINDOW).tolist())
+    return was_open | set(np.unique(step // WINDOW).tolist())
 
 
 def _settle_cells(

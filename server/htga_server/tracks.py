@@ -92,10 +92,11 @@ def _of(
     return own if "kind" not in table.c else [*own, table.c.kind == kind.name]
 
 
-_SPANS = sa.select(tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step).where(
-    tracks.c.run_key == sa.bindparam("run_key"),
+_SPANS = sa.select(
+    tracks.c.run_key, tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step
+).where(
+    sa.tuple_(tracks.c.run_key, tracks.c.rank).in_(sa.bindparam("which", expanding=True)),
     tracks.c.kind == sa.bindparam("kind"),
-    tracks.c.rank.in_(sa.bindparam("ranks", expanding=True)),
 )
 _PACKS = sa.select(packs_table.c.step, packs_table.c.attempt, packs_table.c.data).where(
     *of_tracks(LAYERS, packs_table, packs_table.c.step)
@@ -126,9 +127,16 @@ def spans(
     connection: sa.Connection, kind: Kind, run_key: int, *, ranks: Iterable[int]
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """The first and the last step of each track, by (name_id, rank)."""
-    which = {"run_key": run_key, "kind": kind.name, "ranks": list(ranks)}
-    rows = connection.execute(_SPANS, which)
-    return {(name, rank): (first, last) for name, rank, first, last in rows}
+    found = spans_of_all(connection, kind, [(run_key, rank) for rank in ranks])
+    return {(name, rank): span for (_, name, rank), span in found.items()}
+
+
+def spans_of_all(
+    connection: sa.Connection, kind: Kind, which: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int, int], tuple[int, int]]:
+    """`spans` of several runs, each with a rank, by (run_key, name_id, rank)."""
+    rows = connection.execute(_SPANS, {"which": list(which), "kind": kind.name})
+    return {(run, name, rank): (first, last) for run, name, rank, first, last in rows}
 
 
 def rows_as_cells(

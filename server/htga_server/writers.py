@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -12,8 +13,8 @@ from htga_server.problems import Quota
 from htga_server.tables import gaps, runs, writers
 
 # Built once: building a statement takes longer than executing it.
-_WRITER = sa.select(writers).where(
-    writers.c.run_key == sa.bindparam("run_key"), writers.c.writer == sa.bindparam("writer")
+_WRITERS = sa.select(writers).where(
+    sa.tuple_(writers.c.run_key, writers.c.writer).in_(sa.bindparam("which", expanding=True))
 )
 
 
@@ -32,6 +33,20 @@ class Writer(NamedTuple):
     batch_digest: bytes | None
 
 
+def known(
+    connection: sa.Connection, which: Sequence[tuple[int, str]]
+) -> dict[tuple[int, str], Writer]:
+    """Those of some writers, by run and name, that have been seen before."""
+    if not which:
+        return {}
+    return {
+        (row.run_key, row.writer): Writer(
+            row.attempt, row.next_seq, row.batch_first, row.batch_digest
+        )
+        for row in connection.execute(_WRITERS, {"which": which})
+    }
+
+
 def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) -> Writer:
     """A writer of a run.
 
@@ -41,9 +56,9 @@ def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) 
     Raises:
         Quota: The run has `most` writers already.
     """
-    row = connection.execute(_WRITER, {"run_key": run_key, "writer": writer}).one_or_none()
-    if row is not None:
-        return Writer(row.attempt, row.next_seq, row.batch_first, row.batch_digest)
+    found = known(connection, [(run_key, writer)])
+    if found:
+        return found[run_key, writer]
     last, number = connection.execute(
         sa.select(sa.func.max(writers.c.attempt), sa.func.count()).where(
             writers.c.run_key == run_key
@@ -84,4 +99,4 @@ def begin(connection: sa.Connection, run_key: int, writer: str, attempt: int) ->
 
 def is_known(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
     """Whether a writer has written to a run, or said that it will."""
-    return connection.execute(_WRITER, {"run_key": run_key, "writer": writer}).first() is not None
+    return writer is not None and bool(known(connection, [(run_key, writer)]))

@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import psutil
 import pytest
 
 from htga_server.app import create_app
+from htga_server.database import Database
 from htga_server.serve import Server
 from htga_server.settings import Settings
+from tests.support.collector import acknowledge_early
 from tests.support.dice import dice, rounds
 from tests.support.load import CollectorProcess, Load, lost, running, wait_until
 
@@ -37,7 +40,14 @@ def killed(folder: Path, chance: random.Random, kills: int, *lies: str) -> int:
                         assert plain.execute("PRAGMA quick_check").fetchone() == ("ok",)
                 collector.start()
             load.wait_for_more()
-        return lost(collector.url, load)
+        return judged(collector.url, load, kills)
+
+
+def judged(url: str, load: Load, kills: int) -> int:
+    """Acknowledged rows that were lost; says so, too."""
+    missing = lost(url, load)
+    print(f"{kills} kills, {sum(load.highest.values()):,} rows acknowledged, {missing:,} lost")
+    return missing
 
 
 def test_a_collector_on_sqlite_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
@@ -67,6 +77,7 @@ def own_postgres() -> Iterator[Any]:
 def kill_postgres(server: Any) -> None:
     """SIGKILL the postmaster and all its children, and remove what would stop a start."""
     postmaster = psutil.Process(int((server.pgdata / "postmaster.pid").read_text().split()[0]))
+    postmaster.suspend()  # a child that it makes meanwhile would outlive it, and write on
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
         process.kill()
@@ -75,24 +86,47 @@ def kill_postgres(server: Any) -> None:
         (server.pgdata / name).unlink(missing_ok=True)
 
 
+@contextmanager
+def on_postgres(server: Any, data: Path) -> Iterator[tuple[str, Load]]:
+    """A collector on a Postgres, and load on it; both go on while that is killed."""
+    settings = Settings(database_url=server.get_uri(), data=data)
+    with (
+        Server(create_app(settings)).background() as collector,
+        Load(collector.url, writers=2) as load,
+    ):
+        yield collector.url, load
+
+
 def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
     own_postgres: Any, tmp_path: Path
 ) -> None:
-    chance = dice()
-    settings = Settings(database_url=own_postgres.get_uri(), data=tmp_path)
-    with Server(create_app(settings)).background() as collector:
-        with Load(collector.url, writers=2) as load:
-            for _ in range(rounds(2, 100)):
-                load.wait_for_more()
-                time.sleep(chance.uniform(0.0, 0.15))
-                kill_postgres(own_postgres)
-                wait_until(lambda: all(503 in writer.statuses for writer in load.writers))
-                own_postgres.ensure_postgres_running()
-                load.wait_for_more()
-        assert lost(collector.url, load) == 0
+    chance, kills = dice(), rounds(2, 200)
+    with on_postgres(own_postgres, tmp_path) as (url, load):
+        for _ in range(kills):
+            load.wait_for_more()
+            time.sleep(chance.uniform(0.0, 0.15))
+            kill_postgres(own_postgres)
+            wait_until(lambda: all(503 in writer.statuses for writer in load.writers))
+            own_postgres.ensure_postgres_running()
+            load.wait_for_more()
+        assert judged(url, load, kills) == 0
     for writer in load.writers:
         assert set(writer.statuses) == {200, 503}
         assert all(answer["retry-after"] for answer in writer.answers)
+
+
+def test_control_one_that_acknowledges_before_postgres_commits_loses_rows(
+    own_postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # For it to come back in the end.
+    monkeypatch.setattr(Database, "write_together", Database.write_together)
+    acknowledge_early()
+    with on_postgres(own_postgres, tmp_path) as (url, load):
+        load.wait_for_more()
+        kill_postgres(own_postgres)
+        load.wait_for_more()
+        own_postgres.ensure_postgres_running()
+        assert judged(url, load, 1) > 0
 
 
 def kill(collector: CollectorProcess) -> None:

@@ -96,7 +96,11 @@ del keep
 gc.collect()
 alive = Late()
 atexit.register(put, 1001)
-threading.Thread(target=lambda: [put(i) for i in range(2000, 10**9)], daemon=True).start()
+def go_on():
+    for i in range(2000, 10**9):
+        put(i)
+        time.sleep(0.0005)  # or the queue is full, and rows are dropped
+threading.Thread(target=go_on, daemon=True).start()
 time.sleep(0.05)
 """
 

@@ -14,8 +14,6 @@ from tests.support.faulty_collector import FaultyCollector
 from tests.support.processes import PuttingRows
 
 RATE = 200
-MAY_BE_LOST = 0.2
-"""Seconds before the kill: a row is on disk after ten milliseconds, on a machine that has time."""
 
 
 def deliver(folder: Path, url: str) -> None:
@@ -30,12 +28,12 @@ def deliver(folder: Path, url: str) -> None:
 
 def kill_and_deliver(
     folder: Path | str, faulty: FaultyCollector, *, up: bool, at: int
-) -> tuple[list[int], dict[int, float]]:
-    """Steps stored in order of arrival, and how long before the kill each was put."""
+) -> tuple[list[int], int]:
+    """Steps stored in order of arrival, and how many were in the spool before the kill."""
     if not up:
         faulty.stop()
     process = PuttingRows(faulty.url, folder, RATE, 10_000)
-    put = process.kill_at(at)
+    spooled = process.kill_at(at)
     if not up:
         faulty.start()
     if folder != "-":
@@ -43,11 +41,7 @@ def kill_and_deliver(
     rows = [row for row in faulty.rows if row["time"] is not None]
     assert all(row["metrics"] == {"square": float(row["step"] ** 2)} for row in rows)
     faulty.rows.clear()
-    return [row["step"] for row in rows], put
-
-
-def missing_too_long(stored: list[int], put: dict[int, float]) -> list[int]:
-    return [step for step in put.keys() - set(stored) if put[step] > MAY_BE_LOST]
+    return [row["step"] for row in rows], spooled
 
 
 @pytest.mark.parametrize("up", [True, False], ids=["collector up", "collector down"])
@@ -56,15 +50,16 @@ def test_every_row_that_was_written_arrives_once(
 ) -> None:
     chance = dice()
     for _ in range(rounds(3, 200)):
-        stored, put = kill_and_deliver(tmp_path / "spool", faulty, up=up, at=chance.randrange(90))
+        at = chance.randrange(1, 90)
+        stored, spooled = kill_and_deliver(tmp_path / "spool", faulty, up=up, at=at)
         assert stored == list(range(len(stored)))  # each once, in order, none that was not put
-        assert not missing_too_long(stored, put)
+        assert len(stored) >= spooled >= at
         assert not list((tmp_path / "spool").rglob("*.seg"))
 
 
 def test_control_rows_kept_in_memory_are_lost(faulty: FaultyCollector) -> None:
-    stored, put = kill_and_deliver("-", faulty, up=False, at=60)
-    assert missing_too_long(stored, put)
+    stored, spooled = kill_and_deliver("-", faulty, up=False, at=60)
+    assert len(stored) < spooled
 
 
 def test_control_a_collector_that_does_not_count_stores_rows_twice(

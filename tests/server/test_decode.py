@@ -9,6 +9,7 @@ from htga_client import histogram
 from htga_client.wire import GAPS, ROWS, WRITER
 from htga_server import decode
 from htga_server.decode import Batch
+from htga_server.prepare import prepare
 from htga_server.problems import BadRequest, TooLarge
 from tests.support.rows import ipc, stream
 
@@ -32,7 +33,7 @@ def test_compression_inside_arrow_is_refused_before_it_is_unpacked(codec: str) -
     body = ipc(table, pa.ipc.IpcWriteOptions(compression=codec))
     with pytest.raises(BadRequest, match="compression"):
         from_arrow(body)
-    assert from_arrow(ipc(table)).rows.sent == 1000
+    assert from_arrow(ipc(table)).table.num_rows == 1000
 
 
 def test_a_dictionary_encoded_column_is_refused() -> None:
@@ -50,8 +51,8 @@ def test_columns_of_another_name_or_type_are_refused_by_name() -> None:
 
 def test_columns_that_were_left_out_measured_nothing() -> None:
     body = ipc(pa.table({"step": pa.array([1, 2], pa.int64()), "gamma": [0.5, None]}))
-    rows = from_arrow(body).rows
-    assert rows.sent == 2
+    rows = prepare([from_arrow(body).table])
+    assert rows.requests[0].sent == 2
     assert (rows.steps.step.tolist(), list(rows.steps.columns)) == ([1], ["gamma"])
     assert rows.metrics.size == 0
 
@@ -63,7 +64,7 @@ def test_rows_are_sorted_and_those_of_one_key_made_one() -> None:
         {"step": 5, "layer": "b", "gamma": 3.0, "histogram": blob(5)},
         {"step": 3, "layer": "a", "alpha_hat": 4.0, "histogram": blob(3)},
     ]
-    rows = from_arrow(stream(made)).rows.steps
+    rows = prepare([from_arrow(stream(made)).table]).steps
     names = [rows.names[i] for i in rows.name]
     assert (names, rows.step.tolist()) == (["b", "a", "a"], [5, 3, 4])
     assert rows.columns["alpha_hat"].values.tolist() == [1.0, 4.0, 2.0]
@@ -118,7 +119,7 @@ def test_a_stream_with_flipped_bytes_is_refused_or_read_but_never_crashes() -> N
         for _ in range(dice.randint(1, 4)):
             body[dice.randrange(len(body))] = dice.randrange(256)
         try:
-            from_arrow(bytes(body))
+            prepare([from_arrow(bytes(body)).table])
         except BadRequest:
             refused += 1
     assert refused > 1000

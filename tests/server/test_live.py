@@ -13,9 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from htga_client.wire import PREFIX
+from htga_server.attention import PATIENCE, Attention
 from htga_server.live import Broker
 from htga_server.serve import Server
 from htga_server.tables import runs
+from tests.support.load import wait_until
 from tests.support.processes import collecting
 from tests.support.rows import new_run
 
@@ -85,16 +87,42 @@ def test_a_heartbeat_is_news_only_of_a_run_that_seemed_dead(
 
 
 @sqlite_only
-def test_a_receipt_says_whether_anyone_follows(api: httpx2.Client) -> None:
-    run_id = api.post("/runs", json=new_run()).json()["id"]
+def test_a_receipt_says_whether_anyone_looks_at_the_run(api: httpx2.Client) -> None:
+    run_id, other = (api.post("/runs", json=new_run()).json()["id"] for _ in range(2))
+    with listening(api):  # as the list of runs does, which has no need of haste
+        assert not is_followed(api, run_id)
+    for what in ("series?keys=alpha_hat", "histograms", "tail", "layers/map"):
+        api.get(f"/runs/{run_id}/{what}")
+        assert is_followed(api, run_id), what
+    assert not is_followed(api, other)
 
-    def followed() -> bool:
-        answer = api.post(f"/runs/{run_id}/rows", json={"rows": [{"step": 1}]}).json()
-        return bool(answer["followed"])
 
-    assert not followed()
-    with listening(api):
-        assert followed()
+def is_followed(api: httpx2.Client, run_id: str) -> bool:
+    answer = api.post(f"/runs/{run_id}/rows", json={"rows": [{"step": 1, "alpha_hat": 2.0}]})
+    return bool(answer.json()["followed"])
+
+
+def test_attention_to_a_run_wanes_unless_it_is_read_again() -> None:
+    now = 100.0
+    attention, announced = Attention(lambda: now), list[str]()
+    attention.announce = announced.append
+    attention.look("a")
+    now += 0.9 * PATIENCE
+    assert attention.follows("a")
+    attention.look("a")
+    now += 0.9 * PATIENCE
+    assert attention.follows("a")
+    now += PATIENCE
+    assert not attention.follows("a")
+    assert announced == ["a", "a"]
+
+
+def test_many_reads_are_announced_once() -> None:
+    attention, announced = Attention(lambda: 100.0), list[str]()
+    attention.announce = announced.append
+    for _ in range(100):
+        attention.look("a")
+    assert announced == ["a"]
 
 
 @sqlite_only
@@ -175,6 +203,7 @@ def test_what_one_collector_stores_is_announced_by_another_on_the_same_postgres(
         assert next(events) == ("rows", {"run": run_id, "step": 5})
         read = there.get(f"/runs/{run_id}/series", params={"keys": "alpha_hat"}).json()
         assert read["keys"]["alpha_hat"]["last"] == [2.0]
+        wait_until(lambda: is_followed(here, run_id))  # who reads there is known here
 
 
 def test_a_listener_that_does_not_listen_costs_one_entry_per_run() -> None:

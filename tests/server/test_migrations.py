@@ -10,12 +10,12 @@ from alembic.config import Config
 
 from htga_client import histogram
 from htga_client.wire import NewRun
-from htga_server import decode, export, histograms, ingest, runs, series
+from htga_server import census, export, histograms, runs, series
 from htga_server.database import Database, migrations
 from htga_server.settings import Settings
 from htga_server.tables import RUN_TABLES, metadata
 from htga_server.tables import runs as runs_table
-from tests.support.rows import stream
+from tests.support.rows import store, stream
 
 
 def config(connection: sa.Connection) -> Config:
@@ -58,8 +58,7 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
         }
         for step in range(300)
     ]
-    batch = decode.from_arrow(stream(rows), 50_000)
-    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+    store(database, settings, new.id, stream(rows))
 
     def said() -> list[object]:
         within = series.Range()
@@ -96,11 +95,10 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
         *({"step": s, "metrics": [("loss", 1.0), ("lr", 1.0)]} for s in range(5, 8)),
         {"step": 9, "alpha_hat": 1.0, "metrics": [("loss", 1.0)]},
     ]
-    batch = decode.from_arrow(stream(rows), 50_000)
-    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+    store(database, settings, new.id, stream(rows))
     database.write_now(lambda connection: command.downgrade(config(connection), "0005"))
     database.upgrade()
-    assert database.read_now(runs.census).rows == len(rows) == 14
+    assert database.read_now(census.take).rows == len(rows) == 14
     database.close()
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from htga_client import histogram
 from htga_client.wire import NewRun
-from htga_server import decode, derived, histograms, ingest, keys, runs, series
+from htga_server import derived, histograms, keys, runs, series
 from htga_server.database import Database
 from htga_server.series import Range
 from htga_server.settings import Settings
 from htga_server.tables import cells, packs, tracks
-from tests.support.rows import stream
+from tests.support.rows import store, stream
 
 Row = dict[str, Any]
 MOST = 60
@@ -48,9 +48,9 @@ class Model:
 
     def send(self, writer: str, rows: list[Row]) -> None:
         attempt, seq = self.attempts.setdefault(writer, (len(self.attempts) + 1, 0))
-        batch = decode.from_arrow(stream(rows, writer=writer, first_seq=seq), 50_000)
-        store = partial(ingest.store, run_id=self.id, batch=batch, limits=self.settings)
-        assert self.database.write_now(store).accepted == len(rows)
+        body = stream(rows, writer=writer, first_seq=seq)
+        stored = store(self.database, self.settings, self.id, body)
+        assert stored.receipt.accepted == len(rows)
         self.attempts[writer] = (attempt, seq + len(rows))
         for row in rows:
             for key, value in self._measured(row):

@@ -19,13 +19,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from htga_client.wire import NewRule, NewRun, RunEvent
-from htga_server import decode, events, ingest, rules, runs
+from htga_server import events, rules, runs
 from htga_server.database import Database
 from htga_server.live import Broker
 from htga_server.messenger import Messenger
 from htga_server.settings import Settings
 from htga_server.watch import IDLE_FOR_BUSY, Watch
-from tests.support.rows import stream
+from tests.support.rows import store, stream
 
 Post = Callable[..., httpx2.Response]
 LOW = NewRule(
@@ -82,15 +82,12 @@ def watched(
             bounds = sorted({0, len(rows), *(cut % len(rows) for cut in cuts)})
             for begin, end in pairwise(bounds):
                 body = stream(rows[begin:end], writer=writer, first_seq=begin)
-                batch = decode.from_arrow(body, 50_000)
-                database.write_now(
-                    partial(ingest.store, run_id=new.id, batch=batch, limits=settings)
-                )
+                stored = store(database, settings, new.id, body)
                 if dice.random() < 0.1:  # killed before it looked
                     watch = Watch(database, Broker(), Messenger())
                     await watch.look_back()
                 else:
-                    watch.note(new.id, batch.rows.reach())
+                    watch.note(new.id, stored.reach)
                 if dice.random() < 0.6:
                     await watch.round()
         await watch.round()
@@ -158,13 +155,12 @@ def test_a_rule_that_is_not_enabled_and_a_run_of_another_project_are_left_alone(
     )
     new = NewRun(id=str(uuid.uuid4()), project="r", name="n")
     database.write_now(lambda c: runs.register(c, new, settings))
-    batch = decode.from_arrow(stream([{"step": 1, "metrics": [("loss", 1.0)]}]), 100)
-    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+    stored = store(database, settings, new.id, stream([{"step": 1, "metrics": [("loss", 1.0)]}]))
 
     async def look() -> None:
         watch = Watch(database, Broker(), Messenger())
-        watch.note(new.id, batch.rows.reach())
-        watch.note(str(uuid.uuid4()), batch.rows.reach())
+        watch.note(new.id, stored.reach)
+        watch.note(str(uuid.uuid4()), stored.reach)
         await watch.round()
 
     asyncio.run(look())
@@ -176,12 +172,13 @@ def test_a_run_whose_events_could_not_be_written_is_looked_at_again(
 ) -> None:
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
     database.write_now(lambda c: runs.register(c, new, settings))
-    batch = decode.from_arrow(stream([{"step": 1, "metrics": [("loss", math.nan)]}]), 100)
-    database.write_now(lambda c: ingest.store(c, new.id, batch, settings))
+    stored = store(
+        database, settings, new.id, stream([{"step": 1, "metrics": [("loss", math.nan)]}])
+    )
 
     async def look() -> None:
         watch = Watch(database, Broker(), Messenger())
-        watch.note(new.id, batch.rows.reach())
+        watch.note(new.id, stored.reach)
         database._most_waiting = 0  # every write is refused: the queue is full
         await watch.round()
         database._most_waiting = 256

@@ -9,8 +9,8 @@ writers, and `trusting` takes any file for a sound one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +20,45 @@ from htga_client.wire import Receipt
 from htga_server import engines
 from htga_server.app import create_app
 from htga_server.database import Database
+from htga_server.ingest import Posted, Stored
 from htga_server.serve import Server
 from htga_server.settings import Settings
 
 
+def acknowledged(posted: Posted) -> Stored:
+    """The answer to a request, stored or not."""
+    sent = posted.batch.table.num_rows
+    receipt = Receipt(accepted=sent, duplicates=0, next_seq=posted.batch.first_seq + sent)
+    return Stored(receipt, None, {})
+
+
 def acknowledge_early() -> None:
     """Answer as soon as the work is queued, and commit a moment later."""
-    write = Database.write
+    write = Database.write_together
 
-    async def lying(self: Database, work: Callable[..., Any]) -> Any:
-        batch = getattr(work, "keywords", {}).get("batch")
-        if batch is None:
-            return await write(self, work)
-
+    async def lying(self: Database, work: Any, item: Any) -> Any:
         async def later() -> None:
             await asyncio.sleep(0.2)
-            await write(self, work)
+            with contextlib.suppress(Exception):  # too late to tell anybody
+                await write(self, work, item)
 
         asyncio.get_running_loop().create_task(later())
-        sent = batch.rows.sent
-        return Receipt(accepted=sent, duplicates=0, next_seq=batch.first_seq + sent)
+        return acknowledged(item)
 
-    Database.write = lying  # type: ignore[method-assign]
+    Database.write_together = lying  # type: ignore[method-assign]
 
 
 def acknowledge_regardless() -> None:
     """Answer as if what could not be stored had been."""
-    write = Database.write
+    write = Database.write_together
 
-    async def lying(self: Database, work: Callable[..., Any]) -> Any:
+    async def lying(self: Database, work: Any, item: Any) -> Any:
         try:
-            return await write(self, work)
+            return await write(self, work, item)
         except sa.exc.DBAPIError:
-            batch = getattr(work, "keywords", {}).get("batch")
-            if batch is None:
-                raise
-            sent = batch.rows.sent
-            return Receipt(accepted=sent, duplicates=0, next_seq=batch.first_seq + sent)
+            return acknowledged(item)
 
-    Database.write = lying  # type: ignore[method-assign]
+    Database.write_together = lying  # type: ignore[method-assign]
 
 
 def keep_no_log() -> None:

@@ -22,6 +22,8 @@ from tests.support.rows import new_run, stream
 
 ROOT = Path(__file__).parents[2]
 BATCH = 20
+SINGLE = 2000
+"""Most histograms that are read one by one in an answer."""
 
 
 def value(step: int) -> float:
@@ -209,17 +211,25 @@ def lost(url: str, load: Load) -> int:
             for key in ("alpha_hat", "loss"):
                 assert found["keys"][key]["last"] == [value(step) for step in steps]
             missing += len(set(range(load.highest[place])) - set(steps))
-            summed = client.get(
-                f"/runs/{writer.run_id}/histograms",
-                params={"buckets": 2000, "bits": 3, "rank": writer.rank},
-            ).json()
-            wanted = sum(step + 6 for step in steps)
-            assert sum(map(sum, summed["counts"])) == wanted, "histograms and rows differ"
+            wanted = {step: step + 6 for step in steps}
+            kept: dict[int, int] = {}
+            for start in range(0, writer.sent, SINGLE):
+                kept |= counted(client, writer, start=start, stop=start + SINGLE)
+            assert kept == wanted, "histograms and rows differ"
+            summed = sum(counted(client, writer).values())
+            assert summed == sum(wanted.values()), "histograms and their sums differ"
             sql = f"SELECT count(*) FROM steps WHERE run_id = '{writer.run_id}'"  # noqa: S608
             if len({one.run_id for one in load.writers}) == len(load.writers):
-                counted = client.post("/query", json={"sql": sql}).json()["rows"]
-                assert counted == [[len(steps)]], "a row is stored twice"
+                number = client.post("/query", json={"sql": sql}).json()["rows"]
+                assert number == [[len(steps)]], "a row is stored twice"
     return missing
+
+
+def counted(client: httpx2.Client, writer: Writer, **within: int) -> dict[int, int]:
+    """By step, the number of entries in the histograms of each bucket."""
+    asked = {"buckets": SINGLE, "bits": 3, "rank": writer.rank, **within}
+    found = client.get(f"/runs/{writer.run_id}/histograms", params=asked).json()
+    return dict(zip(found["step"], map(sum, found["counts"]), strict=True))
 
 
 def wait_until(condition: Any, seconds: float = 30.0) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,18 +120,16 @@ class PuttingRows:
         assert self.process.stdout is not None
         self.run_id = self.process.stdout.readline().strip()
 
-    def kill_at(self, step: int) -> dict[int, float]:
-        """Kill it with -9 once it has put a step; when each step was put, seconds before that."""
+    def kill_at(self, count: int) -> int:
+        """Kill it with -9 once it says that its spool has so many rows; how many it says last."""
         assert self.process.stdout is not None
-        put = {}
+        spooled = 0
         for line in self.process.stdout:
-            number, when = line.split()
-            put[int(number)] = float(when)
-            if int(number) == step:
+            spooled = int(line.split()[1])
+            if spooled >= count:
                 self.process.kill()
-                killed = time.time()
         self.process.communicate()
-        return {number: killed - when for number, when in put.items()}
+        return spooled
 
     def ended(self) -> tuple[int, str]:
         """Wait for its end; exit status and what it said on stderr."""

@@ -2,9 +2,10 @@
 
     python put_rows.py URL FOLDER RATE COUNT [ENDING]
 
-URL may be "-" for no collector and FOLDER "-" for no disk. Prints the run's id, then the step of
-each row and when it was put. ENDING is Python that is run at the end; `sender` and `put` are there.
-RUN_ID, FIRST and RANK in the environment continue a run, at another step, as another rank.
+URL may be "-" for no collector and FOLDER "-" for no disk. Prints the run's id, then for each row
+that was put its step and how many are in the spool. ENDING is Python that is run at the end;
+`sender` and `put` are there. RUN_ID, FIRST and RANK in the environment continue a run, at another
+step, as another rank.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ print(run.id, flush=True)
 first = int(os.environ.get("FIRST", "0"))
 for step in range(first, first + count):
     put(step)
-    print(step, time.time(), flush=True)
+    print(step, sender._spool.end, flush=True)
     if rate:
         time.sleep(1 / rate)
 exec(sys.argv[5] if len(sys.argv) > 5 else "")  # noqa: S102  a test's own words

@@ -12,6 +12,10 @@ import pyarrow as pa
 
 from htga_client.histogram import encode
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER
+from htga_server import decode, ingest
+from htga_server.database import Database
+from htga_server.ingest import Posted, Stored
+from htga_server.settings import Settings
 
 
 def new_run(**other: Any) -> dict[str, Any]:
@@ -41,6 +45,15 @@ def ipc(table: pa.Table, options: pa.ipc.IpcWriteOptions | None = None) -> bytes
     with pa.ipc.new_stream(sink, table.schema, options=options) as out:
         out.write_table(table)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def store(database: Database, settings: Settings, run_id: str, body: bytes) -> Stored:
+    """Store an Arrow stream in a run as a request of its own."""
+    posted = Posted(run_id, decode.from_arrow(body, 50_000), settings)
+    (answer,) = database.write_now(lambda connection: ingest.store(connection, [posted]))
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def probe_rows(steps: range, **other: Any) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ class Receipt:
 
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
-    `followed` says whether anyone listens for news: a sender may take its time where nobody does.
+    `followed` says whether anyone read the run lately; if not, a sender may take its time.
     """
 
     accepted: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -12,15 +13,16 @@ from starlette.concurrency import run_in_threadpool
 from htga_client.wire import ARROW_STREAM, JsonRows, Receipt
 from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
-from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep, WatchDep
-from htga_server.ingest import store
+from htga_server.deps import AttentionDep, BrokerDep, DatabaseDep, NumbersDep, SettingsDep, WatchDep
+from htga_server.ingest import Posted, store
 from htga_server.policy import INGEST
+from htga_server.prepare import prepare
 from htga_server.problems import BadRequest
 from htga_server.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["rows"])
 SMALL = 2**14
-"""Bytes that are decoded on the spot, in about a millisecond: a thread would cost more."""
+"""Bytes that are decoded on the spot, in a fraction of a millisecond: a thread would cost more."""
 JSON_ROWS = TypeAdapter(JsonRows)
 SCHEMA = JSON_ROWS.json_schema()
 SCHEMA["properties"]["rows"]["items"] = SCHEMA.pop("$defs")["JsonRow"]  # no reference to follow
@@ -41,23 +43,35 @@ async def add(
     request: Request,
     db: DatabaseDep,
     broker: BrokerDep,
+    attention: AttentionDep,
     settings: SettingsDep,
     numbers: NumbersDep,
     watch: WatchDep,
 ) -> Receipt:
     """Store rows, as an Arrow IPC stream of `wire.ROWS` or as JSON."""
     body = await bodies.read(request, settings)
-    decode = partial(_decode, request.headers.get("content-type", ""), body, settings)
-    batch = decode() if len(body) <= SMALL else await run_in_threadpool(decode)
-    receipt = await db.write(partial(store, run_id=run_id, batch=batch, limits=settings))
-    numbers.ingest(receipt, lost=sum(end - first for first, end in batch.gaps))
+    decode = partial(_decode, run_id, request.headers.get("content-type", ""), body, settings)
+    posted = decode() if len(body) <= SMALL else await run_in_threadpool(_prepared, decode)
+    stored = await db.write_together(store, posted)
+    receipt = stored.receipt
+    numbers.ingest(receipt, lost=sum(end - first for first, end in posted.batch.gaps))
     if receipt.accepted:
-        broker.publish("rows", run_id, step=batch.rows.last_step)
-        watch.note(run_id, batch.rows.reach())
-    return replace(receipt, followed=broker.readers > 0)
+        broker.publish("rows", run_id, step=stored.last_step)
+        watch.note(run_id, stored.reach)
+    return replace(receipt, followed=attention.follows(run_id))
 
 
-def _decode(content_type: str, body: bytes, settings: Settings) -> Batch:
+def _prepared(decode: Callable[[], Posted]) -> Posted:
+    """Decode, and prepare beside the writer's thread what is large enough to be worth it."""
+    posted = decode()
+    return replace(posted, prepared=prepare([posted.batch.table]))
+
+
+def _decode(run_id: str, content_type: str, body: bytes, settings: Settings) -> Posted:
+    return Posted(run_id, _batch(content_type, body, settings), settings)
+
+
+def _batch(content_type: str, body: bytes, settings: Settings) -> Batch:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == ARROW_STREAM:
         return from_arrow(body, settings.rows_per_request)

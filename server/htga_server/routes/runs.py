@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from htga_client.wire import Finish, Gap, NewRun, Run, RunEvents, RunPage, RunPatch, RunState
-from htga_server import events, order, runs, trash, writers
+from htga_server import events, order, records, runs, trash, writers
 from htga_server.answers import answer
 from htga_server.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.policy import ADMIN, INGEST, READ, GrantDep, own_project
@@ -76,7 +76,7 @@ async def page(
 @router.get("/{run_id}", response_model=Run, dependencies=[READ])
 async def show(run_id: str, request: Request, db: DatabaseDep) -> Response:
     """One run, with the latest value of everything it measured."""
-    return answer(request, await db.read(partial(runs.get, run_id=run_id)))
+    return answer(request, await db.read(partial(records.get, run_id=run_id)))
 
 
 @router.patch("/{run_id}", dependencies=[INGEST])
@@ -127,7 +127,7 @@ async def delete(run_id: str, db: DatabaseDep, broker: BrokerDep) -> None:
 async def restore(run_id: str, db: DatabaseDep, broker: BrokerDep) -> Run:
     """Undo the deletion of a run."""
     await db.write(partial(trash.restore, run_id=run_id))
-    run = await db.read(partial(runs.get, run_id=run_id))
+    run = await db.read(partial(records.get, run_id=run_id))
     broker.publish("run", run.id, state=run.state)
     return run
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from htga_client.wire import Histograms, Layer, LayerMap, Series, Tail
 from htga_server import histograms, layer_map, layers, series, tail
 from htga_server.answers import answer, arrow_answer, wants_arrow
-from htga_server.deps import DatabaseDep
+from htga_server.deps import AttentionDep, DatabaseDep
 from htga_server.policy import READ
 from htga_server.problems import BadRequest
 from htga_server.pyramid import MAX_STEP
@@ -36,6 +36,13 @@ def _range(
 RangeDep = Annotated[Range, Depends(_range)]
 
 
+async def _look(run_id: str, attention: AttentionDep) -> None:
+    attention.look(run_id)
+
+
+LOOK = Depends(_look)
+
+
 def key_list(keys: str) -> list[str]:
     """Names of keys that stand in an address, separated by commas.
 
@@ -48,7 +55,7 @@ def key_list(keys: str) -> list[str]:
     return wanted
 
 
-@router.get("/{run_id}/series", response_model=Series, dependencies=[READ])
+@router.get("/{run_id}/series", response_model=Series, dependencies=[READ, LOOK])
 async def read_series(
     run_id: str,
     request: Request,
@@ -70,7 +77,7 @@ async def read_series(
     return answer(request, found)
 
 
-@router.get("/{run_id}/histograms", response_model=Histograms, dependencies=[READ])
+@router.get("/{run_id}/histograms", response_model=Histograms, dependencies=[READ, LOOK])
 async def read_histograms(
     run_id: str,
     request: Request,
@@ -84,7 +91,7 @@ async def read_histograms(
     return answer(request, await db.read(read))
 
 
-@router.get("/{run_id}/tail", response_model=Tail, dependencies=[READ])
+@router.get("/{run_id}/tail", response_model=Tail, dependencies=[READ, LOOK])
 async def read_tail(
     run_id: str,
     request: Request,
@@ -104,7 +111,7 @@ async def read_layers(run_id: str, db: DatabaseDep) -> dict[str, tuple[Layer, ..
     return {"items": await db.read(partial(layers.listing, run_id=run_id))}
 
 
-@router.get("/{run_id}/layers/map", response_model=LayerMap, dependencies=[READ])
+@router.get("/{run_id}/layers/map", response_model=LayerMap, dependencies=[READ, LOOK])
 async def read_layer_map(
     run_id: str,
     request: Request,

@@ -10,7 +10,7 @@ from functools import partial
 from fastapi import APIRouter
 
 from htga_client.wire import Status
-from htga_server import runs
+from htga_server import census
 from htga_server.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep
 from htga_server.policy import READ, GrantDep
 
@@ -27,19 +27,19 @@ async def status(
     allowed: GrantDep,
 ) -> Status:
     """Numbers about the collector and its database, for people."""
-    census = await db.read(partial(runs.census, project=allowed.project))
+    counted = await db.read(partial(census.take, project=allowed.project))
     return Status(
         version=VERSION,
         uptime_s=numbers.uptime,
         database=db.dialect,
         database_bytes=await db.read(db.size),
-        runs=census.runs,
-        running=census.running,
-        rows_total=census.rows,
+        runs=counted.runs,
+        running=counted.running,
+        rows_total=counted.rows,
         rows_per_s=numbers.rows_per_second,
         queue=db.waiting,
         commit_ms=numbers.commit_ms,
         live_clients=broker.readers,
-        last_write_s=None if census.updated is None else max(0.0, time.time() - census.updated),
+        last_write_s=None if counted.updated is None else max(0.0, time.time() - counted.updated),
         disk_free=shutil.disk_usage(settings.disk).free,
     )
