@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from htga.optim.controller import Memory, Seen, advance, refined_beta
+from htga.optim.controller import Memory, Seen, advance, refined_beta, start
 from htga.optim.exact import reweight_exactly
 from htga.optim.outcome import SIZE_TOLERANCE, Outcome
+from htga.optim.parts import part_of
 from htga.optim.rank_weights import RankWeights, n_exact
 from htga.optim.reweight import reweight
-from htga.optim.samples import Sample, host_decides
-from htga.optim.settings import Settings
+from htga.optim.samples import Sample, host_decides, sample_of
+from htga.optim.settings import PRESETS, Settings
 from htga.tail import TailEstimate, TailState, TailStatus
 from htga.tail.counting import uses_triton
 from htga.tail.hill import hill_of
@@ -21,6 +22,7 @@ from htga.tail.moment import moment_of
 from htga.tail.norm import sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.sketch import Sketch
+from htga.tail.triton_works import triton_works
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,16 @@ def amplify_samples(
 
 def _by_triton(samples: dict[int, Sample], device: torch.device) -> bool:
     """Whether Triton kernels can do it: all samples are kept where the memory is."""
-    return uses_triton(device) and all(sample.device == device for sample in samples.values())
+    there = all(sample.device == device for sample in samples.values())
+    return there and uses_triton(device) and triton_works("amplify", _amplify_one, device)
+
+
+def _amplify_one(device: torch.device) -> None:
+    from htga.optim.triton_amplify import amplify_by_triton  # noqa: PLC0415 (maybe absent)
+
+    sample = sample_of([part_of(torch.ones(1, device=device))], "global")
+    settings = PRESETS["stable"]
+    amplify_by_triton({0: sample}, start(settings, device), settings, masks=True)
 
 
 def _look(sample: Sample, settings: Settings) -> _Look:

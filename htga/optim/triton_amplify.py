@@ -18,7 +18,9 @@ from htga.optim.rank_weights import CAPPED, TABLE_BITS, RankWeights, n_exact
 from htga.optim.reweight import reweight
 from htga.optim.samples import Sample
 from htga.optim.settings import Settings
-from htga.optim.triton_control import NOTES, SQUARES, TOTAL, control_kernel, outcome_kernel
+from htga.optim.triton_control import control_kernel
+from htga.optim.triton_notes import NOTES, SQUARES, TOTAL
+from htga.optim.triton_outcome import outcome_kernel
 from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
 from htga.tail import TailState, binned
 from htga.tail.constants import constants

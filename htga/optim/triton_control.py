@@ -1,4 +1,4 @@
-"""The controller in one launch of a Triton kernel, and in another what came of it.
+"""The controller in one launch of a Triton kernel, from what a pass over a sketch has left.
 
 `htga.optim.controller` and `htga.tail.smoothing` say the same in small operations; so do, of how
 a tail fares under weights, their sorts. The tests hold both to the same numbers.
@@ -9,19 +9,23 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from htga.optim.triton_mean_excess import mean_excess
+from htga.optim.triton_notes import (
+    BEYOND,
+    CORNER,
+    FIRST,
+    FLOOR,
+    LOG_CORNER,
+    LOG_KNOWN,
+    M1,
+    START,
+)
 from htga.tail.binned import TINIEST
 from htga.tail.triton_estimate import SLOTS, added, count_of, judge, tail_size
 
 REFINEMENTS = tl.constexpr(2)
 TEMPERING_LIMIT = tl.constexpr(0.9)
 SMALLEST = tl.constexpr(TINIEST)
-
-# Where the kernels of a step leave numbers for those that follow.
-M1, FIRST, LOG_KNOWN, LOG_CORNER, CORNER, BEYOND, START, FLOOR, TOTAL, SQUARES = (
-    tl.constexpr(i) for i in range(10)
-)
-NOTES = 10
-"""How many these are."""
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
@@ -162,131 +166,3 @@ def rank_constant(k: tl.tensor) -> tl.tensor:
     series = 1 / 12 - (1 / 360 - (1 / 1260 - series / square) / square) / square
     half_log = 0.5 * (tl.log(k) + 1.8378770664093454836)  # ln(2 pi)
     return tl.log(k + 1) - tl.log(k) + 1 - (half_log + series / k) / k
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def mean_excess(  # noqa: PLR0917 (Triton binds by position)
-    logs: tl.tensor,
-    log_ranks: tl.tensor,
-    beta: tl.tensor,
-    mean: tl.tensor,
-    m: tl.tensor,
-    k: tl.tensor,
-    TEMPERED: tl.constexpr,  # noqa: N803
-    BLOCK: tl.constexpr,  # noqa: N803
-) -> tl.tensor:
-    """The mean of the k largest of m numbers, less the next: 1 over Hill's alpha, from logarithms.
-
-    They nearly fall already, so nothing is sorted. The (k+1)-th largest lies between the least of
-    the first k+1 numbers and the greatest of the others and the last of these: often it is both,
-    and otherwise few are between. Among those it is found by halving.
-
-    Args:
-        logs: The numbers, or if `TEMPERED`, those from which beta * log_ranks is to be taken.
-        mean: Of the first k of them.
-    """
-    lane = tl.arange(0, BLOCK)
-    least = tl.full([BLOCK], float("inf"), tl.float64)
-    greatest = tl.full([BLOCK], float("-inf"), tl.float64)
-    for start in range(0, m, BLOCK):
-        at = start + lane
-        x = tempered(logs, log_ranks, beta, at, at < m, TEMPERED)
-        least = tl.minimum(least, tl.where(at <= k, x, float("inf")))
-        greatest = tl.maximum(greatest, tl.where(at >= k, x, float("-inf")))
-    low, high = tl.min(least), tl.max(greatest)
-    exchanged = low * 0
-    if low < high:
-        begin = tl.full([BLOCK], 0, tl.int32) + m
-        end = tl.full([BLOCK], 0, tl.int32)
-        for start in range(0, m, BLOCK):
-            at = start + lane
-            x = tempered(logs, log_ranks, beta, at, at < m, TEMPERED)
-            begin = tl.minimum(begin, tl.where(x <= high, at, m))
-            end = tl.maximum(end, tl.where(x >= low, at + 1, 0))
-        first, last = tl.min(begin), tl.max(end)
-        while low < high:
-            middle = (low + high) / 2
-            middle = tl.where(middle < high, middle, low)
-            count = tl.zeros([BLOCK], dtype=tl.int32)
-            up = tl.full([BLOCK], float("inf"), tl.float64)
-            down = tl.full([BLOCK], float("-inf"), tl.float64)
-            for start in range(first, last, BLOCK):
-                at = start + lane
-                x = tempered(logs, log_ranks, beta, at, at < last, TEMPERED)
-                above = x > middle
-                count += above.to(tl.int32)
-                up = tl.minimum(up, tl.where(above, x, float("inf")))
-                down = tl.maximum(down, tl.where(above, float("-inf"), x))
-            is_above = first + tl.sum(count) > k
-            low, high = tl.where(is_above, tl.min(up), low), tl.where(is_above, high, tl.max(down))
-        gained = tl.zeros([BLOCK], dtype=tl.float64)
-        for start in range(first, last, BLOCK):
-            at = start + lane
-            x = tempered(logs, log_ranks, beta, at, at < last, TEMPERED)
-            gained += tl.maximum(tl.where(at < k, low - x, x - low), 0.0)
-        exchanged = tl.sum(gained)
-    return mean - low + exchanged / k
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def tempered(  # noqa: PLR0917 (Triton binds by position)
-    logs: tl.tensor,
-    log_ranks: tl.tensor,
-    beta: tl.tensor,
-    at: tl.tensor,
-    inside: tl.tensor,
-    TEMPERED: tl.constexpr,  # noqa: N803
-) -> tl.tensor:
-    """Logarithms after weighting by rank**-beta; minus infinity outside."""
-    x = tl.load(logs + at, mask=inside, other=float("-inf"))
-    if TEMPERED:
-        x -= beta * tl.load(log_ranks + at, mask=inside, other=0.0)
-    return x
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def outcome_kernel(  # noqa: PLR0917 (Triton binds by position)
-    squares: tl.tensor,
-    found: tl.tensor,
-    gamma: tl.tensor,
-    counts: tl.tensor,
-    level: tl.tensor,
-    notes: tl.tensor,
-    logs: tl.tensor,
-    log_sums: tl.tensor,
-    programs: tl.tensor,
-    m: tl.tensor,
-    results: tl.tensor,
-    bad: tl.tensor,
-    NORMALIZE: tl.constexpr,  # noqa: N803
-    CHANGED: tl.constexpr,  # noqa: N803
-    TOLERANCE: tl.constexpr,  # noqa: N803
-    BLOCK: tl.constexpr,  # noqa: N803
-) -> None:
-    """What came of reweighting one sample: its tail, its length, and what that still misses."""
-    before, m1 = tl.load(squares), tl.load(notes + M1)
-    after, excess = before, m1
-    missing = before * 0 + 1
-    if CHANGED:
-        after = tl.load(found)
-        if NORMALIZE == "l2":
-            missing = tl.load(gamma) * tl.sqrt(before / after)
-        elif NORMALIZE == "mean_one":
-            n, n_zero = tl.load(counts + 1), tl.load(counts + 2)
-            of_zeros = n_zero * tl.load(level).to(tl.float64)
-            missing = tl.load(gamma) * n / (tl.load(found + 1) - of_zeros)
-        off = (tl.abs(tl.log(missing)) > TOLERANCE) & (tl.abs(missing) < float("inf"))
-        missing = tl.where(off, missing, 1.0)
-        after *= missing * missing
-        if m1 == m1:  # noqa: PLR0124 (a NaN, where there is no tail, equals nothing)
-            k = tl.load(counts)
-            mean = added(log_sums, programs) / k
-            excess = mean_excess(logs, logs, m1, mean, m, k, False, BLOCK)
-    norm = tl.sqrt(before)
-    tl.store(results, 1 / excess)
-    tl.store(results + 1, norm)
-    tl.store(results + 2, tl.sqrt(after) / norm)
-    tl.store(results + 3, missing)
-    # Weights can overflow half precision; squares alone can overflow where nothing else does.
-    overflows = (before < float("inf")) & ((after < float("inf")) == 0)
-    tl.store(bad, tl.load(bad) | overflows | (tl.load(counts + 3) > 0))

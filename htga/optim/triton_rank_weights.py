@@ -9,22 +9,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from htga.optim.rank_weights import CAPPED, STEEP
-from htga.optim.triton_control import (
-    BEYOND,
-    CORNER,
-    FIRST,
-    FLOOR,
-    LOG_CORNER,
-    LOG_KNOWN,
-    SQUARES,
-    START,
-    TOTAL,
-)
-from htga.tail.triton_estimate import PROGRAMS, added
-
-TOP = tl.constexpr(CAPPED)
-STEEPEST = tl.constexpr(STEEP)
+from htga.optim.triton_cap import TOP, cap, greatest
+from htga.optim.triton_notes import FIRST, SQUARES, TOTAL
+from htga.optim.triton_ranks import average_rank, ranks_of
+from htga.tail.triton_estimate import added
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
@@ -118,123 +106,6 @@ def weights_kernel(  # noqa: PLR0915, PLR0917 (one launch; Triton binds by posit
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def greatest(
-    peaks: tl.tensor, places: tl.tensor, values: tl.tensor, at: tl.tensor, m: tl.tensor
-) -> tuple[tl.tensor, tl.tensor]:
-    """The greatest of some peaks and some more values, in falling order, and their places."""
-    slot = tl.arange(0, TOP)
-    new_peaks, new_places = peaks, places
-    for j in tl.static_range(TOP):
-        here, there = tl.max(values), tl.max(peaks)
-        is_here = here > there
-        which = tl.where(is_here, tl.min(tl.where(values == here, at, m)), m)
-        other = tl.where(is_here, TOP, tl.min(tl.where(peaks == there, slot, TOP)))
-        place = tl.where(is_here, which, tl.sum(tl.where(slot == other, places, 0)))
-        new_peaks = tl.where(slot == j, tl.maximum(here, there), new_peaks)
-        new_places = tl.where(slot == j, place, new_places)
-        values = tl.where(at == which, -1, values)
-        peaks = tl.where(slot == other, -1, peaks)
-    return new_peaks, new_places
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def ranks_of(  # noqa: PLR0917 (Triton binds by position)
-    entry: tl.tensor,
-    inside: tl.tensor,
-    notes: tl.tensor,
-    above: tl.tensor,
-    coarse: tl.tensor,
-    fine: tl.tensor,
-    BINS: tl.constexpr,  # noqa: N803
-    EDGES: tl.constexpr,  # noqa: N803
-) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
-    """Ranks at both edges of the table's bins, and as `_without_steps` leaves them."""
-    step: tl.constexpr = EDGES // BINS
-    bin_ = entry // step
-    low = rank_at(entry, inside, notes, above, coarse, fine, BINS, EDGES)
-    high = rank_at(entry + 1, inside, notes, above, coarse, fine, BINS, EDGES)
-    at_bin = rank_at(bin_ * step, inside, notes, above, coarse, fine, BINS, EDGES)
-    at_next = rank_at((bin_ + 1) * step, inside, notes, above, coarse, fine, BINS, EDGES)
-    width = tl.load(coarse + bin_ + 1, mask=inside, other=1.0)
-    width -= tl.load(coarse + bin_, mask=inside, other=0.0)
-    tied = tl.log(at_bin) - tl.log(at_next) > STEEPEST * width
-    middle = (at_bin + at_next) / 2
-    return low, high, tl.where(tied, middle, low), tl.where(tied, middle, high)
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def average_rank(  # noqa: PLR0917 (Triton binds by position)
-    largest: tl.tensor,
-    m: tl.tensor,
-    at: tl.tensor,
-    inside: tl.tensor,
-    value: tl.tensor,
-    HALVINGS: tl.constexpr,  # noqa: N803
-) -> tl.tensor:
-    """Ranks of falling magnitudes, 1 for the largest, those of equal ones averaged."""
-    before = tl.load(largest + at - 1, mask=inside & (at > 0), other=float("inf"))
-    after = tl.load(largest + at + 1, mask=at + 1 < m, other=-1.0)
-    tied = inside & ((before == value) | (after == value))
-    rank = (at + 1).to(tl.float64)
-    if tl.max(tied.to(tl.int32), 0) > 0:
-        greater = how_many(largest, m, value, tied, True, HALVINGS)
-        no_less = how_many(largest, m, value, tied, False, HALVINGS)
-        rank = tl.where(tied, (greater + no_less + 1) / 2, rank)
-    return rank
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def how_many(  # noqa: PLR0917 (Triton binds by position)
-    largest: tl.tensor,
-    m: tl.tensor,
-    value: tl.tensor,
-    asked: tl.tensor,
-    GREATER: tl.constexpr,  # noqa: N803
-    HALVINGS: tl.constexpr,  # noqa: N803
-) -> tl.tensor:
-    """How many of falling magnitudes are greater than a value, or else not less, int32."""
-    low = tl.zeros(value.shape, dtype=tl.int32)
-    high = low + m
-    for _ in tl.static_range(HALVINGS):
-        middle = (low + high) // 2
-        open_ = asked & (low < high)
-        there = tl.load(largest + middle, mask=open_, other=0.0)
-        counts = open_ & ((there > value) if GREATER else (there >= value))
-        low = tl.where(counts, middle + 1, low)
-        high = tl.where(open_ & (counts == 0), middle, high)
-    return low
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def rank_at(  # noqa: PLR0917 (Triton binds by position)
-    edge: tl.tensor,
-    inside: tl.tensor,
-    notes: tl.tensor,
-    above: tl.tensor,
-    coarse: tl.tensor,
-    fine: tl.tensor,
-    BINS: tl.constexpr,  # noqa: N803
-    EDGES: tl.constexpr,  # noqa: N803
-) -> tl.tensor:
-    """The rank at an edge of the table, as `htga.optim.rank_weights._rank_at_edges` has it."""
-    bin_ = tl.minimum(edge // (EDGES // BINS), BINS - 1)
-    log_rank = tl.log(tl.load(above + bin_, mask=inside, other=0.0) + 0.5)
-    falls = tl.log(tl.load(above + bin_ + 1, mask=inside, other=0.0) + 0.5) - log_rank
-    log_lower = tl.load(coarse + bin_, mask=inside, other=0.0)
-    width = tl.load(coarse + bin_ + 1, mask=inside, other=1.0) - log_lower
-    log_edge = tl.load(fine + edge, mask=inside, other=0.0)
-    rank = tl.exp(log_rank + falls / width * (log_edge - log_lower))
-    rank = tl.where(edge == EDGES, 0.5, rank)
-    # In the bin where the exact ranks begin, theirs is the nearer point to aim at.
-    start, log_corner = tl.load(notes + START), tl.load(notes + LOG_CORNER)
-    span = tl.load(notes + LOG_KNOWN) - log_corner
-    falls_to = tl.log(tl.load(notes + FIRST) / start)
-    aimed = start * tl.exp((log_edge - log_corner) / span * falls_to)
-    aims = (edge >= tl.load(notes + CORNER)) & (edge <= tl.load(notes + BEYOND))
-    return tl.maximum(tl.where(aims, aimed, rank), tl.load(notes + FLOOR))
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def sizes_kernel(  # noqa: PLR0917 (Triton binds by position)
     rising: tl.tensor,
     m: tl.tensor,
@@ -312,53 +183,6 @@ def sizes_kernel(  # noqa: PLR0917 (Triton binds by position)
         lower, rises = tl.load(level + entry, mask=inside), tl.load(rise + entry, mask=inside)
         tl.store(level + entry, (lower * factor).to(tl.float32), mask=inside)
         tl.store(rise + entry, (rises * factor).to(tl.float32), mask=inside)
-
-
-@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def cap(  # noqa: PLR0917 (Triton binds by position)
-    top: tl.tensor,
-    programs: tl.tensor,
-    rising: tl.tensor,
-    m: tl.tensor,
-    of_largest: tl.tensor,
-    rest: tl.tensor,
-    before: tl.tensor,
-    share: tl.tensor,
-) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """As `htga.optim.rank_weights.cap`.
-
-    Returns:
-        The limit, and what it takes from the sum of the weights and from that of the squares.
-    """
-    lane = tl.arange(0, PROGRAMS * TOP)
-    there = lane < programs * TOP
-    left = tl.load(top + lane, mask=there, other=-1.0)
-    places = tl.load(top + programs * TOP + lane, mask=there, other=0.0)
-    slot = tl.arange(0, TOP)
-    peaks = tl.full([TOP], -1, tl.float64)
-    at = tl.zeros([TOP], dtype=tl.int32)
-    for j in tl.static_range(TOP):
-        peak = tl.max(left)
-        which = tl.min(tl.where(left == peak, lane, PROGRAMS * TOP))
-        place = tl.sum(tl.where(lane == which, places, 0.0)).to(tl.int32)
-        peaks, at = tl.where(slot == j, peak, peaks), tl.where(slot == j, place, at)
-        left = tl.where(lane == which, -1, left)
-    is_there = peaks >= 0
-    peaks = tl.where(is_there, peaks, 0.0)
-    others = of_largest + rest - (tl.cumsum(peaks, 0) - peaks)
-    largest = tl.load(rising + m - 1)
-    allowed = largest * largest / before * (1 + 1e-9)
-    allowed = tl.maximum(tl.where(allowed == allowed, allowed, 1.0), share)  # noqa: PLR0124
-    room = 1 - allowed * slot
-    limits = tl.where(room > 0, allowed * others / room, float("inf"))
-    first = tl.min(tl.where(is_there & (peaks <= limits), slot, TOP))
-    binds = (first > 0) & (first < TOP)
-    square = tl.where(binds, tl.sum(tl.where(slot == first, limits, 0.0)), float("inf"))
-    limit = tl.sqrt(square)
-    cut = is_there & (peaks > square)
-    value = tl.load(rising + m - 1 - at, mask=cut, other=1.0)
-    lost_total = tl.sum(tl.where(cut, (tl.sqrt(peaks) - limit) / value, 0.0))
-    return limit, lost_total, tl.sum(tl.where(cut, peaks - square, 0.0))
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types

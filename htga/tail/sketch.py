@@ -6,10 +6,8 @@ whole: over tensors, over devices, and over the processes that hold a shard each
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -22,8 +20,7 @@ from htga.tail.log_histogram import LogHistogram
 from htga.tail.norm import norm, sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
-
-logger = logging.getLogger("htga")
+from htga.tail.triton_works import triton_works
 
 Size = int | Callable[[LogHistogram], int]
 
@@ -128,22 +125,18 @@ def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
 
 
 def _by_triton(parts: Sequence[Tensor]) -> bool:
-    return all(part.dtype in READABLE for part in parts) and _kernels_work(parts[0].device)
+    device = parts[0].device
+    return (
+        all(part.dtype in READABLE for part in parts)
+        and uses_triton(device)
+        and triton_works("sketch", _look_at_one, device)
+    )
 
 
-@cache
-def _kernels_work(device: torch.device) -> bool:
-    """Whether the kernels of a sketch can be built, which are more than those that count."""
-    if not uses_triton(device):
-        return False
-    try:
-        from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+def _look_at_one(device: torch.device) -> None:
+    from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
 
-        look([torch.ones(1, device=device)], 1, BITS, None)
-    except Exception:
-        logger.warning("Triton cannot sketch on %s; sketching without", device, exc_info=True)
-        return False
-    return True
+    look([torch.ones(1, device=device)], 1, BITS, None)
 
 
 def chunks(parts: Sequence[Tensor], size: int, scales: Tensor | None) -> Iterator[Tensor]:

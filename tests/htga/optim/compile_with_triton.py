@@ -10,7 +10,8 @@ from triton.compiler import ASTSource
 
 from htga.optim.rank_weights import TABLE_BITS
 from htga.optim.triton_amplify import BINS, EDGES, ENTRIES
-from htga.optim.triton_control import control_kernel, outcome_kernel
+from htga.optim.triton_control import control_kernel
+from htga.optim.triton_outcome import outcome_kernel
 from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
 from htga.optim.triton_reweight import BLOCK, multiply_kernel, reciprocal_kernel, reweight_kernel
 from htga.tail.counting import READABLE

@@ -40,6 +40,7 @@ size = at_most(sum(parameter.numel() for parameter in parameters), "auto")
 setattr(  # noqa: B010
     measuring, "sketch_for", lambda parts, _, bits: sketch._on_device(parts, size + 1, bits, None)
 )
-found = launches(lambda: measure([parameter.grad for parameter in parameters]))
+gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+found = launches(lambda: measure(gradients))
 print(found.total(), "measure")
 print(dict(found), file=sys.stderr)
