@@ -10,16 +10,20 @@ Without a CUDA device it says so and measures nothing.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from htga import HTGA
 from htga.optim.rank_weights import RankWeights
@@ -59,7 +63,7 @@ def main() -> int:
     print("| check | result |\n|---|---|")
     failed = [check for check in checks if not run_check(check)]
     print("\n| what | time | against |\n|---|---|---|")
-    for row in (*bandwidth(), *measuring(), *stepping(), *overhead()):
+    for row in (*bandwidth(), *launching(), *measuring(), *stepping(), *overhead()):
         print(f"| {' | '.join(row)} |")
     return 1 if failed else 0
 
@@ -99,12 +103,12 @@ def sketches_are_those_of_the_cpu() -> None:
     """Counts and the largest magnitudes bit for bit, whether their floor was guessed or missed."""
     x = sample(3_000_000)
     parts = [x[:999], x[999:70_000].half(), x[70_000:]]
-    scales = [torch.tensor(1.5 + i, device="cuda") for i in range(3)]
+    scales = 1.5 + torch.arange(3, device="cuda")
     for several in (parts, [part.clamp(-1, 1) for part in parts], [torch.ones_like(x)]):
         for size in (1, 5_000):
             for their in (None, scales[: len(several)]):
                 there = Sketch.of(several, size, scales=their)
-                moved = None if their is None else [scale.cpu() for scale in their]
+                moved = None if their is None else their.cpu()
                 here = Sketch.of([part.cpu() for part in several], size, scales=moved)
                 assert torch.equal(there.histogram.state.cpu(), here.histogram.state)
                 assert torch.equal(there.largest.cpu(), here.largest)
@@ -128,7 +132,7 @@ def kernels_write_what_plain_operations_write() -> None:
     """The Triton kernel against the same table looked up by PyTorch."""
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         parts = [sample(n).clamp(-300, 300).to(dtype) for n in (3, 70_001, 2_000_000)]
-        scales = [torch.tensor(1.0 + i, device="cuda") for i in range(3)]
+        scales = 1.0 + torch.arange(3, device="cuda")
         for their in (None, scales):
             sketch = Sketch.of(parts, 20_000, scales=their)
             beta = torch.tensor(0.2, dtype=torch.float64, device="cuda")
@@ -215,6 +219,75 @@ def without_waiting(step: Callable[[], Any]) -> None:
         step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+class Launches(TorchDispatchMode):
+    """Counts, by name, what is launched: operations that are no views, and Triton kernels.
+
+    An operation such as topk or a fused step is several kernels of its own, here it is one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # torch has no types here
+        self.found: Counter[str] = Counter()
+        self._in_kernel = False
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = operation.name().removeprefix("aten::")
+        free = name.startswith(("empty", "profiler", "detach")) or self._in_kernel
+        if not (free or operation.is_view):
+            self.found[name] += 1
+        return operation(*args, **(kwargs or {}))
+
+    @contextlib.contextmanager
+    def kernels_too(self) -> Iterator[Counter[str]]:
+        """Within, Triton kernels are counted as well."""
+        if find_spec("triton") is None:
+            with self:
+                yield self.found
+            return
+        from htga.tail.triton_counting import kernel  # noqa: PLC0415 (maybe absent)
+
+        kind, run = type(kernel), type(kernel).run
+
+        def counted(kernel: Any, *args: Any, **kwargs: Any) -> Any:
+            self.found[kernel.fn.__name__] += 1
+            self._in_kernel = True
+            try:
+                return run(kernel, *args, **kwargs)
+            finally:
+                self._in_kernel = False
+
+        kind.run = counted
+        try:
+            with self:
+                yield self.found
+        finally:
+            kind.run = run
+
+
+def launches(step: Callable[[], Any]) -> Counter[str]:
+    """What one call launches, after a few that do what is done once."""
+    for _ in range(3):
+        step()
+    with Launches().kernels_too() as found:
+        step()
+    return found
+
+
+def launching() -> list[tuple[str, str, str]]:
+    """How often a step and a probe launch anything."""
+    rows = []
+    base = torch.optim.SGD(model_parameters(1_000_000), lr=1e-9, momentum=0.9, fused=True)
+    for arguments in ({"scope": "global"}, *KINDS[:2], {"actuator": "none"}):
+        found = launches(HTGA(base, **arguments).step)
+        rows.append((f"launches of HTGA.step {arguments}", str(found.total()), ""))
+    probe = Probe(base, lambda make: make)
+    rows.append(("launches of a probed SGD.step", str(launches(base.step).total()), ""))
+    probe.detach()
+    return rows
 
 
 def model_parameters(total: int) -> list[nn.Parameter]:

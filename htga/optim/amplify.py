@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from htga.optim.controller import Memory, Seen, advance, refined_beta
+from htga.optim.controller import Memory, Seen, advance, refined_beta, start
 from htga.optim.exact import reweight_exactly
-from htga.optim.rank_weights import RankWeights
-from htga.optim.reweight import multiply, reweight
-from htga.optim.samples import Sample
-from htga.optim.settings import Settings
+from htga.optim.outcome import SIZE_TOLERANCE, Outcome
+from htga.optim.parts import part_of
+from htga.optim.rank_weights import RankWeights, n_exact
+from htga.optim.reweight import reweight
+from htga.optim.samples import Sample, host_decides, sample_of
+from htga.optim.settings import PRESETS, Settings
 from htga.tail import TailEstimate, TailState, TailStatus
+from htga.tail.counting import uses_triton
 from htga.tail.hill import hill_of
 from htga.tail.moment import moment_of
 from htga.tail.norm import sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.sketch import Sketch
-from htga.tail.tail_size import k_for
-
-TOP = 1024
-"""How many entries have their exact rank, at least; all of the tail's have."""
-
-MARGIN = 4
-"""One over the part of a tail's size by which the exact ranks go beyond it."""
-
-SIZE_TOLERANCE = 1e-3
-"""A normalised sample off its size by less is not passed over once more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of an amplification.
-
-    Attributes:
-        memory: The controller's, after it.
-        tails: What was seen of each sample, by its place in the memory.
-        bad: Whether a number is not finite, so that the step must not be taken; bool, 0-d.
-        hosted: Whether the host may look at that, see `host_decides`.
-    """
-
-    memory: Memory
-    tails: dict[int, TailState]
-    bad: Tensor
-    hosted: bool
+from htga.tail.triton_works import triton_works
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +66,13 @@ def amplify_samples(
         settings: Of the optimizer.
         masks: Whether, elsewhere, all entries become zero if one is not finite.
     """
-    device = memory.gamma.device
+    device, hosted = memory.gamma.device, host_decides(samples.values())
+    if not hosted and settings.ranks == "fast" and _by_triton(samples, device):
+        from htga.optim.triton_amplify import amplify_by_triton  # noqa: PLC0415 (maybe absent)
+
+        return amplify_by_triton(samples, memory, settings, masks=masks)
     looks = {i: _look(sample, settings) for i, sample in samples.items()}
     memory = advance(memory, _seen(looks, memory), settings)
-    hosted = host_decides(samples.values())
     exchanges = settings.controls_beta and settings.estimator == "hill"
     if exchanges and not (hosted and bool((memory.beta >= 0).all())):
         memory = _refined(memory, looks, settings)
@@ -120,16 +99,22 @@ def amplify_samples(
     return Outcome(memory, tails, bad, hosted)
 
 
-def host_decides(samples: Iterable[Sample]) -> bool:
-    """Whether the host may look at a number: on a CPU, where it waits for nobody."""
-    return all(bucket.device.type == "cpu" for sample in samples for bucket in sample.buckets)
+def _by_triton(samples: dict[int, Sample], device: torch.device) -> bool:
+    """Whether Triton kernels can do it: all samples are kept where the memory is."""
+    there = all(sample.device == device for sample in samples.values())
+    return there and uses_triton(device) and triton_works("amplify", _amplify_one, device)
+
+
+def _amplify_one(device: torch.device) -> None:
+    from htga.optim.triton_amplify import amplify_by_triton  # noqa: PLC0415 (maybe absent)
+
+    sample = sample_of([part_of(torch.ones(1, device=device))], "global")
+    settings = PRESETS["stable"]
+    amplify_by_triton({0: sample}, start(settings, device), settings, masks=True)
 
 
 def _look(sample: Sample, settings: Settings) -> _Look:
-    d = sample.d
-    k = int(k_for(torch.tensor(d), settings.k))
-    size = min(max(k + k // MARGIN + 2, TOP), d + 1)
-    sketch = sample.sketch(size)
+    sketch = sample.sketch(n_exact(sample.d, settings.k))
     top = sketch.order_statistics(settings.k)
     estimate = hill_of(top) if settings.estimator == "hill" else moment_of(top)
     squares = sketch.squares if sample.squares is None else sample.squares
@@ -200,11 +185,11 @@ def _again(top: OrderStatistics, largest: Tensor) -> OrderStatistics:
 
 def _finish(sample: Sample, factor: Tensor, bad: Tensor, *, hosted: bool) -> None:
     """Bring a sample to its size, or to zero, and to where it came from."""
+    if not hosted:
+        sample.finish(factor, unless=bad)
+        return
     for bucket in sample.buckets:
-        if not hosted:
-            device = bucket.device
-            multiply(bucket.entries, factor.to(device), unless=bad.to(device))
-        elif factor != 1:
+        if factor != 1:
             torch._foreach_mul_(bucket.entries, float(factor))
         for part in bucket.parts:
             part.store()

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from htga.optim.amplify import Outcome, amplify_samples, host_decides
+from htga.optim.amplify import amplify_samples
 from htga.optim.controller import Memory, grown, start
+from htga.optim.outcome import Outcome
 from htga.optim.parts import Part, gradient_of, part_of
 from htga.optim.reweight import multiply
-from htga.optim.samples import sample_of, split
+from htga.optim.samples import host_decides, sample_of, split
 from htga.optim.settings import (
     Actuator,
     Apply,

@@ -16,12 +16,19 @@ from torch import Tensor
 from htga.optim.settings import Normalize
 from htga.tail import LogHistogram, binned
 from htga.tail.sketch import Sketch
+from htga.tail.tail_size import K, at_most
 
 TABLE_BITS = 5
 """Mantissa bits that choose an entry of the table, 3 % wide, within which weights are linear."""
 
 STEEP = 64
 """A tail index that no law has; a Gaussian's grows to 30 at a billion entries."""
+
+TOP = 1024
+"""How many entries have their exact rank, at least; all of the tail's have."""
+
+MARGIN = 4
+"""One over the part of a tail's size by which the exact ranks go beyond it."""
 
 CAPPED = 8
 """How many coordinates a cap on shares is computed for: larger shares than 1/8 bind on no more."""
@@ -123,12 +130,18 @@ class RankWeights:
         return (self.exact * self.largest).sort(descending=True).values
 
 
+def n_exact(d: int, k: K) -> int:
+    """How many magnitudes a sketch of `d` entries must keep."""
+    size = at_most(d, k)
+    return min(max(size + size // MARGIN + 2, TOP), d + 1)
+
+
 def average_ranks(ascending: Tensor) -> Tensor:
     """Ranks of sorted magnitudes, 1 for the largest, those of equal ones averaged, float64 [m]."""
     not_below, not_above = (
         torch.searchsorted(ascending, ascending, right=right) for right in (False, True)
     )
-    return ascending.numel() - (not_below + not_above - 1) / 2.0
+    return ascending.numel() - (not_below + not_above - 1).double() / 2
 
 
 def cap(x: Tensor, weights: Tensor, rest: Tensor, before: Tensor, share: float) -> Tensor:

@@ -18,9 +18,7 @@ SHIFT = 23 - TABLE_BITS
 MASK = (1 << SHIFT) - 1
 
 
-def reweight(
-    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None = None
-) -> Tensor:
+def reweight(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None = None) -> Tensor:
     """Multiply every entry by its weight.
 
     A CPU works chunk by chunk within its cache, a CUDA device in one launch of a Triton kernel
@@ -29,7 +27,7 @@ def reweight(
     Args:
         parts: Flat tensors of one device; written to.
         weights: Of the sample they belong to, on the same device.
-        scales: Factors on the parts with which they entered the sample, float32, 0-d.
+        scales: Factors on the parts with which they entered the sample, float32 [P].
 
     Returns:
         Sum of the squares of what was written, and sum of the weights of all entries, float64 [2].
@@ -37,17 +35,19 @@ def reweight(
     device = parts[0].device
     if device.type == "cpu":
         return _on_cpu(parts, weights, scales)
-    found = torch.zeros(2, dtype=torch.float64, device=device)
+    found = []
     for by_triton, chosen in _kinds(parts):
         some = [parts[i] for i in chosen]
-        their = None if scales is None else [scales[i] for i in chosen]
+        their = scales
+        if scales is not None and len(some) < len(parts):
+            their = torch.stack([scales[i] for i in chosen])
         if by_triton:
             from htga.optim.triton_reweight import reweight_by_triton  # noqa: PLC0415 (maybe absent)
 
-            found += reweight_by_triton(some, weights, their)
+            found.append(reweight_by_triton(some, weights, their))
         else:
-            found += reweight_plain(some, weights, their)
-    return found
+            found.append(reweight_plain(some, weights, their))
+    return found[0] if len(found) == 1 else torch.stack(found).sum(0)
 
 
 def _kinds(parts: Sequence[Tensor]) -> Iterator[tuple[bool, list[int]]]:
@@ -104,9 +104,7 @@ class _Buffers:
         return level.addcmul_(rise, fraction)
 
 
-def _on_cpu(
-    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
-) -> Tensor:
+def _on_cpu(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None) -> Tensor:
     largest = max(part.numel() for part in parts)
     room = min(CHUNK, max(largest, sum(part.numel() for part in parts)))
     buffers, magnitude = _Buffers.of(room), torch.empty(room)
@@ -135,7 +133,7 @@ def _on_cpu(
 
 
 def _grouped(
-    parts: Sequence[Tensor], scales: Sequence[Tensor] | None
+    parts: Sequence[Tensor], scales: Tensor | None
 ) -> Iterator[tuple[list[Tensor], Tensor | None]]:
     """Chunks of at most `CHUNK` entries, small tensors together; and the same scaled, if asked."""
     group: list[Tensor] = []
@@ -175,9 +173,7 @@ def exact_weights(x: Tensor, weights: RankWeights) -> tuple[Tensor, Tensor]:
     return weights.exact.take(index).float(), magnitudes > weights.largest[0]
 
 
-def reweight_plain(
-    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
-) -> Tensor:
+def reweight_plain(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None) -> Tensor:
     """`reweight` on any device, by operations that the host does not wait for."""
     found = torch.zeros(2, dtype=torch.float64, device=parts[0].device)
     for i, part in enumerate(parts):

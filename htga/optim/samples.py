@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -12,8 +12,11 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from htga.optim.parts import Part, all_reduce
+from htga.optim.reweight import multiply
 from htga.optim.settings import Scope
 from htga.tail import LogHistogram
+from htga.tail.constants import constants
+from htga.tail.counting import uses_triton
 from htga.tail.sketch import BITS, Sketch, counts_and_squares
 from htga.tail.tail_size import MIN_N
 
@@ -25,12 +28,12 @@ class Bucket:
     Attributes:
         parts: At least one.
         groups: Over which all of them are sharded.
-        scales: Factors on the parts as the sample sees them, float32, 0-d; None for none.
+        scales: Factors on the parts as the sample sees them, float32 [P]; None for none.
     """
 
     parts: list[Part]
     groups: tuple[ProcessGroup, ...]
-    scales: list[Tensor] | None = None
+    scales: Tensor | None = None
 
     @property
     def entries(self) -> list[Tensor]:
@@ -94,7 +97,25 @@ class Sample:
     def total(self, find: Callable[[Bucket], Tensor]) -> Tensor:
         """Add what is found in each bucket, over all of them and all processes."""
         found = [bucket.sum(find(bucket)).to(self.device) for bucket in self.buckets]
-        return torch.stack(found).sum(0)
+        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+
+    def finish(self, factor: Tensor, *, unless: Tensor) -> None:
+        """Multiply all entries, and bring them to where they came from, waiting for no device.
+
+        Args:
+            factor: float64, 0-d.
+            unless: Whether they are to be zero instead, bool, 0-d.
+        """
+        for bucket in self.buckets:
+            device = bucket.device
+            multiply(bucket.entries, factor.to(device), unless=unless.to(device))
+            for part in bucket.parts:
+                part.store()
+
+
+def host_decides(samples: Iterable[Sample]) -> bool:
+    """Whether the host may look at a number: on a CPU, where it waits for nobody."""
+    return all(bucket.device.type == "cpu" for sample in samples for bucket in sample.buckets)
 
 
 def split(param_groups: list[dict[str, Any]], scope: Scope) -> list[list[Tensor]]:
@@ -132,14 +153,27 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
             Bucket(bucket.parts, bucket.groups, _reciprocal_rms(bucket, squares))
             for bucket, (_, squares) in zip(buckets, seen, strict=True)
         ],
-        torch.stack([squares.sum().to(home) for _, squares in seen]).sum(),
-        reduce(LogHistogram.merge, (counts for counts, _ in seen), LogHistogram(BITS, home)),
+        reduce(torch.add, (squares.sum().to(home) for _, squares in seen)),
+        _merged([counts for counts, _ in seen], home),
     )
 
 
-def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> list[Tensor]:
-    """1 over the root mean square of each part, float32, 0-d; 1 where that is no number."""
-    on_cuda = squares.device.type == "cuda"  # Pinned, so that the copy waits for nothing.
-    sizes = torch.tensor([part.numel for part in bucket.parts], pin_memory=on_cuda)
-    scales = (sizes.to(squares.device, non_blocking=True) / squares).sqrt().float()
-    return list(scales.where(scales.isfinite() & (scales > 0), 1).unbind())
+def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> Tensor:
+    sizes = constants(tuple(float(part.numel) for part in bucket.parts), squares.device)
+    if uses_triton(squares.device):
+        from htga.optim import triton_reweight  # noqa: PLC0415 (maybe absent)
+
+        return triton_reweight.reciprocal_rms(sizes, squares)
+    return reciprocal_rms(sizes, squares)
+
+
+def reciprocal_rms(sizes: Tensor, squares: Tensor) -> Tensor:
+    """1 over the root mean square of each part, float32 [P]; 1 where that is no number."""
+    scales = (sizes / squares).sqrt().float()
+    return scales.where(scales.isfinite() & (scales > 0), 1)
+
+
+def _merged(several: list[LogHistogram], device: torch.device) -> LogHistogram:
+    if len(several) == 1:
+        return several[0]
+    return reduce(LogHistogram.merge, several, LogHistogram(BITS, device))

@@ -1,7 +1,6 @@
 """Reweighting many CUDA tensors in one launch of a Triton kernel.
 
-Only `htga.optim.reweight` imports this, and only where Triton works. As in counting, tensors are
-cut into segments of about equal length, and each program takes one.
+Only `htga.optim.reweight` imports this, and only where Triton works.
 """
 
 from __future__ import annotations
@@ -14,65 +13,82 @@ import triton.language as tl
 from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
-from htga.tail.triton_counting import by_dtype, name_of, pointer, segments
+from htga.tail.triton_launch import launch
+from htga.tail.triton_segments import pointer, segments_of
 
 BLOCK = 1024
 """Entries that a program holds at a time."""
 
 
 def reweight_by_triton(
-    parts: Sequence[Tensor], weights: RankWeights, scales: Sequence[Tensor] | None
+    parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None
 ) -> Tensor:
-    """As `htga.optim.reweight.reweight`, of parts that `htga.tail.triton_counting` can read."""
-    device = parts[0].device
-    found = torch.zeros(2, dtype=torch.float64, device=device)
-    largest, exact = weights.largest.float(), weights.exact.float()
-    for chosen in by_dtype(parts):
-        same = [parts[i] for i in chosen]
-        table = segments(same)
-        programs = table.shape[1]
-        sums = torch.empty((2, programs), dtype=torch.float64, device=device)
-        with torch.cuda.device_of(found):
-            reweight_kernel[programs,](
-                table,
-                programs,
-                found if scales is None else torch.stack([scales[i] for i in chosen]),
-                weights.level,
-                weights.rise,
-                largest,
-                exact,
-                largest.numel(),
-                sums,
-                DTYPE=name_of(same[0].dtype),
-                SCALED=scales is not None,
-                SHIFT=23 - TABLE_BITS,
-                HALVINGS=largest.numel().bit_length(),
-                BLOCK=BLOCK,
-                enable_fp_fusion=False,
-            )
-        found += sums.sum(1)
-    return found
+    """As `htga.optim.reweight.reweight`, of parts that `htga.tail.triton_segments` can read."""
+    segments = segments_of(parts)
+    programs = [some.programs for some in segments]
+    sums = torch.empty((sum(programs), 2), dtype=torch.float64, device=parts[0].device)
+    for some, own in zip(segments, sums.split(programs), strict=True):
+        launch(
+            reweight_kernel,
+            some.programs,
+            some.table,
+            some.programs,
+            sums if scales is None else scales,
+            weights.level,
+            weights.rise,
+            weights.largest,
+            weights.exact,
+            weights.largest.numel(),
+            own,
+            DTYPE=some.dtype,
+            SCALED=scales is not None,
+            SHIFT=23 - TABLE_BITS,
+            HALVINGS=weights.largest.numel().bit_length(),
+            BLOCK=BLOCK,
+        )
+    return sums.sum(0)
 
 
 def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) -> None:
-    """As `htga.optim.reweight.multiply`, of parts that `htga.tail.triton_counting` can read.
+    """As `htga.optim.reweight.multiply`, of parts that `htga.tail.triton_segments` can read.
 
     Where the factor is 1, as it usually is, nothing is read.
     """
-    for chosen in by_dtype(parts):
-        same = [parts[i] for i in chosen]
-        table = segments(same)
-        programs = table.shape[1]
-        with torch.cuda.device_of(factor):
-            multiply_kernel[programs,](
-                table,
-                programs,
-                factor.float(),
-                unless.int(),
-                DTYPE=name_of(same[0].dtype),
-                BLOCK=BLOCK,
-                enable_fp_fusion=False,
-            )
+    for some in segments_of(parts):
+        launch(
+            multiply_kernel,
+            some.programs,
+            some.table,
+            some.programs,
+            factor,
+            unless,
+            DTYPE=some.dtype,
+            BLOCK=BLOCK,
+        )
+
+
+def reciprocal_rms(sizes: Tensor, squares: Tensor) -> Tensor:
+    """As `htga.optim.samples.reciprocal_rms`."""
+    scales = torch.empty_like(squares, dtype=torch.float32)
+    n = scales.numel()
+    launch(reciprocal_kernel, -(-n // BLOCK), sizes, squares, scales, n, BLOCK=BLOCK)
+    return scales
+
+
+@triton.jit  # type: ignore[untyped-decorator] # Triton has no types
+def reciprocal_kernel(
+    sizes: tl.tensor,
+    squares: tl.tensor,
+    scales: tl.tensor,
+    n: tl.tensor,
+    BLOCK: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
+) -> None:
+    """Root of size over squares; 1 where that is no float32 above zero."""
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    size = tl.load(sizes + at, mask=at < n, other=1.0)
+    scale = tl.sqrt(size / tl.load(squares + at, mask=at < n, other=1.0)).to(tl.float32)
+    scale = tl.where((scale > 0) & (scale < float("inf")), scale, 1.0)
+    tl.store(scales + at, scale, mask=at < n)
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
@@ -96,7 +112,7 @@ def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
     segment = tl.program_id(0)
     length = tl.load(table + n_segments + segment).to(tl.int32)
     x = pointer(table, DTYPE)
-    floor = tl.load(largest)
+    floor = tl.load(largest).to(tl.float32)
     lane = tl.arange(0, BLOCK)
     squares = tl.zeros([BLOCK], dtype=tl.float64)
     total = tl.zeros([BLOCK], dtype=tl.float64)
@@ -118,19 +134,21 @@ def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
             for _ in tl.static_range(HALVINGS):
                 middle = (low + high) // 2
                 open_ = hot & (low < high)
-                below = open_ & (tl.load(largest + middle, mask=open_, other=0.0) < magnitude)
+                there = tl.load(largest + middle, mask=open_, other=0.0).to(tl.float32)
+                below = open_ & (there < magnitude)
                 low = tl.where(below, middle + 1, low)
                 high = tl.where(open_ & (below == 0), middle, high)
             low = tl.minimum(low, n_largest - 1)
-            weight = tl.where(hot, tl.load(exact + low, mask=hot, other=0.0), weight)
+            known = tl.load(exact + low, mask=hot, other=0.0).to(tl.float32)
+            weight = tl.where(hot, known, weight)
         weight = tl.where(inside, weight, 0.0)
         product = (wide * weight).to(value.dtype)
         tl.store(x + start + lane, product, mask=inside)
         written = product.to(tl.float64)
         squares += written * written
         total += weight.to(tl.float64)
-    tl.store(sums + segment, tl.sum(squares))
-    tl.store(sums + n_segments + segment, tl.sum(total))
+    tl.store(sums + 2 * segment, tl.sum(squares))
+    tl.store(sums + 2 * segment + 1, tl.sum(total))
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
@@ -143,14 +161,14 @@ def multiply_kernel(  # noqa: PLR0917 (Triton binds by position)
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
     """Multiply one segment by a number, or fill it with zeros."""
-    times = tl.load(factor)
+    times = tl.load(factor).to(tl.float32)
     none = tl.load(unless)
-    if (times != 1.0) | (none != 0):
+    if (times != 1.0) | none:
         length = tl.load(table + n_segments + tl.program_id(0)).to(tl.int32)
         x = pointer(table, DTYPE)
         lane = tl.arange(0, BLOCK)
         for start in range(0, length, BLOCK):
             inside = start + lane < length
             value = tl.load(x + start + lane, mask=inside, other=0.0)
-            product = tl.where(none != 0, 0.0, value.to(tl.float32) * times)
+            product = tl.where(none, 0.0, value.to(tl.float32) * times)
             tl.store(x + start + lane, product.to(value.dtype), mask=inside)

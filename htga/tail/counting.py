@@ -6,19 +6,14 @@ that of NaNs and infinities. So one addition, or one all-reduce, merges everythi
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from htga.tail.entries import CHUNK, blocks
+from htga.tail.triton_works import triton_works
 from htga_client.histogram import n_bins
-
-logger = logging.getLogger("htga")
 
 FLOAT32 = torch.finfo(torch.float32)
 
@@ -49,28 +44,15 @@ def count(parts: Sequence[Tensor], bits: int, device: torch.device) -> Tensor:
 
 
 def uses_triton(device: torch.device) -> bool:
-    """Whether tensors on `device` are counted by the Triton kernel.
-
-    On CUDA where Triton is installed and works, and anywhere under Triton's interpreter.
-    """
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    return (device.type == "cuda" or interpreted) and _triton_works(device)
+    """Whether tensors on `device` are counted by the Triton kernel."""
+    return triton_works("count", _count_one, device)
 
 
-@cache
-def _triton_works(device: torch.device) -> bool:
-    """Whether the kernel can be built: Triton may lack a C compiler, or not know the device."""
-    if find_spec("triton") is None:
-        return False
-    try:
-        from htga.tail.triton_counting import count_into  # noqa: PLC0415 (it may not be there)
+def _count_one(device: torch.device) -> None:
+    from htga.tail.triton_counting import count_into  # noqa: PLC0415 (it may not be there)
 
-        one = torch.ones(1, device=device)
-        count_into(torch.zeros(n_bins(3) + 2, dtype=torch.int64, device=device), [one], 3)
-    except Exception:
-        logger.warning("Triton does not work on %s; counting without it", device, exc_info=True)
-        return False
-    return True
+    state = torch.zeros(n_bins(3) + 2, dtype=torch.int64, device=device)
+    count_into(state, [torch.ones(1, device=device)], 3)
 
 
 def counted(joined: Iterable[Tensor], bits: int, state: Tensor) -> Iterator[Tensor]:

@@ -58,6 +58,13 @@ class LogHistogram:
         self.bits = bits
         self.state = torch.zeros(n_bins(bits) + 2, dtype=torch.int64, device=device)
 
+    @classmethod
+    def of_state(cls, state: Tensor, bits: int) -> Self:
+        """The histogram with a state as of `htga.tail.counting`, which it keeps and writes to."""
+        histogram = cls.__new__(cls)
+        histogram.bits, histogram.state = bits, state
+        return histogram
+
     @property
     def counts(self) -> Tensor:
         """int64 counts of shape [255 * 2**bits], a view."""

@@ -8,15 +8,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from htga.tail.counting import uses_triton
 from htga.tail.entries import Tensors, flatten, pieces
 from htga.tail.estimate import TailStatus
 from htga.tail.hill import hill_of
 from htga.tail.log_histogram import LogHistogram
 from htga.tail.moment import moment_of
 from htga.tail.norm import norm
-from htga.tail.survey import Survey, survey
+from htga.tail.sketch import BITS, Sketch
+from htga.tail.survey import sketch_for
 from htga.tail.systematic import fair_stride, systematic
-from htga.tail.tail_size import K
+from htga.tail.tail_size import K, check_k
 
 Estimator = Literal["hill", "moment"]
 
@@ -78,7 +80,8 @@ def measure(
         ValueError: An argument is out of range, or a tensor is not floating point.
     """
     if sample is None:
-        return _measurement(survey(tensors, k, bits), estimator)
+        check_k(k)
+        return _measurement(sketch_for(pieces(tensors), k, bits), k, estimator)
     return draw(tensors, sample, seed).measure(k=k, bits=bits, estimator=estimator)
 
 
@@ -105,7 +108,8 @@ class Draw:
         Raises:
             ValueError: `k` or `bits` is out of range.
         """
-        seen = _measurement(survey(self.entries, k, bits), estimator)
+        check_k(k)
+        seen = _measurement(sketch_for([self.entries], k, bits), k, estimator)
         return replace(
             seen,
             grad_norm=self.grad_norm,
@@ -135,20 +139,32 @@ def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
     return Draw(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
 
 
-def _measurement(seen: Survey, estimator: Estimator) -> Measurement:
-    by_moment = moment_of(seen.top)
-    estimate = hill_of(seen.top) if estimator == "hill" else by_moment
+def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:
+    if uses_triton(sketch.squares.device) and sketch.histogram.bits <= BITS:
+        from htga.tail.triton_estimate import Estimates  # noqa: PLC0415 (maybe absent)
+
+        by_kernels = Estimates.of(sketch, k, estimator)
+        alpha_hat, alpha_stderr, xi = by_kernels.numbers.unbind()
+        size, n, n_zero, n_nonfinite = by_kernels.counts.unbind()
+        status = by_kernels.status[0]
+    else:
+        top = sketch.order_statistics(k)
+        by_moment = moment_of(top)
+        estimate = hill_of(top) if estimator == "hill" else by_moment
+        alpha_hat, alpha_stderr, xi = estimate.alpha, estimate.stderr, by_moment.xi
+        size, n, n_zero, n_nonfinite = estimate.k, estimate.n, estimate.n_zero, estimate.n_nonfinite
+        status = estimate.status
     return Measurement(
-        alpha_hat=estimate.alpha,
-        alpha_stderr=estimate.stderr,
-        xi=by_moment.xi,
-        k=estimate.k,
-        n=estimate.n,
-        grad_norm=seen.norm,
-        n_zero=estimate.n_zero,
-        n_nonfinite=estimate.n_nonfinite,
-        status=estimate.status,
-        histogram=seen.histogram,
+        alpha_hat=alpha_hat,
+        alpha_stderr=alpha_stderr,
+        xi=xi,
+        k=size,
+        n=n,
+        grad_norm=sketch.squares.sqrt(),
+        n_zero=n_zero,
+        n_nonfinite=n_nonfinite,
+        status=status,
+        histogram=sketch.histogram,
     )
 
 

@@ -6,10 +6,8 @@ whole: over tensors, over devices, and over the processes that hold a shard each
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -22,8 +20,7 @@ from htga.tail.log_histogram import LogHistogram
 from htga.tail.norm import norm, sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
-
-logger = logging.getLogger("htga")
+from htga.tail.triton_works import triton_works
 
 Size = int | Callable[[LogHistogram], int]
 
@@ -59,7 +56,7 @@ class Sketch:
         size: Size,
         *,
         bits: int = BITS,
-        scales: Sequence[Tensor] | None = None,
+        scales: Tensor | None = None,
     ) -> Sketch:
         """Look at flat tensors of one device, keeping the `size` largest magnitudes.
 
@@ -70,7 +67,7 @@ class Sketch:
             parts: Float tensors of shape [d_i], at least one; may be empty.
             size: m, at least 1; on a CPU also what gives it, once all has been counted.
             bits: Resolution of the counts.
-            scales: Positive factors on each part, float32, 0-d, to look at the products.
+            scales: Positive factors on each part, float32 [P], to look at the products.
         """
         if parts[0].device.type == "cpu":
             return _on_cpu(parts, size, bits, scales)
@@ -118,36 +115,31 @@ class Sketch:
 
 def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
     """Counts of flat tensors of one device, and the sum of the squares of each, float64 [P]."""
-    device = parts[0].device
-    histogram = LogHistogram(BITS, device)
     if _by_triton(parts):
         from htga.tail import triton_sketch  # noqa: PLC0415 (it may not be there)
 
-        histogram.state, squares = triton_sketch.counts_and_squares(parts, BITS)
-        return histogram, squares
-    return histogram.update(parts), torch.stack([sum_of_squares([part]) for part in parts])
+        state, squares = triton_sketch.counts_and_squares(parts, BITS)
+        return LogHistogram.of_state(state, BITS), squares
+    histogram = LogHistogram(BITS, parts[0].device).update(parts)
+    return histogram, torch.stack([sum_of_squares([part]) for part in parts])
 
 
 def _by_triton(parts: Sequence[Tensor]) -> bool:
-    return all(part.dtype in READABLE for part in parts) and _kernels_work(parts[0].device)
+    device = parts[0].device
+    return (
+        all(part.dtype in READABLE for part in parts)
+        and uses_triton(device)
+        and triton_works("sketch", _look_at_one, device)
+    )
 
 
-@cache
-def _kernels_work(device: torch.device) -> bool:
-    """Whether the kernels of a sketch can be built, which are more than those that count."""
-    if not uses_triton(device):
-        return False
-    try:
-        from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+def _look_at_one(device: torch.device) -> None:
+    from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
 
-        look([torch.ones(1, device=device)], 1, BITS, None)
-    except Exception:
-        logger.warning("Triton cannot sketch on %s; sketching without", device, exc_info=True)
-        return False
-    return True
+    look([torch.ones(1, device=device)], 1, BITS, None)
 
 
-def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) -> Iterator[Tensor]:
+def chunks(parts: Sequence[Tensor], size: int, scales: Tensor | None) -> Iterator[Tensor]:
     """The entries in pieces of at most `size`, small tensors joined; scaled ones are copies."""
     if scales is None:
         for block in blocks(parts, size):
@@ -158,9 +150,7 @@ def chunks(parts: Sequence[Tensor], size: int, scales: Sequence[Tensor] | None) 
                 yield piece.to(widened(piece.dtype)) * scale
 
 
-def _on_cpu(
-    parts: Sequence[Tensor], size: Size, bits: int, scales: Sequence[Tensor] | None
-) -> Sketch:
+def _on_cpu(parts: Sequence[Tensor], size: Size, bits: int, scales: Tensor | None) -> Sketch:
     histogram = LogHistogram(bits)
     # float32 is too coarse for the squares of float64, which are summed apart.
     double = any(part.dtype == torch.float64 for part in parts)
@@ -201,16 +191,15 @@ def _edge_below(histogram: LogHistogram, size: int) -> Tensor:
     return histogram.edges.take((enough.sum() - 1).clamp(min=0)).clamp(min=binned.TINIEST)
 
 
-def _on_device(
-    parts: Sequence[Tensor], size: int, bits: int, scales: Sequence[Tensor] | None
-) -> Sketch:
-    device = parts[0].device
-    histogram = LogHistogram(bits, device)
+def _on_device(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:
     if _by_triton(parts):
         from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
 
-        histogram.state, largest, squares = look(parts, size, bits, scales)
+        state, largest, squares = look(parts, size, bits, scales)
+        histogram = LogHistogram.of_state(state, bits)
         return Sketch(histogram=histogram, largest=largest, squares=squares)
+    device = parts[0].device
+    histogram = LogHistogram(bits, device)
     squares = torch.zeros((), dtype=torch.float64, device=device)
     largest = torch.zeros(size, dtype=torch.float64, device=device)
     for chunk in chunks(parts, DEVICE_CHUNK, scales):

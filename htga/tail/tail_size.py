@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -60,3 +61,9 @@ def k_for(n: Tensor, k: K) -> Tensor:
     else:
         return torch.full_like(n, int(k))
     return size.masked_fill(n < MIN_N, 0)
+
+
+@lru_cache(maxsize=256)
+def at_most(d: int, k: K) -> int:
+    """The tail size for a sample of `d` entries, none of them zero, as a Python number."""
+    return int(k_for(torch.tensor(d), k))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from htga.optim.rank_weights import TABLE_BITS
-from htga.optim.triton_reweight import BLOCK, multiply_kernel, reweight_kernel
+from htga.optim.triton_amplify import BINS, EDGES, ENTRIES
+from htga.optim.triton_control import control_kernel
+from htga.optim.triton_outcome import outcome_kernel
+from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
+from htga.optim.triton_reweight import BLOCK, multiply_kernel, reciprocal_kernel, reweight_kernel
 from htga.tail.counting import READABLE
+from htga.tail.triton_estimate import BLOCK as SMALL
 
 REWEIGHT = {
     "table": "*i64",
@@ -16,30 +23,84 @@ REWEIGHT = {
     "scales": "*fp32",
     "level": "*fp32",
     "rise": "*fp32",
-    "largest": "*fp32",
-    "exact": "*fp32",
+    "largest": "*fp64",
+    "exact": "*fp64",
     "n_largest": "i32",
     "sums": "*fp64",
 }
-MULTIPLY = {"table": "*i64", "n_segments": "i32", "factor": "*fp32", "unless": "*i32"}
+MULTIPLY = {"table": "*i64", "n_segments": "i32", "factor": "*fp64", "unless": "*i1"}
 
+RULES = {"RULE": "auto", "MOMENT": False, "BINS": BINS}
+TABLE = {"BINS": BINS, "EDGES": EDGES, "ROOM": ENTRIES, "BITS": TABLE_BITS}
+ONCE: list[tuple[Any, str, dict[str, Any]]] = [
+    (
+        reciprocal_kernel,
+        "sizes:*fp64 squares:*fp64 scales:*fp32 n:i32",
+        {"BLOCK": BLOCK},
+    ),
+    (
+        control_kernel,
+        (
+            "state:*i64 largest:*fp64 m:i32 sums:*fp64 programs:i32 number:*fp64 logs:*fp64 "
+            "log_ranks:*fp64 options:*fp64 memory:*fp64 stride:i32 coarse:*fp64 fine:*fp64 "
+            "numbers:*fp64 counts:*i64 status:*i8 notes:*fp64 above:*fp64"
+        ),
+        RULES
+        | {"INVERSE": True, "GAMMA": "integral", "SIGN": -1, "BETA": "refined"}
+        | {"EDGES": EDGES, "BLOCK": SMALL},
+    ),
+    (
+        weights_kernel,
+        (
+            "largest:*fp64 m:i32 span:i32 programs:i32 d:i32 options:*fp64 beta:*fp64 notes:*fp64 "
+            "above:*fp64 coarse:*fp64 fine:*fp64 edges:*fp64 level:*fp32 rise:*fp32 rising:*fp64 "
+            "exact:*fp64 sums:*fp64 top:*fp64"
+        ),
+        TABLE | {"CAPS": True, "HALVINGS": 11, "BLOCK": SMALL},
+    ),
+    (
+        sizes_kernel,
+        (
+            "rising:*fp64 m:i32 span:i32 programs:i32 options:*fp64 counts:*i64 seen:*fp64 "
+            "gamma:*fp64 notes:*fp64 level:*fp32 rise:*fp32 exact:*fp64 sums:*fp64 top:*fp64 "
+            "logs:*fp64 log_sums:*fp64"
+        ),
+        {"NORMALIZE": "l2", "CAPS": True, "ROOM": ENTRIES, "BLOCK": SMALL},
+    ),
+    (
+        outcome_kernel,
+        (
+            "squares:*fp64 found:*fp64 gamma:*fp64 counts:*i64 level:*fp32 notes:*fp64 logs:*fp64 "
+            "log_sums:*fp64 programs:i32 m:i32 results:*fp64 bad:*i1"
+        ),
+        {"NORMALIZE": "mean_one", "CHANGED": True, "TOLERANCE": 1e-3, "BLOCK": SMALL},
+    ),
+]
+
+
+def show(kernel: Any, what: str, signature: dict[str, str], constants: dict[str, object]) -> None:
+    """Compile for two generations, and say so."""
+    for capability in (80, 90):
+        compiled = triton.compile(
+            ASTSource(
+                fn=kernel,
+                signature=signature | dict.fromkeys(constants, "constexpr"),
+                constexprs=constants,
+            ),
+            target=GPUTarget("cuda", capability, 32),
+            options={"enable_fp_fusion": False},
+        )
+        assert "st.global" in compiled.asm["ptx"]
+        print(f"{kernel.fn.__name__}{what} on {capability}")
+
+
+for kernel, arguments, constants in ONCE:
+    show(kernel, "", dict(pair.split(":") for pair in arguments.split()), constants)
 for dtype in READABLE:
     name = str(dtype).removeprefix("torch.")
     lookup: dict[str, object] = {"SCALED": True, "SHIFT": 23 - TABLE_BITS, "HALVINGS": 11}
-    for kernel, arguments, constants in (
+    for kernel, signature, constants in (
         (reweight_kernel, REWEIGHT, lookup),
         (multiply_kernel, MULTIPLY, {}),
     ):
-        constants |= {"DTYPE": name, "BLOCK": BLOCK}
-        for capability in (80, 90):
-            compiled = triton.compile(
-                ASTSource(
-                    fn=kernel,
-                    signature=arguments | dict.fromkeys(constants, "constexpr"),
-                    constexprs=constants,
-                ),
-                target=GPUTarget("cuda", capability, 32),
-                options={"enable_fp_fusion": False},
-            )
-            assert "st.global" in compiled.asm["ptx"]
-            print(f"{kernel.fn.__name__} of {name} on {capability}")
+        show(kernel, f" of {name}", signature, constants | {"DTYPE": name, "BLOCK": BLOCK})

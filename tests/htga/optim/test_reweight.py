@@ -86,7 +86,7 @@ def test_a_cpu_and_plain_operations_write_the_same(dtype: torch.dtype) -> None:
     x = student_t(1.5, CHUNK + 5000).clamp(-300, 300).to(dtype)
     parts = [x[:3], x[3:700], x[700 : CHUNK + 900], x[CHUNK + 900 :], x[:0]]
     weights = weights_of(parts, 0.4)
-    scales = [torch.tensor(1.0 + i) for i in range(5)]
+    scales = 1.0 + torch.arange(5)
     for their in (None, scales):
         one, other = ([part.clone() for part in parts] for _ in range(2))
         found = reweight(one, weights, their), reweight_plain(other, weights, their)
@@ -185,9 +185,19 @@ def test_the_triton_kernel_writes_the_same_under_its_interpreter(tmp_path: Path)
 
 @needs_triton
 def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path) -> None:
-    assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
-        f"{kernel} of {dtype} on {capability}"
+    once = ["reciprocal", "control", "weights", "sizes", "outcome"]
+    of_each = [
+        f"{kernel} of {dtype}"
         for dtype in ("float32", "float16", "bfloat16")
         for kernel in ("reweight_kernel", "multiply_kernel")
-        for capability in (80, 90)
     ]
+    kernels = [*(f"{kernel}_kernel" for kernel in once), *of_each]
+    assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
+        f"{kernel} on {capability}" for kernel in kernels for capability in (80, 90)
+    ]
+
+
+@needs_triton
+def test_the_triton_kernels_take_the_steps_that_small_operations_take(tmp_path: Path) -> None:
+    printed = lines_of(HERE / "amplify_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    assert printed == ["all steps agree"]

@@ -9,30 +9,53 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from htga.tail.counting import READABLE
-from htga.tail.triton_counting import BLOCK, WINDOW, kernel, name_of
-from htga.tail.triton_sketch import DIGIT, choose_kernel, collect_kernel, digit_kernel
+from htga.tail.sketch import BITS
+from htga.tail.triton_counting import WINDOW, kernel
+from htga.tail.triton_estimate import BLOCK as SMALL
+from htga.tail.triton_estimate import estimate_kernel, excess_kernel
+from htga.tail.triton_largest import (
+    DIGIT,
+    collect_kernel,
+    digit_kernel,
+    floor_kernel,
+    verdict_kernel,
+)
+from htga.tail.triton_segments import BLOCK, sum_kernel
+from htga_client.histogram import n_bins
 
-TABLE = {"table": "*i64", "n_segments": "i32"}
-COUNT = {
-    **TABLE,
-    "state": "*i64",
-    "scales": "*fp32",
-    "squares": "*fp64",
-    "floor": "*i32",
-    "room": "*fp32",
-    "kept": "*i32",
-    "capacity": "i32",
-    "stride": "i32",
-}
-DIGITS = {**TABLE, "scales": "*fp32", "state": "*i64", "found": "*i64"}
-COLLECT = {
-    **TABLE,
-    "scales": "*fp32",
-    "state": "*i64",
-    "room": "*fp32",
-    "kept": "*i32",
-    "capacity": "i32",
-}
+
+def typed(arguments: str) -> dict[str, str]:
+    """The signature that Triton wants."""
+    return dict(pair.split(":") for pair in arguments.split())
+
+
+COUNT = typed(
+    "table:*i64 n_segments:i32 state:*i64 scales:*fp32 squares:*fp64 notes:*i64 room:*fp32 "
+    "capacity:i32 stride:i32"
+)
+FIND = typed(
+    "table:*i64 n_segments:i32 scales:*fp32 notes:*i64 digits:*i64 room:*fp32 capacity:i32"
+)
+TAIL = {"RULE": "auto", "BINS": n_bins(BITS)}
+ONCE: list[tuple[Any, str, dict[str, Any]]] = [
+    (floor_kernel, "state:*i64 notes:*i64 wanted:i32", {"BITS": BITS}),
+    (verdict_kernel, "state:*i64 notes:*i64 size:i32 capacity:i32", {"BITS": BITS}),
+    (
+        sum_kernel,
+        "values:*fp64 firsts:*i64 owners:*i64 sums:*fp64",
+        {"BLOCK": BLOCK},
+    ),
+    (
+        excess_kernel,
+        "state:*i64 largest:*fp64 m:i32 span:i32 number:*fp64 logs:*fp64 sums:*fp64",
+        TAIL | {"BLOCK": SMALL},
+    ),
+    (
+        estimate_kernel,
+        ("state:*i64 sums:*fp64 programs:i32 number:*fp64 numbers:*fp64 counts:*i64 status:*i8"),
+        TAIL | {"MOMENT": False},
+    ),
+]
 
 
 def check(what: str, compiled: Any, *words: str) -> None:
@@ -56,25 +79,23 @@ def compiled(function: Any, signature: dict[str, str], capability: int, **consta
 
 for capability in (80, 90):
     for dtype in READABLE:
-        shared: dict[str, Any] = {"DTYPE": name_of(dtype), "BLOCK": BLOCK}
-        where = f"of {shared['DTYPE']} on {capability}"
+        name = str(dtype).removeprefix("torch.")
+        shared: dict[str, Any] = {"DTYPE": name, "BLOCK": BLOCK}
+        where = f"of {name} on {capability}"
         for looking in (False, True):
-            counting = shared | {"SCALED": looking, "LOOKING": looking, "BITS": 3, "WINDOW": WINDOW}
-            made = compiled(kernel, COUNT, capability, **counting)
+            counting = shared | {"SCALED": looking, "LOOKING": looking, "KEEPING": looking}
+            made = compiled(kernel, COUNT, capability, **counting, BITS=BITS, WINDOW=WINDOW)
             assert made.metadata.shared > 0
             if looking:
                 check(f"look {where}", made, "red.global", "atom.global", "st.global")
             else:
                 check(f"count {where}", made, "red.global")
-        digit = compiled(
-            digit_kernel, DIGITS, capability, **shared, SCALED=True, SHIFT=8, DIGIT=DIGIT
-        )
-        check(f"digits {where}", digit, "red.global")
-        check(
-            f"collect {where}",
-            compiled(collect_kernel, COLLECT, capability, **shared, SCALED=True),
-            "atom.global",
-            "st.global",
-        )
-    chosen = compiled(choose_kernel, {"state": "*i64", "found": "*i64"}, capability, DIGIT=DIGIT)
-    check(f"choose on {capability}", chosen, "st.global")
+        finding = shared | {"SCALED": True, "LEFT": 20, "DIGIT": DIGIT}
+        for first in (True, False):
+            digit = compiled(digit_kernel, FIND, capability, **finding, FIRST=first)
+            check(f"{'first' if first else 'second'} digit {where}", digit, "red.global")
+        collect = compiled(collect_kernel, FIND, capability, **finding)
+        check(f"collect {where}", collect, "atom.global", "st.global")
+    for function, arguments, constants in ONCE:
+        made = compiled(function, typed(arguments), capability, **constants)
+        check(f"{function.fn.__name__} on {capability}", made, "st.global")

@@ -56,7 +56,7 @@ def main() -> int:
 
 def same(sample: list[Tensor], size: int, bits: int, *, scaled: bool) -> bool:
     """Whether the kernels see what sorting and plain operations do."""
-    scales = [torch.tensor(1.3 + i / 7) for i in range(len(sample))] if scaled else None
+    scales = 1.3 + torch.arange(len(sample)) / 7 if scaled else None
     found = _on_device(sample, size, bits, scales)
     seen = [part.float() * (1 if scales is None else scales[i]) for i, part in enumerate(sample)]
     x = torch.cat(seen)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from htga.tail.counting import _triton_works, count, count_plain, counted, uses_triton
+from htga.tail.counting import count, count_plain, counted, uses_triton
 from htga.tail.entries import CHUNK
+from htga.tail.triton_works import forget
 from tests.htga.distributions import student_t
 from tests.support.triton_script import lines_of, needs_triton
 
@@ -51,13 +52,15 @@ def test_the_triton_kernel_counts_the_same_under_its_interpreter(tmp_path: Path)
 
 @needs_triton
 def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path) -> None:
-    dtypes, kernels = ("float32", "float16", "bfloat16"), ("count", "look", "digits", "collect")
+    dtypes = ("float32", "float16", "bfloat16")
+    kernels = ("count", "look", "first digit", "second digit", "collect")
+    once = ("floor", "verdict", "sum", "excess", "estimate")
     assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
         line
         for capability in (80, 90)
         for line in (
             *(f"{kernel} of {dtype} on {capability}" for dtype in dtypes for kernel in kernels),
-            f"choose on {capability}",
+            *(f"{kernel}_kernel on {capability}" for kernel in once),
         )
     ]
 
@@ -75,9 +78,9 @@ def test_where_triton_fails_counts_are_made_without_it(
     expected = count([x], 3, CPU)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setitem(sys.modules, "htga.tail.triton_counting", None)
-    _triton_works.cache_clear()
+    forget()
     for _ in range(2):
         assert torch.equal(count([x], 3, CPU), expected)
     (record,) = caplog.records
-    assert "Triton does not work on cpu; counting without it" in record.message
-    _triton_works.cache_clear()
+    assert "Triton cannot count on cpu; done without it" in record.message
+    forget()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from htga.tail import LogHistogram, hill
 from htga.tail.entries import CHUNK
-from htga.tail.sketch import Sketch, _kernels_work, _on_device
+from htga.tail.sketch import Sketch, _on_device
+from htga.tail.triton_works import forget
 from tests.htga.distributions import student_t
 from tests.support.triton_script import lines_of, needs_triton
 
@@ -42,7 +43,7 @@ def test_the_largest_are_those_that_sorting_gives(x: np.ndarray, size: int) -> N
 def test_chunks_on_a_cpu_and_plain_operations_see_the_same(dtype: torch.dtype) -> None:
     x = student_t(1.5, CHUNK + 3000).to(dtype)
     parts = [x[:7], x[7:900], x[900:]]
-    scales = [torch.tensor(2.0), torch.tensor(0.3), torch.tensor(1.0)]
+    scales = torch.tensor([2.0, 0.3, 1.0])
     for their in (None, scales):
         one, other = Sketch.of(parts, 500, scales=their), _on_device(parts, 500, 3, their)
         assert one.histogram == other.histogram
@@ -94,12 +95,13 @@ def test_where_the_kernels_cannot_be_built_sketches_are_made_without_them(
 ) -> None:
     x = student_t(1.5, 5000).float()
     expected = _on_device([x], 30, 3, None)
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr("htga.tail.sketch.uses_triton", lambda _: True)
     monkeypatch.setitem(sys.modules, "htga.tail.triton_sketch", None)
-    _kernels_work.cache_clear()
+    forget()
     for _ in range(2):
         found = _on_device([x], 30, 3, None)
         assert torch.equal(found.largest, expected.largest)
     (record,) = caplog.records
-    assert "Triton cannot sketch on cpu; sketching without" in record.message
-    _kernels_work.cache_clear()
+    assert "Triton cannot sketch on cpu; done without it" in record.message
+    forget()
