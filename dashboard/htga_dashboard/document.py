@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htga_dashboard import library
 from htga_dashboard.exchange import SourceError
-from htga_dashboard.graphs import PLOTLY
 from htga_dashboard.source import Source
 
 INDEX = """<!DOCTYPE html>
@@ -67,12 +66,9 @@ WORKER = "/assets/stream.js"
 WORKER_POLICY = "default-src 'self'"
 """A worker is held to the policy of its own script, and this one asks the collector."""
 
-FOR_EVER = "public, max-age=31536000, immutable"
-"""Of a file whose name says its version."""
-
 
 class Document:
-    """Middleware that gives the document at "/", the worker and plotly their headers."""
+    """Middleware that gives the document at "/" and the worker their headers."""
 
     def __init__(self, app: ASGIApp, *, policy: str) -> None:
         self._app = app
@@ -95,16 +91,7 @@ class Document:
                 MutableHeaders(scope=message)["Content-Security-Policy"] = WORKER_POLICY
             await send(message)
 
-        async def send_for_ever(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Cache-Control"] = FOR_EVER
-            await send(message)
-
-        senders: dict[str, Send] = {
-            "/": send_document,
-            WORKER: send_worker,
-            f"/assets/{PLOTLY}": send_for_ever,
-        }
+        senders: dict[str, Send] = {"/": send_document, WORKER: send_worker}
         path = scope["path"] if scope["type"] == "http" else ""
         await self._app(scope, receive, senders.get(path, send))
 
