@@ -67,7 +67,7 @@ def amplify_samples(
         masks: Whether, elsewhere, all entries become zero if one is not finite.
     """
     device, hosted = memory.gamma.device, host_decides(samples.values())
-    if not hosted and settings.ranks == "fast" and _by_triton(samples, device):
+    if not hosted and settings.ranks == "fast" and done_by_triton(samples, device):
         from htga.optim.triton_amplify import amplify_by_triton  # noqa: PLC0415 (maybe absent)
 
         return amplify_by_triton(samples, memory, settings, masks=masks)
@@ -99,7 +99,7 @@ def amplify_samples(
     return Outcome(memory, tails, bad, hosted)
 
 
-def _by_triton(samples: dict[int, Sample], device: torch.device) -> bool:
+def done_by_triton(samples: dict[int, Sample], device: torch.device) -> bool:
     """Whether Triton kernels can do it: all samples are kept where the memory is."""
     there = all(sample.device == device for sample in samples.values())
     return there and uses_triton(device) and triton_works("amplify", _amplify_one, device)

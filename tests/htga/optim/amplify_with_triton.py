@@ -67,7 +67,7 @@ def main() -> int:
     # What is compared is control and weights; and the two ways of the rest are tested elsewhere.
     for module, name in (
         (amplify, "host_decides"),
-        (amplify, "_by_triton"),
+        (amplify, "done_by_triton"),
         (sketch, "_by_triton"),
         (reweight, "uses_triton"),
     ):
