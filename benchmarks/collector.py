@@ -5,7 +5,7 @@ answered, which it does after the commit has reached the disk; the floors commit
 durably (SQLite: executemany, WAL, synchronous=FULL; Postgres: binary COPY of bytes made
 beforehand), in the same run and in turn, so the ratio is what HTTP, validation, packing, the
 pyramid and the tables cost. `python benchmarks/collector.py [ingest|series|longest|list|many ...]`;
-`longest` is the series of a run of 10^7 steps, which takes minutes and gigabytes, so it has to be named.
+`longest` is the series of a run of 10^7 steps; it takes minutes and gigabytes, so name it.
 """
 
 from __future__ import annotations
