@@ -4,7 +4,8 @@ Each step carries eight scalars and a histogram of 200 bins. "Stored" means that
 answered, which it does after the commit has reached the disk; the floors commit as often and as
 durably (SQLite: executemany, WAL, synchronous=FULL; Postgres: binary COPY of bytes made
 beforehand), in the same run and in turn, so the ratio is what HTTP, validation, packing, the
-pyramid and the tables cost. `python benchmarks/collector.py [ingest|series|list|many ...]`.
+pyramid and the tables cost. `python benchmarks/collector.py [ingest|series|longest|list|many ...]`;
+`longest` is the series of a run of 10^7 steps; it takes minutes and gigabytes, so name it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ SCALARS = (
     "grad_norm_var",
 )
 ARROW = {"content-type": ARROW_STREAM}
-LENGTHS = (10_000, 100_000, 1_000_000)
+LENGTHS, LONGEST = (10_000, 100_000, 1_000_000), 10_000_000
 RUNS, SECONDS = 1000, 20
 
 
@@ -218,7 +219,7 @@ def milliseconds(ask: Callable[[], Any], times: int = 15) -> float:
     return statistics.median(taken) * 1e3
 
 
-def series() -> None:
+def series(lengths: Sequence[int] = LENGTHS) -> None:
     """Four keys in 1,200 buckets, and histograms in 400, of ever longer runs."""
     print("| steps | series, JSON ms | series, Arrow ms | buckets | histograms ms |")
     print("|---|---|---|---|---|")
@@ -227,7 +228,7 @@ def series() -> None:
         collector(Path(name)) as (url, _),
         httpx2.Client(base_url=url + PREFIX, timeout=120) as client,
     ):
-        for steps in LENGTHS:
+        for steps in lengths:
             run_id, writer = new_run(client, str(steps)), str(uuid.uuid4())
             sketches = [histogram.encode([5, 9, 40, 7, 1], bits=3, first=900 + i) for i in range(9)]
             for first in range(0, steps, 10_000):
@@ -327,10 +328,11 @@ def many() -> None:
 def main() -> None:
     """Print what is asked for, or everything."""
     parts = {"ingest": ingest, "series": series, "list": listing, "many": many}
+    named = parts | {"longest": partial(series, [LENGTHS[0], LONGEST])}
     print(describe())
     for name in sys.argv[1:] or parts:
         print(f"\n### {name}\n")
-        parts[name]()
+        named[name]()
 
 
 if __name__ == "__main__":

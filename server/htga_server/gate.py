@@ -10,19 +10,19 @@ import contextvars
 import ipaddress
 import re
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server import problems, tokens
 from htga_server.database import Database
-from htga_server.rates import Rates, Share
+from htga_server.form import login_form
+from htga_server.rates import Failures, Rates, Share
 from htga_server.settings import Settings
 from htga_server.tokens import EVERYTHING, Grant
 
@@ -34,27 +34,12 @@ OPEN = ("/healthz", "/login")
 LIVE = f"{PREFIX}/live"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 BODY_TYPES = {ARROW_STREAM, "application/json"}
-FAILURES_PER_MINUTE = 10
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 POLICY = "default-src 'none'; frame-ancestors 'none'"
-FORM = """<!DOCTYPE html>
-<html lang="en"><head><title>HTGA</title><meta name="viewport" content="width=device-width">
-<style>
-:root{color-scheme:light dark}
-body{font:16px system-ui;margin:20vh auto;max-width:24em;padding:0 1em}
-input,button{font:inherit;width:100%;box-sizing:border-box;padding:.5em;margin:.3em 0}
-</style></head>
-<body><h1>HTGA</h1><form method="post" action="/login"><label>A token with the scope “read”
-<input name="token" type="password" autocomplete="current-password" required autofocus></label>
-<button>Open</button></form><p>MESSAGE</p></body></html>"""
-FORM_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
-)
-
 reader: contextvars.ContextVar[str | None] = contextvars.ContextVar("reader", default=None)
 """The token of the request that is being answered, for what asks the API on its behalf."""
 
@@ -205,33 +190,6 @@ class Gate:
             return message
 
         return counted
-
-
-class Failures:
-    """Counts wrong tokens by address, over a minute."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._times: dict[str, deque[float]] = defaultdict(deque)
-
-    def too_many(self, who: str) -> bool:
-        """Note another, and say whether there were too many."""
-        now = self._clock()
-        if who not in self._times and len(self._times) >= tokens.MOST_KEPT:
-            self._times.clear()
-        times = self._times[who]
-        while times and now - times[0] >= 60:
-            times.popleft()
-        if len(times) >= FAILURES_PER_MINUTE:
-            return True
-        times.append(now)
-        return False
-
-
-def login_form(message: str, status: int) -> Response:
-    """The page on which a person says their token."""
-    headers = {"Content-Security-Policy": FORM_POLICY, "Cache-Control": "no-store"}
-    return HTMLResponse(FORM.replace("MESSAGE", message), status, headers=headers)
 
 
 def token_of(headers: Mapping[str, str]) -> str | None:

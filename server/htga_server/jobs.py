@@ -48,16 +48,23 @@ def alone(work: Callable[[sa.Connection], Any]) -> Work:
 
 
 def attempt(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Do jobs, each work in a savepoint: a refusal undoes it."""
+    """Do jobs; of several works each in a savepoint, so that a refusal undoes its own part.
+
+    A work by itself has the transaction for that, and its refusal is raised.
+    """
     together: dict[Work, list[Job]] = {}
     for job in jobs:
         together.setdefault(job.work, []).append(job)
     for work, own in together.items():
+        items = [job.item for job in own]
         results: list[Any]
-        try:
-            with connection.begin_nested():
-                results = work(connection, [job.item for job in own])
-        except ServerError as error:
-            results = [error] * len(own)
+        if len(together) == 1:
+            results = work(connection, items)
+        else:
+            try:
+                with connection.begin_nested():
+                    results = work(connection, items)
+            except ServerError as error:
+                results = [error] * len(own)
         for job, result in zip(own, results, strict=True):
             job.result = result

@@ -7,7 +7,6 @@ stored together are prepared together: the calls are then made once for all of t
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from htga_client.histogram import Histograms, decode_joined
 from htga_client.wire import ROWS, SCALARS, Rejection
 from htga_server import events
+from htga_server.arrays import codes, floats, ints, numbers, whole
 from htga_server.bulk import Column
 from htga_server.packs import Blobs, of_list
 from htga_server.pyramid import MAX_STEP
@@ -61,9 +61,9 @@ def prepare(tables: Sequence[pa.Table]) -> Prepared:
     places = _Places(
         source=source[row],
         row=row - begin[source[row]],
-        step=_ints(table["step"]),
-        rank=_ints(pc.fill_null(table["rank"], 0)),
-        time=_floats(pc.fill_null(when, now)),
+        step=ints(table["step"]),
+        rank=ints(pc.fill_null(table["rank"], 0)),
+        time=floats(pc.fill_null(when, now)),
     )
     happened = events.of_table(table, places.row.tolist(), places.time.tolist())
     last = _last_steps(places)
@@ -118,9 +118,9 @@ def _last_steps(places: _Places) -> dict[int, int]:
 
 def _steps(table: pa.Table, places: _Places, histograms: tuple[Histograms, Blobs]) -> Rows:
     sent = [name for name in SCALARS if name in table.column_names]
-    columns = {name: _column(table[name]) for name in sent if table[name].null_count < len(table)}
+    columns = {name: numbers(table[name]) for name in sent if table[name].null_count < len(table)}
     has = np.asarray(table["histogram"].is_valid())
-    names, name = _codes(pc.fill_null(table["layer"], ""))
+    names, name = codes(pc.fill_null(table["layer"], ""))
     rows = Rows(
         names,
         places.source,
@@ -141,11 +141,11 @@ def _steps(table: pa.Table, places: _Places, histograms: tuple[Histograms, Blobs
 
 
 def _metrics(places: _Places, pairs: pa.Array) -> Rows:
-    lengths = _ints(pc.fill_null(pc.list_value_length(pairs), 0))
+    lengths = ints(pc.fill_null(pc.list_value_length(pairs), 0))
     flat = pairs.flatten()
     owner = np.repeat(np.arange(len(lengths)), lengths)
-    names, name = _codes(flat.field(0))
-    columns = {"value": _column(flat.field(1))}
+    names, name = codes(flat.field(0))
+    columns = {"value": numbers(flat.field(1))}
     none = np.full(owner.size, -1)
     return _sorted(
         Rows(
@@ -226,16 +226,16 @@ def _check(table: pa.Table, sound: NDArray[np.bool_], pairs: pa.Array) -> dict[i
     reject(is_true(pc.less(table["step"], 0)), "step is negative")
     reject(is_true(pc.greater_equal(table["step"], MAX_STEP)), "step is 2**53 or more")
     reject(is_true(pc.less(table["rank"], 0)), "rank is negative")
-    names, name = _codes(pc.fill_null(table["layer"], ""))
+    names, name = codes(pc.fill_null(table["layer"], ""))
     bad = np.array([len(n) > MAX_NAME or "\0" in n for n in names], np.bool_)
     if bad.any():
         reject(bad[name], "layer is too long or holds a NUL")
     sent = np.flatnonzero(np.asarray(table["histogram"].is_valid()))
     for row in sent[~sound].tolist():
         rejected.setdefault(row, "histogram cannot be read")
-    lengths = _ints(pc.fill_null(pc.list_value_length(pairs), 0))
+    lengths = ints(pc.fill_null(pc.list_value_length(pairs), 0))
     reject(lengths > MAX_METRICS, f"more than {MAX_METRICS} metrics")
-    names, name = _codes(pairs.flatten().field(0))
+    names, name = codes(pairs.flatten().field(0))
     bad = np.array([not 0 < len(n) <= MAX_NAME or "\0" in n for n in names], np.bool_)
     if bad.any():
         owner = np.repeat(np.arange(len(lengths)), lengths)
@@ -245,12 +245,12 @@ def _check(table: pa.Table, sound: NDArray[np.bool_], pairs: pa.Array) -> dict[i
 
 
 def _pairs(table: pa.Table) -> pa.Array:
-    return _whole(table["metrics"]).cast(PAIRS)
+    return whole(table["metrics"]).cast(PAIRS)
 
 
 def _histograms(column: pa.ChunkedArray) -> tuple[Histograms, Blobs]:
     """The histograms of the rows that have one."""
-    array = _whole(column.drop_null())
+    array = whole(column.drop_null())
     if len(array) == 0:
         blobs, decoded = _nothing()
         return decoded, blobs
@@ -267,37 +267,9 @@ def _nothing() -> tuple[Blobs, Histograms]:
     return empty, decode_joined(empty.data, empty.ends)
 
 
-def _column(column: pa.ChunkedArray | pa.Array) -> Column:
-    array = _whole(column)
-    if array.null_count == 0:
-        return Column(array.to_numpy(zero_copy_only=False))
-    filler = math.nan if pa.types.is_floating(array.type) else 0
-    return Column(array.fill_null(filler).to_numpy(), np.asarray(array.is_valid()))
-
-
-def _codes(column: pa.ChunkedArray | pa.Array) -> tuple[tuple[str, ...], Ints]:
-    """Different strings of a column without nulls, and the index of each row's."""
-    encoded = _whole(column).dictionary_encode()
-    return tuple(encoded.dictionary.to_pylist()), _ints(encoded.indices)
-
-
-def _ints(column: pa.ChunkedArray | pa.Array) -> Ints:
-    return np.asarray(_whole(column).to_numpy(zero_copy_only=False)).astype(np.int64)
-
-
-def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return np.asarray(_whole(column).to_numpy(zero_copy_only=False))
-
-
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return column
-
-
 def _digests(table: pa.Table, begin: Ints) -> list[bytes]:
-    step = _ints(pc.fill_null(table["step"], -1))
-    when = _floats(pc.fill_null(table["time"], 0.0))
+    step = ints(pc.fill_null(table["step"], -1))
+    when = floats(pc.fill_null(table["time"], 0.0))
     return [
         hashlib.sha256(step[a:b].tobytes() + when[a:b].tobytes()).digest()
         for a, b in pairwise(begin.tolist())

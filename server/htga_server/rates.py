@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 from htga_server.settings import Settings
@@ -12,6 +13,7 @@ from htga_server.settings import Settings
 LONGEST = 30
 """Seconds that anybody is put off at most."""
 MOST_KEPT = 10_000
+FAILURES_PER_MINUTE = 10
 
 
 class Bucket:
@@ -77,6 +79,27 @@ class Rates:
             return f"this token sends more than {most:g} MiB a second", _spread(wait)
         share.requests.take(1.0)
         return None
+
+
+class Failures:
+    """Counts wrong tokens by address, over a minute."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._times: dict[str, deque[float]] = defaultdict(deque)
+
+    def too_many(self, who: str) -> bool:
+        """Note another, and say whether there were too many."""
+        now = self._clock()
+        if who not in self._times and len(self._times) >= MOST_KEPT:
+            self._times.clear()
+        times = self._times[who]
+        while times and now - times[0] >= 60:
+            times.popleft()
+        if len(times) >= FAILURES_PER_MINUTE:
+            return True
+        times.append(now)
+        return False
 
 
 def _spread(wait: float) -> int:

@@ -21,9 +21,9 @@ from htga_client.wire import PREFIX
 from htga_server import tokens
 from htga_server.app import create_app
 from htga_server.database import Database
-from htga_server.gate import OPEN, Failures, host_name
+from htga_server.gate import OPEN, host_name
 from htga_server.policy import Needs
-from htga_server.rates import Bucket
+from htga_server.rates import Bucket, Failures
 from htga_server.serve import Server
 from htga_server.settings import Settings
 from tests.support.rows import new_run, stream

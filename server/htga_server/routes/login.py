@@ -9,7 +9,8 @@ from fastapi.responses import RedirectResponse
 
 from htga_server import tokens
 from htga_server.deps import DatabaseDep
-from htga_server.gate import COOKIE, login_form
+from htga_server.form import login_form
+from htga_server.gate import COOKIE
 
 router = APIRouter(include_in_schema=False)
 DAYS_30 = 30 * 24 * 3600
