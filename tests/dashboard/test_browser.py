@@ -153,6 +153,7 @@ def test_a_run_is_waited_for_and_drawn_from_its_first_step(
     expect(watched.locator("#live")).to_have_text("waiting")
     send(dashboard, run_id, rows(range(1)))
     wait_for_length(watched, "tail", 1)
+    wait_for_length(watched, "norm", 1)
     assert watched.evaluate(f"() => ({DATA})('norm').data[1].mode") == "lines+markers"
 
 
