@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -86,30 +86,25 @@ def kill_postgres(server: Any) -> None:
         (server.pgdata / name).unlink(missing_ok=True)
 
 
-@contextmanager
-def on_postgres(server: Any, data: Path) -> Iterator[tuple[str, Load]]:
-    """A collector on a Postgres, and load on it; both go on while that is killed."""
-    settings = Settings(database_url=server.get_uri(), data=data)
-    with (
-        Server(create_app(settings)).background() as collector,
-        Load(collector.url, writers=2) as load,
-    ):
-        yield collector.url, load
+def on_postgres(server: Any, data: Path) -> AbstractContextManager[Server]:
+    """A collector on a Postgres; it goes on while that is killed."""
+    return Server(create_app(Settings(database_url=server.get_uri(), data=data))).background()
 
 
 def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
     own_postgres: Any, tmp_path: Path
 ) -> None:
     chance, kills = dice(), rounds(2, 200)
-    with on_postgres(own_postgres, tmp_path) as (url, load):
-        for _ in range(kills):
-            load.wait_for_more()
-            time.sleep(chance.uniform(0.0, 0.15))
-            kill_postgres(own_postgres)
-            wait_until(lambda: all(503 in writer.statuses for writer in load.writers))
-            own_postgres.ensure_postgres_running()
-            load.wait_for_more()
-        assert judged(url, load, kills) == 0
+    with on_postgres(own_postgres, tmp_path) as collector:
+        with Load(collector.url, writers=2) as load:
+            for _ in range(kills):
+                load.wait_for_more()
+                time.sleep(chance.uniform(0.0, 0.15))
+                kill_postgres(own_postgres)
+                wait_until(lambda: all(503 in writer.statuses for writer in load.writers))
+                own_postgres.ensure_postgres_running()
+                load.wait_for_more()
+        assert judged(collector.url, load, kills) == 0
     for writer in load.writers:
         assert set(writer.statuses) == {200, 503}
         assert all(answer["retry-after"] for answer in writer.answers)
@@ -121,12 +116,13 @@ def test_control_one_that_acknowledges_before_postgres_commits_loses_rows(
     # For it to come back in the end.
     monkeypatch.setattr(Database, "write_together", Database.write_together)
     acknowledge_early()
-    with on_postgres(own_postgres, tmp_path) as (url, load):
-        load.wait_for_more()
-        kill_postgres(own_postgres)
-        load.wait_for_more()
-        own_postgres.ensure_postgres_running()
-        assert judged(url, load, 1) > 0
+    with on_postgres(own_postgres, tmp_path) as collector:
+        with Load(collector.url, writers=2) as load:
+            load.wait_for_more()
+            kill_postgres(own_postgres)
+            load.wait_for_more()
+            own_postgres.ensure_postgres_running()
+        assert judged(collector.url, load, 1) > 0
 
 
 def kill(collector: CollectorProcess) -> None:
