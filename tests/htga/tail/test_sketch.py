@@ -102,6 +102,6 @@ def test_where_the_kernels_cannot_be_built_sketches_are_made_without_them(
     for _ in range(2):
         found = _on_device([x], 30, 3, None)
         assert torch.equal(found.largest, expected.largest)
-    (record,) = caplog.records
-    assert "Triton cannot sketch on cpu; done without it" in record.message
+    said = [record.message for record in caplog.records]
+    assert said.count("Triton cannot sketch on cpu; done without it") == 1
     forget()
