@@ -68,7 +68,9 @@ class Database:
                 raise ValueError("database_url must name a file, got SQLite in memory")
             file = Path(self.url.database)
             file.parent.mkdir(0o700, parents=True, exist_ok=True)
-            file.touch(0o600)  # its log gets the same rights; whoever may read it needs no token
+            if not file.exists():
+                # Its log gets the same rights; whoever may read it needs no token.
+                file.touch(0o600)
             self._writing = engines.sqlite_writer(self.url)
             self._reading = engines.sqlite_reader(self.url)
         else:
