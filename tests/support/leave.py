@@ -12,8 +12,9 @@ from torch import distributed
 def leave_together() -> None:
     """End this process once every other one is as far, without taking gloo apart.
 
-    While a group is torn down, the threads of gloo may meet a neighbour that is gone and abort the
-    process, which says nothing of what was tested.
+    While a group is torn down, the threads of gloo may meet a neighbour that is gone, and one that
+    still holds a tensor asks for the lock of an interpreter that is ending; both abort the process,
+    which says nothing of what was tested.
     """
     atexit._run_exitfuncs()  # by which telemetry delivers what waits
     store = distributed.distributed_c10d._get_default_store()
