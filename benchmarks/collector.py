@@ -221,8 +221,10 @@ def milliseconds(ask: Callable[[], Any], times: int = 15) -> float:
 
 def series(lengths: Sequence[int] = LENGTHS) -> None:
     """Four keys in 1,200 buckets, and histograms in 400, of ever longer runs."""
-    print("| steps | series, JSON ms | series, Arrow ms | buckets | histograms ms |")
-    print("|---|---|---|---|---|")
+    print(
+        "| steps | series, JSON ms | series, Arrow ms | buckets | histograms ms |"
+        " stored in s | database MB |\n|---|---|---|---|---|---|---|"
+    )
     with (
         tempfile.TemporaryDirectory() as name,
         collector(Path(name)) as (url, _),
@@ -231,9 +233,11 @@ def series(lengths: Sequence[int] = LENGTHS) -> None:
         for steps in lengths:
             run_id, writer = new_run(client, str(steps)), str(uuid.uuid4())
             sketches = [histogram.encode([5, 9, 40, 7, 1], bits=3, first=900 + i) for i in range(9)]
+            begin = time.perf_counter()
             for first in range(0, steps, 10_000):
                 sent = body(writer, first, 10_000, SCALARS[:4], sketches)
                 client.post(f"/runs/{run_id}/rows", content=sent, headers=ARROW).raise_for_status()
+            seconds = time.perf_counter() - begin
             where = f"/runs/{run_id}/series"
             params = {"keys": ",".join(SCALARS[:4]), "buckets": "1200"}
             json = milliseconds(partial(client.get, where, params=params))
@@ -242,7 +246,12 @@ def series(lengths: Sequence[int] = LENGTHS) -> None:
             )
             buckets = client.get(where, params=params).json()["buckets"]
             maps = milliseconds(partial(client.get, f"/runs/{run_id}/histograms"), 5)
-            print(f"| {steps:,} | {json:.1f} | {binary:.1f} | {buckets} | {maps:.1f} |")
+            size = sum(path.stat().st_size for path in Path(name).glob("htga.db*")) / 1e6
+            print(
+                f"| {steps:,} | {json:.1f} | {binary:.1f} | {buckets} | {maps:.1f} |"
+                f" {seconds:.0f} | {size:,.0f} |",
+                flush=True,
+            )
 
 
 def listing() -> None:
@@ -328,8 +337,8 @@ def many() -> None:
 def main() -> None:
     """Print what is asked for, or everything."""
     parts = {"ingest": ingest, "series": series, "list": listing, "many": many}
-    named = parts | {"longest": partial(series, [LENGTHS[0], LONGEST])}
-    print(describe())
+    named = parts | {"longest": partial(series, [*LENGTHS, LONGEST])}
+    print(describe(), flush=True)
     for name in sys.argv[1:] or parts:
         print(f"\n### {name}\n")
         named[name]()
