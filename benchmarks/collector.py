@@ -13,6 +13,7 @@ anything about the token.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import statistics
@@ -25,6 +26,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ SCALARS = (
 )
 ARROW = {"content-type": ARROW_STREAM}
 LENGTHS, LONGEST = (10_000, 100_000, 1_000_000), 10_000_000
-RUNS, SECONDS = 1000, 20
+RUNS, SECONDS, WARM = 1000, 60, 12.0
 SAMPLES = 20_000
 
 
@@ -248,7 +250,7 @@ def series(lengths: Sequence[int] = LENGTHS) -> None:
             seconds = time.perf_counter() - begin
             where = f"/runs/{run_id}/series"
             params = {"keys": ",".join(SCALARS[:4]), "buckets": "1200"}
-            json = milliseconds(partial(client.get, where, params=params))
+            by_text = milliseconds(partial(client.get, where, params=params))
             binary = milliseconds(
                 partial(client.get, where, params=params, headers={"accept": ARROW_STREAM})
             )
@@ -256,7 +258,7 @@ def series(lengths: Sequence[int] = LENGTHS) -> None:
             maps = milliseconds(partial(client.get, f"/runs/{run_id}/histograms"), 5)
             size = sum(path.stat().st_size for path in Path(name).glob("htga.db*")) / 1e6
             print(
-                f"| {steps:,} | {json:.1f} | {binary:.1f} | {buckets} | {maps:.1f} |"
+                f"| {steps:,} | {by_text:.1f} | {binary:.1f} | {buckets} | {maps:.1f} |"
                 f" {seconds:.0f} | {size:,.0f} |",
                 flush=True,
             )
@@ -283,63 +285,84 @@ async def posted(
     """Post rows over a connection, by hand for a client costs what the collector does.
 
     Returns:
-        The status, and the seconds to wait before another try.
+        The status, and the seconds to wait before the next request.
     """
     reader, writer = streams
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {ARROW_STREAM}\r\n"
     writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
     said = dict(line.split(": ", 1) for line in lines[1:] if line)
-    await reader.readexactly(int(said["content-length"]))
-    return int(lines[0].split()[1]), float(said.get("retry-after", 0))
+    answer = json.loads(await reader.readexactly(int(said["content-length"])))
+    pause = max(1.0, float(said.get("retry-after", 0)), answer.get("pace", 0.0))
+    return int(lines[0].split()[1]), pause
+
+
+@dataclass(slots=True)
+class Crowd:
+    """A thousand senders, and what they have seen.
+
+    Attributes:
+        taken: When each request began, and the seconds until its answer.
+        acked: Steps that were acknowledged.
+        put_off: Requests that were answered otherwise.
+    """
+
+    taken: list[tuple[float, float]] = field(default_factory=list)
+    acked: int = 0
+    put_off: int = 0
+
+    async def send(self, port: int, run_id: str, begin: float) -> None:
+        """Log ten steps a second, and send them as our client does if nobody looks."""
+        own, acked, due = str(uuid.uuid4()), 0, begin + 1
+        streams = await asyncio.open_connection("127.0.0.1", port)
+        while due < begin + SECONDS:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            logged = int(10 * (time.perf_counter() - begin))
+            content = body(own, acked, logged - acked, SCALARS, [])
+            started = time.perf_counter()
+            status, pause = await posted(streams, f"{PREFIX}/runs/{run_id}/rows", content)
+            self.taken.append((started, time.perf_counter() - started))
+            due = time.perf_counter() + pause
+            self.acked += (logged - acked) * (status == 200)
+            self.put_off += status != 200
+            acked = logged if status == 200 else acked
+        streams[1].close()
+
+    async def run(self, url: str) -> None:
+        """Register the runs, and let all of them begin within a second."""
+        with httpx2.Client(base_url=url + PREFIX, timeout=60) as plain:
+            ids = [new_run(plain, f"run-{number}") for number in range(RUNS)]
+        port, begin = int(url.rsplit(":", 1)[1]), time.perf_counter()
+        await asyncio.gather(*(self.send(port, r, begin + i / RUNS) for i, r in enumerate(ids)))
 
 
 def many() -> None:
-    """1,000 runs at once, ten steps a second each, sent as our client does if nobody looks.
+    """1,000 runs at once, ten steps a second each.
 
-    That is one request a second; one that is put off waits as long as it was told, and its steps
-    go with the next.
+    Each sends once a second, or as seldom as the collector asks for; the steps between, and those
+    of a request that is put off, go with the next. The seconds in which the collector first sees
+    that there are so many stand apart.
     """
-
-    async def send(port: int, run_id: str, number: int, taken: list[float]) -> int:
-        own, acked, until = str(uuid.uuid4()), 0, 0.0
-        streams = await asyncio.open_connection("127.0.0.1", port)
-        begin = time.perf_counter() + 1 + number / RUNS
-        for second in range(SECONDS):
-            await asyncio.sleep(max(0.0, begin + second - time.perf_counter()))
-            started = time.perf_counter()
-            if started < until:
-                continue
-            logged = 10 * (second + 1)
-            content = body(own, acked, logged - acked, SCALARS, [])
-            started = time.perf_counter()
-            status, patience = await posted(streams, f"{PREFIX}/runs/{run_id}/rows", content)
-            taken.append(time.perf_counter() - started)
-            until = time.perf_counter() + patience
-            acked = logged if status == 200 else acked
-        streams[1].close()
-        return acked
-
-    async def everybody(url: str) -> tuple[list[float], int, float]:
-        with httpx2.Client(base_url=url + PREFIX, timeout=60) as plain:
-            ids = [new_run(plain, f"run-{number}") for number in range(RUNS)]
-        taken: list[float] = []
-        port, begin = int(url.rsplit(":", 1)[1]), time.perf_counter()
-        acked = await asyncio.gather(*(send(port, r, i, taken) for i, r in enumerate(ids)))
-        return taken, sum(acked), time.perf_counter() - begin
-
+    crowd = Crowd()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with collector(folder) as (url, process):
             before = sum(process.cpu_times()[:2])
-            taken, acked, seconds = asyncio.run(everybody(url))
+            asyncio.run(crowd.run(url))
             cpu = sum(process.cpu_times()[:2]) - before
         with sqlite3.connect(folder / "htga.db") as plain:
             stored = plain.execute("SELECT count(*) FROM steps").fetchone()[0]
-    p50, p99 = np.percentile(np.array(taken) * 1e3, [50, 99])
-    print(f"{RUNS} runs, {acked / seconds:,.0f} steps/s in {len(taken) / seconds:,.0f} requests/s;")
-    print(f"answer p50 {p50:.0f} ms, p99 {p99:.0f} ms; {acked - stored} acknowledged steps lost;")
-    print(f"CPU of the collector {cpu / len(taken) * 1e3:.2f} ms per request")
+    when, taken = np.array(crowd.taken).T
+    when -= when[0]
+    print(f"{RUNS} runs, {crowd.acked / when[-1]:,.0f} steps/s; {crowd.put_off} requests put off;")
+    print(f"{crowd.acked - stored} acknowledged steps lost;")
+    print(f"CPU of the collector {cpu / len(taken) * 1e3:.2f} ms per request\n")
+    print("| seconds | requests/s | answer, p50 ms | p99 ms |\n|---|---|---|---|")
+    for first, last in ((0.0, WARM), (WARM, float(when[-1]))):
+        some = taken[(when >= first) & (when < last)] * 1e3
+        p50, p99 = np.percentile(some, [50, 99])
+        rate = some.size / (last - first)
+        print(f"| {first:.0f} to {last:.0f} | {rate:,.0f} | {p50:.1f} | {p99:.1f} |")
 
 
 def welch(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
