@@ -30,6 +30,7 @@ from htga.optim import HTGA
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 LARGE = 100_000_000
+TENSORS = (1, 20, 200)
 SECONDS = 6.0
 ROUNDS = 25
 
@@ -77,6 +78,7 @@ CASES: dict[str, Make] = {
     "argsort ranks": by_argsort,
 }
 SLOW = ("HTGA, exact ranks", "argsort ranks")
+OFTEN = ("SGD, momentum", "HTGA, stable", "HTGA, stable, global", "HTGA, stable, update of AdamW")
 
 
 def main() -> int:
@@ -102,6 +104,13 @@ def main() -> int:
         if "argsort ranks" in took:
             gain = took["argsort ranks"] / took["HTGA, stable, global"]
             print(f"\nargsort ranks take {gain:.1f} times the time of HTGA, stable, global")
+    print(f"\n{SIZES[1]:,} parameters in so many tensors of one size, processor, ms\n")
+    print("| step |", *(f"{n} |" for n in TENSORS))
+    print("|---|" + "---|" * len(TENSORS))
+    for name in OFTEN:
+        by_tensors = (alike(SIZES[1], n) for n in TENSORS)
+        taken = [alternating(CASES[name](p), sgd(p).step)[1] for p in by_tensors]
+        print(f"| {name} |", *(f"{seconds * 1e3:.2f} |" for seconds in taken), flush=True)
     print("\n| memory beyond the base's | parameters | MiB | share of the parameters |")
     print("|---|---|---|---|")
     for name in ("HTGA, stable", "HTGA, stable, update of AdamW", "HTGA, exact ranks"):
@@ -112,12 +121,21 @@ def main() -> int:
 
 def model(total: int) -> list[Tensor]:
     """Parameters of uneven sizes that add up to `total`, each with a gradient."""
-    generator = torch.Generator().manual_seed(0)
     sizes, left = [], total
     while left:
         sizes.append(max(min(left, 200), left // 3))
         left -= sizes[-1]
-    parameters = [torch.zeros(size) for size in sizes]
+    return with_gradients([torch.zeros(size) for size in sizes])
+
+
+def alike(total: int, n: int) -> list[Tensor]:
+    """The same in `n` parameters of one size."""
+    return with_gradients([torch.zeros(total // n) for _ in range(n)])
+
+
+def with_gradients(parameters: list[Tensor]) -> list[Tensor]:
+    """Give each a gradient with a heavy tail."""
+    generator = torch.Generator().manual_seed(0)
     for parameter in parameters:
         normal = torch.randn(parameter.numel(), generator=generator)
         scale = torch.rand(parameter.numel(), generator=generator).clamp_min_(1e-7)

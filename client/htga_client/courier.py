@@ -19,6 +19,8 @@ from htga_client.transport import Transport
 
 LIVE, QUIET = 0.2, 1.0
 """Seconds that rows wait for others to go with them: a request costs both sides what fifty do."""
+SLOWEST = 60.0
+"""Seconds that they wait at most, whatever a collector asks for."""
 
 
 class Courier:
@@ -35,7 +37,7 @@ class Courier:
         folder: The spool's folder, if there is one.
         backoff, patience, batch_rows: As in `Delivery`.
         linger: Seconds to wait for a request to fill; None for `LIVE` while someone looks at what
-            the collector gets, and `QUIET` otherwise.
+            the collector gets, and otherwise `QUIET`, or as long as the collector asks for.
         heartbeat: Seconds without rows after which the run says that it is alive.
 
     Attributes:
@@ -124,7 +126,7 @@ class Courier:
         life, spool, delivery = self._lifecycle, self._spool, self.delivery
         linger = self._linger
         if linger is None:
-            linger = LIVE if delivery.followed else QUIET
+            linger = LIVE if delivery.followed else min(max(QUIET, delivery.pace), SLOWEST)
         while not self._has_rows(self._heartbeat):
             delivery.heartbeat()
         with life.changed:

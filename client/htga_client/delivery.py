@@ -55,6 +55,7 @@ class Delivery:
         failures: Requests that failed since the last answer.
         reached: Whether the collector has ever answered.
         followed: Whether someone looked at the run when the collector answered last.
+        pace: Seconds that it would have rows wait if nobody does.
         dead: What it refused.
     """
 
@@ -74,6 +75,7 @@ class Delivery:
         self.failures = 0
         self.reached = False
         self.followed = True
+        self.pace = 0.0
         self.dead = DeadLetters()
         self._transport = transport
         self._new_run = new_run
@@ -122,7 +124,7 @@ class Delivery:
             return self._refused(chunk, error)
         self._batch_rows = min(2 * self._batch_rows, self._most_rows)
         self.seq = self._expected = chunk.end
-        self.followed = receipt.followed
+        self.followed, self.pace = receipt.followed, receipt.pace
         if receipt.rejected:
             table = pa.Table.from_batches(chunk.batches)
             for rejection in receipt.rejected:

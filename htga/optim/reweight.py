@@ -10,7 +10,7 @@ from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
 from htga.tail.counting import float32, uses_triton
-from htga.tail.entries import CHUNK, widened
+from htga.tail.entries import CHUNK, cut, widened
 from htga.tail.norm import norm
 from htga.tail.sketch import DEVICE_CHUNK, ROW
 
@@ -76,7 +76,7 @@ def multiply(parts: Sequence[Tensor], factor: Tensor, *, unless: Tensor) -> None
 
             multiply_by_triton(some, factor, unless)
             continue
-        for chunk in (chunk for part in some for chunk in part.split(DEVICE_CHUNK)):
+        for chunk in (chunk for part in some for chunk in cut(part, DEVICE_CHUNK)):
             chunk.copy_((chunk * factor).where(~unless, 0))
 
 
@@ -140,7 +140,7 @@ def _grouped(
     seen: list[Tensor] = []
     room = CHUNK
     for i, part in enumerate(parts):
-        for chunk in part.split(CHUNK):
+        for chunk in cut(part, CHUNK):
             if chunk.numel() > room:
                 yield group, torch.cat(seen) if seen else None
                 group, seen, room = [], [], CHUNK
@@ -177,7 +177,7 @@ def reweight_plain(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor
     """`reweight` on any device, by operations that the host does not wait for."""
     found = torch.zeros(2, dtype=torch.float64, device=parts[0].device)
     for i, part in enumerate(parts):
-        for chunk in part.split(DEVICE_CHUNK):
+        for chunk in cut(part, DEVICE_CHUNK):
             seen = chunk if scales is None else chunk.to(widened(chunk.dtype)) * scales[i]
             pattern = float32(seen).abs().view(torch.int32)
             bins = (pattern >> SHIFT).long()

@@ -25,7 +25,8 @@ from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
 from htga.tail import TailState, binned
 from htga.tail.constants import constants
 from htga.tail.sketch import BITS
-from htga.tail.triton_estimate import BLOCK, Estimates, Excesses
+from htga.tail.triton_estimate import Estimates
+from htga.tail.triton_excesses import BLOCK, Excesses
 from htga.tail.triton_launch import launch
 
 BINS, EDGES = 255 << BITS, 255 << TABLE_BITS

@@ -21,7 +21,8 @@ from htga.optim.triton_notes import (
     START,
 )
 from htga.tail.binned import TINIEST
-from htga.tail.triton_estimate import SLOTS, added, count_of, judge, tail_size
+from htga.tail.triton_estimate import judge
+from htga.tail.triton_excesses import SLOTS, added, count_of, tail_size
 
 REFINEMENTS = tl.constexpr(2)
 TEMPERING_LIMIT = tl.constexpr(0.9)

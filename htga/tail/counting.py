@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from htga.tail.entries import CHUNK, blocks
+from htga.tail.entries import CHUNK, blocks, cut
 from htga.tail.triton_works import triton_works
 from htga_client.histogram import n_bins
 
@@ -69,7 +69,7 @@ def counted(joined: Iterable[Tensor], bits: int, state: Tensor) -> Iterator[Tens
     magnitude = torch.empty(0)
     number = torch.empty(0, dtype=torch.int16 if bits < 8 else torch.int32)
     bins = n_bins(bits)
-    for chunk in (chunk for block in joined for chunk in block.split(CHUNK)):
+    for chunk in (chunk for block in joined for chunk in cut(block, CHUNK)):
         size = chunk.numel()
         if size > magnitude.numel():
             magnitude, number = torch.empty(size), number.new_empty(size)

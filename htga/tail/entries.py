@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -76,21 +76,25 @@ def pieces(x: Tensors) -> list[Tensor]:
     return [part.to(parts[0].device) for part in parts]
 
 
-def blocks(parts: Iterable[Tensor], size: int = CHUNK) -> list[Tensor]:
+def blocks(parts: Iterable[Tensor], size: int = CHUNK) -> Iterator[Tensor]:
     """Flat tensors that together hold the same entries: the small are joined, up to `size`.
 
     So a few operations on each of them serve a model of many small tensors.
     """
-    joined: list[Tensor] = []
     group: list[Tensor] = []
     room = size
     for part in parts:
         if part.numel() > room:
-            joined += _joined(group)
+            yield from _joined(group)
             group, room = [], size
         group.append(part)
         room -= part.numel()
-    return joined + _joined(group)
+    yield from _joined(group)
+
+
+def cut(part: Tensor, size: int) -> Sequence[Tensor]:
+    """A flat tensor in pieces of at most `size`; most are one, for which nothing need be done."""
+    return [part] if part.numel() <= size else part.split(size)
 
 
 def widened(dtype: torch.dtype) -> torch.dtype:

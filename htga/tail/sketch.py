@@ -15,9 +15,9 @@ from torch.distributed import ProcessGroup
 
 from htga.tail import binned
 from htga.tail.counting import READABLE, count, counted, float32, uses_triton
-from htga.tail.entries import CHUNK, blocks, widened
+from htga.tail.entries import CHUNK, blocks, cut, widened
 from htga.tail.log_histogram import LogHistogram
-from htga.tail.norm import norm, sum_of_squares
+from htga.tail.norm import norm, sums_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
 from htga.tail.triton_works import triton_works
@@ -121,7 +121,7 @@ def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
         state, squares = triton_sketch.counts_and_squares(parts, BITS)
         return LogHistogram.of_state(state, BITS), squares
     histogram = LogHistogram(BITS, parts[0].device).update(parts)
-    return histogram, torch.stack([sum_of_squares([part]) for part in parts])
+    return histogram, sums_of_squares(parts)
 
 
 def _by_triton(parts: Sequence[Tensor]) -> bool:
@@ -143,11 +143,15 @@ def chunks(parts: Sequence[Tensor], size: int, scales: Tensor | None) -> Iterato
     """The entries in pieces of at most `size`, small tensors joined; scaled ones are copies."""
     if scales is None:
         for block in blocks(parts, size):
-            yield from block.split(size)
+            yield from cut(block, size)
     else:
-        for part, scale in zip(parts, scales, strict=True):
-            for piece in part.split(size):
-                yield piece.to(widened(piece.dtype)) * scale
+        yield from blocks(_scaled(parts, size, scales), size)
+
+
+def _scaled(parts: Sequence[Tensor], size: int, scales: Tensor) -> Iterator[Tensor]:
+    for part, scale in zip(parts, scales.unbind(), strict=True):
+        for piece in cut(part, size):
+            yield piece.to(widened(piece.dtype)) * scale
 
 
 def _on_cpu(parts: Sequence[Tensor], size: Size, bits: int, scales: Tensor | None) -> Sketch:

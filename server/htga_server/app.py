@@ -12,6 +12,7 @@ from htga_client.wire import PREFIX
 from htga_server import problems
 from htga_server.attention import Attention
 from htga_server.database import Database
+from htga_server.fleet import Fleet
 from htga_server.gate import Gate
 from htga_server.housekeeping import Housekeeping
 from htga_server.live import Broker
@@ -76,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
-    app.state.watch, app.state.attention = watch, attention
+    app.state.watch, app.state.attention, app.state.fleet = watch, attention, Fleet()
     numbers = Numbers(database, broker)
     app.state.numbers = numbers
     app.add_middleware(Gate, settings=settings, database=database)

@@ -58,7 +58,7 @@ def from_arrow(body: bytes, most: int) -> Batch:
             batches = []
             rows = 0
             for batch in reader:
-                batch.validate(full=True)
+                _validate(batch)
                 rows += batch.num_rows
                 _limit(rows, most)
                 batches.append(batch)
@@ -78,6 +78,10 @@ def from_json(rows: JsonRows, most: int) -> Batch:
     except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise BadRequest(f"a value does not fit its column: {str(error)[:200]}") from error
     return Batch(_few_layers(table), size=table.nbytes)
+
+
+def _validate(batch: pa.RecordBatch) -> None:
+    batch.validate(full=True)
 
 
 def _few_layers(table: pa.Table) -> pa.Table:

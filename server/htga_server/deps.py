@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from htga_server.attention import Attention
 from htga_server.database import Database
+from htga_server.fleet import Fleet
 from htga_server.live import Broker
 from htga_server.observe import Numbers
 from htga_server.settings import Settings
@@ -29,6 +30,10 @@ async def _attention(request: Request) -> Attention:
     return cast("Attention", request.app.state.attention)
 
 
+async def _fleet(request: Request) -> Fleet:
+    return cast("Fleet", request.app.state.fleet)
+
+
 async def _numbers(request: Request) -> Numbers:
     return cast("Numbers", request.app.state.numbers)
 
@@ -44,6 +49,7 @@ async def _watch(request: Request) -> Watch:
 DatabaseDep = Annotated[Database, Depends(_database)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 AttentionDep = Annotated[Attention, Depends(_attention)]
+FleetDep = Annotated[Fleet, Depends(_fleet)]
 NumbersDep = Annotated[Numbers, Depends(_numbers)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 WatchDep = Annotated[Watch, Depends(_watch)]

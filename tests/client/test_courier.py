@@ -47,6 +47,15 @@ def test_where_nobody_looks_rows_wait_to_go_together(faulty: FaultyCollector) ->
     end(sender)
 
 
+def test_a_collector_with_many_senders_may_ask_for_fewer_requests(
+    faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "QUIET", 0.001)
+    monkeypatch.setattr(courier, "SLOWEST", 3600.0)
+    faulty.pace = float("inf")
+    test_where_nobody_looks_rows_wait_to_go_together(faulty)
+
+
 def test_while_somebody_looks_they_go_at_once(faulty: FaultyCollector) -> None:
     faulty.followed = True
     sender = first_row(faulty)

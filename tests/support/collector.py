@@ -3,7 +3,8 @@
 The lies are the controls of the fault tests, each of which must fail with one:
 `early` acknowledges before the commit, `unsynced` commits without waiting for the disk, `deaf`
 acknowledges what the disk refused, `locking` keeps no write-ahead log, so that readers hold up
-writers, `trusting` takes any file for a sound one, and `leaking` keeps something of each request.
+writers, `trusting` takes any file for a sound one, `leaking` keeps something of each request, and
+`unvalidated` reads Arrow as it comes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from htga_client.wire import Receipt
-from htga_server import engines
+from htga_server import decode, engines
 from htga_server.app import create_app
 from htga_server.database import Database
 from htga_server.ingest import Posted, Stored
@@ -85,6 +86,11 @@ def trust_any_file() -> None:
     Database.check = lambda _: None  # type: ignore[assignment, method-assign]
 
 
+def read_as_it_comes() -> None:
+    """Believe what Arrow's buffers say of themselves."""
+    decode._validate = lambda _: None  # type: ignore[assignment]
+
+
 def leave_unsynced() -> None:
     """Let the operating system write when it likes."""
     engines.SQLITE_PRAGMAS = tuple(
@@ -107,6 +113,8 @@ def main() -> None:
         trust_any_file()
     if "leaking" in lies:
         leak()
+    if "unvalidated" in lies:
+        read_as_it_comes()
     server = Server(create_app(Settings(data=data)), port=port)
     print(server.url, flush=True)
     server.serve_forever()

@@ -58,6 +58,7 @@ class FaultyCollector:
         poison: Refuse with 422 a batch that holds this step.
         forgetful: Store whatever comes, as if no row had a number.
         followed: Whether to say that somebody looks at what comes.
+        pace: Seconds that it asks a sender to wait.
         requests: Method, path and headers of every request.
     """
 
@@ -71,6 +72,7 @@ class FaultyCollector:
         self.always: Fault | None = None
         self.poison: int | None = None
         self.forgetful = self.followed = False
+        self.pace = 0.0
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -149,6 +151,7 @@ class FaultyCollector:
             "duplicates": known,
             "next_seq": first + table.num_rows,
             "followed": self.followed,
+            "pace": self.pace,
         }
 
     def finish(self, run_id: str, how: dict[str, Any]) -> tuple[int, dict[str, Any]]:

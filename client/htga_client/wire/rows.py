@@ -111,7 +111,8 @@ class Receipt:
 
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
-    `followed` says whether anyone read the run lately; if not, a sender may take its time.
+    `followed` says whether anyone read the run lately; if not, a sender may take its time, and lets
+    rows wait for `pace` seconds, so that many senders do not bury the collector in requests.
     """
 
     accepted: int
@@ -119,3 +120,4 @@ class Receipt:
     rejected: tuple[Rejection, ...] = ()
     next_seq: int | None = None
     followed: bool = False
+    pace: float = 0.0

@@ -13,7 +13,15 @@ from starlette.concurrency import run_in_threadpool
 from htga_client.wire import ARROW_STREAM, JsonRows, Receipt
 from htga_server import bodies
 from htga_server.decode import Batch, from_arrow, from_json
-from htga_server.deps import AttentionDep, BrokerDep, DatabaseDep, NumbersDep, SettingsDep, WatchDep
+from htga_server.deps import (
+    AttentionDep,
+    BrokerDep,
+    DatabaseDep,
+    FleetDep,
+    NumbersDep,
+    SettingsDep,
+    WatchDep,
+)
 from htga_server.ingest import Posted, store
 from htga_server.policy import INGEST
 from htga_server.prepare import prepare
@@ -44,6 +52,7 @@ async def add(
     db: DatabaseDep,
     broker: BrokerDep,
     attention: AttentionDep,
+    fleet: FleetDep,
     settings: SettingsDep,
     numbers: NumbersDep,
     watch: WatchDep,
@@ -62,7 +71,8 @@ async def add(
     if receipt.accepted:
         broker.publish("rows", run_id, step=stored.last_step)
         watch.note(run_id, stored.reach)
-    return replace(receipt, followed=attention.follows(run_id))
+    pace = fleet.pace(run_id, posted.batch.writer)
+    return replace(receipt, followed=attention.follows(run_id), pace=pace)
 
 
 def _prepared(decode: Callable[[], Posted]) -> Posted:

@@ -19,7 +19,7 @@ from htga.optim.outcome import Outcome
 from htga.optim.parts import part_of
 from htga.optim.rank_weights import RankWeights
 from htga.optim.samples import Sample, sample_of
-from htga.tail import sketch, triton_estimate
+from htga.tail import sketch, triton_excesses
 from htga.tail.counting import uses_triton
 from tests.htga.distributions import gaussian, pareto, student_t
 
@@ -85,7 +85,7 @@ def main() -> int:
 
 def few_programs(block: int) -> None:
     """Let each program look at so many entries at a time: the interpreter takes long for each."""
-    for module in (triton_estimate, triton_amplify):
+    for module in (triton_excesses, triton_amplify):
         module.BLOCK = block  # type: ignore[attr-defined] # one imports it from the other
 
 

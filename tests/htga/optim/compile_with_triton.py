@@ -15,7 +15,7 @@ from htga.optim.triton_outcome import outcome_kernel
 from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
 from htga.optim.triton_reweight import BLOCK, multiply_kernel, reciprocal_kernel, reweight_kernel
 from htga.tail.counting import READABLE
-from htga.tail.triton_estimate import BLOCK as SMALL
+from htga.tail.triton_excesses import BLOCK as SMALL
 
 REWEIGHT = {
     "table": "*i64",

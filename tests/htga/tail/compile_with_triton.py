@@ -11,8 +11,9 @@ from triton.compiler import ASTSource
 from htga.tail.counting import READABLE
 from htga.tail.sketch import BITS
 from htga.tail.triton_counting import WINDOW, kernel
-from htga.tail.triton_estimate import BLOCK as SMALL
-from htga.tail.triton_estimate import estimate_kernel, excess_kernel
+from htga.tail.triton_estimate import estimate_kernel
+from htga.tail.triton_excesses import BLOCK as SMALL
+from htga.tail.triton_excesses import excess_kernel
 from htga.tail.triton_largest import (
     DIGIT,
     collect_kernel,
