@@ -20,7 +20,7 @@ def checked_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError(f"url must look like {DEFAULT_URL!r}, got {url!r}")
+        raise ValueError(f"url (or HTGA_URL) must look like {DEFAULT_URL!r}, got {url!r}")
     return url.rstrip("/")
 
 

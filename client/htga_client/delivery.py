@@ -12,6 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from htga_client import wire
+from htga_client.address import is_loopback
 from htga_client.backoff import Backoff
 from htga_client.claim import DEAD
 from htga_client.dead import DeadLetters
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 KEEP = frozenset({401, 403})
 """Refusals that a person can undo, by another token: the rows wait for that."""
+
+_REMEDIES = dict.fromkeys(KEEP, "the token is what token=... or HTGA_TOKEN says") | {
+    404: "url (or HTGA_URL) must be the address of a collector, as `htga up` prints it"
+}
 
 BATCH_ROWS = 2000
 BATCH_BYTES = 1 << 20
@@ -216,7 +221,9 @@ class Delivery:
                     self._answered()
                     raise
                 self.failures += 1
-                self._tell("patience", f"{error}; rows are kept until this is settled")
+                remedy = _REMEDIES.get(error.status)
+                kept = "rows are kept until this is settled"
+                self._tell("patience", f"{error}; {kept}{f': {remedy}' if remedy else ''}")
                 delay = self._patience
             except Exception as error:  # noqa: BLE001  no error may end the worker or lose a row
                 self._failed(error)
@@ -234,7 +241,9 @@ class Delivery:
         # there is, at once.
         if self.failures == (3 if self.reached else 1):
             what = str(error) if isinstance(error, ClientError) else repr(error)
-            say(f"{what}; rows are kept and will be delivered", level=logging.WARNING)
+            never = not self.reached and is_loopback(self.url)
+            remedy = "once it is there: `htga up` starts one" if never else "when it is back"
+            say(f"{what}; rows are kept and will be delivered {remedy}", level=logging.WARNING)
             self._told.add("unreachable")
 
     def _answered(self) -> None:

@@ -41,9 +41,15 @@ def _answers(client: Client) -> bool:
 @contextlib.contextmanager
 def _local(data: Path) -> Iterator[str]:
     from htga.cli.up import settings
-    from htga_server.app import create_app
-    from htga_server.serve import Server
 
+    try:
+        from htga_server.app import create_app
+        from htga_server.serve import Server
+    except ModuleNotFoundError as error:
+        fail(
+            f"no collector answers on {DEFAULT_URL} (--url names another), and without one "
+            f"reading {data} needs {error.name}: pip install 'htga[server]'"
+        )
     chosen = settings("", data)
     if not chosen.database_url and not (data / "htga.db").exists():
         fail(f"no collector answers on {DEFAULT_URL}, and there is no database in {data}")

@@ -7,6 +7,7 @@ import logging
 import operator
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -16,6 +17,7 @@ from htga.telemetry.guard import Guard
 from htga.telemetry.probe import Probe
 from htga.telemetry.readout import Readout
 from htga_client import codec, wire
+from htga_client.intake import Item
 from htga_client.notices import logger, say
 from htga_client.rows import Row
 from htga_client.sender import Sender
@@ -57,6 +59,7 @@ class Run:
         self._guard = Guard("metrics could not be logged")
         self._first_step = 0 if probe is None else probe.steps
         self._left_out: set[str] = set()
+        self._finished = self._told_finished = False
 
     @property
     def id(self) -> str:
@@ -99,15 +102,13 @@ class Run:
                 "metrics": numbers,
             }
             # A float cannot change before the other thread reads it; the rest is read now.
-            if _FLOATS.issuperset(map(type, numbers.values())):
-                sender.put(row)
-                return
-            away = self._convert(numbers)
-            if not away:
-                sender.put(row)
-                return
-            readout = Readout([value.reshape(()) for value in away.values()])
-            sender.put(lambda: _with_metrics(row, tuple(away), readout))
+            are_floats = _FLOATS.issuperset(map(type, numbers.values()))
+            item: Item = row
+            if away := None if are_floats else self._convert(numbers):
+                readout = Readout([value.reshape(()) for value in away.values()])
+                item = partial(_with_metrics, row, tuple(away), readout)
+            if not sender.put(item) and self._finished:
+                self._tell_finished()
         except Exception as error:  # a `with` would cost as much as all the rest
             if not self._guard.caught(error):
                 raise
@@ -160,6 +161,7 @@ class Run:
                 as the process lives.
         """
         self.detach()
+        self._finished = True
         if self._sender is not None and not self._sender.finish(state, timeout=timeout):
             left = self._sender.stats.queued
             if left:
@@ -182,6 +184,9 @@ class Run:
     ) -> None:
         self.finish("finished" if error is None else "failed")
 
+    def __repr__(self) -> str:
+        return f"<htga run {self._id}{self._url and f' on {self._url}'}>"
+
     def _step(self) -> int:
         """The optimizer's last step."""
         return max(self._first_step, self._probe.steps - 1) if self._probe is not None else 0
@@ -199,6 +204,15 @@ class Run:
             except (TypeError, ValueError, OverflowError, RuntimeError):
                 self._leave_out(name, value)
         return away
+
+    def _tell_finished(self) -> None:
+        if not self._told_finished:
+            self._told_finished = True
+            say(
+                f"run {self._id} is finished, so what is logged to it is dropped; "
+                "attach(optimizer) begins another",
+                level=logging.WARNING,
+            )
 
     def _leave_out(self, name: str, value: object) -> None:
         if name not in self._left_out:

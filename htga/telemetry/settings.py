@@ -26,6 +26,11 @@ def setting(argument: Any, variable: str, default: Any) -> Any:
     return os.environ.get(f"HTGA_{variable}") or default
 
 
+def _either(name: str) -> str:
+    """An argument as an error calls it: nobody knows which of the two the value came from."""
+    return f"{name} (or HTGA_{name.upper()})"
+
+
 def choice(name: str, value: str | None, known: Sequence[T]) -> T:
     """One of a few words.
 
@@ -35,7 +40,7 @@ def choice(name: str, value: str | None, known: Sequence[T]) -> T:
     for word in known:
         if value == word:
             return word
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    raise ValueError(f"{_either(name)} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
 def integer(name: str, value: int | str, *, at_least: int) -> int:
@@ -49,7 +54,9 @@ def integer(name: str, value: int | str, *, at_least: int) -> int:
     except (ValueError, TypeError):
         number = at_least - 1
     if number < at_least:
-        raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
+        raise ValueError(
+            f"{_either(name)} must be an integer of at least {at_least}, got {value!r}"
+        )
     return number
 
 
@@ -66,7 +73,9 @@ def optional_share(name: str, value: float | str | None) -> float | None:
     except (ValueError, TypeError):
         share = -1.0
     if not 0 < share <= 1:
-        raise ValueError(f"{name} must be above 0 and at most 1, such as 0.01, got {value!r}")
+        raise ValueError(
+            f"{_either(name)} must be above 0 and at most 1, such as 0.01, got {value!r}"
+        )
     return share
 
 
@@ -78,7 +87,7 @@ def flag(name: str, value: bool | str) -> bool:
     """
     word = str(value).lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"{name} must be true or false, got {value!r}")
+        raise ValueError(f"{_either(name)} must be true or false, got {value!r}")
     return word in _TRUE
 
 
@@ -98,6 +107,6 @@ def run_id(text: str) -> str:
         return str(uuid.UUID(text) if text else uuid7())
     except (ValueError, AttributeError):
         raise ValueError(
-            f"run_id must be a UUID, got {text!r}; leave it out for a new run, and use name for a "
-            "label"
+            f"{_either('run_id')} must be a UUID, got {text!r}; leave it out for a new run, "
+            "and use name for a label"
         ) from None

@@ -125,7 +125,7 @@ def test_rows_wait_for_a_collector_that_starts_later(
     said = [record.message for record in caplog.records if record.name == "htga"]
     assert len(said) == 2
     assert faulty.url in said[0]
-    assert said[0].endswith("rows are kept and will be delivered")
+    assert said[0].endswith("will be delivered once it is there: `htga up` starts one")
     assert "is back" in said[1]
     faulty.stop()
 
@@ -189,6 +189,29 @@ def test_a_body_that_is_too_large_is_halved(
         sender.put(row(step))
     assert sender.flush(20)
     assert faulty.steps() == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(401, "HTGA_TOKEN"), (403, "HTGA_TOKEN"), (404, "HTGA_URL")]
+)
+def test_a_refusal_at_the_start_is_told_with_its_remedy(
+    faulty: FaultyCollector,
+    make_sender: MakeSender,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    remedy: str,
+) -> None:
+    faulty.always = refuse(status)
+    sender = make_sender(faulty.url, patience=0.01)
+    sender.put(row(0))
+    while sender.stats.retries < 2:
+        assert not sender.flush(0.05)
+    (warning,) = [record.message for record in caplog.records]
+    assert f"with {status}" in warning
+    assert "rows are kept" in warning
+    assert remedy in warning
+    faulty.always = None
+    assert sender.flush(60)
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -16,7 +16,7 @@ URLS = ["", "localhost:8642", "ftp://host", "http://", "http:///x", "http://host
 
 @pytest.mark.parametrize("url", URLS)
 def test_an_address_that_cannot_work_is_refused_by_name_and_value(url: str) -> None:
-    with pytest.raises(ValueError, match="url must look like") as error:
+    with pytest.raises(ValueError, match=r"url .* must look like") as error:
         HttpTransport(url)
     assert repr(url) in str(error.value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import socket
@@ -132,17 +133,25 @@ def test_rows_wait_for_an_address_that_does_not_answer(
     end(sender)
 
 
-def test_a_name_server_that_never_answers_is_waited_for_by_no_training_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answered, asked = threading.Event(), threading.Event()
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Names that are looked up in vain: says when one is, and is told when to give up."""
+    asked, answered = threading.Event(), threading.Event()
 
     def silent(*_: object, **__: object) -> None:
         asked.set()
-        answered.wait(30)
+        answered.wait(60)
         raise socket.gaierror("timed out")
 
     monkeypatch.setattr(socket, "getaddrinfo", silent)
+    yield asked, answered
+    answered.set()
+
+
+def test_a_name_server_that_never_answers_is_waited_for_by_no_training_thread(
+    tmp_path: Path, names: tuple[threading.Event, threading.Event]
+) -> None:
+    asked, answered = names
     sender = open_sender("http://collector.example", tmp_path / "spool")
     put(sender, 20)
     assert asked.wait(20)
@@ -150,6 +159,27 @@ def test_a_name_server_that_never_answers_is_waited_for_by_no_training_thread(
     assert sender.stats.queued == 40
     answered.set()
     end(sender)
+
+
+def test_control_a_client_that_looks_up_the_name_while_it_logs_is_held_up(
+    tmp_path: Path, names: tuple[threading.Event, threading.Event]
+) -> None:
+    asked, answered = names
+    sender = open_sender("http://collector.example", tmp_path / "spool")
+
+    def register() -> None:
+        with contextlib.suppress(Unreachable):
+            sender.register()
+
+    logging = threading.Thread(target=register)
+    logging.start()
+    assert asked.wait(20)
+    logging.join(0.2)
+    assert logging.is_alive()
+    answered.set()
+    logging.join(20)
+    assert not logging.is_alive()
+    sender.close()
 
 
 @pytest.mark.parametrize(

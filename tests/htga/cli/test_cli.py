@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
+from htga.cli import connect
 from htga.cli.main import app
 from htga_client import wire
 from htga_client.sender import Sender
@@ -167,3 +169,15 @@ def test_sync_says_what_it_cannot_do_and_leaves_everything_where_it_is(
 def test_sync_of_nothing_says_so(collector: Server, spool: Path) -> None:
     spool.mkdir()
     assert "Nothing to deliver" in htga("sync", "--url", collector.url).output
+
+
+def test_without_the_packages_of_a_collector_reading_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(connect, "DEFAULT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        monkeypatch.setitem(sys.modules, "htga_server.app", None)
+        result = htga("runs", "ls", "--data", str(tmp_path))
+    assert result.exit_code == 1
+    assert "pip install 'htga[server]'" in result.stderr

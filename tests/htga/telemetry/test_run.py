@@ -103,6 +103,27 @@ def test_everything_may_be_called_again_after_the_end(
     assert run.stats.dropped == {"closed": 1}
 
 
+def test_what_is_logged_to_a_finished_run_is_dropped_with_one_warning(
+    faulty: FaultyCollector, attach: Attach, caplog: pytest.LogCaptureFixture
+) -> None:
+    former, run = attach(url=faulty.url), attach(url=faulty.url)
+    former.log(loss=1.0)
+    former.log(loss=torch.ones(()))
+    run.log(loss=2.0)
+    assert run.flush()
+    assert metrics_of(faulty) == [(0, {"loss": 2.0})]
+    (warning,) = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert warning.startswith(f"run {former.id} is finished")
+    assert former.stats.dropped == {"closed": 2}
+
+
+def test_a_run_shows_where_it_is_to_be_seen(faulty: FaultyCollector, attach: Attach) -> None:
+    run = attach(url=faulty.url)
+    assert repr(run) == f"<htga run {run.id} on {run.url}>"
+    disabled = attach(mode="disabled")
+    assert repr(disabled) == f"<htga run {disabled.id}>"
+
+
 def test_detached_runs_still_log(faulty: FaultyCollector, attach: Attach, train: Train) -> None:
     run = attach(url=faulty.url)
     train(1)
