@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -41,7 +42,7 @@ def record_batch(rows: Sequence[Row]) -> pa.RecordBatch:
         elif name == "rank":
             arrays.append(pa.array([row.get("rank", 0) for row in rows], kind))
         elif name not in present:
-            arrays.append(pa.nulls(count, kind))
+            arrays.append(_nulls(count, kind))
         elif name == "metrics":
             arrays.append(_metrics(rows))
         else:
@@ -77,6 +78,12 @@ def ipc_stream(
         stream.write_batch(whole)
     body: bytes = sink.getvalue().to_pybytes()
     return body
+
+
+@lru_cache(maxsize=64)
+def _nulls(count: int, kind: pa.DataType) -> pa.Array:
+    """A column without values; the same again and again, for most batches are of a row or two."""
+    return pa.nulls(count, kind)
 
 
 def _metrics(rows: Sequence[Row]) -> pa.MapArray:

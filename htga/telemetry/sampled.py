@@ -20,7 +20,6 @@ from htga_client.tail import default_k
 BITS = 3
 _SHIFT = np.uint32(23 - BITS)
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
-_INFINITY = np.uint32(0x7F800000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,9 @@ def _tail(pattern: NDArray[np.uint32], state: NDArray[np.int64], size: int) -> N
     above = state[-3::-1].cumsum()[::-1]
     first = max(int(np.count_nonzero(above >= size)) - 1, 0)
     floor = max(np.uint32(first) << _SHIFT, np.uint32(1))
-    kept = pattern[(pattern >= floor) & (pattern < _INFINITY)]
-    logs: NDArray[np.float64] = np.log(np.sort(kept)[::-1].view(np.float32), dtype=np.float64)
+    falling = np.sort(pattern[pattern >= floor])[::-1]
+    finite = falling[int(state[-1]) :].view(np.float32)
+    logs: NDArray[np.float64] = np.log(finite, dtype=np.float64)
     return logs
 
 
