@@ -6,6 +6,7 @@ threads, which then spin for a while on the cores that the thread that measures 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -59,7 +60,7 @@ def _norm(parts: Sequence[NDArray[np.float32]]) -> float:
             rows = part[: part.size // ROW * ROW].reshape(-1, ROW)
             rest = part[rows.size :].astype(np.float64)
             squares += float(np.vecdot(rows, rows).sum(dtype=np.float64)) + float(rest @ rest)
-    return squares**0.5
+    return math.sqrt(squares)
 
 
 def _systematic(
