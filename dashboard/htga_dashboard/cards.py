@@ -71,14 +71,11 @@ def skeleton() -> list[Component]:
 
 def heading(run: Run) -> list[Component]:
     """Name, state and dates."""
-    facts: list[Component] = [
-        html.Span(["started ", moment(run.created)]),
-        html.Span(
-            ["ended ", moment(run.finished)]
-            if run.finished
-            else ["last step ", moment(run.updated)]
-        ),
-    ]
+    facts: list[Component] = [html.Span(["started ", moment(run.created)])]
+    if run.finished:
+        facts.append(html.Span(["ended ", moment(run.finished)]))
+    elif run.updated:
+        facts.append(html.Span(["last step ", moment(run.updated)]))
     if run.attempt > 1:
         facts.append(html.Span(f"attempt {run.attempt}"))
     if run.group:
@@ -200,7 +197,7 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
                 html.Header([html.H2("Events"), html.Span(f"{len(happened):,}")]),
                 html.Ul(rows, className="events", tabIndex=0),
             ],
-            className="card wide",
+            className="card",
         )
     ]
 
@@ -210,15 +207,15 @@ def notes(run: Run) -> list[Component]:
     if not run.notes:
         return []
     text = html.P(run.notes, className="notes")
-    return [html.Article([html.Header(html.H2("Notes")), text], className="card facts-card")]
+    return [html.Article([html.Header(html.H2("Notes")), text], className="card whole")]
 
 
 def details(run: Run) -> list[Component]:
     """Configuration and environment, where there are any."""
-    tables = [("Configuration", run.config), ("Environment", run.environment)]
+    tables = [("Configuration", run.config, ""), ("Environment", run.environment, "wide")]
     return [
-        html.Article([html.Header(html.H2(title)), _table(values)], className="card facts-card")
-        for title, values in tables
+        html.Article([html.Header(html.H2(title)), _table(values)], className=f"card {width}")
+        for title, values, width in tables
         if values
     ]
 

@@ -1,8 +1,8 @@
-"""What a comparison comes to: its lines, which is which, and its tables."""
+"""What a comparison comes to: its lines, which is which, and its table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dash import dcc, html
@@ -67,16 +67,16 @@ def legend(together: Sequence[Group]) -> list[Component]:
     return [html.Li(_entry(place, group)) for place, group in enumerate(together)]
 
 
-def tables(runs: Sequence[Run]) -> list[Component]:
-    """Settings that differ, and the latest value of everything measured."""
+def table(runs: Sequence[Run]) -> list[Component]:
+    """A row for each run: settings that differ, and the latest value of everything measured."""
     if len(runs) < 2:
         return []
     latest = [
         Row(name=key, values=tuple(significant(run.summary.get(key)) for run in runs))
         for key in keys_of(runs)
     ]
-    shown = [("Settings that differ", differing(runs)), ("Latest values", latest)]
-    return [_table(title, rows, runs) for title, rows in shown if rows]
+    shown = {"Settings that differ": differing(runs), "Latest values": latest}
+    return [_table({title: rows for title, rows in shown.items() if rows}, runs)]
 
 
 def _entry(place: int, group: Group) -> list[Component]:
@@ -88,8 +88,9 @@ def _entry(place: int, group: Group) -> list[Component]:
     return [swatch, dcc.Link(group.label, href=f"/run/{run.id}"), cards.state(run.state)]
 
 
-def _table(title: str, rows: Sequence[Row], runs: Sequence[Run]) -> Component:
-    """A row for each run, a column for each of `rows`."""
+def _table(shown: Mapping[str, Sequence[Row]], runs: Sequence[Run]) -> Component:
+    """A row for each run, a column for each of the rows, below the title that they share."""
+    rows = [row for found in shown.values() for row in found]
     body = [
         html.Tr(
             [
@@ -99,9 +100,11 @@ def _table(title: str, rows: Sequence[Row], runs: Sequence[Run]) -> Component:
         )
         for place, run in enumerate(runs)
     ]
+    titles = [
+        html.Th(title, colSpan=len(found), scope="colgroup") for title, found in shown.items()
+    ]
     heads = [html.Th("run"), *(html.Th(row.name) for row in rows)]
-    table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(body)])
-    return html.Article(
-        [html.Header(html.H2(title)), html.Div(table, className="scroll", tabIndex=0)],
-        className="card",
+    table = html.Table(
+        [html.Thead([html.Tr([html.Td(), *titles]), html.Tr(heads)]), html.Tbody(body)]
     )
+    return html.Article(html.Div(table, className="scroll", tabIndex=0), className="card")

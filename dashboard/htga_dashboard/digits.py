@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 
-def significant(value: float | None) -> str:
-    """`value` to 4 significant digits, or a dash where nothing was measured.
+def significant(value: float | None, digits: int = 4) -> str:
+    """`value` to so many significant digits, or a dash where nothing was measured.
 
     Whole digits are never dropped below a million, so that 84,310 stays 84,310.
     """
@@ -18,9 +18,9 @@ def significant(value: float | None) -> str:
         return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
     size = abs(value)
     if size >= 1e6 or 0 < size < 1e-3:
-        mantissa, exponent = f"{value:.3e}".split("e")
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    return f"{value:,.0f}" if size >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.{digits}g}"
 
 
 def step(value: int | None) -> str:

@@ -66,13 +66,18 @@ def draw(
 ) -> Drawn:
     """The figures of these values, looked at in that way."""
     rows = strata(found, look.order, match=look.match, among=look.among)
-    form = multiples if look.form == "multiples" else rows_figure
-    revision = f"{found.run_id} {look.key} {look.form}"
-    picture = form.figure(rows, MEASURES[look.key], palette, revision=revision)
+    measure, revision = MEASURES[look.key], f"{found.run_id} {look.key} {look.form}"
+    if look.form == "multiples":
+        across = look.across
+        picture = multiples.figure(rows, measure, palette, revision=revision, across=across)
+        height = multiples.height(rows, across)
+    else:
+        picture = rows_figure.figure(rows, measure, palette, revision=revision)
+        height = rows_figure.height(rows)
     if "xaxis" in picture["layout"]:
         picture["layout"]["xaxis"] |= steps.axis()
     drawn = {PICTURE: picture} | pinned.figures(series, palette, steps)
-    return Drawn(names=found.layers, rows=rows, height=form.height(rows), figures=drawn)
+    return Drawn(names=found.layers, rows=rows, height=height, figures=drawn)
 
 
 def caption(rows: Strata, look: Look) -> str:

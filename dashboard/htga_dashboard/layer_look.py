@@ -11,6 +11,9 @@ from htga_dashboard.strata import MEASURES, Order
 PINNED = 24
 """Layers pinned at most."""
 
+ACROSS = 4
+"""Small charts beside one another, where there is room."""
+
 Form = Literal["map", "multiples"]
 
 FORMS: dict[Form, str] = {"map": "heat map", "multiples": "small charts"}
@@ -32,6 +35,7 @@ class Look:
         form: A heat map of all layers, or a small chart for each of the first.
         order, match, among: As in `strata`.
         pinned: Layers that have their own curves.
+        across: Small charts beside one another; the width of the page says it.
     """
 
     key: str = "alpha_hat"
@@ -40,6 +44,7 @@ class Look:
     match: str = ""
     among: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
+    across: int = ACROSS
 
     @classmethod
     def from_query(cls, query: str) -> Self:

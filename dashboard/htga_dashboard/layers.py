@@ -12,7 +12,7 @@ from htga_dashboard.attributes import attributes
 from htga_dashboard.controls import field, one, several
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.layer_drawing import PICTURE
-from htga_dashboard.layer_look import FORMS, ORDERS, PINNED, Form, Look
+from htga_dashboard.layer_look import ACROSS, FORMS, ORDERS, PINNED, Form, Look
 from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.strata import MEASURES, Order
@@ -27,6 +27,7 @@ def layout(look: Look) -> Component:
             dcc.Store(id=ids.LAYERS_SHOWN),
             dcc.Store(id=ids.LAYERS_ROWS),
             dcc.Store(id=ids.LAYERS_CLICK),
+            dcc.Store(id=ids.LAYERS_ACROSS),
             dcc.Store(id=ids.LAYERS_AMONG, data=list(look.among)),
             graphs.store(ids.LAYERS),
             _section(look),
@@ -138,6 +139,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
         Input(ids.LAYERS_PINNED, "value"),
         Input(ids.THEME, "data"),
         State(ids.LAYERS_SHOWN, "data"),
+        State(ids.LAYERS_ACROSS, "data"),
         prevent_initial_call=True,
     )
     async def draw(  # noqa: PLR0917 (Dash passes arguments by position)
@@ -150,6 +152,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
         chosen: list[str] | None,
         theme_name: str | None,
         shown: list[str] | None,
+        across: int | None,
     ) -> Any:
         same = [no_update] * 10
         if data is None or (view := View.from_json(data)).step is None:
@@ -161,6 +164,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
             match=match or "",
             among=tuple(among),
             pinned=tuple(chosen or ())[:PINNED],
+            across=across or ACROSS,
         )
         try:
             drawn = await layer_drawing.read(

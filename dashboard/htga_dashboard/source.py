@@ -37,7 +37,7 @@ from htga_dashboard.steps import Steps
 
 ALL = Steps()
 
-PAGE = 200
+PAGE = 1_000
 """Runs asked for at a time."""
 
 
@@ -60,10 +60,17 @@ class Source:
         return self._exchange.url
 
     async def runs(
-        self, *, limit: int = 100, cursor: str | None = None, tag: str | None = None
+        self,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        tag: str | None = None,
+        sort: str = "-created",
     ) -> RunPage:
         """One page of runs, newest first; only those with a tag, where one is given."""
-        return await self._exchange.get(RunPage, "/runs", limit=limit, cursor=cursor, tag=tag)
+        return await self._exchange.get(
+            RunPage, "/runs", limit=limit, cursor=cursor, tag=tag, sort=sort
+        )
 
     async def newest(self, count: int, *, tag: str | None = None) -> list[Run]:
         """The `count` newest runs, or all of them where there are fewer."""

@@ -39,7 +39,7 @@ def words(found: Interval | None) -> str:
         return DASH
     if found.half is None:
         return f"{significant(found.mean)} (n = 1)"
-    return f"{significant(found.mean)} {PM} {significant(found.half)}"
+    return f"{significant(found.mean, 3)} {PM} {significant(found.half, 2)}"
 
 
 def probability(p: float | None) -> str:

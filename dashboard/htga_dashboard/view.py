@@ -142,6 +142,8 @@ class View:
     @property
     def caption(self) -> str:
         """How much is drawn, and whether anything was put together."""
+        if not self.rows:
+            return "no step yet"
         if self.drawn + self.grown >= self.rows:
             return f"{self.rows:,} steps, each of them drawn"
         return (

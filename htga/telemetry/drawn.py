@@ -28,8 +28,8 @@ _fair_stride = lru_cache(fair_stride)
 def drawn(gradients: Sequence[Tensor], sample: int, seed: int) -> Draw:
     """What `htga.tail.draw` gives: the same entries, and the norm to 1e-8.
 
-    It reads single precision, contiguous; whatever else there is, and a norm that single precision
-    cannot tell, is left to `htga.tail.draw`.
+    It reads single precision, contiguous, on a CPU; whatever else there is, and a norm that single
+    precision cannot tell, is left to `htga.tail.draw`.
     """
     if not all(map(_is_readable, gradients)):
         return draw(gradients, sample, seed)
@@ -47,7 +47,7 @@ def drawn(gradients: Sequence[Tensor], sample: int, seed: int) -> Draw:
 
 
 def _is_readable(x: Tensor) -> bool:
-    return type(x) is Tensor and x.dtype == torch.float32 and x.is_contiguous()
+    return type(x) is Tensor and x.is_cpu and x.dtype == torch.float32 and x.is_contiguous()
 
 
 def _norm(parts: Sequence[NDArray[np.float32]]) -> float:

@@ -14,6 +14,7 @@ from htga_server.problems import BadRequest, TooLarge
 
 MAX_BATCHES = 1000
 MAX_LAYERS = 10_000
+TYPES = dict(zip(ROWS.names, ROWS.types, strict=True))
 NULLABLE = pa.schema([field.with_nullable(True) for field in ROWS])
 
 
@@ -111,15 +112,14 @@ def _numbered(metadata: dict[bytes, bytes]) -> dict[str, Any]:
 
 
 def _check_schema(schema: pa.Schema) -> None:
-    unknown = sorted(set(schema.names) - set(ROWS.names))
+    unknown = sorted(set(schema.names) - TYPES.keys())
     if unknown:
         raise BadRequest(f"unknown columns {unknown[:5]}")
     if len(set(schema.names)) < len(schema.names):
         raise BadRequest("two columns have the same name")
-    for field in schema:
-        if field.type != ROWS.field(field.name).type:
-            wanted = ROWS.field(field.name).type
-            raise BadRequest(f"column {field.name} is {field.type}, not {wanted}")
+    for name, found in zip(schema.names, schema.types, strict=True):
+        if found != TYPES[name]:
+            raise BadRequest(f"column {name} is {found}, not {TYPES[name]}")
 
 
 def _limit(rows: int, most: int) -> None:

@@ -11,14 +11,14 @@ from fastapi import Depends, Request
 
 from htga_server.attention import Attention
 from htga_server.database import Database
-from htga_server.fleet import Fleet
+from htga_server.intake import Intake
 from htga_server.live import Broker
 from htga_server.observe import Numbers
 from htga_server.settings import Settings
-from htga_server.watch import Watch
 
 
-async def _database(request: Request) -> Database:
+async def the_database(request: Request) -> Database:
+    """The collector's database."""
     return cast("Database", request.app.state.database)
 
 
@@ -30,10 +30,6 @@ async def _attention(request: Request) -> Attention:
     return cast("Attention", request.app.state.attention)
 
 
-async def _fleet(request: Request) -> Fleet:
-    return cast("Fleet", request.app.state.fleet)
-
-
 async def _numbers(request: Request) -> Numbers:
     return cast("Numbers", request.app.state.numbers)
 
@@ -42,14 +38,13 @@ async def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
-async def _watch(request: Request) -> Watch:
-    return cast("Watch", request.app.state.watch)
+async def _intake(request: Request) -> Intake:
+    return cast("Intake", request.app.state.intake)
 
 
-DatabaseDep = Annotated[Database, Depends(_database)]
+DatabaseDep = Annotated[Database, Depends(the_database)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 AttentionDep = Annotated[Attention, Depends(_attention)]
-FleetDep = Annotated[Fleet, Depends(_fleet)]
 NumbersDep = Annotated[Numbers, Depends(_numbers)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
-WatchDep = Annotated[Watch, Depends(_watch)]
+IntakeDep = Annotated[Intake, Depends(_intake)]

@@ -11,6 +11,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -204,6 +205,7 @@ def token_of(headers: Mapping[str, str]) -> str | None:
     return cookie.value if cookie is not None and cookie.value else None
 
 
+@lru_cache(1024)
 def host_name(host: str) -> str | None:
     """The name in a Host header, in lower case and without its port; None if it is no such header.
 

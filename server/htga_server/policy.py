@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from fastapi import Depends, Request
 
 from htga_client.wire import TokenScope
-from htga_server.deps import DatabaseDep
+from htga_server.deps import the_database
 from htga_server.gate import GRANT
 from htga_server.problems import Forbidden, NotFound
 from htga_server.tables import runs
@@ -36,14 +36,16 @@ class Needs:
     def __init__(self, scope: TokenScope) -> None:
         self.scope = scope
 
-    async def __call__(self, request: Request, allowed: GrantDep, database: DatabaseDep) -> None:
+    async def __call__(self, request: Request) -> None:
         """Check one request."""
+        allowed = await grant(request)
         if self.scope not in allowed.scopes:
             raise Forbidden(f"this token lacks the scope {self.scope!r}")
         run_id = request.path_params.get("run_id")
         if allowed.project is None or run_id is None:
             return
         query = sa.select(runs.c.project).where(runs.c.id == run_id)
+        database = await the_database(request)
         project = await database.read(lambda connection: connection.scalar(query))
         if project != allowed.project:
             raise NotFound(f"no run {run_id[:40]!r}")

@@ -67,7 +67,7 @@ def test_every_id_in_a_callback_is_that_of_a_component() -> None:
 def test_the_browsers_code_names_components_that_there_are() -> None:
     assets = Path(htga_dashboard.__file__).parent / "assets"
     known = {value for value in vars(ids).values() if isinstance(value, str)}
-    pattern = r'(?:getElementById|set_props|watchTable|includes)\("([a-z-]+)[".]'
+    pattern = r'(?:getElementById|set_props|getApiAsync|includes)\("([a-z-]+)[".]'
     named = {
         name
         for script in assets.glob("[!p]*.js")  # all but plotly, which is not ours

@@ -33,3 +33,8 @@ def test_a_number_is_shown_to_four_significant_digits(value: float | None, text:
 def test_a_step_has_its_thousands_set_apart() -> None:
     assert step(2700) == "2,700"
     assert step(None) == "–"
+
+
+def test_a_spread_takes_fewer_digits() -> None:
+    assert significant(0.41428, 2) == "0.41"
+    assert significant(4.1428e-5, 2) == "4.1e-5"

@@ -32,11 +32,11 @@ def test_a_study_is_found_compared_and_taken_away(
     hostile, sgd = (watched.locator("tbody tr").nth(at) for at in (0, 1))
     expect(hostile).to_contain_text(HOSTILE)
     expect(hostile).to_contain_text("2/3")
-    expect(hostile.locator("b")).to_have_text("0.55 ± 0.6353")
+    expect(hostile.locator("b")).to_have_text("0.55 ± 0.64")
     watched.locator("#study-baseline").press("Enter")
     watched.get_by_role("option", name="sgd").click()
     expect(sgd).to_contain_text("baseline")
-    expect(hostile).to_contain_text("-0.55 ± 0.6353")
+    expect(hostile).to_contain_text("-0.55 ± 0.64")
     forest = f"() => ({DATA})('forest')?.data?.[0]?.error_x?.array?.[0]"
     watched.wait_for_function(f"() => Math.abs(({forest})() - 0.6353) < 1e-3")
     assert "baseline=sgd" in watched.url

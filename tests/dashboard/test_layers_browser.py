@@ -180,3 +180,13 @@ def test_layers_are_small_charts_where_the_address_says_so(
     watched.get_by_role("option", name="heat map").click()
     watched.wait_for_function(f"() => ({LABELS})()?.length == 3")
     assert "as=" not in watched.url
+
+
+def test_on_a_phone_the_small_charts_are_below_one_another(
+    watched: Page, dashboard: Server, run_id: str
+) -> None:
+    watched.set_viewport_size({"width": 390, "height": 844})
+    watched.goto(f"{dashboard.url}/run/{run_id}?layers=grad_norm&as=multiples")
+    scroll_to(watched, "layers")
+    lefts = f"() => ({DATA})('layers')?.layout?.annotations?.map(({{ x }}) => x).join()"
+    watched.wait_for_function(f"() => ({lefts})() == '0,0,0'")

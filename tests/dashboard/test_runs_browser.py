@@ -138,3 +138,37 @@ def test_marked_runs_are_tagged_grouped_and_archived_and_refusals_are_said(
     mark.check()
     watched.get_by_role("button", name="Archive").click()
     expect(watched.get_by_text("0 of 1 runs archived. 1 not:")).to_be_visible()
+
+
+def test_on_a_phone_all_columns_are_within_the_table(
+    watched: Page, dashboard: Server, sweep: dict[str, str]
+) -> None:
+    watched.set_viewport_size({"width": 390, "height": 844})
+    watched.goto(dashboard.url)
+    expect(watched.locator(NAMES)).to_have_count(len(sweep))
+    heads = watched.locator(".ag-header-cell-text")
+    expect(heads).to_have_text(["", "name", "state", "alpha_bar"])
+    overflow = "() => document.querySelector('.ag-center-cols-viewport').scrollWidth"
+    room = "() => document.querySelector('.ag-center-cols-viewport').clientWidth"
+    watched.wait_for_function(f"() => ({overflow})() <= ({room})()")
+
+
+def test_a_column_in_which_no_run_has_anything_is_left_out_until_one_has(
+    watched: Page, dashboard: Server, register: Register, sweep: dict[str, str]
+) -> None:
+    watched.goto(dashboard.url)
+    expect(watched.locator(NAMES)).to_have_count(len(sweep))
+    heads = watched.locator(".ag-header-cell-text")
+    expect(heads.filter(has_text="tags")).to_be_visible()
+    expect(heads.filter(has_text="group")).to_have_count(0)
+    register(dashboard, name="grouped", group="night")
+    expect(heads.filter(has_text="group")).to_be_visible()
+
+
+def test_a_page_that_has_just_come_asks_only_for_the_latest_runs(
+    watched: Page, dashboard: Server, sweep: dict[str, str]
+) -> None:
+    with watched.expect_request(lambda asked: "runs-changes" in (asked.post_data or "")) as asked:
+        watched.goto(dashboard.url)
+    assert asked.value.post_data_json["inputs"][0]["value"]["runs"] == ["latest"]
+    expect(watched.locator(NAMES)).to_have_count(len(sweep))

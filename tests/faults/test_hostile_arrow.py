@@ -18,7 +18,7 @@ from tests.support.dice import LONG, dice, rounds
 from tests.support.load import CollectorProcess, running
 from tests.support.rows import new_run, stream
 
-CHANGED = rounds(600, 100_000)
+CHANGED = rounds(600, 20_000)
 """Streams that are sent."""
 MOST_MEMORY = 512 * 2**20
 ODD = (0, 1, -1, 2**31 - 1, -(2**31), 255, 65_536)

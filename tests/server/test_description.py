@@ -39,7 +39,7 @@ def explore(collector: Server, folder: Path, run_id: str | None, *flags: str) ->
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         cwd=folder,
     )

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from htga_client.wire import PREFIX
 from htga_server.attention import PATIENCE, Attention
+from htga_server.fleet import REQUESTS
 from htga_server.live import Broker
 from htga_server.serve import Server
 from htga_server.tables import runs
@@ -97,9 +98,22 @@ def test_a_receipt_says_whether_anyone_looks_at_the_run(api: httpx2.Client) -> N
     assert not is_followed(api, other)
 
 
+@sqlite_only
+def test_a_receipt_says_how_long_rows_may_wait_where_there_are_many_senders(
+    api: httpx2.Client,
+) -> None:
+    ids = [api.post("/runs", json=new_run()).json()["id"] for _ in range(3)]
+    paces = [receipt(api, run_id)["pace"] for run_id in ids]
+    assert paces == [pytest.approx(i / REQUESTS) for i in (1, 2, 3)]
+
+
 def is_followed(api: httpx2.Client, run_id: str) -> bool:
-    answer = api.post(f"/runs/{run_id}/rows", json={"rows": [{"step": 1, "alpha_hat": 2.0}]})
-    return bool(answer.json()["followed"])
+    return bool(receipt(api, run_id)["followed"])
+
+
+def receipt(api: httpx2.Client, run_id: str) -> Any:
+    rows = [{"step": 1, "alpha_hat": 2.0}]
+    return api.post(f"/runs/{run_id}/rows", json={"rows": rows}).json()
 
 
 def test_attention_to_a_run_wanes_unless_it_is_read_again() -> None:

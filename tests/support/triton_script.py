@@ -21,7 +21,7 @@ def lines_of(script: Path, cache: Path, **environment: str) -> list[str]:
         env=os.environ | {"PYTHONPATH": path, "TRITON_CACHE_DIR": str(cache)} | environment,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     return done.stdout.splitlines()

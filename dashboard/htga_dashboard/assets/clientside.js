@@ -17,7 +17,6 @@ dash_clientside.htga = {
       if (document.querySelector(".graph")) htga.graphs.load();
       htga.live.arrived();
       htga.sections.arrived();
-      if ("data-rows" in props) htga.watchTable("runs-grid");
     });
   },
 

@@ -11,6 +11,7 @@ htga.live = (() => {
   const PATIENCE_MS = 10000; // for an answer
   const CHECK_MS = 60000; // a run that fell silent says nothing
   const ANY = "*";
+  const LATEST = "latest"; // the runs that had news last
 
   const fresh = new Set(); // runs with news that no page has fetched yet
   const seen = {}; // what was last heard of each run
@@ -25,7 +26,8 @@ htga.live = (() => {
 
   const page = () => document.querySelector("[data-news]");
 
-  const due = (run) => (run ? fresh.has(run) || fresh.has(ANY) : fresh.size > 0);
+  const due = (run) =>
+    run ? [run, ANY, LATEST].some((one) => fresh.has(one)) : fresh.size > 0;
 
   const handOver = () => {
     clearTimeout(timer);
@@ -88,9 +90,10 @@ htga.live = (() => {
 
   const heard = {
     open: () => {
+      // Whatever happened while nobody listened, which is not much when the page has just come.
+      news(connected === null ? LATEST : ANY);
       connected = true;
       if (document.querySelector("[data-passing]")) location.reload();
-      news(ANY); // whatever happened while nobody listened
     },
     error: () => {
       connected = false;

@@ -76,13 +76,15 @@
     const made = new Set(groups.map(({ id }) => id));
     const gone = [];
     api.forEachNode(({ data }) => data.members && !made.has(data.id) && gone.push({ id: data.id }));
-    api.applyTransaction({
-      add: groups.filter(({ id }) => !api.getRowNode(id)),
-      update: groups.filter(({ id }) => api.getRowNode(id)),
-      remove: gone,
-    });
+    if (groups.length || gone.length)
+      api.applyTransaction({
+        add: groups.filter(({ id }) => !api.getRowNode(id)),
+        update: groups.filter(({ id }) => api.getRowNode(id)),
+        remove: gone,
+      });
     api.onFilterChanged();
     counted(api);
+    fit(api);
   };
 
   // Columns for the settings in which the runs are not all alike.
@@ -103,20 +105,37 @@
   };
 
   const setColumns = (api) => {
-    const own = api.getColumnDefs().filter(({ colId }) => !colId.startsWith(SETTING));
+    const before = api.getColumnDefs();
+    const own = before.filter(({ colId }) => !colId.startsWith(SETTING));
     const settings = view.settings ? settingColumns(runsOf(api)) : [];
+    if (!settings.length && own.length === before.length) return;
     own.splice(own.findIndex(({ colId }) => colId === "group"), 0, ...settings);
     api.setGridOption("columnDefs", own);
-    fit(api);
   };
 
-  // On a narrow screen only what tells most; the rest is one tap away, on the page of the run.
+  // Columns in which no run has anything are left out. On a narrow screen there is only what tells
+  // most; the rest is one tap away, on the page of the run.
+  const MAY_BE_EMPTY = ["gamma", "loss", "group", "tags"];
   const NARROW = new Set(["name", "state", "alpha_bar"]);
+  const PLAIN = { state: 112, alpha_bar: 112, gamma: 112, grad_norm: 112, loss: 112 };
+  const SPREAD = { state: 112, alpha_bar: 136, gamma: 136, grad_norm: 136, loss: 136 };
+  const NARROW_PLAIN = { state: 96, alpha_bar: 88 };
+  const NARROW_SPREAD = { state: 64, alpha_bar: 120 }; // of groups: n, and mean ± deviation
   const fit = (api) => {
     const wide = document.querySelector("[data-rows]").clientWidth >= 640;
-    const columns = api.getColumns().map((column) => column.getColId());
-    const others = columns.filter((id) => !NARROW.has(id) && !id.startsWith("ag-Grid"));
-    api.setColumnsVisible(others, wide);
+    const rows = runsOf(api);
+    const has = (row, id) => row[id] !== null && row[id] !== "";
+    const empty = new Set(MAY_BE_EMPTY.filter((id) => !rows.some((row) => has(row, id))));
+    const shown = (id) => id.startsWith("ag-Grid") || NARROW.has(id) || (wide && !empty.has(id));
+    const columns = api.getColumns().map((column) => [column.getColId(), column.isVisible()]);
+    for (const visible of [true, false]) {
+      const turned = columns.filter(([id, is]) => shown(id) === visible && is !== visible);
+      if (turned.length) api.setColumnsVisible(turned.map(([id]) => id), visible);
+    }
+    const widths = view.by.length ? [SPREAD, NARROW_SPREAD] : [PLAIN, NARROW_PLAIN];
+    api.setColumnWidths(
+      Object.entries(widths[wide ? 0 : 1]).map(([key, newWidth]) => ({ key, newWidth })),
+    );
   };
 
   // What is done to the runs that are marked is told which they are.
@@ -130,10 +149,11 @@
     });
   };
 
-  window.htga = window.htga || {};
   // A table has come on screen.
-  htga.watchTable = async (id) => {
-    const api = await dash_ag_grid.getApiAsync(id);
+  const met = new WeakSet();
+  const meet = (api) => {
+    if (met.has(api)) return;
+    met.add(api);
     api.updateGridOptions({
       isExternalFilterPresent: () => true,
       doesExternalFilterPass: isShown,
@@ -142,15 +162,15 @@
     api.addEventListener("modelUpdated", () => counted(api));
     api.addEventListener("gridSizeChanged", () => fit(api));
     api.addEventListener("selectionChanged", () => marked(api));
-    regroup(api);
-    setColumns(api);
   };
 
+  window.htga = window.htga || {};
   htga.table = {
     look: (api, { text, by, settings }) => {
       Object.assign(view, { terms: htga.filter.parse(text), by, settings });
-      regroup(api);
+      meet(api);
       setColumns(api);
+      regroup(api);
       const rows = runsOf(api);
       const unknown = rows.length ? htga.filter.unknown(view.terms, rows) : undefined;
       return unknown === undefined ? "" : `No run has anything called “${unknown}”.`;

@@ -7,6 +7,7 @@ window.htga = window.htga || {};
 htga.sections = (() => {
   const PART = 20; // told again when the run has grown by one part in so many
   const MOMENT_MS = 1000; // or, of the latest moment, so often
+  const SMALL_PX = 300; // of each of the small charts beside one another, and four at most
   const SAME = ["run", "state", "attempt", "steps"];
 
   const told = new WeakMap(); // from a section to {view, at}
@@ -56,6 +57,9 @@ htga.sections = (() => {
     // A page has come on screen.
     arrived: () => {
       view = null;
+      const layers = document.querySelector("[data-section=layers]");
+      const across = layers && Math.min(Math.max(Math.floor(layers.clientWidth / SMALL_PX), 1), 4);
+      if (layers) dash_clientside.set_props("layers-across", { data: across });
       for (const section of document.querySelectorAll("[data-section]")) watcher.observe(section);
     },
     // The page of a run shows this now.

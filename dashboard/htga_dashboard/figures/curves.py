@@ -96,8 +96,9 @@ def figure(series: Series, chart: Chart, theme: Theme) -> Figure:
     if chart.levels:
         layout["yaxis"]["autorangeoptions"] = {"include": [level for level, _ in chart.levels]}
         highest = max(chart.levels)
-        layout["shapes"] = [
-            _level(level, label, theme, below=(level, label) == highest and len(chart.levels) > 1)
+        layout["shapes"] = [_level(level, theme) for level, _ in chart.levels]
+        layout["annotations"] = [
+            _label(level, label, theme, below=(level, label) == highest and len(chart.levels) > 1)
             for level, label in chart.levels
         ]
     data = points(series, chart, stride=stride_of(series))
@@ -235,8 +236,7 @@ def _mark_style(theme: Theme) -> dict[str, Any]:
     }
 
 
-def _level(level: float, label: str, theme: Theme, *, below: bool) -> dict[str, Any]:
-    """A level line; its label stands upon it, or `below`, where there is no room above."""
+def _level(level: float, theme: Theme) -> dict[str, Any]:
     return {
         "type": "line",
         "xref": "paper",
@@ -245,10 +245,20 @@ def _level(level: float, label: str, theme: Theme, *, below: bool) -> dict[str, 
         "y0": level,
         "y1": level,
         "line": {"color": theme.muted, "width": 1.25, "dash": "dot"},
-        "label": {
-            "text": label,
-            "textposition": "end",
-            "yanchor": "top" if below else "bottom",
-            "font": {"color": theme.muted, "size": 11},
-        },
+    }
+
+
+def _label(level: float, text: str, theme: Theme, *, below: bool) -> dict[str, Any]:
+    """What a level is; it stands upon its line, or `below`, where there is no room above."""
+    return {
+        "text": text,
+        "xref": "paper",
+        "x": 1,
+        "y": level,
+        "xanchor": "right",
+        "yanchor": "top" if below else "bottom",
+        "showarrow": False,
+        "borderpad": 0,
+        "bgcolor": translucent(theme.surface, 0.75),
+        "font": {"color": theme.muted, "size": 11},
     }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from htga_client.wire import Histograms
-from htga_dashboard.figures.look import Figure, look, scale
+from htga_dashboard.figures.look import Figure, look, powers, scale
 from htga_dashboard.theme import Theme
 
 ROWS = 72
@@ -21,7 +21,8 @@ ROWS = 72
 FLOOR = -7.0
 """Shares below 10 to this power look alike."""
 
-SHARES = {-6: "1e-6", -5: "1e-5", -4: "0.01 %", -3: "0.1 %", -2: "1 %", -1: "10 %", 0: "100 %"}
+SHARES = {power: f"{10.0 ** (power + 2):.{max(-2 - power, 0)}f} %" for power in range(-6, 1)}
+"""What the scale of colours says at a power of ten: 0.0001 % to 100 %."""
 
 
 def edges_of(histograms: Histograms) -> list[float]:
@@ -95,5 +96,5 @@ def figure(histograms: Histograms, theme: Theme) -> Figure:
     }
     layout = look(theme, revision=f"{histograms.run_id} heat")
     layout["hovermode"] = "closest"
-    layout["yaxis"] |= {"type": "log", "tickformat": ".0e", "showgrid": False}
+    layout["yaxis"] |= {**powers(theme), "showgrid": False}
     return {"data": [trace], "layout": layout}

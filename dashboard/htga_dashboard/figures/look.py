@@ -24,6 +24,12 @@ def scale(colours: Sequence[str]) -> list[tuple[float, str]]:
     return [(place / (len(colours) - 1), colour) for place, colour in enumerate(colours)]
 
 
+def powers(theme: Theme) -> dict[str, Any]:
+    """A logarithmic axis of many decades, each a power of ten, which plotly writes larger."""
+    small = {"color": theme.muted, "size": 9}
+    return {"type": "log", "tickformat": "", "exponentformat": "power", "tickfont": small}
+
+
 def look(theme: Theme, *, revision: str) -> dict[str, Any]:
     """The layout that all figures share.
 

@@ -14,7 +14,6 @@ from htga_dashboard.theme import Theme, translucent
 MOST = 24
 """Charts at most; the order says which are left out."""
 
-ACROSS = 4
 LABEL = 30
 ROW_PX, AROUND_PX = 112, 34
 GAP = 0.025
@@ -22,23 +21,23 @@ TITLE = 0.2
 """Of the height of a row, for the name of its layer."""
 
 
-def height(rows: Strata) -> int:
-    """Of the picture in pixels."""
-    return _down(rows) * ROW_PX + AROUND_PX
+def height(rows: Strata, across: int) -> int:
+    """Of the picture in pixels, with so many charts beside one another."""
+    return _down(rows, across) * ROW_PX + AROUND_PX
 
 
-def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Figure:
+def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str, across: int) -> Figure:
     """A chart for each row, in their order; a row of several layers shows the most telling."""
     layout = look(theme, revision=revision)
     x, y = layout.pop("xaxis"), layout.pop("yaxis")
     y |= {} if measure.low else LOG
-    down = _down(rows)
+    down = _down(rows, across)
     colour = theme.lines[0 if measure.low else 2]
     traces: list[dict[str, Any]] = []
     names: list[dict[str, Any]] = []
     for place, layers in enumerate(rows.layers[:MOST]):
-        row, column = divmod(place, ACROSS)
-        left, right = column / ACROSS + GAP * (column > 0), (column + 1) / ACROSS
+        row, column = divmod(place, across)
+        left, right = column / across + GAP * (column > 0), (column + 1) / across
         top, bottom = 1 - (row + TITLE) / down, 1 - (row + 0.86) / down
         end = str(place + 1) if place else ""
         first = place == 0
@@ -47,7 +46,7 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Fi
             "domain": [left, right],
             "anchor": f"y{end}",
             "nticks": 4,
-            "showticklabels": row == down - 1 or place + ACROSS >= len(rows.layers[:MOST]),
+            "showticklabels": row == down - 1 or place + across >= len(rows.layers[:MOST]),
             **({} if first else {"matches": "x"}),
         }
         layout[f"yaxis{end}"] = {
@@ -98,5 +97,5 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Fi
     return {"data": traces, "layout": layout}
 
 
-def _down(rows: Strata) -> int:
-    return -(-min(len(rows.layers), MOST) // ACROSS) or 1
+def _down(rows: Strata, across: int) -> int:
+    return -(-min(len(rows.layers), MOST) // across) or 1

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from htga_client.wire import Histograms
-from htga_dashboard.figures.look import Figure, look
+from htga_dashboard.figures.look import Figure, look, powers
 from htga_dashboard.theme import Theme
 
 OVERLAP = 2.2
@@ -48,7 +48,7 @@ def figure(histograms: Histograms, theme: Theme) -> Figure:
         ]
     layout = look(theme, revision=f"{histograms.run_id} ridge")
     layout |= {"showlegend": False, "hovermode": "closest"}
-    layout["xaxis"] |= {"type": "log", "tickformat": ".0e", "nticks": 6}
+    layout["xaxis"] |= {**powers(theme), "nticks": 6}
     every = -(-(last + 1) // 6) or 1
     shown = range(last, -1, -every)
     layout["yaxis"] |= {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from htga_client.tail import HillPlot
-from htga_dashboard.figures.look import Figure, look
+from htga_dashboard.figures.look import Figure, look, powers
 from htga_dashboard.theme import Theme, translucent
 
 
@@ -52,8 +52,8 @@ def survival(
     layout = look(theme, revision="survival")
     layout |= {"showlegend": True, "hovermode": "closest"}
     layout["margin"] = {**layout["margin"], "t": 24}
-    layout["xaxis"] |= {"type": "log", "tickformat": ".0e", "nticks": 6}
-    layout["yaxis"] |= {"type": "log", "tickformat": ".0e"}
+    layout["xaxis"] |= {**powers(theme), "nticks": 6}
+    layout["yaxis"] |= powers(theme)
     return {"data": traces, "layout": layout}
 
 

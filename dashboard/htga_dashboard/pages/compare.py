@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from htga_client.wire import Run
 from htga_dashboard import cards, graphs, ids, theme
 from htga_dashboard.attributes import attributes
-from htga_dashboard.compared import Drawn, figures, legend, tables
+from htga_dashboard.compared import Drawn, figures, legend, table
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, one, several
@@ -59,7 +59,7 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
             else None,
             html.Ul(id=ids.COMPARE_LEGEND, className="legend"),
             html.Div(id=ids.COMPARE_CHARTS, className="cards"),
-            html.Div(id=ids.COMPARE_TABLES, className="comparison-tables"),
+            html.Div(id=ids.COMPARE_TABLES),
         ],
         className="page compare",
         **attributes(data_title="Compare", data_news=ids.COMPARE_NEWS),
@@ -165,7 +165,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
         return (
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups),
-            tables(drawn.runs),
+            table(drawn.runs),
             keys_of(drawn.runs),
             _groupings(drawn.runs),
             graphs.handed(drawn.figures, beat) | {"keys": shown},
@@ -224,7 +224,7 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
             field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
             field("Along", one(ids.COMPARE_X, AXES, how.x)),
             field("Scale", one(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
-            field("Smoothing", smoothing),
+            field("Smoothing", smoothing, wide=True),
         ],
         className="controls",
     )

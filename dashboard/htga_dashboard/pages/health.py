@@ -180,7 +180,11 @@ def _tokens(tokens: Sequence[Token] | str) -> Component:
         return html.P(tokens, className="hint none")
     if not tokens:
         return html.P(
-            "None. `htga token create NAME` makes one; without any, only this machine is answered.",
+            [
+                "None. ",
+                html.Code("htga token create NAME"),
+                " makes one; without any, only this machine is answered.",
+            ],
             className="hint none",
         )
     heads = ("name", "may", "project", "made", "ends")

@@ -59,6 +59,9 @@ table = Client("{url}").query("""
 {sql}
 """)  # a pyarrow.Table: .to_pandas(), or polars.from_arrow(table)'''
 
+KINDS: dict[answer.Format, str] = {"csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
+"""Files that an answer can be taken away as."""
+
 
 def layout(query: str, *, url: str) -> Component:
     """The page.
@@ -161,8 +164,8 @@ def result(table: pa.Table) -> list[Component]:
                 html.Span(f"The first {SHOWN:,} are shown." if more else ""),
                 html.Div(
                     [
-                        html.Button(kind.upper(), id=ids.export(kind), className="button")
-                        for kind in answer.MEDIA
+                        html.Button(name, id=ids.export(kind), className="button")
+                        for kind, name in KINDS.items()
                     ],
                     className="exports",
                 ),

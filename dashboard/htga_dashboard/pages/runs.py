@@ -29,6 +29,9 @@ ONE_BY_ONE = 20
 EVERY = "*"
 """What the browser says instead of ids when any run may have changed."""
 
+LATEST = "latest"
+"""And when it asks for those that had news last, however many those are up to `ONE_BY_ONE`."""
+
 MAIN = "main"
 COLUMNS = {MAIN: "the main ones", "settings": "and the settings that differ"}
 
@@ -94,12 +97,16 @@ def register(app: Dash, source: Source) -> None:
             if EVERY in changed or len(changed) > ONE_BY_ONE:
                 newest = await source.newest(SHOWN)
                 return {"rows": [row(run) for run in newest], "gone": [], "all": True}
-            found = await asyncio.gather(*(_find(source, run_id) for run_id in changed))
+            named = [run_id for run_id in changed if run_id != LATEST]
+            found = dict(zip(named, await _each(source, named), strict=True))
+            if LATEST in changed:
+                latest = await source.runs(limit=ONE_BY_ONE, sort="-updated")
+                found |= {run.id: run for run in latest.items}
         except SourceError:
             return {"rows": [], "gone": [], "all": False}
         return {
-            "rows": [row(run) for run in found if run is not None],
-            "gone": [id_ for id_, run in zip(changed, found, strict=True) if run is None],
+            "rows": [row(run) for run in found.values() if run is not None],
+            "gone": [run_id for run_id, run in found.items() if run is None],
             "all": False,
         }
 
@@ -118,6 +125,10 @@ def register(app: Dash, source: Source) -> None:
         State(ids.RUNS_GRID, "id"),
     )
     bulk.register(app, source)
+
+
+async def _each(source: Source, run_ids: Sequence[str]) -> list[Run | None]:
+    return await asyncio.gather(*(_find(source, run_id) for run_id in run_ids))
 
 
 async def _find(source: Source, run_id: str) -> Run | None:

@@ -11,7 +11,7 @@ def test_processes_with_a_shard_each_step_as_one_process_with_the_whole(tmp_path
         env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.stdout == "sharded is unsharded\n"

@@ -12,7 +12,7 @@ def test_processes_with_a_shard_each_come_to_hold_the_counts_of_all(tmp_path: Pa
         env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.stdout == "both hold the whole\n"
