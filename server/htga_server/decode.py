@@ -36,6 +36,13 @@ class Batch:
     gaps: tuple[tuple[int, int], ...] = ()
     size: int = 0
 
+    @property
+    def ranks(self) -> set[int]:
+        """Those that its rows are of."""
+        if "rank" not in self.table.column_names:
+            return {0}
+        return {rank or 0 for rank in pc.unique(self.table["rank"]).to_pylist()}
+
 
 def from_arrow(body: bytes, most: int) -> Batch:
     """Read an Arrow IPC stream of `wire.ROWS`.

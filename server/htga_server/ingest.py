@@ -81,18 +81,44 @@ def store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]
     return [answers[number] for number in range(len(requests))]
 
 
+class _Turns:
+    """When the requests of one run are stored, for each may depend on those before it.
+
+    Those of different writers that are of different ranks do not: the processes of a distributed
+    run send at the same time, and need not wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._turn = -1
+        self._writers: set[str] = set()
+        self._ranks: set[int] = set()
+
+    def next(self, request: Posted) -> int:
+        """The number of the next request's turn: of the one before, or a new one."""
+        writer, ranks = request.batch.writer, request.batch.ranks
+        by_itself = writer is None or request.prepared is not None
+        if by_itself or not self._writers or writer in self._writers or ranks & self._ranks:
+            self._turn += 1
+            self._writers, self._ranks = set(), set()
+        if writer is not None and not by_itself:
+            self._writers.add(writer)
+            self._ranks |= ranks
+        return self._turn
+
+
 def _groups(requests: Sequence[Posted]) -> list[list[int]]:
-    """Which are stored together: of each run one, in turn; and large ones by themselves."""
-    turn: Counter[str] = Counter()
+    """Which are stored together: those of a turn; and large ones by themselves."""
+    number_of = Counter(request.run_id for request in requests)
+    turns: dict[str, _Turns] = defaultdict(_Turns)
     found: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, request in enumerate(requests):
-        found[turn[request.run_id], -1 if request.prepared is None else number].append(number)
-        turn[request.run_id] += 1
+        turn = turns[request.run_id].next(request) if number_of[request.run_id] > 1 else 0
+        found[turn, -1 if request.prepared is None else number].append(number)
     return [found[key] for key in sorted(found)]
 
 
 def _store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]:
-    """Store requests of different runs."""
+    """Store requests of different runs, or of different writers and ranks of one."""
     prepared = requests[0].prepared or prepare([request.batch.table for request in requests])
     admitted, refused = _admit(connection, requests, prepared)
     # A request that is refused brings nothing.
@@ -114,11 +140,11 @@ def _store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer
             del admitted[number]
         else:
             added += numbers
+            for run_key, of, new_id, name in numbers:
+                ids[run_key, of][name] = new_id
     if first.size > len(admitted):
         rows = {kind: own.since(first) for kind, own in rows.items()}
     bulk.put(connection, names, added)
-    for run_key, of, number, name in added:
-        ids[run_key, of][name] = number
     reach: dict[int, Reach] = defaultdict(dict)
     for kind, own in rows.items():
         parts = []
@@ -195,8 +221,9 @@ def _numbers(
     """
     added: list[tuple[int, str, int, str]] = []
     for kind, most in (("layer", limits.layers_per_run), ("metric", limits.metrics_per_run)):
-        missing = dict.fromkeys(new[kind])  # a name comes once for each rank
-        start = max(ids[run_key, kind].values(), default=-1) + 1
+        known = ids[run_key, kind]  # with what requests of other ranks have added just now
+        missing = [name for name in dict.fromkeys(new[kind]) if name not in known]
+        start = max(known.values(), default=-1) + 1
         if missing and start + len(missing) > most:
             raise Quota(
                 f"a run has at most {most} {kind}s", limit=most, actual=start + len(missing)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -23,10 +22,9 @@ from htga_client.histogram import Histograms, decode_joined
 from htga_client.wire import ROWS, SCALARS, Rejection
 from htga_server import events
 from htga_server.arrays import codes, floats, ints, numbers, whole
-from htga_server.bulk import Column
 from htga_server.packs import Blobs, of_list
 from htga_server.pyramid import MAX_STEP
-from htga_server.rows import Checked, Ints, Prepared, Rows, in_step
+from htga_server.rows import Checked, Ints, Prepared, Rows, in_order
 
 MAX_NAME = 1024
 MAX_METRICS = 256
@@ -137,7 +135,7 @@ def _steps(table: pa.Table, places: _Places, histograms: tuple[Histograms, Blobs
     measured = has.copy()
     for column in columns.values():
         measured |= True if column.measured is None else column.measured
-    return _sorted(rows if measured.all() else rows[measured])
+    return in_order(rows if measured.all() else rows[measured])
 
 
 def _metrics(places: _Places, pairs: pa.Array) -> Rows:
@@ -147,7 +145,7 @@ def _metrics(places: _Places, pairs: pa.Array) -> Rows:
     names, name = codes(flat.field(0))
     columns = {"value": numbers(flat.field(1))}
     none = np.full(owner.size, -1)
-    return _sorted(
+    return in_order(
         Rows(
             names,
             places.source[owner],
@@ -161,54 +159,6 @@ def _metrics(places: _Places, pairs: pa.Array) -> Rows:
             *_nothing(),
         )
     )
-
-
-def _sorted(rows: Rows) -> Rows:
-    """Rows in order; of several with one key, each column's last measured value."""
-    key = (rows.source, rows.name, rows.rank, rows.step)
-    if not _increasing(key):
-        rows = rows[np.lexsort(key[::-1])]
-        same = _same_as_next(rows)
-        rows = _collapsed(rows, same) if same.any() else rows
-        rows = in_step(rows)
-    return rows
-
-
-def _increasing(key: Sequence[Ints]) -> bool:
-    """Whether each comes after the one before, by the first part of the key that differs."""
-    after = np.zeros(max(0, key[0].size - 1), np.bool_)
-    same = ~after
-    for part in key:
-        change = np.diff(part)
-        after |= same & (change > 0)
-        same &= change == 0
-    return bool(after.all())
-
-
-def _same_as_next(rows: Rows) -> NDArray[np.bool_]:
-    keys = (rows.source, rows.name, rows.rank, rows.step)
-    changed = np.any([np.diff(part) != 0 for part in keys], axis=0)
-    return np.append(~changed, False)[: rows.size]
-
-
-def _collapsed(rows: Rows, same: NDArray[np.bool_]) -> Rows:
-    last = np.flatnonzero(~same)
-    first = np.concatenate(([0], last[:-1] + 1))
-
-    def latest(measured: NDArray[np.bool_]) -> Ints:
-        """Index of the last measured row of each group, or -1."""
-        return np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
-
-    columns = {}
-    for key, column in rows.columns.items():
-        if column.measured is not None:
-            at = latest(column.measured)
-            columns[key] = Column(column.values[np.maximum(at, 0)], at >= 0)
-        else:
-            columns[key] = Column(column.values[last])
-    at = latest(rows.histogram >= 0)
-    histogram = np.where(at >= 0, rows.histogram[np.maximum(at, 0)], -1)
-    return replace(rows[last], columns=columns, histogram=histogram)
 
 
 def _check(table: pa.Table, sound: NDArray[np.bool_], pairs: pa.Array) -> dict[int, str]:

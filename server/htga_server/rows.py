@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -132,3 +132,51 @@ def in_step(rows: Rows) -> Rows:
         blobs=blobs,
         decoded=decode_joined(blobs.data, blobs.ends),
     )
+
+
+def in_order(rows: Rows) -> Rows:
+    """Rows in order; of several with one key, each column's last measured value."""
+    key = (rows.source, rows.name, rows.rank, rows.step)
+    if not _increasing(key):
+        rows = rows[np.lexsort(key[::-1])]
+        same = _same_as_next(rows)
+        rows = _collapsed(rows, same) if same.any() else rows
+        rows = in_step(rows)
+    return rows
+
+
+def _increasing(key: Sequence[Ints]) -> bool:
+    """Whether each comes after the one before, by the first part of the key that differs."""
+    after = np.zeros(max(0, key[0].size - 1), np.bool_)
+    same = ~after
+    for part in key:
+        change = np.diff(part)
+        after |= same & (change > 0)
+        same &= change == 0
+    return bool(after.all())
+
+
+def _same_as_next(rows: Rows) -> NDArray[np.bool_]:
+    keys = (rows.source, rows.name, rows.rank, rows.step)
+    changed = np.any([np.diff(part) != 0 for part in keys], axis=0)
+    return np.append(~changed, False)[: rows.size]
+
+
+def _collapsed(rows: Rows, same: NDArray[np.bool_]) -> Rows:
+    last = np.flatnonzero(~same)
+    first = np.concatenate(([0], last[:-1] + 1))
+
+    def latest(measured: NDArray[np.bool_]) -> Ints:
+        """Index of the last measured row of each group, or -1."""
+        return np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
+
+    columns = {}
+    for key, column in rows.columns.items():
+        if column.measured is not None:
+            at = latest(column.measured)
+            columns[key] = Column(column.values[np.maximum(at, 0)], at >= 0)
+        else:
+            columns[key] = Column(column.values[last])
+    at = latest(rows.histogram >= 0)
+    histogram = np.where(at >= 0, rows.histogram[np.maximum(at, 0)], -1)
+    return replace(rows[last], columns=columns, histogram=histogram)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,28 +50,32 @@ def touch(
     """Note on each run how far it is and what it measured.
 
     Args:
-        admitted: By number of the request, what brought new rows.
+        admitted: By number of the request, what brought new rows; of those of one run at most one
+            is of rank 0, whose values are the run's.
         steps, metrics: The rows.
     """
+    together: dict[int, list[Admitted]] = defaultdict(list)
+    for one in admitted.values():
+        together[one.run.run_key].append(one)
+    run_of = {number: one.run.run_key for number, one in admitted.items()}
     found: dict[int, Extremes] = defaultdict(Extremes)
     whole = np.array([name == "" for name in steps.names], np.bool_)
-    _extremes(steps[(steps.rank == 0) & whole[steps.name]], found)
-    _extremes(metrics[metrics.rank == 0], found)
+    _extremes(steps[(steps.rank == 0) & whole[steps.name]], run_of, found)
+    _extremes(metrics[metrics.rank == 0], run_of, found)
     now = time.time()
     touched = []
-    for number, one in admitted.items():
-        run, own, reached = one.run, found[number], one.checked.last_step
+    for key, requests in together.items():
+        run, own = requests[0].run, found[key]
+        reached = _latest(one.checked.last_step for one in requests)
         late = (reached or 0) < (run.last_step or 0)
         last = {**own.last, **run.summary} if late else {**run.summary, **own.last}
         touched.append(
             {
-                "key": run.run_key,
+                "key": key,
                 "updated": now,
-                "accepted": one.accepted,
-                "size": one.batch.size,
-                "last_step": max(
-                    (step for step in (reached, run.last_step) if step is not None), default=None
-                ),
+                "accepted": sum(one.accepted for one in requests),
+                "size": sum(one.batch.size for one in requests),
+                "last_step": _latest((reached, run.last_step)),
                 "summary": _as_json(last),
                 "low": _as_json(_merged(np.fmin, own.low, run.low)),
                 "high": _as_json(_merged(np.fmax, own.high, run.high)),
@@ -81,14 +85,18 @@ def touch(
         connection.execute(_TOUCH, touched)
 
 
-def _extremes(rows: Rows, found: dict[int, Extremes]) -> None:
-    """Those of each column of each track; a metric goes by its name."""
+def _latest(steps: Iterable[int | None]) -> int | None:
+    return max((step for step in steps if step is not None), default=None)
+
+
+def _extremes(rows: Rows, run_of: Mapping[int, int], found: dict[int, Extremes]) -> None:
+    """Those of each column of each track, by run; a metric goes by its name."""
     tracks = list(rows.tracks())
     if not tracks:
         return
     first = np.array([where.start for where in tracks])
     last = np.array([where.stop for where in tracks]) - 1
-    source = rows.source[first].tolist()
+    run_keys = [run_of[number] for number in rows.source[first].tolist()]
     names = [rows.names[at] for at in rows.name[first].tolist()]
     for key, (values, measured) in rows.values().items():
         least: NDArray[np.float64] = values
@@ -98,11 +106,17 @@ def _extremes(rows: Rows, found: dict[int, Extremes]) -> None:
             at = np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
         low, high = np.fmin.reduceat(least, first), np.fmax.reduceat(least, first)
         latest = values[at].tolist()
-        for number, name, there, *three in zip(
-            source, names, (at >= first).tolist(), latest, low.tolist(), high.tolist(), strict=True
+        for run_key, name, there, *three in zip(
+            run_keys,
+            names,
+            (at >= first).tolist(),
+            latest,
+            low.tolist(),
+            high.tolist(),
+            strict=True,
         ):
             if there:
-                found[number].add(name or key, *three)
+                found[run_key].add(name or key, *three)
 
 
 def _merged(choose: np.ufunc, new: Values, old: Mapping[str, Any]) -> Values:

@@ -19,14 +19,15 @@ from htga_server.tables import RUN_TABLES, gaps
 from htga_server.tables import runs as runs_table
 from tests.support.rows import probe_rows, stream
 
-RUNS = [f"{number:032d}" for number in range(6)]
+RUNS = [f"{number:032d}" for number in range(7)]
 WRITERS = ["a" * 36, "b" * 36]
+RANKS = ["0" * 36, "1" * 36, "2" * 36]
 CLOCK = {"updated", "created", "time"}
 
 
 def history() -> list[tuple[str, bytes]]:
     """Requests of several runs in the order in which they came."""
-    first, second, wide, odd, plain, events = RUNS
+    first, second, wide, odd, plain, events, ranks = RUNS
     a, b = WRITERS
     alert = '{"kind": "alert", "level": "info", "title": "t", "text": ""}'
     sent: list[tuple[str, bytes]] = []
@@ -44,6 +45,40 @@ def history() -> list[tuple[str, bytes]]:
                 ),
             ),
         ]
+        sent += [
+            (
+                ranks,
+                stream(
+                    [row | {"rank": rank, "layer": layer} for row in rows for layer in ("", "z")],
+                    writer=writer,
+                    first_seq=2 * begin,
+                ),
+            )
+            for rank, writer in enumerate(RANKS)
+        ]
+    both = [row | {"rank": rank} for row in probe_rows(range(60, 70)) for rank in (1, 2)]
+    sent += [
+        (ranks, stream(both, writer=a)),
+        (ranks, stream(both, writer=RANKS[1], first_seq=360)),
+        (ranks, stream(probe_rows(range(180, 190)), writer=RANKS[0], first_seq=360)),
+        (
+            ranks,
+            stream(
+                [{"step": 200, "rank": 2, "metrics": [("new", 1.0)]}],
+                writer=RANKS[2],
+                first_seq=360,
+            ),
+        ),
+        (
+            ranks,
+            stream(
+                [{"step": 201, "rank": 1, "metrics": [("new", 1.0)]}],
+                writer=RANKS[1],
+                first_seq=380,
+            ),
+        ),
+        (ranks, stream([{"step": 202, "metrics": [("new", 1.0)]}])),
+    ]
     again = probe_rows(range(150, 185), time=150.0)
     sent += [
         (first, stream(again, writer=a, first_seq=150)),  # five are new
