@@ -39,7 +39,7 @@ class Shot:
         text: What the page must say.
         drawn: What must be on it besides.
         part: The section of a run's page that is to be at the top; the page unless said.
-        height: Of the picture.
+        width, height: Of the picture.
     """
 
     path: str
@@ -48,6 +48,7 @@ class Shot:
     text: str
     drawn: str = "h1"
     part: str | None = None
+    width: int = 1440
     height: int = 1120
 
 
@@ -86,6 +87,9 @@ def main() -> None:
                 ),
                 "query": Shot(path=f"/query?sql={quote(QUESTION)}", text="finished"),
                 "health": Shot(path="/health", text="5 values in a row", height=780),
+                "phone": Shot(
+                    path=run, chart="tail", points=100, text="finished", width=390, height=844
+                ),
             }
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for theme in ("light", "dark"):
@@ -137,7 +141,8 @@ def photograph(browser: Browser, url: str, shot: Shot, theme: str, path: Path) -
     """One page, once its chart is drawn and it says its text."""
     dark = theme == "dark"
     page = browser.new_page(
-        viewport={"width": 1440, "height": shot.height}, color_scheme="dark" if dark else "light"
+        viewport={"width": shot.width, "height": shot.height},
+        color_scheme="dark" if dark else "light",
     )
     page.goto(url + shot.path)
     if shot.part:

@@ -76,6 +76,7 @@ def grid(runs: Sequence[Run]) -> Component:
         getRowId="params.data.id",
         dashGridOptions={
             "rowHeight": 44,
+            "rowBuffer": 3,  # beyond those in sight; each asks for the course of its run
             "headerHeight": 40,
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,

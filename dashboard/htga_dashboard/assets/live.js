@@ -2,7 +2,7 @@
 // One stream of events says which runs have news. The page on screen names, in its `data-news`, the
 // store that wants to hear of it and, in its `data-run`, the one run that it is about, if any; the
 // rest is Dash's. News is handed over at most seven times a second, never before the answer to the
-// last, and then after a rest as long as that took: a slow server, or a slow browser, is asked
+// last, and then after a rest half as long as that took: a slow server, or a slow browser, is asked
 // less often instead of ever more.
 window.htga = window.htga || {};
 
@@ -34,7 +34,7 @@ htga.live = (() => {
     const host = page();
     if (!host || host !== here || document.hidden || !due(host.dataset.run)) return;
     const now = performance.now();
-    const wait = asked + (answered ? Math.max(EVERY_MS, 2 * took) : PATIENCE_MS) - now;
+    const wait = asked + (answered ? Math.max(EVERY_MS, 1.5 * took) : PATIENCE_MS) - now;
     if (wait > 0) {
       timer = setTimeout(handOver, wait);
       return;
@@ -63,11 +63,12 @@ htga.live = (() => {
     handOver();
   };
 
-  // A page has come on screen; the page of a run asks for its charts at once.
+  // A page has come on screen; one that draws asks at once, and news waits for that answer: Dash
+  // may lose a call that is made while a page is being mounted.
   const arrived = () => {
     answered = true;
     here = page();
-    if (here && here.dataset.run) expectAnswer();
+    if (here && "draws" in here.dataset) expectAnswer();
     show();
     handOver();
   };

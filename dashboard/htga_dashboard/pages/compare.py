@@ -62,7 +62,7 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
             html.Div(id=ids.COMPARE_TABLES),
         ],
         className="page compare",
-        **attributes(data_title="Compare", data_news=ids.COMPARE_NEWS),
+        **attributes(data_title="Compare", data_news=ids.COMPARE_NEWS, data_draws=""),
     )
 
 

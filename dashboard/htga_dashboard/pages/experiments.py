@@ -74,7 +74,11 @@ def layout(view: View, names: Sequence[str]) -> Component:
             None if names else _empty(),
         ],
         className="page experiments",
-        **attributes(data_title="Experiments", data_news=ids.STUDY_NEWS),
+        **attributes(
+            data_title="Experiments",
+            data_news=ids.STUDY_NEWS,
+            **({"data_draws": ""} if names else {}),
+        ),
     )
 
 

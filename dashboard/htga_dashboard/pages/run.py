@@ -69,7 +69,9 @@ def layout(run: Run, query: str = "", events: Sequence[RunEvent] = ()) -> Compon
             editing.layout(run),
         ],
         className="page run",
-        **attributes(data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id),
+        **attributes(
+            data_title=run.name or run.id, data_news=ids.RUN_NEWS, data_run=run.id, data_draws=""
+        ),
     )
 
 
