@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import operator
 import time
 from collections.abc import Mapping
 from functools import partial
+from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -58,8 +58,8 @@ class Run:
         self._rank = rank
         self._guard = Guard("metrics could not be logged")
         self._first_step = 0 if probe is None else probe.steps
-        self._left_out: set[str] = set()
-        self._finished = self._told_finished = False
+        self._told: set[str] = set()
+        self._finished = False
 
     @property
     def id(self) -> str:
@@ -85,7 +85,8 @@ class Run:
             metrics: Numbers by name: Python's, NumPy's, or tensors with one element, which are
                 read from an accelerator later and without a wait. NaN and infinities are kept.
                 Anything else is left out, with one warning.
-            step: The step they belong to; the optimizer's last one if left out.
+            step: The step they belong to; the optimizer's last one if left out, or, with one
+                warning, if it is no whole number.
             **named: More of them.
         """
         sender = self._sender
@@ -93,10 +94,8 @@ class Run:
             return
         try:
             numbers = named if metrics is None else {**metrics, **named}
-            if step is None:
-                step = self._step()
             row = {
-                "step": operator.index(step),
+                "step": self._step() if step is None else self._as_step(step),
                 "time": time.time(),
                 "rank": self._rank,
                 "metrics": numbers,
@@ -108,7 +107,11 @@ class Run:
                 readout = Readout([value.reshape(()) for value in away.values()])
                 item = partial(_with_metrics, row, tuple(away), readout)
             if not sender.put(item) and self._finished:
-                self._tell_finished()
+                self._tell(
+                    "finished",
+                    f"run {self._id} is finished, so what is logged to it is dropped; "
+                    "attach(optimizer) begins another",
+                )
         except Exception as error:  # a `with` would cost as much as all the rest
             if not self._guard.caught(error):
                 raise
@@ -191,6 +194,15 @@ class Run:
         """The optimizer's last step."""
         return max(self._first_step, self._probe.steps - 1) if self._probe is not None else 0
 
+    def _as_step(self, step: Any) -> int:
+        """A step that was given, however it is spelled."""
+        try:
+            return int(step) if isinstance(step, float) and step.is_integer() else index(step)
+        except TypeError:
+            last = self._step()
+            self._tell("step", f"step must be a whole number, got {step!r:.60}; {last} is taken")
+            return last
+
     def _convert(self, numbers: dict[str, Any]) -> dict[str, Tensor]:
         """Make floats of these numbers; takes out and returns those on an accelerator."""
         away: dict[str, Tensor] = {}
@@ -202,26 +214,18 @@ class Run:
             try:
                 numbers[name] = _number(value)
             except (TypeError, ValueError, OverflowError, RuntimeError):
-                self._leave_out(name, value)
+                self._tell(
+                    f"metric {name}",
+                    f"metric {name!r} is no number but {value!r:.60}; it is left out, "
+                    "the others are logged",
+                )
         return away
 
-    def _tell_finished(self) -> None:
-        if not self._told_finished:
-            self._told_finished = True
-            say(
-                f"run {self._id} is finished, so what is logged to it is dropped; "
-                "attach(optimizer) begins another",
-                level=logging.WARNING,
-            )
-
-    def _leave_out(self, name: str, value: object) -> None:
-        if name not in self._left_out:
-            self._left_out.add(name)
-            logger.warning(
-                "metric %r is no number but %.60r; it is left out, the others are logged",
-                name,
-                value,
-            )
+    def _tell(self, what: str, text: str) -> None:
+        """Warn, of each thing once."""
+        if what not in self._told:
+            self._told.add(what)
+            say(text, level=logging.WARNING)
 
 
 def _number(value: Any) -> float:

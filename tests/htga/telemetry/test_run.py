@@ -60,15 +60,18 @@ def test_the_step_is_the_optimizers_last(
     assert [row["step"] for row in faulty.rows if row["alpha_hat"] is not None] == [0, 1, 2]
 
 
-def test_a_step_that_is_no_number_does_not_raise(
-    faulty: FaultyCollector, attach: Attach, caplog: pytest.LogCaptureFixture
+def test_what_is_logged_at_a_step_that_is_no_number_is_kept_at_the_last(
+    faulty: FaultyCollector, attach: Attach, train: Train, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = attach(url=faulty.url)
-    bad: Any = "seven"
-    run.log(loss=1.0, step=bad)
-    run.log(loss=2.0, step=bad)
+    train(3)
+    steps: list[Any] = ["seven", 1.5, math.nan, 7.0, np.int32(8), torch.tensor(9)]
+    for step in steps:
+        run.log(loss=1.0, step=step)
     assert run.flush()
-    assert sum("could not be logged" in record.message for record in caplog.records) == 1
+    assert [step for step, _ in metrics_of(faulty)] == [2, 2, 2, 7, 8, 9]
+    (warning,) = [r for r in caplog.records if "step must be a whole number" in r.message]
+    assert "'seven'; 2 is taken" in warning.message
 
 
 def test_a_block_that_raises_fails_the_run_and_the_exception_goes_on(
