@@ -22,8 +22,10 @@ from tests.support.rows import new_run, stream
 
 ROOT = Path(__file__).parents[2]
 BATCH = 20
+MOST = 20_000
+"""Most rows that are read one by one in an answer."""
 SINGLE = 2000
-"""Most histograms that are read one by one in an answer."""
+"""Most histograms."""
 
 
 def value(step: int) -> float:
@@ -197,19 +199,10 @@ def lost(url: str, load: Load) -> int:
     missing = 0
     with httpx2.Client(base_url=url + PREFIX, timeout=60) as client:
         for place, writer in enumerate(load.writers):
-            answer = client.get(
-                f"/runs/{writer.run_id}/series",
-                params={"keys": "alpha_hat,loss", "buckets": 20_000, "rank": writer.rank},
-            )
-            found = answer.json()
-            if answer.status_code in {404, 422}:  # no run, or no key: nothing of it was kept
+            steps = stored(client, writer)
+            if not steps:
                 missing += load.highest[place]
                 continue
-            steps = found["step"]
-            assert len(steps) == len(set(steps)) == found["total"]
-            assert set(steps) <= set(range(writer.sent)), "a row that nobody sent"
-            for key in ("alpha_hat", "loss"):
-                assert found["keys"][key]["last"] == [value(step) for step in steps]
             missing += len(set(range(load.highest[place])) - set(steps))
             wanted = {step: step + 6 for step in steps}
             kept: dict[int, int] = {}
@@ -225,6 +218,25 @@ def lost(url: str, load: Load) -> int:
                 number = client.post("/query", json={"sql": sql}).json()["rows"]
                 assert number == [[len(steps)]], "a row is stored twice"
     return missing
+
+
+def stored(client: httpx2.Client, writer: Writer) -> list[int]:
+    """The steps that are there, each of them read by itself."""
+    steps: list[int] = []
+    for start in range(0, writer.sent, MOST):
+        asked = {"keys": "alpha_hat,loss", "buckets": MOST, "rank": writer.rank, "start": start}
+        if start + MOST < writer.sent:
+            asked["stop"] = start + MOST
+        answer = client.get(f"/runs/{writer.run_id}/series", params=asked)
+        if answer.status_code in {404, 422}:  # no run, or no key: nothing of it was kept
+            continue
+        found = answer.json()
+        assert len(found["step"]) == len(set(found["step"])) == found["total"]
+        for key in ("alpha_hat", "loss"):
+            assert found["keys"][key]["last"] == [value(step) for step in found["step"]]
+        steps += found["step"]
+    assert set(steps) <= set(range(writer.sent)), "a row that nobody sent"
+    return steps
 
 
 def counted(client: httpx2.Client, writer: Writer, **within: int) -> dict[int, int]:
