@@ -4,10 +4,8 @@ Each step carries eight scalars and a histogram of 200 bins. "Stored" means that
 answered, which it does after the commit has reached the disk; the floors commit as often and as
 durably (SQLite: executemany, WAL, synchronous=FULL; Postgres: binary COPY of bytes made
 beforehand), in the same run and in turn, so the ratio is what HTTP, validation, packing, the
-pyramid and the tables cost. `python benchmarks/collector.py
-[ingest|series|longest|list|many|secrets ...]`; `longest` is `series` with a run of 10^7 steps more;
-it takes minutes and 1.5 GB, so name it. `secrets` asks whether the time of a refusal tells
-anything about the token.
+pyramid and the tables cost. `python benchmarks/collector.py [ingest|series|longest|list|many ...]`;
+`longest` is `series` with a run of 10^7 steps more; it takes minutes and 1.5 GB, so name it.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ import sys
 import tempfile
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,14 +33,10 @@ import numpy as np
 import psutil
 import psycopg
 import pyarrow as pa
-import sqlalchemy as sa
 from machine import describe
-from numpy.typing import NDArray
 
 from htga_client import histogram
 from htga_client.wire import ARROW_STREAM, FIRST_SEQ, PREFIX, ROWS, WRITER
-from htga_server import tokens
-from htga_server.database import Database
 
 STEPS, BATCH, ROUNDS = 20_000, 2_000, 3
 SCALARS = (
@@ -59,7 +52,6 @@ SCALARS = (
 ARROW = {"content-type": ARROW_STREAM}
 LENGTHS, LONGEST = (10_000, 100_000, 1_000_000), 10_000_000
 RUNS, SECONDS, WARM = 1000, 60, 12.0
-SAMPLES = 20_000
 
 
 def blobs() -> list[bytes]:
@@ -365,70 +357,9 @@ def many() -> None:
         print(f"| {first:.0f} to {last:.0f} | {rate:,.0f} | {p50:.1f} | {p99:.1f} |")
 
 
-def welch(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Welch's t of two samples."""
-    spread = one.var(ddof=1) / one.size + other.var(ddof=1) / other.size
-    return float((one.mean() - other.mean()) / np.sqrt(spread))
-
-
-def refusals() -> None:
-    """How long tokens are looked at that are wrong in different ways, in a random order.
-
-    Measured at the function itself, where a difference of a tenth of a microsecond shows.
-    """
-
-    def made(token_id: str, secret: str) -> str:
-        body = f"htga_{token_id}_{secret}"
-        return f"{body}_{zlib.crc32(body.encode()):08x}"
-
-    def other(digits: str, at: int) -> str:
-        return digits[:at] + ("1" if digits[at] == "0" else "0") + digits[at + 1 :]
-
-    with tempfile.TemporaryDirectory() as name:
-        database = Database(f"sqlite:///{name}/htga.db")
-        database.upgrade()
-        token = database.write_now(partial(tokens.create, name="one", scopes=("read",)))
-        _, own, secret, _ = token.split("_")
-        kinds = {
-            "first digit": made(own, other(secret, 0)),
-            "last digit": made(own, other(secret, 63)),
-            "unknown": made(other(own, 0), secret),
-        }
-        order = np.random.default_rng(0).permutation(np.repeat(np.arange(3), SAMPLES)).tolist()
-        wrong, taken = list(kinds.values()), np.zeros(3 * SAMPLES)
-
-        def ask(connection: sa.Connection) -> None:
-            for one in order[:SAMPLES]:  # until all is warm
-                tokens.find(connection, wrong[one])
-            for number, one in enumerate(order):
-                begin = time.perf_counter_ns()
-                tokens.find(connection, wrong[one])
-                taken[number] = time.perf_counter_ns() - begin
-
-        database.read_now(ask)
-        database.close()
-    sets = dict(zip(kinds, (taken[np.array(order) == one] for one in range(3)), strict=True))
-    most = np.quantile(taken, 0.99)
-    print(f"{SAMPLES} refusals of each kind; |t| below 4.5 is no difference\n")
-    print("| wrong in | and in | medians, us | t | t without the slowest 1 % |")
-    print("|---|---|---|---|---|")
-    for one, two in (("first digit", "last digit"), ("first digit", "unknown")):
-        a, b = sets[one], sets[two]
-        print(
-            f"| {one} | {two} | {np.median(a) / 1e3:.2f}, {np.median(b) / 1e3:.2f} |"
-            f" {welch(a, b):.1f} | {welch(a[a < most], b[b < most]):.1f} |"
-        )
-
-
 def main() -> None:
     """Print what is asked for, or everything."""
-    parts = {
-        "ingest": ingest,
-        "series": series,
-        "list": listing,
-        "many": many,
-        "secrets": refusals,
-    }
+    parts = {"ingest": ingest, "series": series, "list": listing, "many": many}
     named = parts | {"longest": partial(series, [*LENGTHS, LONGEST])}
     print(describe(), flush=True)
     for name in sys.argv[1:] or parts:

@@ -33,7 +33,8 @@ def values(x: Tensor) -> Tensor:
         remedy = "take x.abs() first" if x.is_complex() else "convert it with x.float()"
         raise ValueError(f"x must be floating point, got {x.dtype}; {remedy}")
     x = x.detach()
-    if hasattr(x, "to_local"):  # DTensor, whose module a single process need not import.
+    # DTensor, whose module a single process need not import.
+    if type(x) is not Tensor and hasattr(x, "to_local"):
         x = x.to_local()
     if x.layout == torch.strided:
         return x
@@ -73,7 +74,7 @@ def pieces(x: Tensors) -> list[Tensor]:
     """
     parts = [_in_memory_order(values(tensor)) for tensor in _listed(x)]
     parts = [part if part.element_size() > 1 else part.float() for part in parts]
-    return [part.to(parts[0].device) for part in parts]
+    return [part if part.device == parts[0].device else part.to(parts[0].device) for part in parts]
 
 
 def blocks(parts: Iterable[Tensor], size: int = CHUNK) -> Iterator[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -21,6 +22,8 @@ from htga.tail.systematic import fair_stride, systematic
 from htga.tail.tail_size import K, check_k
 
 Estimator = Literal["hill", "moment"]
+
+_fair_stride = lru_cache(fair_stride)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +135,8 @@ def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
         raise ValueError(f"sample must be a number of entries of at least 1, got {sample}")
     parts = pieces(tensors)
     total = sum(part.numel() for part in parts)
-    shapes = [x.shape for x in ([tensors] if isinstance(tensors, Tensor) else tensors)]
-    stride = fair_stride(max(1, total // sample), shapes)
+    shapes = tuple(x.shape for x in ([tensors] if isinstance(tensors, Tensor) else tensors))
+    stride = _fair_stride(max(1, total // sample), shapes)
     grad_norm, n_nonfinite = _of_all(parts)
     entries = systematic(parts, stride, seed) if parts else torch.empty(0)
     return Draw(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)

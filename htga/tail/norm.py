@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from htga.tail.entries import blocks
+from htga.tail.entries import CHUNK, blocks, cut
 
 ROW = 256
 """Entries whose squares are added in float32 before float64 takes over."""
 
-SMALL = 2**16
-"""Entries of which the rows take longer than float64 at once."""
+SMALL = 2**12
+"""Entries of which a call costs more than what it computes, so that tensors are joined."""
 
 EXACT_ABOVE = 1e-10
 """Below this the squares that float32 cannot hold could matter."""
@@ -26,19 +29,27 @@ def norm(parts: Iterable[Tensor]) -> Tensor:
     and one in float64 takes twice as long; short rows in float32 lose none that matter (1e-8).
     Where their squares overflow, or vanish, all is done in float64.
     """
-    total = torch.zeros((), dtype=torch.float64)
-    for block in blocks(parts):
-        total = torch.hypot(total, _norm(block))
-    return total
+    total = math.hypot(*(_norm(block) for block in blocks(parts, SMALL)))
+    return torch.tensor(total, dtype=torch.float64)
 
 
-def _norm(x: Tensor) -> Tensor:
+def _norm(x: Tensor) -> float:
     if x.dtype != torch.float64 and x.numel() >= SMALL:
-        rows = x[: x.numel() // ROW * ROW].view(-1, ROW)
-        total = _in_double(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32))
-        if EXACT_ABOVE < total < torch.inf:
-            return total.hypot(_in_double(x[rows.numel() :]))
-    return _in_double(x)
+        narrow = x.element_size() < 4  # and so widened, a chunk at a time
+        chunks = [chunk.float() for chunk in cut(x, CHUNK)] if narrow else [x]
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = math.hypot(*(_by_rows(chunk.numpy()) for chunk in chunks))
+        if EXACT_ABOVE < total < math.inf:
+            return total
+    return float(_in_double(x))
+
+
+def _by_rows(x: NDArray[np.float32]) -> float:
+    # In NumPy, on this thread alone: a parallel pass wakes threads, which then spin for a while on
+    # the cores that a training could use.
+    rows = x[: x.size // ROW * ROW].reshape(-1, ROW)
+    rest = x[rows.size :].astype(np.float64)
+    return math.sqrt(float(np.vecdot(rows, rows).sum(dtype=np.float64)) + float(rest @ rest))
 
 
 def _in_double(x: Tensor) -> Tensor:
@@ -48,7 +59,7 @@ def _in_double(x: Tensor) -> Tensor:
 
 def sum_of_squares(parts: Sequence[Tensor]) -> Tensor:
     """Of flat tensors on one device, at least one, float64, 0-d; waits for no device."""
-    if parts[0].device.type == "cpu":
+    if parts[0].is_cpu:
         return norm(parts).square()
     return sums_of_squares(parts).sum()
 
@@ -58,5 +69,6 @@ def sums_of_squares(parts: Sequence[Tensor]) -> Tensor:
 
     A few microseconds for a small tensor, of which a model has hundreds.
     """
-    find = _norm if parts[0].device.type == "cpu" else _in_double
-    return torch.stack([find(x) for x in parts]).square()
+    if parts[0].is_cpu:
+        return torch.tensor([_norm(x) for x in parts], dtype=torch.float64).square()
+    return torch.stack([_in_double(x) for x in parts]).square()

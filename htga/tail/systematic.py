@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import gcd, prod
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,12 +25,14 @@ def systematic(parts: Sequence[Tensor], stride: int, seed: int) -> Tensor:
     Returns:
         A flat copy in the widest type of the parts.
     """
+    known = all(part.is_cpu and part.dtype != torch.bfloat16 for part in parts)
     start = seed % stride
-    found = []
+    found: list[Any] = []
     for part in parts:
-        found.append(part[start::stride])
+        found.append((part.numpy() if known else part)[start::stride])
         start = (start - part.numel()) % stride
-    return torch.cat(found)
+    # NumPy stays on the calling thread: a parallel pass wakes threads that then spin.
+    return torch.from_numpy(np.concatenate(found)) if known else torch.cat(found)
 
 
 def fair_stride(at_most: int, shapes: Iterable[Sequence[int]]) -> int:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from htga.tail import measure
-from htga.telemetry.drawn import drawn
+from htga.tail import draw, measure
 from htga.telemetry.guard import Guard
 from htga.telemetry.layers import chosen, names_of
 from htga.telemetry.merged import measure_merged
@@ -198,7 +197,7 @@ class Probe:
             return measure(gradients)
         if self._handed_over - self._report.made > MOST_WAITING:
             return measure(gradients, sample=sample, seed=seed)
-        return drawn(gradients, sample, seed)
+        return draw(gradients, sample, seed)
 
     def _look_at_layers(self, optimizer: Optimizer, on_cpu: bool) -> list[Part]:
         sample = LAYER_SAMPLE if on_cpu and self._sample else None

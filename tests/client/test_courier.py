@@ -36,6 +36,10 @@ def first_row(faulty: FaultyCollector) -> Sender:
 
 
 def test_where_nobody_looks_rows_wait_to_go_together(faulty: FaultyCollector) -> None:
+    assert deliveries_of_six_rows(faulty) == 2
+
+
+def deliveries_of_six_rows(faulty: FaultyCollector) -> int:
     sender = first_row(faulty)
     for step in range(1, 6):
         put(sender, 1, first=step)
@@ -43,8 +47,8 @@ def test_where_nobody_looks_rows_wait_to_go_together(faulty: FaultyCollector) ->
         assert mark.passed.wait(20)  # each is spooled by itself
     assert sender.flush(20)
     assert faulty.steps() == list(range(6))
-    assert deliveries(faulty) == 2
     end(sender)
+    return deliveries(faulty)
 
 
 def test_a_collector_with_many_senders_may_ask_for_fewer_requests(
@@ -53,7 +57,7 @@ def test_a_collector_with_many_senders_may_ask_for_fewer_requests(
     monkeypatch.setattr(courier, "QUIET", 0.001)
     monkeypatch.setattr(courier, "SLOWEST", 3600.0)
     faulty.pace = float("inf")
-    test_where_nobody_looks_rows_wait_to_go_together(faulty)
+    assert deliveries_of_six_rows(faulty) == 2
 
 
 def test_while_somebody_looks_they_go_at_once(faulty: FaultyCollector) -> None:

@@ -1,15 +1,26 @@
-"""A registered run, and a way to send its rows."""
+"""A database, a registered run, and a way to send its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
 import pytest
 
 from htga_client.wire import ARROW_STREAM
+from htga_server.database import Database
+from htga_server.settings import Settings
 from tests.support.rows import new_run, stream
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """A database of its own, with all tables."""
+    database = Database(settings.url)
+    database.upgrade()
+    yield database
+    database.close()
 
 
 @pytest.fixture

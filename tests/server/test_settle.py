@@ -27,14 +27,6 @@ Row = dict[str, Any]
 MOST = 60
 
 
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.url)
-    database.upgrade()
-    yield database
-    database.close()
-
-
 class Model:
     """A run, and what it must look like."""
 

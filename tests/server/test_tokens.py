@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,15 +12,6 @@ import sqlalchemy as sa
 
 from htga_server import tokens
 from htga_server.database import Database
-from htga_server.settings import Settings
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.url)
-    database.upgrade()
-    yield database
-    database.close()
 
 
 def made(token_id: str, secret: str) -> str:

@@ -224,7 +224,8 @@ def stored(client: httpx2.Client, writer: Writer) -> list[int]:
     """The steps that are there, each of them read by itself."""
     steps: list[int] = []
     for start in range(0, writer.sent, MOST):
-        asked = {"keys": "alpha_hat,loss", "buckets": MOST, "rank": writer.rank, "start": start}
+        asked: dict[str, str | int] = {"keys": "alpha_hat,loss", "buckets": MOST, "start": start}
+        asked["rank"] = writer.rank
         if start + MOST < writer.sent:
             asked["stop"] = start + MOST
         answer = client.get(f"/runs/{writer.run_id}/series", params=asked)
