@@ -32,7 +32,8 @@ def values(x: Tensor) -> Tensor:
     if not x.is_floating_point():
         remedy = "take x.abs() first" if x.is_complex() else "convert it with x.float()"
         raise ValueError(f"x must be floating point, got {x.dtype}; {remedy}")
-    x = x.detach()
+    if x.requires_grad:
+        x = x.detach()
     # DTensor, whose module a single process need not import.
     if type(x) is not Tensor and hasattr(x, "to_local"):
         x = x.to_local()
