@@ -17,7 +17,7 @@ from htga_client.notices import say
 from htga_client.spool import Spool
 from htga_client.transport import Transport
 
-LIVE, QUIET = 0.2, 1.0
+LIVE, QUIET = 0.2, 2.0
 """Seconds that rows wait for others to go with them: a request costs both sides what fifty do."""
 SLOWEST = 60.0
 """Seconds that they wait at most, whatever a collector asks for."""

@@ -1,6 +1,6 @@
 """A sample measured where a step must cost next to nothing.
 
-In NumPy and from one sort of the tail, for on so few entries PyTorch spends more on calling, and on
+In NumPy and from the largest entries alone, for on so few PyTorch spends more on calling, and on
 waking its other threads, than on computing; those threads are the training's.
 """
 
@@ -42,7 +42,7 @@ def sampled(draw: Draw) -> Sampled:
     state = _count(pattern)
     n, n_nonfinite = int(state[:-2].sum()), int(draw.n_nonfinite)
     k = default_k(n)
-    logs = _tail(pattern, state, 4 * k + 1)
+    logs = _tail(pattern, int(state[-1]), 4 * k + 1)
     alpha = _hill(logs, k)
     status = TailStatus.OK
     if n_nonfinite:
@@ -75,14 +75,13 @@ def _count(pattern: NDArray[np.uint32]) -> NDArray[np.int64]:
     return np.append(found[:bins], (zeros, found[bins:].sum()))
 
 
-def _tail(pattern: NDArray[np.uint32], state: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """Logarithms of the finite magnitudes, falling; as many as `size` at least, if there are."""
-    above = state[-3::-1].cumsum()[::-1]
-    first = max(int(np.count_nonzero(above >= size)) - 1, 0)
-    floor = max(np.uint32(first) << _SHIFT, np.uint32(1))
-    falling = np.sort(pattern[pattern >= floor])[::-1]
-    finite = falling[int(state[-1]) :].view(np.float32)
-    logs: NDArray[np.float64] = np.log(finite, dtype=np.float64)
+def _tail(pattern: NDArray[np.uint32], n_nonfinite: int, size: int) -> NDArray[np.float64]:
+    """Logarithms of the `size` largest finite magnitudes, falling; fewer where fewer are not 0."""
+    first = max(pattern.size - n_nonfinite - size, 0)
+    largest = np.partition(pattern, first)[first:] if first else pattern
+    finite = np.sort(largest)[: largest.size - n_nonfinite]
+    falling = finite[finite > 0][::-1].view(np.float32)
+    logs: NDArray[np.float64] = np.log(falling, dtype=np.float64)
     return logs
 
 
