@@ -10,6 +10,7 @@ from pathlib import Path
 from htga_client.backoff import Backoff
 from htga_client.claim import Claim, orphans
 from htga_client.delivery import Delivery
+from htga_client.persistence import Persistence
 from htga_client.spool import Spool
 from htga_client.transport import Transport
 
@@ -48,30 +49,27 @@ def deliver_orphans(
     Args:
         root: The spool; need not exist.
         transport: The way to the collector.
-        pause: As in `Delivery`; may raise to give up, which leaves the rest for another time.
+        pause: As in `Persistence`; may raise to give up, which leaves the rest for another time.
         run_id: Only of this run.
         any_url: Whether rows that were meant for another collector, or for none, go to this one.
-        backoff, patience: As in `Delivery`.
+        backoff, patience: As in `Persistence`.
     """
     for claim in orphans(root, run_id=run_id):
         try:
             if any_url or claim.url == transport.url:
-                yield _deliver(claim, transport, backoff or Backoff(), patience, pause)
+                persistence = Persistence(
+                    transport.url, backoff=backoff or Backoff(), patience=patience, pause=pause
+                )
+                yield _deliver(claim, transport, persistence)
         finally:
             claim.release()
 
 
-def _deliver(
-    claim: Claim,
-    transport: Transport,
-    backoff: Backoff,
-    patience: float,
-    pause: Callable[[float], bool],
-) -> Adopted:
+def _deliver(claim: Claim, transport: Transport, persistence: Persistence) -> Adopted:
     # It was refused or not when the run began; these rows belong to it either way.
     run = dataclasses.replace(claim.run, resume=None)
     spool = Spool.of(claim)
-    delivery = Delivery(transport, run, spool, backoff=backoff, patience=patience, pause=pause)
+    delivery = Delivery(transport, run, spool, persistence)
     delivery.register()
     acked = refused = 0
     while settled := delivery.deliver_next():

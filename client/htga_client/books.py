@@ -50,6 +50,6 @@ class Books:
             acked=counts["acked"],
             queued=queued,
             dropped=dict(dropped),
-            retries=courier.delivery.retries if courier else 0,
-            reached=courier is not None and courier.delivery.reached,
+            retries=courier.delivery.persistence.retries if courier else 0,
+            reached=courier is not None and courier.delivery.persistence.reached,
         )

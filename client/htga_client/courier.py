@@ -14,6 +14,7 @@ from htga_client.backoff import Backoff
 from htga_client.delivery import Delivery
 from htga_client.lifecycle import Closed, Lifecycle
 from htga_client.notices import say
+from htga_client.persistence import Persistence
 from htga_client.spool import Spool
 from htga_client.transport import Transport
 
@@ -35,7 +36,8 @@ class Courier:
         spool: Where the rows are.
         lifecycle: Of the sender.
         folder: The spool's folder, if there is one.
-        backoff, patience, batch_rows: As in `Delivery`.
+        backoff, patience: As in `Persistence`.
+        batch_rows: As in `Delivery`.
         linger: Seconds to wait for a request to fill; None for `LIVE` while someone looks at what
             the collector gets, and otherwise `QUIET`, or as long as the collector asks for.
         heartbeat: Seconds without rows after which the run says that it is alive.
@@ -62,15 +64,10 @@ class Courier:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.settled = 0
-        self.delivery = Delivery(
-            transport,
-            run,
-            spool,
-            backoff=backoff,
-            patience=patience,
-            pause=lifecycle.pause,
-            batch_rows=batch_rows,
+        persistence = Persistence(
+            transport.url, backoff=backoff, patience=patience, pause=lifecycle.pause
         )
+        self.delivery = Delivery(transport, run, spool, persistence, batch_rows=batch_rows)
         self._transport = transport
         self._run = run
         self._spool = spool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,25 +11,16 @@ from typing import TypeVar
 import pyarrow as pa
 
 from htga_client import wire
-from htga_client.address import is_loopback
-from htga_client.backoff import Backoff
 from htga_client.claim import DEAD
 from htga_client.dead import DeadLetters
 from htga_client.errors import ClientError, NotAnAcknowledgement, Refused
-from htga_client.notices import say
+from htga_client.persistence import Persistence
 from htga_client.rows import ipc_stream
 from htga_client.segment import Chunk
 from htga_client.spool import Spool
 from htga_client.transport import Transport
 
 T = TypeVar("T")
-
-KEEP = frozenset({401, 403})
-"""Refusals that a person can undo, by another token: the rows wait for that."""
-
-_REMEDIES = dict.fromkeys(KEEP, "the token is what token=... or HTGA_TOKEN says") | {
-    404: "url (or HTGA_URL) must be the address of a collector, as `htga up` prints it"
-}
 
 BATCH_ROWS = 2000
 BATCH_BYTES = 1 << 20
@@ -49,16 +39,11 @@ class Delivery:
         transport: The way to the collector.
         new_run: The run, with its writer.
         spool: Where the rows are.
-        backoff: Delays between tries.
-        patience: Seconds between tries where only a person can help, as with a wrong token.
-        pause: Waits for that many seconds; True if someone is in a hurry and woke it early.
+        persistence: Asks, for as long as it takes.
         batch_rows: Rows in a request at most.
 
     Attributes:
         seq: Number of the first row that is not settled.
-        retries: Number of requests that were repeated.
-        failures: Requests that failed since the last answer.
-        reached: Whether the collector has ever answered.
         followed: Whether someone looked at the run when the collector answered last.
         pace: Seconds that it would have rows wait if nobody does.
         dead: What it refused.
@@ -69,41 +54,33 @@ class Delivery:
         transport: Transport,
         new_run: wire.NewRun,
         spool: Spool,
+        persistence: Persistence,
         *,
-        backoff: Backoff,
-        patience: float,
-        pause: Callable[[float], bool],
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         self.seq = spool.begin
-        self.retries = 0
-        self.failures = 0
-        self.reached = False
+        self.persistence = persistence
         self.followed = True
         self.pace = 0.0
         self.dead = DeadLetters()
         self._transport = transport
         self._new_run = new_run
         self._spool = spool
-        self._backoff = backoff
-        self._patience = patience
-        self._pause = pause
         self._batch_rows = self._most_rows = batch_rows
         self._writer = new_run.writer or ""
         self._expected = self.seq  # what the collector waits for, as far as we know
         self._settled = self.seq
-        self._told: set[str] = set()
 
     def register(self) -> None:
         """Make the run known. If that is refused, the rows wait until a person has seen to it."""
-        self._persist(lambda: self._transport.register(self._new_run), final=False)
+        self.persistence.ask(lambda: self._transport.register(self._new_run), final=False)
 
     def finish(self, finish: wire.Finish) -> bool:
         """Say how the run ended; False if the collector will not hear of it."""
         try:
-            self._persist(lambda: self._known(lambda: self._transport.finish(self._id, finish)))
+            self._ask(lambda: self._transport.finish(self._id, finish))
         except Refused as error:
-            self._tell("finish", str(error))
+            self.persistence.tell("finish", str(error))
             return False
         return True
 
@@ -124,7 +101,7 @@ class Delivery:
             self.seq = max(self.seq, end)  # nothing up to there can be read
             return None
         try:
-            receipt = self._persist(lambda: self._known(lambda: self._send(chunk)))
+            receipt = self._ask(lambda: self._send(chunk))
         except Refused as error:
             return self._refused(chunk, error)
         self._batch_rows = min(2 * self._batch_rows, self._most_rows)
@@ -134,7 +111,9 @@ class Delivery:
             table = pa.Table.from_batches(chunk.batches)
             for rejection in receipt.rejected:
                 self._set_aside(table.slice(rejection.row, 1), chunk.first, rejection.reason)
-            self._tell("rejected", f"the collector rejects a row: {receipt.rejected[0].reason}")
+            self.persistence.tell(
+                "rejected", f"the collector rejects a row: {receipt.rejected[0].reason}"
+            )
         return self._settle(chunk, refused=len(receipt.rejected))
 
     @property
@@ -176,7 +155,7 @@ class Delivery:
             return Counter()
         self.seq = chunk.end
         self._set_aside(pa.Table.from_batches(chunk.batches), chunk.first, error.detail)
-        self._tell("refused", f"{error}; {chunk.rows} rows are set aside")
+        self.persistence.tell("refused", f"{error}; {chunk.rows} rows are set aside")
         return self._settle(chunk, refused=chunk.rows)
 
     def _settle(self, chunk: Chunk, *, refused: int) -> Counter[str]:
@@ -191,6 +170,9 @@ class Delivery:
         folder = None if claim is None else claim.root / DEAD / self._id
         self.dead.add(table, reason, folder, f"{self._writer}-{first:020d}")
 
+    def _ask(self, request: Callable[[], T]) -> T:
+        return self.persistence.ask(lambda: self._known(request))
+
     def _known(self, request: Callable[[], T]) -> T:
         """The request, after another registration if the collector does not know the run."""
         try:
@@ -201,59 +183,3 @@ class Delivery:
         # `resume` was obeyed when the run began; it is the collector that has lost it since.
         self._transport.register(dataclasses.replace(self._new_run, resume=None))
         return request()
-
-    def _persist(self, request: Callable[[], T], *, final: bool = True) -> T:
-        """The answer to a request, however often it takes.
-
-        Args:
-            request: Does it once.
-            final: Whether a refusal is an answer, too.
-
-        Raises:
-            Refused: The collector said no, and not for want of the right token.
-        """
-        self._backoff.reset()
-        while True:
-            try:
-                answer = request()
-            except Refused as error:
-                if final and error.status not in KEEP:
-                    self._answered()
-                    raise
-                self.failures += 1
-                remedy = _REMEDIES.get(error.status)
-                kept = "rows are kept until this is settled"
-                self._tell("patience", f"{error}; {kept}{f': {remedy}' if remedy else ''}")
-                delay = self._patience
-            except Exception as error:  # noqa: BLE001  no error may end the worker or lose a row
-                self._failed(error)
-                delay = self._backoff.delay(getattr(error, "retry_after", None))
-            else:
-                self._answered()
-                return answer
-            if self._pause(delay):
-                self._backoff.reset()
-            self.retries += 1
-
-    def _failed(self, error: Exception) -> None:
-        self.failures += 1
-        # An answer that is lost now and then is not worth a line; a collector that was never
-        # there is, at once.
-        if self.failures == (3 if self.reached else 1):
-            what = str(error) if isinstance(error, ClientError) else repr(error)
-            never = not self.reached and is_loopback(self.url)
-            remedy = "once it is there: `htga up` starts one" if never else "when it is back"
-            say(f"{what}; rows are kept and will be delivered {remedy}", level=logging.WARNING)
-            self._told.add("unreachable")
-
-    def _answered(self) -> None:
-        if "unreachable" in self._told:
-            self._told.remove("unreachable")
-            say(f"{self._transport.url} is back; rows are being delivered")
-        self.failures = 0
-        self.reached = True
-
-    def _tell(self, topic: str, message: str) -> None:
-        if topic not in self._told:
-            self._told.add(topic)
-            say(message, level=logging.WARNING)

@@ -1,9 +1,28 @@
-"""How the interpreter comes to its end."""
+"""How the interpreter forks and comes to its end."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import weakref
+from collections.abc import Callable
+
+
+def in_children(method: Callable[[], None]) -> None:
+    """Have a bound method called in each child that this process forks, while its object lives."""
+    if hasattr(os, "register_at_fork"):
+        again = weakref.WeakMethod(method)
+        os.register_at_fork(after_in_child=lambda: (call := again()) and call())
+
+
+def at_end_of_child(handler: Callable[[], None]) -> None:
+    """Have it called at the end of this forked process.
+
+    That of `multiprocessing` ends without the handlers of `atexit`.
+    """
+    if multiprocessing := sys.modules.get("multiprocessing.util"):
+        multiprocessing.Finalize(None, handler, exitpriority=0)
 
 
 def died_of() -> BaseException | None:

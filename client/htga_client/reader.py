@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -14,6 +14,8 @@ import pyarrow as pa
 from htga_client import codec, wire
 from htga_client.address import DEFAULT_URL
 from htga_client.connection import Connection
+
+T = TypeVar("T")
 
 
 class Client:
@@ -65,10 +67,7 @@ class Client:
         cursor = None
         while limit is None or len(found) < limit:
             size = 1000 if limit is None else min(1000, limit - len(found))
-            answer = self._connection.request(
-                "GET", "/runs", params=wanted | {"limit": size, "cursor": cursor}
-            )
-            page = codec.loads(wire.RunPage, answer)
+            page = self._get(wire.RunPage, "/runs", wanted | {"limit": size, "cursor": cursor})
             found += page.items
             cursor = page.next
             if cursor is None:
@@ -77,7 +76,7 @@ class Client:
 
     def run(self, run_id: str) -> wire.Run:
         """One run with the latest value of everything it measured."""
-        return codec.loads(wire.Run, self._connection.request("GET", _path(run_id)))
+        return self._get(wire.Run, _path(run_id))
 
     def series(
         self,
@@ -107,14 +106,8 @@ class Client:
             of the bucket), `<key>.mean`, `<key>.min` and `<key>.max`; null where nothing was
             measured.
         """
-        params = {
-            "keys": _keys(keys),
-            "layer": layer,
-            "rank": rank,
-            "start": start,
-            "stop": stop,
-            "buckets": buckets,
-        }
+        where = {"layer": layer, "rank": rank, "start": start, "stop": stop, "buckets": buckets}
+        params = {"keys": _keys(keys)} | where
         answer = self._connection.request(
             "GET", _path(run, "/series"), params=params, accept=wire.ARROW_STREAM
         )
@@ -132,8 +125,7 @@ class Client:
     ) -> wire.Histograms:
         """Histograms of |gradient| over steps; the arguments are those of `series`."""
         params = {"layer": layer, "rank": rank, "start": start, "stop": stop, "buckets": buckets}
-        answer = self._connection.request("GET", _path(run, "/histograms"), params=params)
-        return codec.loads(wire.Histograms, answer)
+        return self._get(wire.Histograms, _path(run, "/histograms"), params)
 
     def groups(
         self,
@@ -155,16 +147,9 @@ class Client:
             tag: Only runs with this tag.
             buckets: At most so many points.
         """
-        params = {
-            "project": project,
-            "keys": _keys(keys),
-            "by": by,
-            "state": state,
-            "tag": tag,
-            "buckets": buckets,
-        }
-        answer = self._connection.request("GET", "/groups/series", params=params)
-        return list(codec.loads(wire.GroupedSeries, answer).items)
+        which = {"project": project, "by": by, "state": state, "tag": tag}
+        params = {"keys": _keys(keys), "buckets": buckets} | which
+        return list(self._get(wire.GroupedSeries, "/groups/series", params).items)
 
     def layer_map(
         self,
@@ -178,33 +163,27 @@ class Client:
     ) -> wire.LayerMap:
         """One scalar of every layer over steps; the arguments are those of `series`."""
         params = {"key": key, "rank": rank, "start": start, "stop": stop, "buckets": buckets}
-        answer = self._connection.request("GET", _path(run, "/layers/map"), params=params)
-        return codec.loads(wire.LayerMap, answer)
+        return self._get(wire.LayerMap, _path(run, "/layers/map"), params)
 
     def events(self, run: str | wire.Run) -> list[wire.RunEvent]:
         """What happened in a run: alerts, and gradients that ceased to be finite."""
-        answer = self._connection.request("GET", _path(run, "/events"))
-        return list(codec.loads(wire.RunEvents, answer).items)
+        return list(self._get(wire.RunEvents, _path(run, "/events")).items)
 
     def status(self) -> wire.Status:
         """How the collector is doing."""
-        return codec.loads(wire.Status, self._connection.request("GET", "/status"))
+        return self._get(wire.Status, "/status")
 
     def rules(self, project: str | None = None) -> list[wire.Rule]:
         """What is watched in the runs of a project, or of all."""
-        answer = self._connection.request("GET", "/rules", params={"project": project})
-        return list(codec.loads(wire.Rules, answer).items)
+        return list(self._get(wire.Rules, "/rules", {"project": project}).items)
 
     def add_rule(self, rule: wire.NewRule) -> wire.Rule:
         """Have something watched from now on."""
-        answer = self._connection.request("POST", "/rules", content=codec.dumps(rule))
-        return codec.loads(wire.Rule, answer)
+        return self._send(wire.Rule, "POST", "/rules", rule)
 
     def change_rule(self, rule: wire.Rule) -> wire.Rule:
         """Put a rule in the place of the one with its id."""
-        path = f"/rules/{quote(rule.id, safe='')}"
-        answer = self._connection.request("PUT", path, content=codec.dumps(rule))
-        return codec.loads(wire.Rule, answer)
+        return self._send(wire.Rule, "PUT", f"/rules/{quote(rule.id, safe='')}", rule)
 
     def delete_rule(self, rule_id: str) -> None:
         """Remove a rule."""
@@ -215,8 +194,7 @@ class Client:
         found: list[wire.Firing] = []
         trial = wire.Trial(rule=rule, runs=tuple(runs))
         while True:
-            answer = self._connection.request("POST", "/rules/try", content=codec.dumps(trial))
-            page = codec.loads(wire.Firings, answer)
+            page = self._send(wire.Firings, "POST", "/rules/try", trial)
             found += page.items
             if page.next is None:
                 return found
@@ -224,7 +202,7 @@ class Client:
 
     def tokens(self) -> list[wire.Token]:
         """Who may reach the collector, without any secret."""
-        return list(codec.loads(wire.Tokens, self._connection.request("GET", "/tokens")).items)
+        return list(self._get(wire.Tokens, "/tokens").items)
 
     def query(self, sql: str, *, limit: int = 10_000) -> pa.Table:
         """The result of one SELECT over the tables runs, steps and metrics.
@@ -254,13 +232,11 @@ class Client:
         patch = wire.RunPatch(
             name=name, group=group, tags=None if tags is None else tuple(tags), notes=notes
         )
-        answer = self._connection.request("PATCH", _path(run), content=codec.dumps(patch))
-        return codec.loads(wire.Run, answer)
+        return self._send(wire.Run, "PATCH", _path(run), patch)
 
     def archive(self, run_id: str) -> wire.Archive:
         """Write a finished run to the archive."""
-        answer = self._connection.request("POST", _path(run_id, "/archive"))
-        return codec.loads(wire.Archive, answer)
+        return self._send(wire.Archive, "POST", _path(run_id, "/archive"))
 
     def delete(self, run_id: str) -> None:
         """Delete a run, its rows and its archive; `restore` undoes it for a while."""
@@ -268,8 +244,7 @@ class Client:
 
     def restore(self, run_id: str) -> wire.Run:
         """Bring back a run that was deleted not long ago."""
-        answer = self._connection.request("POST", _path(run_id, "/restore"))
-        return codec.loads(wire.Run, answer)
+        return self._send(wire.Run, "POST", _path(run_id, "/restore"))
 
     def close(self) -> None:
         """Close the connection; a later call opens it again."""
@@ -285,6 +260,13 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _get(self, cls: type[T], path: str, params: Mapping[str, Any] | None = None) -> T:
+        return codec.loads(cls, self._connection.request("GET", path, params=params))
+
+    def _send(self, cls: type[T], method: str, path: str, body: object = None) -> T:
+        content = None if body is None else codec.dumps(body)
+        return codec.loads(cls, self._connection.request(method, path, content=content))
 
 
 def _keys(keys: str | Iterable[str]) -> str:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import dataclasses
 import logging
-import os
-import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,13 +15,14 @@ from htga_client.backoff import Backoff
 from htga_client.books import Books
 from htga_client.claim import Claim
 from htga_client.courier import Courier
+from htga_client.crew import Crew
 from htga_client.dead import DeadBatch
 from htga_client.delivery import BATCH_ROWS
 from htga_client.intake import Intake, Item
-from htga_client.interpreter import died_of, end_as_interrupted
-from htga_client.lifecycle import Closed, Lifecycle, State
+from htga_client.interpreter import at_end_of_child, died_of, end_as_interrupted, in_children
+from htga_client.lifecycle import Lifecycle, State
 from htga_client.names import uuid7
-from htga_client.notices import logger, say
+from htga_client.notices import say
 from htga_client.rows import record_batch
 from htga_client.spool import Spool
 from htga_client.stats import Stats
@@ -34,7 +31,6 @@ from htga_client.writer import Writer
 
 EXIT_GRACE = 5.0
 HEARTBEAT = 30.0
-_RESTARTS = 3
 
 
 class Sender:
@@ -92,9 +88,7 @@ class Sender:
         record_batch([{"step": 0}])
         self._begin()
         atexit.register(self._at_exit)
-        if hasattr(os, "register_at_fork"):
-            again = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (begin := again()) and begin())
+        in_children(self._after_fork)
 
     def _begin(self) -> None:
         run = dataclasses.replace(self._run, writer=str(uuid7()))
@@ -121,26 +115,19 @@ class Sender:
         self._books = Books(self._intake, self._writer, self._spool, self._courier)
         self._told_full = self._told_end = False
         self._starting = threading.RLock()  # a signal handler may log while it is held
-        self._threads: list[threading.Thread] = []
+        self._crew = Crew(give_up=self.close)
 
     def start(self) -> None:
         """Start the threads, which register the run at once; otherwise the first `put` does."""
         with self._starting:
-            if self._threads or self._lifecycle.closed:
+            if self._crew.started or self._lifecycle.closed:
                 return
-            if self._is_child and (multiprocessing := sys.modules.get("multiprocessing.util")):
-                # It ends its children without the handlers of `atexit`.
-                multiprocessing.Finalize(None, self._at_exit, exitpriority=0)
-            work = {"htga-writer": self._write, "htga-sync": self._writer.sync}
+            if self._is_child:
+                at_end_of_child(self._at_exit)
+            jobs = {"htga-writer": self._write, "htga-sync": self._writer.sync}
             if self._courier is not None:
-                work["htga-sender"] = self._deliver
-            for name, target in work.items():
-                thread = threading.Thread(target=self._watch, args=(target,), name=name)
-                thread.daemon = True
-                self._threads.append(thread)
-                # No thread can start while the interpreter shuts down.
-                with contextlib.suppress(RuntimeError):
-                    thread.start()
+                jobs["htga-sender"] = self._deliver
+            self._crew.start(jobs)
 
     def register(self) -> None:
         """Register the run at once, on the caller's thread; the threads do so again.
@@ -155,7 +142,7 @@ class Sender:
         """Hand over a row, or a callable that makes it, at once; False if it was dropped."""
         cause = self._intake.put(item)
         if cause is None:
-            if not self._threads:
+            if not self._crew.started:
                 self.start()
             return True
         if cause == "queue_full" and not self._told_full:
@@ -169,7 +156,7 @@ class Sender:
         Settled is a row that the collector has, or without a collector, the disk.
         """
         life, deadline = self._lifecycle, time.monotonic() + timeout
-        if self._threads and not life.written and not life.closed:
+        if self._crew.started and not life.written and not life.closed:
             mark = self._intake.mark()
             if not mark.passed.wait(timeout):
                 return False
@@ -194,7 +181,7 @@ class Sender:
         Returns:
             Whether the collector, or without one the disk, has all rows and the end.
         """
-        if self._is_child and not self._threads:
+        if self._is_child and not self._crew.started:
             return True  # nothing was put here, and the end is the parent's
         self.start()
         life = self._lifecycle
@@ -221,10 +208,7 @@ class Sender:
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads to leave after `finish` or `close`; True if they have."""
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return self._crew.join(timeout)
 
     @property
     def stats(self) -> Stats:
@@ -242,7 +226,7 @@ class Sender:
 
     @property
     def _failures(self) -> int:
-        return self._courier.delivery.failures if self._courier else 0
+        return self._courier.delivery.persistence.failures if self._courier else 0
 
     def _is_hopeless(self, tried: int) -> bool:
         durable = self._lifecycle.written and self._spool.durable
@@ -257,7 +241,7 @@ class Sender:
             self.close()
 
     def _at_exit(self) -> None:
-        if not self._threads:
+        if not self._crew.started:
             return
         error, waited = died_of(), self._lifecycle.ending is not None
         self.finish(
@@ -274,18 +258,6 @@ class Sender:
             end_as_interrupted()
 
     # The threads.
-
-    def _watch(self, work: Callable[[], None]) -> None:
-        for _ in range(_RESTARTS):
-            try:
-                work()
-            except Closed:
-                return
-            except Exception:  # noqa: BLE001  telemetry must not show a traceback of a thread
-                logger.exception("telemetry has met an error of its own and begins again")
-            else:
-                return
-        self.close()
 
     def _write(self) -> None:
         self._writer.write()

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from htga_client import wire
 from htga_client.claim import Claim
+from htga_client.disk import Disk
 from htga_client.medium import File, Medium, Memory
 from htga_client.notices import say
 from htga_client.segment import Chunk, Segment
@@ -20,8 +21,6 @@ from htga_client.segment import Chunk, Segment
 DISK_LIMIT = 1 << 30
 MEMORY_LIMIT = 32 << 20
 CLOSE_PATIENCE = 0.5
-RETRY = 1.0
-"""Seconds after which a disk that refused is asked again."""
 
 
 class Spool:
@@ -58,8 +57,7 @@ class Spool:
         self.durable = False
         self.lost: Counter[str] = Counter()
         self._left = 0  # rows on disk that `close` has left there
-        self.claim: Claim | None = None
-        self._make_claim = claim
+        self._disk = Disk(claim)
         self._disk_limit = disk_limit
         self._memory_limit = memory_limit
         self._segment_bytes = segment_bytes
@@ -67,15 +65,13 @@ class Spool:
         self._segments: deque[Segment] = deque()
         self._on_its_way: Segment | None = None
         self._settled = 0
-        self._retry_at = 0.0
-        self._told = False
         self._lock = threading.RLock()
 
     @classmethod
     def of(cls, claim: Claim) -> Spool:
         """What an adopted folder holds; it takes no more rows."""
         spool = cls()
-        spool.claim = claim
+        spool._disk.claim = claim
         paths = claim.segments()
         for path in paths:
             segment, whole = Segment.recover(File(path))
@@ -85,6 +81,11 @@ class Spool:
                 spool._segments.append(segment)
                 spool.end = segment.end
         return spool
+
+    @property
+    def claim(self) -> Claim | None:
+        """The folder on disk, once there is one."""
+        return self._disk.claim
 
     @property
     def begin(self) -> int:
@@ -102,7 +103,7 @@ class Spool:
     def open(self) -> None:
         """Make the folder now; where that fails, rows will be kept in memory."""
         with self._lock, contextlib.suppress(OSError):
-            self._folder()
+            self._disk.open()
         self._look()
 
     def append(self, batch: pa.RecordBatch) -> None:
@@ -165,7 +166,7 @@ class Spool:
             except OSError as error:
                 # The kernel forgets that these pages were never written: nothing more goes there.
                 segment.sealed = True
-                self._tell(error)
+                self._disk.tell(error)
         with self._lock:
             for segment in self._segments:
                 if segment.sealed:
@@ -212,8 +213,7 @@ class Spool:
         try:
             segment.append(batch)
         except OSError as error:
-            self._tell(error)
-            self._retry_at = time.monotonic() + RETRY
+            self._disk.refused(error)
             segment.sealed = True
             if not segment.rows:
                 self._remove(self._segments.pop())
@@ -230,7 +230,7 @@ class Spool:
     def _current(self) -> Segment:
         """The segment that takes the next rows."""
         last = self._segments[-1] if self._segments else None
-        may_write = self._make_claim is not None and time.monotonic() >= self._retry_at
+        may_write = self._disk.is_worth_a_try
         if last is not None and not last.sealed:
             limit = self._disk_limit if last.medium.durable else self._memory_limit
             full = last.medium.size >= min(self._segment_bytes, limit // 8)
@@ -242,10 +242,9 @@ class Spool:
         if may_write:
             try:
                 self._save()
-                return self._begin(File.create(self._folder().segment(self.end)))
+                return self._begin(self._disk.create(self.end))
             except OSError as error:
-                self._tell(error)
-                self._retry_at = time.monotonic() + RETRY
+                self._disk.refused(error)
         return self._begin(Memory())
 
     def _begin(self, medium: Medium) -> Segment:
@@ -260,7 +259,7 @@ class Spool:
         """
         for segment in self._segments:
             if not segment.medium.durable and segment.end > self._settled:
-                file = File.create(self._folder().segment(segment.first))
+                file = self._disk.create(segment.first)
                 try:
                     segment.move(file)
                 except OSError:
@@ -292,17 +291,3 @@ class Spool:
     def _remove(self, segment: Segment) -> None:
         with contextlib.suppress(OSError):
             segment.medium.remove()
-
-    def _folder(self) -> Claim:
-        if self.claim is None:
-            if self._make_claim is None:
-                raise OSError("there is no folder to write to")
-            self.claim = self._make_claim()
-        return self.claim
-
-    def _tell(self, error: OSError) -> None:
-        if not self._told:
-            self._told = True
-            say(
-                f"rows cannot be spooled ({error}); kept in memory meanwhile", level=logging.WARNING
-            )

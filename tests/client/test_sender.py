@@ -420,6 +420,6 @@ def test_a_forked_child_that_puts_nothing_does_nothing_even_at_its_end(
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)
-        os._exit(0 if sender.finish() and not sender._threads else 1)
+        os._exit(0 if sender.finish() and not sender._crew.started else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert sum(path.endswith("/runs") for _, path, _ in faulty.requests) == 1

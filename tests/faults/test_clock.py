@@ -49,7 +49,7 @@ def disk_used_again(
     """Whether a disk that has refused once is used again after the clock went an hour back."""
     run = wire.NewRun(id=str(uuid7()), project="p", name="n", writer=str(uuid7()))
     spool = Spool(lambda: Claim.create(folder, run, ""), segment_seconds=0.0)
-    monkeypatch.setattr("htga_client.spool.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.disk.RETRY", 0.0)
 
     def refuse(_: Path) -> File:
         raise OSError("the disk is full")

@@ -39,7 +39,7 @@ def small_files() -> Iterator[int]:
 def sender(
     faulty: FaultyCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sender]:
-    monkeypatch.setattr("htga_client.spool.RETRY", 0.01)
+    monkeypatch.setattr("htga_client.disk.RETRY", 0.01)
     faulty.stop()
     made = open_sender(faulty.url, tmp_path / "spool")
     yield made

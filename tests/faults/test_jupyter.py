@@ -30,7 +30,7 @@ SPOOLED = "assert run._sender._intake.mark().passed.wait(20)"
 
 THREADS = """
 gc.collect()
-mine = set(run._sender._threads)
+mine = set(run._sender._crew._threads)
 others = [t for t in threading.enumerate() if t.name.startswith("htga-") and t not in mine]
 for thread in others:
     thread.join(20)

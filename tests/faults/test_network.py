@@ -13,10 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from htga_client import backoff, connection, delivery, wire
+from htga_client import backoff, connection, wire
 from htga_client.backoff import Backoff
+from htga_client.delivery import Delivery
 from htga_client.errors import Unreachable
 from htga_client.names import uuid7
+from htga_client.persistence import Persistence
 from htga_client.sender import Sender
 from htga_client.spool import Spool
 from htga_client.transport import HttpTransport
@@ -195,10 +197,8 @@ def wait_for(header: str, faulty: FaultyCollector) -> float:
     faulty.always = refuse(429, **{"Retry-After": header})
     transport = HttpTransport(faulty.url)
     run = wire.NewRun(id=str(uuid7()), project="p", name="n", writer=str(uuid7()), resume="allow")
-    conversation = delivery.Delivery(
-        transport, run, Spool(), backoff=Backoff(), patience=0.0, pause=pause
-    )
-    conversation.register()
+    persistence = Persistence(transport.url, backoff=Backoff(), patience=0.0, pause=pause)
+    Delivery(transport, run, Spool(), persistence).register()
     transport.close()
     (seconds,) = waits
     return seconds
@@ -275,7 +275,7 @@ def test_a_batch_that_is_refused_for_ever_is_set_aside_and_the_next_arrives(
 def test_control_a_refusal_taken_for_an_outage_blocks_the_rows_behind_it(
     sender: Sender, faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "KEEP", frozenset({422}))
+    monkeypatch.setattr("htga_client.persistence.KEEP", frozenset({422}))
     faulty.poison = 13
     put(sender, 30)
     assert not sender.flush(0.5)
@@ -302,7 +302,7 @@ def test_a_token_that_is_revoked_and_restored_costs_no_row(
 def test_control_a_revoked_token_taken_for_a_refusal_loses_rows(
     faulty: FaultyCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "KEEP", frozenset())
+    monkeypatch.setattr("htga_client.persistence.KEEP", frozenset())
     sender = open_sender(faulty.url, tmp_path / "spool", "secret", patience=0.01)
     put(sender, 10)
     assert sender.flush(60)
