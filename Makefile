@@ -29,7 +29,7 @@ check: install           ## linters, types, import arrows
 
 test: check              ## everything above and the tests, a browser and a Postgres included
 	$(BIN)/python tests/browser.py
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 faults: install          ## the long tier of the fault tests, or of TESTS; HTGA_SEED=... repeats a run
 	@seed=$${HTGA_SEED:-$$(date +%s)}; echo "HTGA_SEED=$$seed"; \
