@@ -22,7 +22,7 @@ optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 model, optimizer, batches = accelerator.prepare(model, optimizer, batches)
 
 with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
-    for _ in range(10):
+    for _ in range(5):
         for inputs, targets in batches:
             with accelerator.accumulate(model):
                 loss = nn.functional.huber_loss(model(inputs), targets)

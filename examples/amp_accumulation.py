@@ -24,7 +24,7 @@ optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 scaler = torch.amp.GradScaler(device)
 
 with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
-    for _ in range(500):
+    for _ in range(300):
         optimizer.zero_grad()
         total = torch.zeros((), device=device)
         for _ in range(ACCUMULATE):
