@@ -6,9 +6,11 @@ that of NaNs and infinities. So one addition, or one all-reduce, merges everythi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from htga.tail.entries import CHUNK, blocks, cut
@@ -16,6 +18,9 @@ from htga.tail.triton_works import triton_works
 from htga_client.histogram import n_bins
 
 FLOAT32 = torch.finfo(torch.float32)
+
+MAGNITUDE = np.uint32(0x7FFFFFFF)
+"""The bits of a float32 that are not its sign."""
 
 READABLE = (torch.float32, torch.float16, torch.bfloat16)
 """What the Triton kernels read as it stands; float32, in which they compute, holds all of it."""
@@ -35,8 +40,8 @@ def count(parts: Sequence[Tensor], bits: int, device: torch.device) -> Tensor:
         count_into(state, [part for part in parts if part.dtype != torch.float64], bits)
         parts = [part for part in parts if part.dtype == torch.float64]
     elif device.type == "cpu":
-        for _ in counted(blocks(parts), bits, state):
-            pass
+        for chunk in (chunk for block in blocks(parts) for chunk in cut(block, CHUNK)):
+            count_on_cpu(chunk, bits, state)
         return state
     for part in parts:
         state += count_plain(part, bits)
@@ -55,35 +60,28 @@ def _count_one(device: torch.device) -> None:
     count_into(state, [torch.ones(1, device=device)], 3)
 
 
-def counted(joined: Iterable[Tensor], bits: int, state: Tensor) -> Iterator[Tensor]:
-    """Count flat CPU tensors into a state, chunk by chunk, and show each chunk on the way.
+def count_on_cpu(chunk: Tensor, bits: int, state: Tensor) -> NDArray[np.uint32]:
+    """Add the counts of a flat CPU tensor, of few enough entries for the cache, to a state.
 
-    All passes over a chunk write into the same two buffers, which so stay in the cache: fresh ones
-    would cost more than the counting.
+    In NumPy, on this thread alone: most of the time is bincount's, which has no use for several,
+    and a parallel pass waits for all threads of PyTorch, of which one is late wherever other work
+    shares the cores.
 
-    Yields:
-        The magnitudes of the next `CHUNK` entries (or what is left) of a block in float32, which
-        hold until the chunk after it.
+    Returns:
+        The bin of each entry; what is not finite lies beyond the last.
     """
-    # The narrower the bin numbers, the faster bincount reads them.
-    magnitude = torch.empty(0)
-    number = torch.empty(0, dtype=torch.int16 if bits < 8 else torch.int32)
-    bins = n_bins(bits)
-    for chunk in (chunk for block in joined for chunk in cut(block, CHUNK)):
-        size = chunk.numel()
-        if size > magnitude.numel():
-            magnitude, number = torch.empty(size), number.new_empty(size)
-        magnitudes = torch.abs(float32(chunk), out=magnitude[:size])
-        yield magnitudes
-        numbers = number[:size].copy_(magnitudes.view(torch.int32).bitwise_right_shift_(23 - bits))
-        found = torch.bincount(numbers, minlength=256 << bits)
-        zeros = 0
-        if found[0]:  # They share a bin with the smallest subnormals; often both are absent.
-            zeros = size - int((float32(chunk).view(torch.int32) << 1).count_nonzero())
-            found[0] -= zeros
-        state[:bins] += found[:bins]
-        state[bins] += zeros
-        state[bins + 1] += found[bins:].sum()
+    pattern = float32(chunk).numpy().view(np.uint32)
+    number = pattern >> np.uint32(23 - bits)
+    number &= np.uint32((256 << bits) - 1)
+    found = np.bincount(number, minlength=256 << bits)
+    zeros = 0
+    if found[0]:  # They share a bin with the smallest subnormals; often both are absent.
+        zeros = pattern.size - int(np.count_nonzero(pattern & MAGNITUDE))
+        found[0] -= zeros
+    counts, bins = state.numpy(), n_bins(bits)
+    counts[:bins] += found[:bins]
+    counts[bins:] += (zeros, found[bins:].sum())
+    return number
 
 
 def count_plain(x: Tensor, bits: int) -> Tensor:

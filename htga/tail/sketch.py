@@ -6,29 +6,26 @@ whole: over tensors, over devices, and over the processes that hold a shard each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from htga.tail import binned
-from htga.tail.counting import READABLE, count, counted, float32, uses_triton
+from htga.tail.counting import READABLE, count, count_on_cpu, uses_triton
 from htga.tail.entries import CHUNK, blocks, cut, widened
 from htga.tail.log_histogram import LogHistogram
 from htga.tail.norm import norm, sums_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
 from htga.tail.triton_works import triton_works
-
-Size = int | Callable[[LogHistogram], int]
+from htga_client.histogram import n_bins
 
 BITS = 3
 """Resolution of the counts, that of the telemetry."""
-
-ROW = 32
-"""Entries that share a peak. With one entry in a few hundred in the tail, most peaks are low."""
 
 DEVICE_CHUNK = 2**22
 """Entries that a device other than a CPU looks at together, which bounds what is allocated."""
@@ -53,26 +50,24 @@ class Sketch:
     def of(
         cls,
         parts: Sequence[Tensor],
-        size: Size,
+        size: int,
         *,
         bits: int = BITS,
         scales: Tensor | None = None,
     ) -> Sketch:
         """Look at flat tensors of one device, keeping the `size` largest magnitudes.
 
-        A CPU reads every entry once, and those rows again that hold a large one; CUDA once where
-        Triton works. Other devices take more passes. The host waits for none of this.
+        A CPU reads every entry once, and so does CUDA where Triton works; other devices take more
+        passes. The host waits for none of this.
 
         Args:
             parts: Float tensors of shape [d_i], at least one; may be empty.
-            size: m, at least 1; on a CPU also what gives it, once all has been counted.
+            size: m, at least 1.
             bits: Resolution of the counts.
             scales: Positive factors on each part, float32 [P], to look at the products.
         """
         if parts[0].device.type == "cpu":
             return _on_cpu(parts, size, bits, scales)
-        if callable(size):
-            raise TypeError(f"size must be a number on {parts[0].device}, which would have to wait")
         return _on_device(parts, size, bits, scales)
 
     def merge(self, other: Sketch) -> Sketch:
@@ -154,45 +149,29 @@ def _scaled(parts: Sequence[Tensor], size: int, scales: Tensor) -> Iterator[Tens
             yield piece.to(widened(piece.dtype)) * scale
 
 
-def _on_cpu(parts: Sequence[Tensor], size: Size, bits: int, scales: Tensor | None) -> Sketch:
+def _on_cpu(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:
     histogram = LogHistogram(bits)
-    # float32 is too coarse for the squares of float64, which are summed apart.
-    double = any(part.dtype == torch.float64 for part in parts)
-    peaks, length = [], torch.zeros((), dtype=torch.float64)
-    for magnitudes in counted(chunks(parts, CHUNK, scales), bits, histogram.state):
-        peaks.append(_rows(magnitudes).amax(1))
-        if not double:
-            length = torch.hypot(length, norm([magnitudes]))
-    if double:
-        for chunk in chunks(parts, CHUNK, scales):
-            length = torch.hypot(length, norm([chunk]))
-    size = size(histogram) if callable(size) else size
-    floor = float(_edge_below(histogram, size))
-    found = [torch.zeros(size, dtype=torch.float64)]
-    for chunk, peak in zip(chunks(parts, CHUNK, scales), peaks, strict=True):
-        high = (~(peak < floor)).nonzero().squeeze(1)  # Not ">=": a row with a NaN counts, too.
-        magnitudes = torch.cat([_rows(chunk)[high].view(-1), _rest(chunk)]).abs()
-        single = float32(magnitudes)
-        kept = magnitudes[(single >= floor) & (single < torch.inf)]
-        # Where many entries are alike the edge is far below the largest, but no chunk needs more.
-        found.append(kept.topk(min(size, kept.numel()), sorted=False).values.double())
-    largest = torch.cat(found).topk(size).values
-    return Sketch(histogram=histogram, largest=largest, squares=length.square())
+    length, found = 0.0, [np.zeros(size)]
+    for chunk in chunks(parts, CHUNK, scales):
+        # float32 is too coarse for the squares of float64.
+        wide = chunk if chunk.dtype == torch.float64 else chunk.float()
+        number = count_on_cpu(wide, bits, histogram.state)
+        length = math.hypot(length, float(norm([wide])))
+        # The largest of all lie where there are enough entries so far, or higher.
+        at = np.flatnonzero((number >= _bin_of(histogram, size)) & (number < n_bins(bits)))
+        high = np.abs(wide.numpy()[at])
+        if high.size > size:  # Many entries may be alike, but no chunk needs more.
+            high = np.partition(high, high.size - size)[high.size - size :]
+        found.append(high.astype(np.float64))
+    falling = np.sort(np.concatenate(found))[::-1][:size]
+    squares = torch.tensor(length, dtype=torch.float64).square()
+    return Sketch(histogram=histogram, largest=torch.from_numpy(falling.copy()), squares=squares)
 
 
-def _rows(x: Tensor) -> Tensor:
-    """A view of the most entries of a flat `x` that fill rows, [rows, ROW]."""
-    return x[: x.numel() // ROW * ROW].view(-1, ROW)
-
-
-def _rest(x: Tensor) -> Tensor:
-    return x[x.numel() // ROW * ROW :]
-
-
-def _edge_below(histogram: LogHistogram, size: int) -> Tensor:
-    """The highest edge with `size` entries at or above it; if there are fewer, above zero."""
-    enough = binned.at_least(histogram.counts) >= size
-    return histogram.edges.take((enough.sum() - 1).clamp(min=0)).clamp(min=binned.TINIEST)
+def _bin_of(histogram: LogHistogram, size: int) -> int:
+    """The highest bin from which on there are `size` entries counted; the first for fewer."""
+    at_least = histogram.counts.numpy()[::-1].cumsum()[::-1]
+    return max(int(np.count_nonzero(at_least >= size)) - 1, 0)
 
 
 def _on_device(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:

@@ -11,7 +11,7 @@ from htga.tail.entries import Tensors, pieces
 from htga.tail.log_histogram import LogHistogram
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.sketch import Sketch
-from htga.tail.tail_size import K, at_most, check_k, k_for
+from htga.tail.tail_size import K, at_most, check_k
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +56,11 @@ def order_statistics(x: Tensors, k: K) -> OrderStatistics:
 
 
 def sketch_for(parts: list[Tensor], k: K, bits: int) -> Sketch:
-    """A sketch of flat tensors with as many of the largest magnitudes as its tail needs.
+    """A sketch of flat tensors with as many of the largest magnitudes as its tail may need.
 
-    A CPU learns from the histogram how large the tail is. How many entries are zero is known on
-    another device only; the tail of the whole sample is never smaller than that of its non-zero
-    part, so that many are taken there.
+    How many entries are zero is not known yet; the tail of the whole sample is never smaller than
+    that of its non-zero part, so that many are taken.
     """
     parts = parts or [torch.empty(0)]
-    if parts[0].device.type == "cpu":
-        return Sketch.of(
-            parts, lambda found: int(k_for(found.n, k).minimum(found.n)) + 1, bits=bits
-        )
     total = sum(part.numel() for part in parts)
     return Sketch.of(parts, min(at_most(total, k), max(total - 1, 0)) + 1, bits=bits)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from htga.tail.counting import count, count_plain, counted, uses_triton
+from htga.tail.counting import count, count_plain, uses_triton
 from htga.tail.entries import CHUNK
 from htga.tail.triton_works import forget
 from tests.htga.distributions import student_t
@@ -34,14 +34,6 @@ def test_large_and_small_tensors_count_like_one() -> None:
     parts = [*x[:300].split(7), x[300 : 300 + 2 * CHUNK], x[300 + 2 * CHUNK :]]
     assert torch.equal(count(parts, 3, x.device), count_plain(x, 3))
     assert torch.equal(count([x.bfloat16()], 3, x.device), count_plain(x.bfloat16(), 3))
-
-
-def test_every_chunk_is_shown_before_the_next() -> None:
-    x = -student_t(1.5, 2 * CHUNK + 5).float()
-    state = torch.zeros(255 * 8 + 2, dtype=torch.int64)
-    shown = torch.cat([magnitudes.clone() for magnitudes in counted([x], 3, state)])
-    assert torch.equal(shown, x.abs())
-    assert int(state.sum()) == x.numel()
 
 
 @needs_triton
