@@ -4,7 +4,9 @@ window.dash_clientside = window.dash_clientside || {};
 
 dash_clientside.htga = {
   // A page has been put on screen.
-  arrived: ({ props }) => {
+  arrived: (page) => {
+    if (!page) return;
+    const { props } = page;
     document.title = `${props["data-title"]} · HTGA`;
     for (const link of document.querySelectorAll(".to-page"))
       if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
@@ -14,7 +16,7 @@ dash_clientside.htga = {
       htga.tick();
       htga.graphs.forget();
       htga.graphs.mark(null);
-      if (document.querySelector(".graph")) htga.graphs.load();
+      if (document.querySelector(".graph")) htga.plotly();
       htga.live.arrived();
       htga.sections.arrived();
     });
