@@ -26,7 +26,7 @@ def figure(series: Series, chart: Chart, theme: Theme) -> Figure:
     layout["xaxis"]["autorangeoptions"] = {"clipmin": 0}
     layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     if len(chart.curves) > 1:
-        layout |= {"showlegend": True, "margin": {**layout["margin"], "t": 24}}
+        layout |= {"showlegend": True, "margin": {**layout["margin"], "t": 28}}
     else:
         layout["showlegend"] = False
     if chart.log:

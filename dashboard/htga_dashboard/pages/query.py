@@ -180,7 +180,7 @@ def snippet(sql: str, url: str) -> Component:
     """The same in Python."""
     return html.Details(
         [html.Summary("The same in Python"), html.Pre(SNIPPET.format(sql=sql.strip(), url=url))],
-        className="card python",
+        className="card fold python",
     )
 
 
