@@ -23,6 +23,8 @@ import numpy as np
 import pyarrow as pa
 from machine import describe
 from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from htga.cli.up import open_server
 from htga_client.histogram import encode
@@ -72,13 +74,16 @@ TAIL = ("tail", "alpha_bar")
 
 def main(chosen: Sequence[str]) -> None:
     """Measure the chosen parts, or all of them, and print one table."""
-    parts = {part.__name__: part for part in (load, live, zoom, spike, compare, table, tabs, heap)}
+    parts = {
+        part.__name__: part for part in (load, wire, live, zoom, spike, compare, table, tabs, heap)
+    }
     if unknown := set(chosen) - set(parts):
         sys.exit(f"no such part: {', '.join(unknown)}; there are {', '.join(parts)}")
     print(f"{describe()}\n")
     print("| what | measured | budget |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         server = open_server(host="127.0.0.1", port=0, database="", data=Path(data))
+        server.config.app.add_middleware(Afar)  # type: ignore[union-attr]
         with server.background():
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for name in chosen or parts:
@@ -101,6 +106,20 @@ def load(browser: Browser, url: str) -> Rows:
             warm.append(until_drawn(page, f"{url}/run/{run}"))
     yield "first chart, cold cache", f"{statistics.median(cold):.2f} s", "2.5 s"
     yield "first chart, warm cache", f"{statistics.median(warm):.2f} s", "0.8 s"
+
+
+def wire(browser: Browser, url: str) -> Rows:
+    """What a reader on another machine is sent for the page of a run, and for that of all runs."""
+    run = register(url)
+    send(url, run, steps(0, 2_000))
+    for name, address, what in (("a run", f"{url}/run/{run}", CHART), ("all runs", url, ROW)):
+        with tab(browser, extra_http_headers={Afar.HEADER: "1"}) as page:
+            sizes = [received(page, address, what) for _ in ("cold", "warm")]
+        yield (
+            f"sent for {name} to another machine, cold / warm",
+            f"{sizes[0] / 1e6:.2f} MB / {sizes[1] / 1e3:.0f} kB",
+            "2.0 MB / 150 kB",
+        )
 
 
 def live(browser: Browser, url: str) -> Rows:
@@ -256,10 +275,38 @@ def heap(browser: Browser, url: str) -> Rows:
     yield "heap after 3,600 rows in 120 batches", f"{grown:+.1f} MB", "+15 MB"
 
 
+class Afar:
+    """Middleware that takes what brings its header for a request from another machine."""
+
+    HEADER = "x-afar"
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give the request another sender."""
+        if scope["type"] == "http" and self.HEADER in Headers(scope=scope):
+            scope = {**scope, "client": ("203.0.113.1", 1)}
+        await self._app(scope, receive, send)
+
+
+def received(page: Page, address: str, what: str) -> int:
+    """Bytes that came for a page, with its headers, until it is drawn and has come to rest."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    came: list[int] = []
+    session.on("Network.loadingFinished", lambda said: came.append(int(said["encodedDataLength"])))
+    until_drawn(page, address, what)
+    page.wait_for_timeout(3_000)
+    session.detach()
+    return sum(came)
+
+
 @contextmanager
-def tab(browser: Browser) -> Iterator[Page]:
+def tab(browser: Browser, **more: Any) -> Iterator[Page]:
     """A page with an empty cache."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True)
+    more |= {"viewport": {"width": 1440, "height": 900}}
+    context = browser.new_context(bypass_csp=True, **more)
     yield context.new_page()
     context.close()
 

@@ -14,10 +14,11 @@ from functools import lru_cache
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-FRESH, KEPT = ("application/json", "text/html"), ("text/css", "text/javascript")
-"""What is made anew for each request, and what stays the same."""
+FRESH, KEPT = ("application/json", "text/html", ""), ("text/css", "text/javascript")
+"""What is made anew for each request, and what stays the same; Dash's answers to its callbacks are
+JSON, and say nothing of it."""
 
-LEAST = {**dict.fromkeys(FRESH, 32_768), **dict.fromkeys(KEPT, 1_024)}
+LEAST = {**dict.fromkeys(FRESH, 16_384), **dict.fromkeys(KEPT, 1_024)}
 """Bytes from which compressing is worth its while."""
 
 

@@ -27,6 +27,10 @@ async def large(_request: Request) -> Response:
     return JSONResponse(LARGE, headers={"Vary": "Origin"})
 
 
+async def callback(_request: Request) -> Response:
+    return Response(JSONResponse(LARGE).body)
+
+
 async def small(_request: Request) -> Response:
     return JSONResponse({"ok": True})
 
@@ -49,7 +53,9 @@ async def stream(_request: Request) -> Response:
 
 
 app = Starlette(
-    routes=[Route(f"/{each.__name__}", each) for each in (large, small, rows, packed, stream)]
+    routes=[
+        Route(f"/{each.__name__}", each) for each in (large, callback, small, rows, packed, stream)
+    ]
 )
 app.add_middleware(Compression)
 
@@ -63,11 +69,12 @@ def ask(path: str, *, client: tuple[str, int], accept: str = "gzip, deflate") ->
     return asyncio.run(get())
 
 
-def test_a_large_answer_reaches_another_machine_compressed_and_whole() -> None:
-    answer = ask("/large", client=FAR)
+@pytest.mark.parametrize("path", ["/large", "/callback"])
+def test_a_large_answer_reaches_another_machine_compressed_and_whole(path: str) -> None:
+    answer = ask(path, client=FAR)
     assert answer.headers["content-encoding"] == "gzip"
     assert int(answer.headers["content-length"]) < 5_000
-    assert answer.headers["vary"] == "Origin, Accept-Encoding"
+    assert "Accept-Encoding" in answer.headers["vary"]
     assert answer.json() == LARGE
 
 
