@@ -81,7 +81,7 @@ def test_pages_come_with_a_policy_that_lets_no_foreign_script_in(dashboard: Serv
         assert answer.status_code == status
         assert "default-src 'self'" in policy
         assert "'unsafe-inline'" not in policy.split("style-src")[0]
-        assert '<link rel="stylesheet" href="/assets/htga.css' in answer.text
+        assert '<link rel="stylesheet" href="/assets/base.css' in answer.text
         assert "https://" not in answer.text
 
 
@@ -95,7 +95,7 @@ def test_plotly_is_fetched_once_and_kept(dashboard: Server) -> None:
     answer = httpx2.get(dashboard.url + PATH)
     assert answer.text.startswith("/**\n* plotly.js v")
     assert "immutable" in answer.headers["cache-control"]
-    assert "immutable" not in httpx2.get(f"{dashboard.url}/assets/htga.css").headers.get(
+    assert "immutable" not in httpx2.get(f"{dashboard.url}/assets/base.css").headers.get(
         "cache-control", ""
     )
 
