@@ -1,7 +1,7 @@
 """Answers made small for readers on other machines.
 
-On this machine they are sent as they are, because compressing takes longer than sending. Behind a
-proxy on this machine it is the proxy that knows where a reader is, and what to compress.
+On this machine they are sent as they are, because compressing takes longer than sending. Of whom a
+proxy passes on, it is the machine that the proxy names that counts (X-Forwarded-For).
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
             field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
             field("Along", one(ids.COMPARE_X, AXES, how.x)),
             field("Scale", one(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
-            field("Smoothing", smoothing, wide=True),
+            field("Smoothing", smoothing),
         ],
         className="controls",
     )
