@@ -55,7 +55,7 @@ def survival(
     layout = look(theme, revision="survival")
     layout |= {"showlegend": True, "hovermode": "closest"}
     layout["margin"] = {**layout["margin"], "t": 28}
-    layout["xaxis"] |= {**powers(theme), "nticks": 6, "range": _body(x, share)}
+    layout["xaxis"] |= {**powers(theme), "nticks": 4, "range": _body(x, share)}
     layout["yaxis"] |= powers(theme)
     return {"data": traces, "layout": layout}
 
