@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -61,7 +62,7 @@ def create_app(
         server=api,  # type: ignore[arg-type]  # Dash's FastAPI backend takes any FastAPI
         title="HTGA",
         update_title="",
-        assets_ignore=r"theme\.js",
+        assets_ignore=r"(early|theme)\.js",
         add_log_handler=False,
         on_error=_log,
     )
@@ -82,8 +83,13 @@ def create_app(
     run.register(app, source)
     for each in PAGES.values():
         each.register(app, source)
-    serve(app, api, source, [f"/{name}" for name in PAGES if name])
+    serve(app, api, source, [f"/{name}" for name in PAGES if name], partial(at, source=source))
     return app
+
+
+async def at(href: str, *, source: Source) -> Component:
+    """The shell with the page at the address `href` in it."""
+    return shell.layout(await page(href, source), urlsplit(href).path)
 
 
 async def page(href: str, source: Source) -> Component:
@@ -111,15 +117,17 @@ async def _page_at(url: SplitResult, source: Source) -> Component | None:
 
 
 def _register(app: Dash, source: Source) -> None:
-    @app.callback(Output(ids.PAGE, "children"), Input(ids.URL, "pathname"), State(ids.URL, "href"))
+    # The first page comes with the layout; this is for those that the reader goes on to.
+    @app.callback(
+        Output(ids.PAGE, "children"),
+        Input(ids.URL, "pathname"),
+        State(ids.URL, "href"),
+        prevent_initial_call=True,
+    )
     async def route(_path: str, href: str) -> Component:
         return await page(href, source)
 
-    app.clientside_callback(
-        ClientsideFunction("htga", "arrived"),
-        Input(ids.PAGE, "children"),
-        prevent_initial_call=True,
-    )
+    app.clientside_callback(ClientsideFunction("htga", "arrived"), Input(ids.PAGE, "children"))
     app.clientside_callback(
         ClientsideFunction("htga", "figures"),
         Input({"type": ids.FIGURES, "name": ALL}, "data"),

@@ -67,16 +67,27 @@ def legend(together: Sequence[Group]) -> list[Component]:
     return [html.Li(_entry(place, group)) for place, group in enumerate(together)]
 
 
-def table(runs: Sequence[Run]) -> list[Component]:
-    """A row for each run: settings that differ, and the latest value of everything measured."""
+def tables(runs: Sequence[Run], keys: Sequence[str]) -> list[Component]:
+    """A row for each run: settings that differ and the latest of what is drawn; then all the rest.
+
+    Args:
+        runs: That are compared.
+        keys: That have a chart.
+    """
     if len(runs) < 2:
         return []
     latest = [
         Row(name=key, values=tuple(significant(run.summary.get(key)) for run in runs))
         for key in keys_of(runs)
     ]
-    shown = {"Settings that differ": differing(runs), "Latest values": latest}
-    return [_table({title: rows for title, rows in shown.items() if rows}, runs)]
+    drawn = [row for row in latest if row.name in keys]
+    others = [row for row in latest if row.name not in keys]
+    shown = {"Settings that differ": differing(runs), "Latest values": drawn}
+    first = html.Article(_table(shown, runs), className="card")
+    if not others:
+        return [first]
+    rest = [html.Summary("Everything else that was measured"), _table({"": others}, runs)]
+    return [first, html.Details(rest, className="card fold")]
 
 
 def _entry(place: int, group: Group) -> list[Component]:
@@ -101,10 +112,11 @@ def _table(shown: Mapping[str, Sequence[Row]], runs: Sequence[Run]) -> Component
         for place, run in enumerate(runs)
     ]
     titles = [
-        html.Th(title, colSpan=len(found), scope="colgroup") for title, found in shown.items()
+        html.Th(title, colSpan=len(found), scope="colgroup")
+        for title, found in shown.items()
+        if title and found
     ]
-    heads = [html.Th("run"), *(html.Th(row.name) for row in rows)]
-    table = html.Table(
-        [html.Thead([html.Tr([html.Td(), *titles]), html.Tr(heads)]), html.Tbody(body)]
-    )
-    return html.Article(html.Div(table, className="scroll", tabIndex=0), className="card")
+    heads = html.Tr([html.Th("run"), *(html.Th(row.name) for row in rows)])
+    above = [html.Tr([html.Td(), *titles])] if titles else []
+    table = html.Table([html.Thead([*above, heads]), html.Tbody(body)])
+    return html.Div(table, className="scroll", tabIndex=0)

@@ -11,6 +11,9 @@ from htga_client.wire import Run
 NONE = "(none)"
 """In place of a setting that a run does not have."""
 
+_json = json.JSONEncoder(ensure_ascii=False).encode
+"""`json.dumps` would make an encoder for each of a thousand runs' settings."""
+
 GROUP = "group"
 """Stands among the settings for the group that a run was given, where no setting has its name."""
 
@@ -22,7 +25,7 @@ def flat(config: Mapping[str, Any], within: str = "") -> dict[str, str]:
         if isinstance(value, dict) and value:
             found |= flat(value, f"{within}{name}.")
         else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            text = value if isinstance(value, str) else _json(value)
             found[within + name] = text
     return found
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 
+import orjson
 from dash import Dash
+from dash.development.base_component import Component
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -14,15 +16,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htga_dashboard import library
+from htga_dashboard.compression import Compression
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.source import Source
 
 INDEX = """<!DOCTYPE html>
-<html lang="en">
+<html lang="en" data-plotly="PLOTLY">
   <head>
     {%metas%}
     <title>{%title%}</title>
     <link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
+    <script src="/assets/early.js?v=VERSION"></script>
     <script src="/assets/theme.js?v=VERSION"></script>
     {%css%}
   </head>
@@ -32,21 +36,32 @@ INDEX = """<!DOCTYPE html>
   </body>
 </html>
 """
-"""The theme is chosen by a script of its own before anything is painted, so nothing flashes."""
+"""Two scripts come before all others: one asks for the page while those load, and the other chooses
+the theme before anything is painted, so that nothing flashes."""
+
+LAYOUT = "/_layout"
 
 STATUS = "htga_dashboard.status"
 """Key of an ASGI scope that says with which status the document is to be sent."""
 
 
-def serve(app: Dash, server: FastAPI, source: Source, pages: Sequence[str]) -> None:
+def serve(
+    app: Dash,
+    server: FastAPI,
+    source: Source,
+    pages: Sequence[str],
+    layout: Callable[[str], Awaitable[Component]],
+) -> None:
     """Answer with the document at every address of `server` that is not taken.
 
-    At those of the `pages`, and of runs, with status 200; at all others with 404.
+    At those of the `pages`, and of runs, with status 200; at all others with 404. `assets/early.js`
+    asks for the `layout` at an address.
 
     Call it when all callbacks are registered: the content security policy lists their scripts.
     """
-    app.index_string = INDEX.replace("VERSION", version("htga"))
+    app.index_string = INDEX.replace("VERSION", version("htga")).replace("PLOTLY", library.PATH)
     server.add_middleware(Document, policy=_policy(app.csp_hashes()))
+    server.add_middleware(Compression)
 
     async def latest(_request: Request) -> Response:
         try:
@@ -55,11 +70,20 @@ def serve(app: Dash, server: FastAPI, source: Source, pages: Sequence[str]) -> N
             newest = []  # the table of runs says what is the matter
         return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
 
+    async def laid_out(request: Request) -> Response:
+        page = await layout(request.query_params.get("href", "/"))
+        content = orjson.dumps(page, default=Component.to_plotly_json)
+        return Response(
+            content, media_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+    server.router.routes.append(Route(LAYOUT, laid_out))
     server.router.routes.append(Route("/run/latest", latest))
     server.router.routes.append(Route(library.PATH, library.send))
     for path in ("/run/{run_id}", *pages):
-        server.router.routes.append(Route(path, Elsewhere(server, status=200)))
-    server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
+        server.router.routes.append(Route(path, Elsewhere(server, status=200), methods=["GET"]))
+    nothing = Route("/{path:path}", Elsewhere(server, status=404), methods=["GET"])
+    server.router.routes.append(nothing)
 
 
 WORKER = "/assets/stream.js"
@@ -107,8 +131,9 @@ class Elsewhere:
         self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask for "/" instead."""
-        there = {**scope, "path": "/", "raw_path": b"/", STATUS: self._status}
+        """Ask for "/" instead; of the answer to a HEAD the server sends the head alone."""
+        status = 200 if scope["path"] == "/" else self._status
+        there = {**scope, "method": "GET", "path": "/", "raw_path": b"/", STATUS: status}
         await self._server(there, receive, send)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2
 from pydantic import TypeAdapter, ValidationError
@@ -89,6 +90,11 @@ class Exchange:
                 f"{answer.text[:300]}"
             )
         return answer
+
+
+def segment(name: str) -> str:
+    """`name` as one segment of a path, so that no id can ask for another resource."""
+    return quote(name, safe="")
 
 
 @cache

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from htga_client.student import t_quantile
+from htga_client.spread import spread
 from htga_client.wire import Run, Series
 from htga_dashboard.comparison import Axis, Band, Comparison
 from htga_dashboard.config import setting
@@ -154,25 +154,12 @@ def _mean(grid: Floats, members: Floats, extremes: Floats, band: Band) -> Line:
             these, so that neither smoothing nor averaging can hide a spike.
         band: What to draw around the mean.
     """
-    present = np.isfinite(members)
-    n = present.sum(axis=0)
-    some = n > 0
-    grid, members, present, n = grid[some], members[:, some], present[:, some], n[some]
-    mean = np.where(present, members, 0.0).sum(axis=0) / n
-    spread = np.where(present, members - mean, 0.0)
-    sd = np.sqrt((spread**2).sum(axis=0) / np.maximum(n - 1, 1))
+    some = np.isfinite(members).any(axis=0)
+    grid, found = grid[some], spread(members[:, some])
     if band == "range":
         low = np.fmin.reduce(extremes[:, 0, some])
         high = np.fmax.reduce(extremes[:, 1, some])
     else:
-        by_n = {int(count): _half_width(int(count), band) for count in np.unique(n)}
-        half = sd * np.array([by_n[int(count)] for count in n])
-        low, high = mean - half, mean + half
-    return Line(x=grid, y=mean, low=low, high=high, n=n)
-
-
-def _half_width(n: int, band: Band) -> float:
-    """Of a band, in standard deviations; one run has none."""
-    if n < 2 or band == "none":
-        return 0.0
-    return 1.0 if band == "sd" else t_quantile(n - 1) / math.sqrt(n)
+        half = {"sd": found.sd, "t95": found.half, "none": np.zeros(len(grid))}[band]
+        low, high = found.mean - half, found.mean + half
+    return Line(x=grid, y=found.mean, low=low, high=high, n=found.n)

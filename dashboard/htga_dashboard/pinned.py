@@ -28,7 +28,7 @@ def cards_of(names: Sequence[str]) -> list[Component]:
                 *(
                     html.Div(
                         [
-                            html.Small(f"{chart.title} {chart.note}"),
+                            html.Small(", ".join(filter(None, (chart.title, chart.note)))),
                             graphs.place(_name(place, chart.name), steps=True),
                         ],
                         className="plot small",

@@ -114,7 +114,7 @@ def _register_list(app: Dash, source: Source) -> None:
     )
     async def show(_beat: int) -> Any:
         try:
-            return listing(await source.rules())
+            return listing(await source.rules.all())
         except SourceError as error:
             return html.P(str(error), className="error")
 
@@ -137,9 +137,9 @@ def _register_list(app: Dash, source: Source) -> None:
         rule_id = ctx.triggered_id["name"]
         deleted = ctx.triggered_id["type"] == ids.RULE_DELETE
         try:
-            rule = next((one for one in await source.rules() if one.id == rule_id), None)
+            rule = next((one for one in await source.rules.all() if one.id == rule_id), None)
             if rule is not None and deleted:
-                await source.delete_rule(rule_id)
+                await source.rules.delete(rule_id)
         except SourceError as error:
             return [*same[:-3], str(error), no_update, no_update]
         if rule is None:
@@ -165,7 +165,7 @@ def _register_form(app: Dash, source: Source) -> None:
     )
     async def save(_clicks: int, rule_id: str | None, beat: int, *said: Any) -> Any:
         try:
-            rule = await source.save_rule(rule_of(said), rule_id)
+            rule = await source.rules.save(rule_of(said), rule_id)
         except (ValueError, SourceError) as error:
             return no_update, no_update, f"Not saved. {error}", no_update
         return rule.id, f"Rule {rule.name}", "Saved.", beat + 1
@@ -180,7 +180,7 @@ def _register_form(app: Dash, source: Source) -> None:
     )
     async def try_out(_clicks: int, *said: Any) -> Any:
         try:
-            return firings(await source.try_rule(rule_of(said))), ""
+            return firings(await source.rules.firings(rule_of(said))), ""
         except (ValueError, SourceError) as error:
             return [], f"Not tried. {error}"
 

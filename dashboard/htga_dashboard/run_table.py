@@ -29,7 +29,7 @@ COLUMNS: list[dict[str, Any]] = [
         "cellRenderer": "HtgaRunLink",
         "minWidth": 110,
         "flex": 3,
-        "colSpan": {"function": "params.data.members ? 2 : 1"},
+        "colSpan": {"function": "htgaSpan(params)"},
     },
     {"field": "project", "minWidth": 70, "flex": 1},
     {"field": "state", "cellRenderer": "HtgaState", "width": 112},

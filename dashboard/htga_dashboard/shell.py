@@ -5,7 +5,7 @@ from __future__ import annotations
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_dashboard import ids, keys, library
+from htga_dashboard import ids, keys
 from htga_dashboard.attributes import attributes
 from htga_dashboard.dialog import dialog, opener
 
@@ -21,11 +21,16 @@ TABS = {
 """The pages that the header leads to."""
 
 
-def layout() -> Component:
-    """The shell, with an empty place for the page."""
+def layout(page: Component | None = None, path: str | None = None) -> Component:
+    """The shell.
+
+    Args:
+        page: What is in it.
+        path: Where that is; without one, the page is asked for as soon as the shell is there.
+    """
     return html.Div(
         [
-            dcc.Location(id=ids.URL, refresh="callback-nav"),
+            dcc.Location(id=ids.URL, refresh="callback-nav", pathname=path),
             dcc.Store(id=ids.THEME),
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="skip"),
             html.Header(
@@ -76,9 +81,8 @@ def layout() -> Component:
                 ],
                 className="shell",
             ),
-            html.Main(id=ids.PAGE, tabIndex=-1),
+            html.Main(page, id=ids.PAGE, tabIndex=-1),
             keys.layout(),
             dialog(ids.ALERTS, "Alerts", html.Ul(id=ids.ALERTS_LIST, className="alerts")),
-        ],
-        **attributes(data_plotly=library.PATH),
+        ]
     )

@@ -14,13 +14,9 @@ import pyarrow as pa
 
 from htga_client.wire import (
     ARROW_STREAM,
-    Firings,
     Histograms,
     Layer,
     LayerMap,
-    NewRule,
-    Rule,
-    Rules,
     Run,
     RunEvent,
     RunEvents,
@@ -30,9 +26,9 @@ from htga_client.wire import (
     Status,
     Token,
     Tokens,
-    Trial,
 )
-from htga_dashboard.exchange import Exchange, NotFoundError
+from htga_dashboard.exchange import Exchange, NotFoundError, segment
+from htga_dashboard.rule_book import RuleBook
 from htga_dashboard.steps import Steps
 
 ALL = Steps()
@@ -53,6 +49,7 @@ class Source:
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
         self._exchange = Exchange(client)
+        self.rules = RuleBook(self._exchange)
 
     @property
     def url(self) -> str:
@@ -90,7 +87,7 @@ class Source:
         Raises:
             NotFoundError: There is none.
         """
-        return await self._exchange.get(Run, f"/runs/{_segment(run_id)}")
+        return await self._exchange.get(Run, f"/runs/{segment(run_id)}")
 
     async def several(self, run_ids: Iterable[str]) -> list[Run]:
         """The runs of these ids in their order, without those that the collector does not know."""
@@ -99,7 +96,7 @@ class Source:
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:
         """What happened in a run, for people to read."""
-        return (await self._exchange.get(RunEvents, f"/runs/{_segment(run_id)}/events")).items
+        return (await self._exchange.get(RunEvents, f"/runs/{segment(run_id)}/events")).items
 
     async def series(
         self,
@@ -114,7 +111,7 @@ class Source:
         """Values of `keys` over `steps`, in at most `buckets` buckets; `since` is a cursor."""
         return await self._exchange.get(
             Series,
-            f"/runs/{_segment(run_id)}/series",
+            f"/runs/{segment(run_id)}/series",
             keys=",".join(quote(key, safe="") for key in keys),
             layer=layer,
             start=steps.first,
@@ -145,7 +142,7 @@ class Source:
         """
         return await self._exchange.get(
             Histograms,
-            f"/runs/{_segment(run_id)}/histograms",
+            f"/runs/{segment(run_id)}/histograms",
             bits=bits,
             layer=layer,
             start=steps.first,
@@ -156,7 +153,7 @@ class Source:
 
     async def layers(self, run_id: str) -> list[str]:
         """Names of a run's layers, in the order in which they came."""
-        found = await self._exchange.get(_Layers, f"/runs/{_segment(run_id)}/layers")
+        found = await self._exchange.get(_Layers, f"/runs/{segment(run_id)}/layers")
         return list(dict.fromkeys(layer.name for layer in found["items"] if layer.name))
 
     async def layer_map(
@@ -165,7 +162,7 @@ class Source:
         """One key of every layer over `steps`, in at most `buckets` buckets."""
         return await self._exchange.get(
             LayerMap,
-            f"/runs/{_segment(run_id)}/layers/map",
+            f"/runs/{segment(run_id)}/layers/map",
             key=key,
             start=steps.first,
             stop=steps.stop,
@@ -175,20 +172,20 @@ class Source:
     async def change(self, run_id: str, patch: RunPatch) -> Run:
         """Change a run's name, group, tags or notes; gives the run as it is then."""
         said = {name: value for name, value in asdict(patch).items() if value is not None}
-        path = f"/runs/{_segment(run_id)}"
+        path = f"/runs/{segment(run_id)}"
         return self._exchange.read(Run, path, await self._exchange.ask("PATCH", path, json=said))
 
     async def delete(self, run_id: str) -> None:
         """Delete a run; for a day it can be restored."""
-        await self._exchange.ask("DELETE", f"/runs/{_segment(run_id)}")
+        await self._exchange.ask("DELETE", f"/runs/{segment(run_id)}")
 
     async def restore(self, run_id: str) -> None:
         """Undo the deletion of a run."""
-        await self._exchange.ask("POST", f"/runs/{_segment(run_id)}/restore")
+        await self._exchange.ask("POST", f"/runs/{segment(run_id)}/restore")
 
     async def archive(self, run_id: str) -> None:
         """Write a run that has ended to the archive."""
-        await self._exchange.ask("POST", f"/runs/{_segment(run_id)}/archive")
+        await self._exchange.ask("POST", f"/runs/{segment(run_id)}/archive")
 
     async def status(self) -> Status:
         """How the collector is doing."""
@@ -197,27 +194,6 @@ class Source:
     async def tokens(self) -> tuple[Token, ...]:
         """The collector's tokens, without their secrets."""
         return (await self._exchange.get(Tokens, "/tokens")).items
-
-    async def rules(self) -> tuple[Rule, ...]:
-        """What is watched, oldest first."""
-        return (await self._exchange.get(Rules, "/rules")).items
-
-    async def save_rule(self, rule: NewRule, rule_id: str | None = None) -> Rule:
-        """Keep a new rule, or put it in the place of the one called `rule_id`."""
-        method, path = ("PUT", f"/rules/{_segment(rule_id)}") if rule_id else ("POST", "/rules")
-        return self._exchange.read(
-            Rule, path, await self._exchange.ask(method, path, json=asdict(rule))
-        )
-
-    async def delete_rule(self, rule_id: str) -> None:
-        """Watch it no longer."""
-        await self._exchange.ask("DELETE", f"/rules/{_segment(rule_id)}")
-
-    async def try_rule(self, rule: NewRule) -> Firings:
-        """Where a rule would have fired in the newest runs of its project."""
-        said = asdict(Trial(rule=rule))
-        path = "/rules/try"
-        return self._exchange.read(Firings, path, await self._exchange.ask("POST", path, json=said))
 
     async def query(self, sql: str, *, limit: int) -> pa.Table:
         """The answer to one SELECT over the tables runs, steps and metrics.
@@ -255,8 +231,3 @@ class Source:
 
 
 _Layers = dict[str, tuple[Layer, ...]]
-
-
-def _segment(run_id: str) -> str:
-    """`run_id` as one segment of a path, so that no id can ask for another resource."""
-    return quote(run_id, safe="")

@@ -1,6 +1,6 @@
 """The colours of the figures, in light and in dark.
 
-The page around them has the same colours as CSS variables in `assets/htga.css`; plotly draws its
+The page around them has the same colours as CSS variables in `assets/base.css`; plotly draws its
 own SVG and cannot read those.
 """
 

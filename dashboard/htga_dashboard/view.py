@@ -14,6 +14,7 @@ from htga_client.wire import Histograms, Run, RunEvent, Series
 from htga_dashboard.charts import Chart, charts_of
 from htga_dashboard.figures import curves, heat
 from htga_dashboard.figures.extension import Extension, extension
+from htga_dashboard.figures.points import points, stride_of
 
 ANY_KEY = "alpha_hat"
 """A key that every run knows, for a run that has measured nothing yet."""
@@ -112,7 +113,7 @@ class View:
             keys=tuple(keys_of(charts_of(run))),
             cursor=series.cursor,
             drawn=len(series.step),
-            stride=curves.stride_of(series),
+            stride=stride_of(series),
             heat=HeatView.of(histograms),
             rows=series.total,
             marked=_latest(events),
@@ -193,9 +194,7 @@ class View:
         extensions = {}
         if series.step:
             extensions = {
-                chart.name: extension(
-                    curves.points(series, chart, stride=self.stride, after=self.step)
-                )
+                chart.name: extension(points(series, chart, stride=self.stride, after=self.step))
                 for chart in charts
             }
             view = replace(

@@ -10,7 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from htga_client.student import t_quantile
+from htga_client.spread import spread
 from htga_client.wire import SCALARS, GroupBuckets, GroupedSeries, GroupSeries, Run
 from htga_server import pyramid, series
 from htga_server.columns import optional
@@ -125,22 +125,17 @@ def _buckets(cells: Sequence[Cells], bucket: NDArray[np.int64], width: int) -> G
         with np.errstate(invalid="ignore"):
             mean[row, place] = stats["total"] / np.maximum(stats["count"], 1)
         least[row, place], most[row, place] = stats["low"], stats["high"]
-    counts = measured & np.isfinite(mean)
-    n = counts.sum(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        middle = np.where(counts, mean, 0.0).sum(axis=0) / np.maximum(n, 1)
-        apart = np.where(counts, mean - middle, 0.0)
-        sd = np.sqrt((apart**2).sum(axis=0) / np.maximum(n - 1, 1))
-        half = sd * np.array([t_quantile(max(k - 1, 1)) / max(k, 1) ** 0.5 for k in n.tolist()])
+    found = spread(np.where(measured, mean, np.nan))
+    n, middle = found.n, found.mean
     some: NDArray[np.bool_] = np.logical_or.reduce(measured, axis=0)
     low = np.fmin.reduce(least, axis=0, initial=np.nan)
     high = np.fmax.reduce(most, axis=0, initial=np.nan)
     return GroupBuckets(
         n=n.tolist(),
         mean=optional(middle, n > 0),
-        sd=optional(sd, n > 1),
-        low=optional(middle - half, n > 1),
-        high=optional(middle + half, n > 1),
+        sd=optional(found.sd, n > 1),
+        low=optional(middle - found.half, n > 1),
+        high=optional(middle + found.half, n > 1),
         min=optional(low, some),
         max=optional(high, some),
     )

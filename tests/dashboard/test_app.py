@@ -69,9 +69,7 @@ def test_the_browsers_code_names_components_that_there_are() -> None:
     known = {value for value in vars(ids).values() if isinstance(value, str)}
     pattern = r'(?:getElementById|set_props|getApiAsync|includes)\("([a-z-]+)[".]'
     named = {
-        name
-        for script in assets.glob("[!p]*.js")  # all but plotly, which is not ours
-        for name in re.findall(pattern, script.read_text())
+        name for script in assets.glob("*.js") for name in re.findall(pattern, script.read_text())
     }
     assert {"live", "runs-grid", "run-growth", "theme"} <= named <= known
 
@@ -83,15 +81,21 @@ def test_pages_come_with_a_policy_that_lets_no_foreign_script_in(dashboard: Serv
         assert answer.status_code == status
         assert "default-src 'self'" in policy
         assert "'unsafe-inline'" not in policy.split("style-src")[0]
-        assert '<link rel="stylesheet" href="/assets/htga.css' in answer.text
+        assert '<link rel="stylesheet" href="/assets/base.css' in answer.text
         assert "https://" not in answer.text
+
+
+def test_every_page_answers_a_head_and_refuses_a_post(dashboard: Server) -> None:
+    for path, status in (("/", 200), ("/run/x", 200), ("/nothing", 404)):
+        assert httpx2.head(dashboard.url + path).status_code == status
+        assert httpx2.post(dashboard.url + path).status_code == 405
 
 
 def test_plotly_is_fetched_once_and_kept(dashboard: Server) -> None:
     answer = httpx2.get(dashboard.url + PATH)
     assert answer.text.startswith("/**\n* plotly.js v")
     assert "immutable" in answer.headers["cache-control"]
-    assert "immutable" not in httpx2.get(f"{dashboard.url}/assets/htga.css").headers.get(
+    assert "immutable" not in httpx2.get(f"{dashboard.url}/assets/base.css").headers.get(
         "cache-control", ""
     )
 
@@ -117,6 +121,15 @@ def test_the_page_of_a_run_and_the_table_are_served(dashboard: Server, register:
     run_id = register(dashboard, name="quiet-maple")
     assert "quiet-maple" in page_text(dashboard, "/")
     assert "quiet-maple" in page_text(dashboard, f"/run/{run_id}")
+
+
+def test_the_first_page_comes_with_the_layout(dashboard: Server, register: Any) -> None:
+    path = f"/run/{register(dashboard, name='quiet-maple')}"
+    answer = httpx2.get(f"{dashboard.url}/_layout", params={"href": f"{dashboard.url}{path}?at=3"})
+    location, *_ = answer.json()["props"]["children"]
+    assert location["props"]["pathname"] == path
+    assert "quiet-maple" in answer.text
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_what_is_not_there_is_said_in_words(dashboard: Server) -> None:

@@ -74,6 +74,48 @@ def test_the_address_says_it_all_and_follows_the_controls(
     assert watched.url == address
 
 
+def test_the_table_has_what_is_drawn_without_scrolling_and_the_rest_is_folded_away(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    watched.set_viewport_size({"width": 1440, "height": 900})
+    watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}")
+    tables = watched.locator("#compare-tables .scroll")
+    first, rest = tables.first, tables.last
+    expect(first.locator("thead tr").last).to_have_text("runlrseedalpha_bargrad_normloss")
+    assert first.evaluate("table => table.scrollWidth <= table.clientWidth")
+    expect(rest).to_be_hidden()
+    watched.get_by_text("Everything else that was measured").click()
+    expect(rest).to_contain_text("alpha_hat")
+
+
+def test_the_slider_of_smoothing_says_its_number_while_it_moves(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}&smooth=0.6")
+    said = watched.locator("[data-label=Smoothing] > span").first
+    expect(said).to_have_attribute("data-value", "0.6")
+    watched.get_by_role("slider", name="Smoothing").press("ArrowRight")
+    expect(said).to_have_attribute("data-value", "0.61")
+
+
+def test_news_of_other_runs_that_overtakes_a_choice_does_not_undo_it(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}&key=loss")
+    wait_for_lines(watched, "compare-0", 3)
+    watched.evaluate(
+        """query => {
+            dash_clientside.set_props("compare-query", { data: query });
+            dash_clientside.set_props("compare-news", { data: { runs: ["another"], at: 0 } });
+        }""",
+        f"?runs={ids[0]}&key=loss",
+    )
+    wait_for_lines(watched, "compare-0", 1)
+
+
 def test_a_comparison_grows_with_its_runs_and_keeps_the_zoom(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:

@@ -12,6 +12,7 @@ from htga_client.wire import Buckets, Series
 from htga_dashboard import theme
 from htga_dashboard.charts import Chart, Curve, charts_of
 from htga_dashboard.figures import curves
+from htga_dashboard.figures import points as of_curves
 from tests.support.plotly import checked
 from tests.support.series import RUN_ID, run, same, series
 
@@ -64,10 +65,11 @@ def test_the_spike_of_one_step_in_a_bucket_stays_in_sight() -> None:
     assert "0.9 to 250" in line.customdata[1]
 
 
-def test_the_line_behind_raw_values_is_the_line_itself() -> None:
-    behind, line, _ = draw(series(range(2), grad_norm=[1, 2]), LINE, theme.LIGHT).data
-    assert list(behind.x) == list(line.x)
-    assert list(behind.y) == list(line.y)
+def test_nothing_is_drawn_behind_a_line_where_each_of_its_values_is_raw() -> None:
+    mixed = Buckets(mean=[1.0, 2.0, 3.0], min=[0.5, 2.0, 2.5], max=[1.5, 2.0, 3.5], last=[1.0] * 3)
+    behind, line, _ = draw(bucketed(grad_norm=mixed), LINE, theme.LIGHT).data
+    assert list(behind.y) == [0.5, 1.5, None, 2.5, 3.5]
+    assert list(line.y) == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -133,7 +135,7 @@ def test_dots_are_thinned_to_measured_values_and_none_is_lost_behind_them() -> N
     values = [1.5 + 0.001 * i for i in range(5000)]
     both = series(range(5000), alpha_hat=values, alpha_bar=values)
     behind, dots, *_ = draw(both, DOTS, theme.LIGHT).data
-    assert len(dots.x) == curves.DOTS
+    assert len(dots.x) == of_curves.DOTS
     assert all(values[step] == y for step, y in zip(dots.x, dots.y, strict=True))
     assert list(behind.y) == values
 
@@ -174,7 +176,7 @@ def check_that_points_add_up(
     def points(steps: range) -> list[dict[str, list[Any]]]:
         keys = {curve.key: [values[step] for step in steps] for curve in chart.curves}
         after = steps.start - 1 if steps.start else None
-        return curves.points(series(steps, **keys), chart, stride=stride, after=after)
+        return of_curves.points(series(steps, **keys), chart, stride=stride, after=after)
 
     cut = min(cut, len(values))
     joined = [

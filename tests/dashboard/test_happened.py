@@ -18,6 +18,7 @@ def test_an_event_is_a_flag_in_the_colour_of_its_level() -> None:
     trace = happened.trace([event(7), event(9, level="info")], theme.LIGHT)
     assert trace["x"] == [7, 9]
     assert trace["marker"]["color"] == [theme.LIGHT.danger, theme.LIGHT.muted]
+    assert trace["marker"]["standoff"] > 0  # and it stands above all labels
     assert "<b onclick" not in json.dumps(trace)
 
 

@@ -80,11 +80,21 @@ def test_groups_show_means_open_to_their_runs_and_follow_these(
     expect(watched.locator(".ag-row .member")).to_have_text(["sgd-1", "sgd-0"])
     expect(watched.locator(".ag-row:has-text('sgd-1') [col-id='setting seed']")).to_have_text("1")
     expect(watched.locator("[col-id='setting epochs']")).to_have_count(0)
+    expect(sgd.locator("[col-id='setting method']")).to_have_text("sgd")  # of all, unlike the seed
+    expect(sgd.locator("[col-id='setting seed']")).to_have_text("")
     send(dashboard, sweep["sgd-0"], probe_rows(range(3, 5), alpha_bar=4.0))
     expect(sgd.locator("[col-id=alpha_bar]")).to_have_text("3 ± 1.4")
     watched.get_by_text("alpha_bar", exact=True).click()
     expect(watched.locator(".ag-row[row-index='0']")).to_contain_text("method=htga")
     expect(watched.locator(".ag-row[row-index='2']")).to_contain_text("sgd-1")
+
+
+@pytest.mark.usefixtures("sweep")
+def test_a_group_says_on_a_phone_how_many_runs_it_has(watched: Page, dashboard: Server) -> None:
+    watched.set_viewport_size({"width": 390, "height": 844})
+    watched.goto(f"{dashboard.url}/?by=method")
+    sgd = watched.locator(".ag-row:has-text('method=sgd')")
+    expect(sgd.locator("[col-id=state]")).to_have_text("n = 2")
 
 
 def test_the_course_of_a_run_is_drawn_in_its_row(
@@ -104,6 +114,8 @@ def test_marked_runs_are_deleted_and_come_back(
     watched.goto(f"{dashboard.url}/?q=method:sgd")
     expect(watched.locator(NAMES)).to_have_count(2)
     expect(watched.get_by_role("toolbar")).to_be_hidden()
+    # The bell has asked for the events of all runs; of a run that goes meanwhile there are none.
+    expect(watched.locator("#alerts-list li")).to_have_count(1)
     watched.locator(".ag-header input[type=checkbox]").check()
     watched.get_by_role("button", name="Delete").click()
     expect(watched.get_by_text("2 runs deleted.")).to_be_visible()

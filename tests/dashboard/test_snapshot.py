@@ -58,6 +58,14 @@ def test_the_fitted_line_has_the_index_of_the_tail() -> None:
     assert hill["layout"]["shapes"][0]["x0"] in hill["data"][1]["x"]
 
 
+def test_a_survival_plot_begins_where_the_entries_begin_to_thin_out() -> None:
+    specks = {2.0**-60: 5}  # forty decades of nothing lie between these and all others
+    survival, *_ = figures(histograms({7: specks | POWER_LAW}, bits=0), moment())
+    left, right = survival["layout"]["xaxis"]["range"]
+    assert -1 < left < right < 6
+    assert min(survival["data"][0]["x"]) == 2.0**-60  # zoomed out, all of it is there
+
+
 def test_a_chosen_k_is_marked_where_a_tail_of_about_that_size_begins() -> None:
     _, hill, words = figures(histograms({7: POWER_LAW}, bits=0), moment(20_000))
     chosen = hill["layout"]["shapes"][0]["x0"]

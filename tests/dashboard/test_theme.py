@@ -9,7 +9,7 @@ import htga_dashboard
 from htga_dashboard import theme
 from htga_dashboard.theme import Theme
 
-CSS = Path(htga_dashboard.__file__).parent / "assets/htga.css"
+CSS = Path(htga_dashboard.__file__).parent / "assets/base.css"
 
 
 def luminance(colour: str) -> float:

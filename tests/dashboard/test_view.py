@@ -31,7 +31,7 @@ def test_later_steps_are_appended_to_every_chart() -> None:
     assert set(extensions) == {"tail", "norm"}
     data, traces = extensions["norm"]
     assert data["x"] == [[100, 101], [100, 101], []]
-    assert data["y"] == [[0.2, 0.2], [0.2, 0.2], []]
+    assert data["y"] == [[None, None], [0.2, 0.2], []]
     assert traces == [0, 1, 2]
     assert (later.step, later.cursor, later.grown, later.beat) == (101, "101", 2, 1)
 

@@ -4,7 +4,9 @@ window.dash_clientside = window.dash_clientside || {};
 
 dash_clientside.htga = {
   // A page has been put on screen.
-  arrived: ({ props }) => {
+  arrived: (page) => {
+    if (!page) return;
+    const { props } = page;
     document.title = `${props["data-title"]} · HTGA`;
     for (const link of document.querySelectorAll(".to-page"))
       if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
@@ -14,7 +16,7 @@ dash_clientside.htga = {
       htga.tick();
       htga.graphs.forget();
       htga.graphs.mark(null);
-      if (document.querySelector(".graph")) htga.graphs.load();
+      if (document.querySelector(".graph")) htga.plotly();
       htga.live.arrived();
       htga.sections.arrived();
     });
@@ -197,14 +199,16 @@ addEventListener("keydown", (event) => {
   if (event.target.id === "query-sql") document.getElementById("query-ask").click();
 });
 
-// Two things that Dash's components leave out: the name of a slider's thumb, which its surroundings
-// say in `data-label`; and that it is the button of a dropdown, which has a name, that takes the
-// focus, and not a hidden field beside it.
+// Three things that Dash's components leave out: the name of a slider's thumb, which its surroundings
+// say in `data-label`; its value, beside that name; and that it is the button of a dropdown, which
+// has a name, that takes the focus, and not a hidden field beside it.
 new MutationObserver(() => {
   for (const thumb of document.querySelectorAll(".dash-slider-thumb:not([aria-label])"))
     thumb.setAttribute("aria-label", thumb.closest("[data-label]")?.dataset.label || "value");
+  for (const thumb of document.querySelectorAll(".field .dash-slider-thumb"))
+    thumb.closest(".field").firstElementChild.dataset.value = thumb.getAttribute("aria-valuenow");
   for (const field of document.querySelectorAll(".dash-dropdown-focus-target[tabindex='0']")) {
     field.tabIndex = -1;
     field.nextElementSibling.tabIndex = 0;
   }
-}).observe(document.body, { childList: true, subtree: true, attributeFilter: ["tabindex"] });
+}).observe(document.body, { childList: true, subtree: true, attributeFilter: ["tabindex", "aria-valuenow"] });

@@ -18,22 +18,12 @@ htga.graphs = (() => {
   let moment = null; // a step
   let released = 0; // how often what the reader had zoomed to was let go
   let working = null; // the drawing that is under way
-  let library = null; // plotly, once a page needs it
 
   const breathe = () => new Promise((resolve) => setTimeout(resolve));
   const idle = () =>
     new Promise((resolve) =>
       window.requestIdleCallback ? requestIdleCallback(resolve, { timeout: 500 }) : setTimeout(resolve, 50),
     );
-
-  const load = () =>
-    (library ||= new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = document.querySelector("[data-plotly]").dataset.plotly;
-      script.onload = resolve;
-      script.onerror = () => reject(new Error(`${script.src} did not load`));
-      document.head.append(script);
-    }));
 
   const placeOf = (name) => document.getElementById(JSON.stringify({ name, type: "chart" }));
   const plotIn = (place) => place && place.querySelector(".js-plotly-plot");
@@ -118,7 +108,7 @@ htga.graphs = (() => {
   const work = () =>
     (working ||= (async () => {
       await breathe(); // React puts the places of new figures on the page in this turn
-      if (due.size) await load();
+      if (due.size) await htga.plotly();
       await drawAll(inSight, breathe);
     })().finally(() => {
       working = null;
@@ -139,7 +129,6 @@ htga.graphs = (() => {
   };
 
   return {
-    load,
     // Draw figures by their names.
     show: (figures) => {
       for (const [name, figure] of Object.entries(figures)) {

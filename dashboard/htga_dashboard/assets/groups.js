@@ -22,11 +22,18 @@ htga.groups = (() => {
     return [mean, there.length > 1 ? Math.sqrt(squares / (there.length - 1)) : null];
   };
 
+  // The settings on which all agree.
+  const common = ([first, ...others]) =>
+    Object.fromEntries(
+      Object.entries(first).filter(([name, value]) => others.every((other) => other[name] === value)),
+    );
+
   // A row for each group of `rows`, which are runs.
   const rowsOf = (rows, by) => {
     const together = Map.groupBy(rows, (row) => idOf(row, by));
     return [...together].map(([id, members]) => {
       const made = { id, name: labelOf(members[0], by), members: members.length, sd: {} };
+      made.config = common(members.map(({ config }) => config || {}));
       for (const key of NUMBERS)
         [made[key], made.sd[key]] = summary(members.map((row) => row[key]));
       made.started = Math.max(...members.map((row) => row.started));

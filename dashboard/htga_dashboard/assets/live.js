@@ -2,8 +2,8 @@
 // One stream of events says which runs have news. The page on screen names, in its `data-news`, the
 // store that wants to hear of it and, in its `data-run`, the one run that it is about, if any; the
 // rest is Dash's. News is handed over at most seven times a second, never before the answer to the
-// last, and then after a rest half as long as that took: a slow server, or a slow browser, is asked
-// less often instead of ever more.
+// last, and then after a rest a quarter as long as that took: a slow server, or a slow browser, is
+// asked less often instead of ever more.
 window.htga = window.htga || {};
 
 htga.live = (() => {
@@ -34,7 +34,7 @@ htga.live = (() => {
     const host = page();
     if (!host || host !== here || document.hidden || !due(host.dataset.run)) return;
     const now = performance.now();
-    const wait = asked + (answered ? Math.max(EVERY_MS, 1.5 * took) : PATIENCE_MS) - now;
+    const wait = asked + (answered ? Math.max(EVERY_MS, 1.25 * took) : PATIENCE_MS) - now;
     if (wait > 0) {
       timer = setTimeout(handOver, wait);
       return;

@@ -26,6 +26,8 @@
     const sd = data.sd && data.sd[column.getColId()];
     return sd === null || sd === undefined ? number(value) : `${number(value, 3)} ± ${number(sd, 2)}`;
   };
+  // The name of a group may be long, and its runs may be of several projects.
+  functions.htgaSpan = ({ data, api }) => (data.members && api.getColumn("project").isVisible() ? 2 : 1);
   functions.htgaStep = (value) => (value === null ? "–" : Math.round(value).toLocaleString("en"));
   functions.htgaCompare = compare;
   functions.htgaAgo = (unix) => htga.ago(unix);

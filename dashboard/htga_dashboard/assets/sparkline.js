@@ -53,7 +53,7 @@
     window.dashAgGridComponentFunctions || {});
   components.HtgaSparkline = ({ data }) => {
     const before = known.get(data.id);
-    const [drawn, draw] = useState(before ? before.path : "");
+    const [, draw] = useState(null);
     const stale = !before || data.step - before.step > before.step / 20;
     useEffect(() => {
       if (data.members || data.step === null || !stale) return undefined;
@@ -74,7 +74,7 @@
     return createElement(
       "svg",
       { className: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": true },
-      createElement("path", { d: drawn }),
+      createElement("path", { d: before ? before.path : "" }),
     );
   };
 })();

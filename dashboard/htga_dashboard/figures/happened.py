@@ -29,7 +29,9 @@ def trace(events: Sequence[RunEvent], theme: Theme) -> dict[str, Any]:
         "y": [1.0] * len(latest),
         "customdata": [_text(event) for event in latest],
         "marker": {
-            "symbol": "triangle-down",
+            "symbol": "triangle-up",
+            "angle": 180,
+            "standoff": 5,  # above the plot, where no label of a level stands
             "size": 9,
             "color": [colours[event.level] for event in latest],
         },

@@ -49,7 +49,7 @@ def look(theme: Theme, *, revision: str) -> dict[str, Any]:
         "paper_bgcolor": theme.surface,
         "plot_bgcolor": theme.surface,
         "font": {"family": FONT, "size": 12, "color": theme.text},
-        "margin": {"l": 52, "r": 12, "t": 8, "b": 28},
+        "margin": {"l": 52, "r": 12, "t": 12, "b": 28},
         "xaxis": {
             **axis,
             "showgrid": False,

@@ -10,6 +10,9 @@ from htga_client.tail import HillPlot
 from htga_dashboard.figures.look import Figure, look, powers
 from htga_dashboard.theme import Theme, translucent
 
+BODY = 0.9
+"""Share of the entries above the left end of a survival plot, unless it is zoomed out."""
+
 
 def survival(
     x: np.ndarray, share: np.ndarray, plot: HillPlot, chosen: int | None, theme: Theme
@@ -51,8 +54,8 @@ def survival(
         )
     layout = look(theme, revision="survival")
     layout |= {"showlegend": True, "hovermode": "closest"}
-    layout["margin"] = {**layout["margin"], "t": 24}
-    layout["xaxis"] |= {**powers(theme), "nticks": 6}
+    layout["margin"] = {**layout["margin"], "t": 28}
+    layout["xaxis"] |= {**powers(theme), "nticks": 4, "range": _body(x, share)}
     layout["yaxis"] |= powers(theme)
     return {"data": traces, "layout": layout}
 
@@ -88,6 +91,14 @@ def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> Figure:
     if chosen is not None:
         layout["shapes"] = [_mark(float(plot.k[chosen]), theme)]
     return {"data": [band, line], "layout": layout}
+
+
+def _body(x: np.ndarray, share: np.ndarray) -> list[float] | None:
+    """The decades from where one entry in ten is smaller; of the others only zooming out tells."""
+    if not len(x):
+        return None
+    first = int(np.searchsorted(-share, -BODY))
+    return [float(np.log10(x[max(first - 1, 0)])), float(np.log10(x[-1])) + 0.1]
 
 
 def _mark(k: float, theme: Theme) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult
 
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
 from htga_dashboard import cards, graphs, ids, theme
 from htga_dashboard.attributes import attributes
-from htga_dashboard.compared import Drawn, figures, legend, table
+from htga_dashboard.compared import Drawn, figures, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, one, several
@@ -153,8 +153,10 @@ def _register_drawing(app: Dash, source: Source) -> None:
             return *nothing, no_update
         how = Comparison.from_query(query)
         keys, beat = (before["keys"], before["beat"] + 1) if before else (None, 0)
-        same = graphs.handed({}, beat) | {"keys": keys}
-        if keys and ctx.triggered_id == ids.COMPARE_NEWS and not _concerns(news, how):
+        same = graphs.handed({}, beat) | {"keys": keys, "of": before and before["of"]}
+        # What is on screen decides, not what this call is for: of two calls that overtake each
+        # other Dash keeps the later one, whose news may be none of ours.
+        if keys and before["of"] == [query, theme_name] and not _concerns(news, how):
             return *nothing, same
         try:
             drawn = await _read(source, how, theme.named(theme_name))
@@ -165,10 +167,10 @@ def _register_drawing(app: Dash, source: Source) -> None:
         return (
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups),
-            table(drawn.runs),
+            tables(drawn.runs, drawn.keys),
             keys_of(drawn.runs),
             _groupings(drawn.runs),
-            graphs.handed(drawn.figures, beat) | {"keys": shown},
+            graphs.handed(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
         )
 
     app.clientside_callback(
@@ -207,6 +209,7 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
         value=how.smoothing,
         marks=None,
         updatemode="mouseup",
+        allow_direct_input=False,
     )
     chosen = [run.id for run in runs]
     return html.Div(
@@ -224,7 +227,7 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
             field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
             field("Along", one(ids.COMPARE_X, AXES, how.x)),
             field("Scale", one(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
-            field("Smoothing", smoothing, wide=True),
+            field("Smoothing", smoothing),
         ],
         className="controls",
     )

@@ -140,7 +140,7 @@ def shown(status: Status) -> list[Component]:
 async def read(source: Source, _url: SplitResult) -> Component:
     """The page as things are now."""
     status, found, runs, tokens = await asyncio.gather(
-        source.status(), source.rules(), source.newest(RUNS), _tokens_of(source)
+        source.status(), source.rules.all(), source.newest(RUNS), _tokens_of(source)
     )
     return layout(status, found, runs, tokens)
 

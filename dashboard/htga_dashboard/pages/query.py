@@ -7,19 +7,15 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlencode
 
-import dash_ag_grid as dag
-import pyarrow as pa
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import SCALARS
 from htga_dashboard import answer, ids
+from htga_dashboard.answer_body import SHOWN, refusal, result, snippet
 from htga_dashboard.attributes import attributes
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.source import Source
-
-SHOWN = 1_000
-"""Rows shown on the page at most."""
 
 TAKEN = 100_000
 """Rows in a file at most; more are for `htga query` or the Python client."""
@@ -52,15 +48,6 @@ TABLES = {
     "metrics": "run_id, project, run, step, key, value, rank, attempt, time",
 }
 """Columns worth knowing of what can be asked."""
-
-SNIPPET = '''from htga_client import Client
-
-table = Client("{url}").query("""
-{sql}
-""")  # a pyarrow.Table: .to_pandas(), or polars.from_arrow(table)'''
-
-KINDS: dict[answer.Format, str] = {"csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
-"""Files that an answer can be taken away as."""
 
 
 def layout(query: str, *, url: str) -> Component:
@@ -143,56 +130,6 @@ def layout(query: str, *, url: str) -> Component:
 async def read(_source: Source, url: SplitResult) -> Component:
     """The page; it asks when the browser does."""
     return layout(url.query, url=f"{url.scheme}://{url.netloc}")
-
-
-def result(table: pa.Table) -> list[Component]:
-    """What came back, and how to take it away."""
-    count = table.num_rows
-    more = " or more" if count == SHOWN else ""
-    grid = dag.AgGrid(
-        rowData=answer.rows(table),
-        columnDefs=answer.columns(table),
-        defaultColDef={"sortable": True, "resizable": True, "minWidth": 90, "flex": 1},
-        dashGridOptions={"rowHeight": 36, "headerHeight": 38, "enableCellTextSelection": True},
-        className="grid",
-        style={"height": f"min({max(count, 1) * 36 + 42}px, 70dvh)"},
-    )
-    return [
-        html.Header(
-            [
-                html.H2(f"{count:,} row{'' if count == 1 else 's'}{more}"),
-                html.Span(f"The first {SHOWN:,} are shown." if more else ""),
-                html.Div(
-                    [
-                        html.Button(name, id=ids.export(kind), className="button")
-                        for kind, name in KINDS.items()
-                    ],
-                    className="exports",
-                ),
-            ],
-            className="answer",
-        ),
-        grid,
-    ]
-
-
-def snippet(sql: str, url: str) -> Component:
-    """The same in Python."""
-    return html.Details(
-        [html.Summary("The same in Python"), html.Pre(SNIPPET.format(sql=sql.strip(), url=url))],
-        className="card python",
-    )
-
-
-def refusal(reason: str) -> list[Component]:
-    """In place of an answer."""
-    return [
-        html.Div(
-            [html.H2("The query was not answered"), html.Pre(reason)],
-            className="card refusal",
-            role="alert",
-        )
-    ]
 
 
 def register(app: Dash, source: Source) -> None:
