@@ -223,6 +223,27 @@ def test_the_summary_holds_the_latest_values(api: httpx2.Client, run_id: str, po
     assert (run["last_step"], run["metrics"]) == (3, ["loss"])
 
 
+def test_the_summary_is_of_rank_0_however_far_the_other_ranks_are(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    post([{"step": 1, "alpha_hat": 1.0, "metrics": [("loss", 9.0)]}])
+    post([{"step": 500, "rank": 1, "alpha_hat": 7.0, "metrics": [("loss", 7.0)]}])
+    post([{"step": 2, "alpha_hat": 2.0, "metrics": [("loss", 8.0)]}])
+    run = api.get(f"/runs/{run_id}").json()
+    assert run["summary"] == {"alpha_hat": 2.0, "loss": 8.0}
+    assert run["last_step"] == 500
+
+
+def test_a_row_that_comes_late_is_not_the_latest_but_fills_in_what_was_never_measured(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    post([{"step": 5, "alpha_hat": 5.0}])
+    post([{"step": 3, "alpha_hat": 3.0, "gamma": 0.3}, {"step": 3, "layer": "a", "xi": 1.0}])
+    run = api.get(f"/runs/{run_id}").json()
+    assert run["summary"] == {"alpha_hat": 5.0, "gamma": 0.3}
+    assert (run["low"]["alpha_hat"], run["high"]["alpha_hat"]) == (3.0, 5.0)
+
+
 def test_a_gap_that_the_writer_declares_is_kept_and_passed_over(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:
