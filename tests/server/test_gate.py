@@ -26,6 +26,7 @@ from htga_server.policy import Needs
 from htga_server.rates import Bucket, Failures
 from htga_server.serve import Server
 from htga_server.settings import Settings
+from tests.support.routes import routes
 from tests.support.rows import new_run, stream
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -37,16 +38,6 @@ RULE = {"project": "mine", "name": "n", "kind": "below", "key": "alpha_bar", "th
 def database_url(tmp_path: Path) -> str:
     """Who may do what does not depend on the database."""
     return f"sqlite:///{tmp_path / 'htga.db'}"
-
-
-def routes(app: Any) -> Iterator[Any]:
-    """Every route, those of included routers and mounts among them."""
-    for route in app.routes:
-        inner = getattr(route, "original_router", None) or getattr(route, "app", None)
-        if hasattr(route, "path"):
-            yield route
-        if inner is not None and hasattr(inner, "routes"):
-            yield from routes(inner)
 
 
 def addresses(app: FastAPI, run_id: str) -> list[str]:
