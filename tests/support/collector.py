@@ -4,8 +4,8 @@ The lies are the controls of the fault tests, each of which must fail with one:
 `early` acknowledges before the commit, `unsynced` commits without waiting for the disk, `deaf`
 acknowledges what the disk refused, `locking` keeps no write-ahead log, so that readers hold up
 writers, `trusting` takes any file for a sound one, `leaking` keeps something of each request,
-`unvalidated` reads Arrow as it comes, and `opening` opens what a run is named like. `watched` is no
-lie: it writes down what is opened, beside the data.
+`unvalidated` reads Arrow as it comes, `unwatchful` does not see that its log is gone, and `opening`
+opens what a run is named like. `watched` is no lie: it writes down what is opened, beside the data.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from htga_server import decode, engines
 from htga_server.app import create_app
 from htga_server.database import Database
 from htga_server.ingest import Posted, Stored
+from htga_server.log import Log
 from htga_server.routes import runs as routes_of_runs
 from htga_server.serve import Server
 from htga_server.settings import Settings
@@ -71,6 +73,12 @@ def keep_no_log() -> None:
         pragma.replace("WAL", "DELETE").replace("5000", "200") for pragma in engines.SQLITE_PRAGMAS
     )
     trust_any_file()
+    look_for_no_log()
+
+
+def look_for_no_log() -> None:
+    """Believe that the log is where it was."""
+    Log.is_gone = lambda _: False  # type: ignore[assignment, method-assign]
 
 
 def leak() -> None:
@@ -129,23 +137,23 @@ def leave_unsynced() -> None:
     )
 
 
+LIES: dict[str, Callable[[], None]] = {
+    "early": acknowledge_early,
+    "unsynced": leave_unsynced,
+    "deaf": acknowledge_regardless,
+    "locking": keep_no_log,
+    "trusting": trust_any_file,
+    "leaking": leak,
+    "unvalidated": read_as_it_comes,
+    "unwatchful": look_for_no_log,
+}
+
+
 def main() -> None:
     """Serve until killed."""
     data, port, lies = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    if "early" in lies:
-        acknowledge_early()
-    if "unsynced" in lies:
-        leave_unsynced()
-    if "deaf" in lies:
-        acknowledge_regardless()
-    if "locking" in lies:
-        keep_no_log()
-    if "trusting" in lies:
-        trust_any_file()
-    if "leaking" in lies:
-        leak()
-    if "unvalidated" in lies:
-        read_as_it_comes()
+    for lie in lies:
+        LIES.get(lie, lambda: None)()
     if "opening" in lies:
         open_what_is_named(data)
     server = Server(create_app(Settings(data=data)), port=port)
