@@ -215,6 +215,8 @@ class Database:
             self._log.rescue(self._writing)
             self._reopen()
             self._reading.dispose()  # they look into the deleted files, too
+            with self._writing.begin():  # which makes a log anew, to be missed if it is deleted
+                pass
         return result
 
     def _mistrust(self, error: sa.exc.DBAPIError) -> None:
