@@ -58,8 +58,9 @@ def serve(app: Dash, server: FastAPI, source: Source, pages: Sequence[str]) -> N
     server.router.routes.append(Route("/run/latest", latest))
     server.router.routes.append(Route(library.PATH, library.send))
     for path in ("/run/{run_id}", *pages):
-        server.router.routes.append(Route(path, Elsewhere(server, status=200)))
-    server.router.routes.append(Route("/{path:path}", Elsewhere(server, status=404)))
+        server.router.routes.append(Route(path, Elsewhere(server, status=200), methods=["GET"]))
+    rest = Route("/{path:path}", Elsewhere(server, status=404), methods=["GET"])
+    server.router.routes.append(rest)
 
 
 WORKER = "/assets/stream.js"
@@ -108,7 +109,9 @@ class Elsewhere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask for "/" instead."""
-        there = {**scope, "path": "/", "raw_path": b"/", STATUS: self._status}
+        # As GET, for "/" answers to no other; the server sends nothing but the head of it for HEAD.
+        status = 200 if scope["path"] == "/" else self._status
+        there = {**scope, "method": "GET", "path": "/", "raw_path": b"/", STATUS: status}
         await self._server(there, receive, send)
 
 

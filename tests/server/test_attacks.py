@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import pytest
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import htga_server
+from htga_client.wire import ARROW_STREAM
 from htga_server.serve import Server
+from tests.support.routes import routes
 from tests.support.rows import new_run
 
 NAMES = [
@@ -139,6 +144,33 @@ def test_any_config_is_kept_or_refused_in_words(api: httpx2.Client, config: Any,
         kept = api.get(f"/runs/{run['id']}")
         assert kept.status_code == 200
         assert kept.json()["notes"] == text
+
+
+LEAKS = ("Traceback", "site-packages", "sqlite3.", "psycopg", "INSERT INTO", "UPDATE ", ", line ")
+
+
+def test_no_answer_holds_a_path_a_statement_or_a_trace_of_the_code(
+    api: httpx2.Client, collector: Server, tmp_path: Path
+) -> None:
+    home = str(Path(htga_server.__file__).parents[2])
+    bodies = (b"", b"{", b"[]", b"{}", b'{"rows": 7}', b"\xff", b'{"sql": "SELECT"}')
+    seen: set[int] = set()
+    for route in routes(collector._app):
+        if not isinstance(route, APIRoute):
+            continue
+        path = re.sub(r"\{[a-z_]+(:path)?\}", "none", route.path)
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            for body in bodies:
+                for kind in ("application/json", ARROW_STREAM):
+                    if path == "/live":
+                        continue
+                    headers = {"content-type": kind}
+                    answer = api.request(method, path, content=body, headers=headers)
+                    seen.add(answer.status_code)
+                    for leak in (*LEAKS, home, str(tmp_path)):
+                        assert leak not in answer.text, (method, path, body)
+    assert {400, 404, 405, 422} <= seen
+    assert not any(status >= 500 for status in seen)
 
 
 def test_an_error_of_ours_says_nothing_about_us(

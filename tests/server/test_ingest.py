@@ -297,6 +297,19 @@ def test_a_packed_body_is_unpacked_as_far_as_is_allowed(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("size", [2**33, 2**62, 2**64 - 5])
+def test_a_size_that_a_packed_body_says_of_itself_is_not_believed(
+    api: httpx2.Client, run_id: str, size: int
+) -> None:
+    # A frame of zstd: its size in eight bytes, in one segment, and one block of a repeated byte.
+    frame = b"\x28\xb5\x2f\xfd" + bytes([0xE0]) + size.to_bytes(8, "little")
+    block = (1 | 1 << 1 | 100_000 << 3).to_bytes(3, "little") + b"a"
+    headers = {"content-type": ARROW_STREAM, "content-encoding": "zstd"}
+    answer = api.post(f"/runs/{run_id}/rows", content=frame + block, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_encoding_within_an_encoding_is_refused(api: httpx2.Client, run_id: str) -> None:
     headers = {"content-type": ARROW_STREAM, "content-encoding": "gzip, gzip"}
     answer = api.post(f"/runs/{run_id}/rows", content=b"", headers=headers)
