@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from htga_server import bulk, pyramid, repack
 from htga_server.pyramid import FACTOR, TOP, WINDOW, Cells
 from htga_server.repack import Sums
-from htga_server.rows import Rows
 from htga_server.tables import cells
-from htga_server.tracks import Track, rows_as_cells, stored_cells
+from htga_server.tracks import Track, stored_cells
 
 
 def lowest(
-    connection: sa.Connection,
-    track: Track,
-    *,
-    stored: Iterable[tuple[int, int]],
-    whole: Rows | None,
-    sums: Sums,
-    written: list[tuple[Any, ...]],
+    track: Track, parts: Sequence[Cells], sums: Sums, written: list[tuple[Any, ...]]
 ) -> list[int]:
     """Note the cells of the lowest two levels of windows; returns those that hold anything.
 
     Args:
-        stored: Stretches of windows to be read from the database, all before the rows of `whole`.
-        whole: Rows that make up their windows.
+        parts: Rows that make up their windows, in order, as cells.
     """
-    keys, stored = track.kind.keys, list(stored)
-    if not stored and (whole is None or whole.size == 0):
+    if not any(part.at.size for part in parts):
         return []  # as for most small batches
-    parts = [
-        rows_as_cells(connection, track, first * WINDOW, end * WINDOW, keys)
-        for first, end in stored
-    ]
-    if whole is not None and whole.size:
-        parts.append(pyramid.of_rows(whole.step, whole.time, whole.values()))
-    present = tuple(key for key in keys if any(_has(cell, key) for cell in parts))
+    present = _measured(track.kind.keys, parts)
     first = pyramid.merge(pyramid.concatenate(present, parts), FACTOR)
     second = pyramid.merge(first, WINDOW)
     written += _as_rows(track, 1, first, {})
@@ -60,7 +46,7 @@ def above(connection: sa.Connection, track: Track, windows: list[int], now_open:
         for first, end in stretches(complete):
             below = first * FACTOR, end * FACTOR
             children = stored_cells(connection, track, level - 1, below, keys)
-            present = tuple(key for key in keys if _has(children, key))
+            present = _measured(keys, [children])
             merged = pyramid.merge(pyramid.concatenate(present, [children]), FACTOR**level)
             written += _as_rows(
                 track, level, merged, repack.of_children(connection, track, level, below)
@@ -84,8 +70,13 @@ def _as_rows(track: Track, level: int, settled: Cells, sums: Sums) -> list[tuple
     ]
 
 
-def _has(cell: Cells, key: str) -> bool:
-    return key in cell.keys and bool(cell.stats["count"][:, cell.keys.index(key)].any())
+def _measured(keys: Sequence[str], parts: Sequence[Cells]) -> tuple[str, ...]:
+    """Those of the keys that some cell has a value of, in their order."""
+    found: set[str] = set()
+    for part in parts:
+        measured = np.atleast_1d((part.stats["count"] > 0).any(axis=0)).tolist()
+        found |= {key for key, is_there in zip(part.keys, measured, strict=True) if is_there}
+    return tuple(key for key in keys if key in found)
 
 
 def stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -14,14 +14,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import sqlalchemy as sa
 
-from htga_server import bulk, levels, repack
+from htga_server import bulk, levels, pyramid, repack
 from htga_server.bulk import Column
-from htga_server.pyramid import WINDOW
+from htga_server.pyramid import WINDOW, Cells
 from htga_server.repack import Sums
 from htga_server.rows import Ints, Rows
 from htga_server.tables import cells, tracks
 from htga_server.tables import packs as packs_table
-from htga_server.tracks import LAYERS, Kind, Track, spans, spans_of_all
+from htga_server.tracks import (
+    LAYERS,
+    Kind,
+    Track,
+    rows_as_cells,
+    rows_of_stretches,
+    spans,
+    spans_of_all,
+)
 
 CHUNK = 256
 """Windows that are settled at a time when all are."""
@@ -59,7 +67,7 @@ def add(connection: sa.Connection, kind: Kind, rows: Rows, parts: Sequence[Part]
     packed: list[tuple[Any, ...]] = []
     written: list[tuple[Any, ...]] = []
     moved = []
-    settled: list[tuple[Track, list[int], int]] = []
+    closing: list[tuple[Part, set[int], int]] = []
     for part, span, (first, last) in zip(parts, before, reach, strict=True):
         track = part.track
         begin, end = (min(first, span[0]), max(last, span[1])) if span else (first, last)
@@ -68,25 +76,30 @@ def add(connection: sa.Connection, kind: Kind, rows: Rows, parts: Sequence[Part]
         stored = _stored_windows(rows.step[part.where], span, now_open)
         if not stored and first // WINDOW == now_open and not rows.blobs.ends.size:
             continue  # as for most small requests
+        closing.append((part, stored, now_open))
+    there = _read_windows(connection, kind, closing)
+    if kind is LAYERS:
+        which = [(part.track, at) for part, stored, _ in closing for at in sorted(stored)]
+        histograms = iter(repack.of_windows(connection, which))
+    settled: list[tuple[Track, list[int], int]] = []
+    for (part, stored, now_open), theirs in zip(closing, there, strict=True):
         own = rows[part.where]
         sums: Sums = {}
         if kind is LAYERS:
             sums = repack.of_batch(
                 connection,
-                track,
+                part.track,
                 own,
                 attempt=part.attempt,
-                stored=stored,
+                stored={at: next(histograms) for at in sorted(stored)},
                 now_open=now_open,
                 packed=packed,
             )
         window = own.step // WINDOW
         ours = own[(window < now_open) & ~np.isin(window, list(stored))]
-        theirs = levels.stretches(one for one in stored if one < now_open)
-        windows = levels.lowest(
-            connection, track, stored=theirs, whole=ours, sums=sums, written=written
-        )
-        settled.append((track, windows, now_open))
+        whole = pyramid.of_rows(ours.step, ours.time, ours.values())
+        windows = levels.lowest(part.track, [*theirs, whole], sums, written)
+        settled.append((part.track, windows, now_open))
     bulk.put(connection, packs_table, packed)
     bulk.put(connection, tracks, moved)
     bulk.put(connection, cells, written)
@@ -108,9 +121,8 @@ def again(connection: sa.Connection, track: Track) -> None:
         written: list[tuple[Any, ...]] = []
         packed: list[tuple[Any, ...]] = []
         sums = repack.of_stored(connection, track, range(begin, end), packed)
-        windows += levels.lowest(
-            connection, track, stored=[(begin, end)], whole=None, sums=sums, written=written
-        )
+        rows = rows_as_cells(connection, track, begin * WINDOW, end * WINDOW, track.kind.keys)
+        windows += levels.lowest(track, [rows], sums, written)
         bulk.put(connection, packs_table, packed)
         bulk.put(connection, cells, written)
         at = connection.scalar(
@@ -130,8 +142,9 @@ def seal(connection: sa.Connection, track: Track) -> None:
     written: list[tuple[Any, ...]] = []
     packed: list[tuple[Any, ...]] = []
     sums = repack.of_stored(connection, track, range(window, window + 1), packed)
-    stored = [(window, window + 1)]
-    levels.lowest(connection, track, stored=stored, whole=None, sums=sums, written=written)
+    first, stop = window * WINDOW, (window + 1) * WINDOW
+    rows = rows_as_cells(connection, track, first, stop, track.kind.keys)
+    levels.lowest(track, [rows], sums, written)
     bulk.put(connection, packs_table, packed)
     bulk.put(connection, cells, written)
 
@@ -163,6 +176,22 @@ def _insert(
         elif which.any():
             some = {name: column[which] for name, column in columns.items()}
             bulk.insert(connection, kind.table, some, fresh=wanted)
+
+
+def _read_windows(
+    connection: sa.Connection, kind: Kind, closing: Sequence[tuple[Part, set[int], int]]
+) -> list[list[Cells]]:
+    """Of each part the rows of those windows that are stored and not open, as cells, in order."""
+    stretches = [
+        levels.stretches(one for one in stored if one < now_open) for _, stored, now_open in closing
+    ]
+    wanted = [
+        (part.track, first * WINDOW, end * WINDOW)
+        for (part, *_), own in zip(closing, stretches, strict=True)
+        for first, end in own
+    ]
+    found = iter(rows_of_stretches(connection, kind, wanted))
+    return [[next(found) for _ in own] for own in stretches]
 
 
 def _stored_windows(step: Ints, span: tuple[int, int] | None, now_open: int) -> set[int]:
