@@ -93,31 +93,34 @@ def of_stretches(
     columns: Sequence[str],
     wanted: Sequence[tuple[int, ...]],
 ) -> list[Any]:
-    """Rows (index into `wanted`, *columns) of many stretches, by index and the first two columns.
+    """Rows (index into `wanted`, *columns) of many stretches, by index and primary key.
 
     Args:
-        key: The columns before `columns[0]` in the table's primary key.
-        wanted: Of each stretch its key, and [start, stop) of `columns[0]`.
+        key: The columns that the primary key begins with.
+        wanted: Of each stretch its key, and [start, stop) of the column after those.
     """
+    name = table.name
+    of = [f"k{number}" for number in range(len(key))]
+    names = ", ".join(("at", *of, "start", "stop"))
+    chosen = ", ".join(f"{name}.{column}" for column in columns)
+    same = " AND ".join(f"{name}.{own} = {other}" for own, other in zip(key, of, strict=True))
+    rest = [f"{name}.{one.name}" for one in table.primary_key if one.name not in key]
+    within = f"{rest[0]} >= start AND {rest[0]} < stop"
+    end = f"ON {same} AND {within} ORDER BY at, {', '.join(rest)}"
+    numbered = [(at, *one) for at, one in enumerate(wanted)]
     found: list[Any] = []
-    for begin in range(0, len(wanted), STRETCHES):
-        some = [(at, *one) for at, one in enumerate(wanted)][begin : begin + STRETCHES]
-        of = [f"k{i}" for i, _ in enumerate(key)]
-        names = ", ".join(("at", *of, "start", "stop"))
-        # In this order, so that every stretch is found by the key.
-        same = " AND ".join(f"{table.name}.{a} = {b}" for a, b in zip(key, of, strict=True))
-        first, second = (f"{table.name}.{name}" for name in columns[:2])
-        chosen = ", ".join(f"{table.name}.{name}" for name in columns)
-        end = f"ON {same} AND {first} >= start AND {first} < stop ORDER BY at, {first}, {second}"
+    for begin in range(0, len(numbered), STRETCHES):
+        some = numbered[begin : begin + STRETCHES]
         if connection.dialect.name == "sqlite":
             mark = f"({', '.join('?' * len(some[0]))})"
             source = f"WITH wanted({names}) AS (VALUES {', '.join([mark] * len(some))})"
-            statement = f"{source} SELECT at, {chosen} FROM wanted CROSS JOIN {table.name} {end}"  # noqa: S608
+            # A CROSS JOIN is done in the order written: each stretch is found by its key.
+            statement = f"{source} SELECT at, {chosen} FROM wanted CROSS JOIN {name} {end}"  # noqa: S608
             given: Any = tuple(value for one in some for value in one)
         else:
             arrays = ", ".join(["%b::bigint[]"] * len(some[0]))
             source = f"unnest({arrays}) AS wanted({names})"
-            statement = f"SELECT at, {chosen} FROM {source} JOIN {table.name} {end}"  # noqa: S608
+            statement = f"SELECT at, {chosen} FROM {source} JOIN {name} {end}"  # noqa: S608
             given = tuple(map(list, zip(*some, strict=True)))
         found += connection.exec_driver_sql(statement, given).all()
     return found

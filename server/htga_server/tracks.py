@@ -154,15 +154,7 @@ def rows_of_all(
     rows: Sequence[Any] = connection.execute(
         _rows(track.kind, tuple(keys)), between(track, start, stop)
     ).all()
-    owner = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    step = np.fromiter((row[1] for row in rows), np.int64, len(rows))
-    latest = (np.diff(owner, append=-1) | np.diff(step, append=-1)) != 0
-    if not latest.all():
-        rows = [rows[i] for i in np.flatnonzero(latest).tolist()]
-        owner, step = owner[latest], step[latest]
-    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (1 + len(keys))
-    measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
-    return owner, pyramid.of_rows(step, np.array(time, np.float64), measured)
+    return _latest(rows, keys)
 
 
 def rows_of_stretches(
@@ -173,20 +165,25 @@ def rows_of_stretches(
         connection,
         kind.table,
         ("run_key", kind.name_id, "rank"),
-        ("step", "attempt", "time", *kind.keys),
+        ("step", "time", *kind.keys),
         [(t.run_key, t.name_id, t.rank, start, stop) for t, start, stop in wanted],
     )
+    owner, found = _latest(rows, kind.keys)
+    bounds = np.searchsorted(owner, np.arange(len(wanted) + 1)).tolist()
+    return [found[begin:end] for begin, end in pairwise(bounds)]
+
+
+def _latest(rows: Sequence[Any], keys: Sequence[str]) -> tuple[Ints, Cells]:
+    """Rows (owner, step, time, values of `keys`) by owner, step and attempt, each step's last."""
     owner = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     step = np.fromiter((row[1] for row in rows), np.int64, len(rows))
     latest = (np.diff(owner, append=-1) | np.diff(step, append=-1)) != 0
     if not latest.all():
         rows = [rows[i] for i in np.flatnonzero(latest).tolist()]
         owner, step = owner[latest], step[latest]
-    time, *values = list(zip(*rows, strict=True))[3:] or [()] * (1 + len(kind.keys))
-    measured = {key: numbers(column) for key, column in zip(kind.keys, values, strict=True)}
-    found = pyramid.of_rows(step, np.array(time, np.float64), measured)
-    bounds = np.searchsorted(owner, np.arange(len(wanted) + 1)).tolist()
-    return [found[begin:end] for begin, end in pairwise(bounds)]
+    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (1 + len(keys))
+    measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
+    return owner, pyramid.of_rows(step, np.array(time, np.float64), measured)
 
 
 def stored_cells(
