@@ -73,7 +73,7 @@ class Database:
             if not file.exists():
                 # Its log gets the same rights; whoever may read it needs no token.
                 file.touch(0o600)
-            self._log = Log(file)
+            self._log = Log(file.resolve())  # SQLite keeps it beside the file, not beside a link
             self._writing = engines.sqlite_writer(self.url)
             self._reading = engines.sqlite_reader(self.url)
         else:

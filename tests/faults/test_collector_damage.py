@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from htga_client.wire import PREFIX
+from htga_server.database import Database
 from tests.support.load import ROOT, Load, Writer, lost, recover, running
 from tests.support.processes import Collector, collecting
 from tests.support.rows import new_run
@@ -167,6 +168,20 @@ def test_a_log_that_is_deleted_while_nobody_runs_is_missed_and_the_way_out_is_sa
     log.write_bytes(kept)  # put back, as it says
     with running(tmp_path) as collector:
         assert lost(collector.url, load) == 0
+
+
+def test_a_database_behind_a_link_has_its_log_where_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "htga.db").touch()
+    (tmp_path / "htga.db").symlink_to(tmp_path / "disk" / "htga.db")
+    database = Database(f"sqlite:///{tmp_path / 'htga.db'}")
+    database.check()
+    database.upgrade()
+    assert (tmp_path / "disk" / "htga.db-wal").exists()
+    assert "was deleted" not in caplog.text
+    database.close()
 
 
 def test_a_collector_that_ended_by_itself_and_was_backed_up_since_begins_again(
