@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx2
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -161,6 +162,9 @@ def opened_elsewhere(folder: Path, names: Sequence[str], watch: Watch, *lies: st
         assert any(str(data) in path for path in usual), "nothing was seen at all"
         for number, name in enumerate(names):
             put_everywhere(ask, name, where[number % 8 :: 8])
+        assert collector.process is not None
+        for traced in psutil.Process(collector.process.pid).children():
+            traced.kill()  # strace lets go of it when it is killed itself
         seen = set(opened()) - usual
     print(f"{len(names)} names, {sum(ask.said.values()):,} requests: {dict(ask.said)}")
     own = (str(data), shlex.quote(str(data)))
