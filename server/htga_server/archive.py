@@ -59,11 +59,21 @@ def create(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
     for path in part.iterdir():
         _sync(path)
     final = folder / run.id
+    if final.is_symlink():  # it leads to what is not ours to remove
+        final.unlink()
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
     _sync(folder)
     connection.execute(sa.update(runs).where(this).values(archived=True))
     return archive
+
+
+def find(run_id: str, folder: Path) -> Path | None:
+    """Where an archived run lies, if it does: a link to another place is not followed."""
+    own = folder / run_id
+    if not (own / MANIFEST).exists() or any(path.is_symlink() for path in (own, *own.iterdir())):
+        return None
+    return own
 
 
 def verify(run_id: str, folder: Path) -> None:
@@ -81,6 +91,7 @@ def verify(run_id: str, folder: Path) -> None:
 def ids(connection: sa.Connection, folder: Path, project: str | None = None) -> list[str]:
     """The runs in the archive, of one project or of all; not those that were deleted."""
     found = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    found = [run_id for run_id in found if find(run_id, folder) is not None]
     seen = HERE if project is None else sa.and_(HERE, runs.c.project == project)
     own = set(connection.scalars(sa.select(runs.c.id).where(seen)))
     return [run_id for run_id in found if run_id in own]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ BIG_ENDIAN = {"INTEGER": ">i4", "BIGINT": ">i8", "FLOAT": ">f8"}
 """How binary COPY spells the types of our columns."""
 ARRAYS = {int: "bigint", float: "double precision", str: "text", bytes: "bytea"}
 """What Postgres calls the Python types of our columns."""
+STRETCHES = 1000
+"""Stretches that are asked for at a time: a statement of SQLite has 32,766 parameters at most."""
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -82,6 +84,46 @@ def put(connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]])
     columns = tuple(map(list, zip(*rows, strict=True)))
     statement = f"{begin} SELECT * FROM unnest({arrays}) {conflict}"  # noqa: S608
     connection.exec_driver_sql(statement, columns)
+
+
+def of_stretches(
+    connection: sa.Connection,
+    table: sa.Table,
+    key: Sequence[str],
+    columns: Sequence[str],
+    wanted: Sequence[tuple[int, ...]],
+) -> list[Any]:
+    """Rows (index into `wanted`, *columns) of many stretches, by index and primary key.
+
+    Args:
+        key: The columns that the primary key begins with.
+        wanted: Of each stretch its key, and [start, stop) of the column after those.
+    """
+    name = table.name
+    of = [f"k{number}" for number in range(len(key))]
+    names = ", ".join(("at", *of, "start", "stop"))
+    chosen = ", ".join(f"{name}.{column}" for column in columns)
+    same = " AND ".join(f"{name}.{own} = {other}" for own, other in zip(key, of, strict=True))
+    rest = [f"{name}.{one.name}" for one in table.primary_key if one.name not in key]
+    within = f"{rest[0]} >= start AND {rest[0]} < stop"
+    end = f"ON {same} AND {within} ORDER BY at, {', '.join(rest)}"
+    numbered = [(at, *one) for at, one in enumerate(wanted)]
+    found: list[Any] = []
+    for begin in range(0, len(numbered), STRETCHES):
+        some = numbered[begin : begin + STRETCHES]
+        if connection.dialect.name == "sqlite":
+            mark = f"({', '.join('?' * len(some[0]))})"
+            source = f"WITH wanted({names}) AS (VALUES {', '.join([mark] * len(some))})"
+            # A CROSS JOIN is done in the order written: each stretch is found by its key.
+            statement = f"{source} SELECT at, {chosen} FROM wanted CROSS JOIN {name} {end}"  # noqa: S608
+            given: Any = tuple(value for one in some for value in one)
+        else:
+            arrays = ", ".join(["%b::bigint[]"] * len(some[0]))
+            source = f"unnest({arrays}) AS wanted({names})"
+            statement = f"SELECT at, {chosen} FROM {source} JOIN {name} {end}"  # noqa: S608
+            given = tuple(map(list, zip(*some, strict=True)))
+        found += connection.exec_driver_sql(statement, given).all()
+    return found
 
 
 def _on_conflict(table: sa.Table, names: Iterable[str], value: str) -> str:

@@ -17,8 +17,13 @@ NAN = "NaN"
 
 def numbers(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Cells as float64 values and a mask that says which were measured; unmeasured ones are NaN."""
-    measured = np.fromiter((value is not None for value in values), np.bool_, len(values))
-    return np.array(values, dtype=object).astype(np.float64), measured
+    missing = values.count(None)
+    if missing == len(values):  # as in most columns of most runs
+        return np.full(missing, np.nan), np.zeros(missing, np.bool_)
+    measured = np.full(len(values), missing == 0)
+    if missing:
+        measured = np.array([value is not None for value in values], np.bool_)
+    return np.array(values, np.float64), measured
 
 
 def optional(values: NDArray[np.float64], measured: NDArray[np.bool_]) -> list[float | None]:

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from htga_server import derived, engines
 from htga_server.jobs import Job, alone, attempt
+from htga_server.log import Log
 from htga_server.problems import Busy, ServerError
 
 S = TypeVar("S")
@@ -63,6 +64,7 @@ class Database:
         if kind not in {"sqlite", "postgresql"}:
             raise ValueError(f"database_url must be of SQLite or Postgres, got {kind!r}")
         self.dialect = cast("Dialect", kind)
+        self._log: Log | None = None
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("database_url must name a file, got SQLite in memory")
@@ -71,6 +73,7 @@ class Database:
             if not file.exists():
                 # Its log gets the same rights; whoever may read it needs no token.
                 file.touch(0o600)
+            self._log = Log(file.resolve())  # SQLite keeps it beside the file, not beside a link
             self._writing = engines.sqlite_writer(self.url)
             self._reading = engines.sqlite_reader(self.url)
         else:
@@ -102,7 +105,8 @@ class Database:
         Raises:
             ValueError: It is damaged, or set up to forget commits at a power cut; says what to do.
         """
-        if self.dialect == "sqlite":
+        if self._log is not None:
+            self._log.check()
             engines.check_sqlite(self._writing, Path(self.url.database or ""))
             return
         with self._writing.connect() as connection:
@@ -157,8 +161,7 @@ class Database:
         """`write`, on the calling thread."""
         for delay in (*RETRY_DELAYS, None):
             try:
-                with self._writing.begin() as connection:
-                    return work(connection)
+                return self._transaction(work)
             except sa.exc.DBAPIError as error:
                 self._mistrust(error)
                 if delay is None or not _is_passing(error):
@@ -187,8 +190,7 @@ class Database:
         jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
         if len(jobs) > 1:
             try:
-                with self._writing.begin() as connection:
-                    attempt(connection, jobs)
+                self._transaction(partial(attempt, jobs=jobs))
             except Exception as error:  # noqa: BLE001  whatever it was, the next lines find out whose
                 if isinstance(error, sa.exc.DBAPIError):
                     self._mistrust(error)
@@ -205,10 +207,27 @@ class Database:
             self.observe(time.perf_counter() - begin)
             job.tell()
 
+    def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do `work` and commit it to what will be there at the next start."""
+        with self._writing.begin() as connection:
+            result = work(connection)
+        if self._log is not None and self._log.is_gone():
+            self._log.rescue(self._writing)
+            self._reopen()
+            self._reading.dispose()  # they look into the deleted files, too
+            with self._writing.begin():  # which makes a log anew, to be missed if it is deleted
+                pass
+        return result
+
     def _mistrust(self, error: sa.exc.DBAPIError) -> None:
         """Open new connections after an error that was not about what we asked for."""
         if isinstance(error, (sa.exc.OperationalError, sa.exc.InternalError)):
-            self._writing.dispose()
+            self._reopen()
+
+    def _reopen(self) -> None:
+        self._writing.dispose()
+        if self._log is not None:
+            self._log.forget()
 
     def close(self) -> None:
         """Finish what is under way, of reads what ends soon, and close every connection."""

@@ -1,11 +1,13 @@
 """The gate that every request passes first, whatever route it is for, WebSockets included.
 
-It turns away names and origins that are not ours, bodies that are too large, and, where tokens are
-asked for, whoever brings none. What a token may do on which route is `htga_server.policy`'s.
+It turns away names and origins that are not ours, what is too large or comes too slowly, and, where
+tokens are asked for, whoever brings none. What a token may do on which route is
+`htga_server.policy`'s.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import ipaddress
 import re
@@ -20,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htga_client.wire import ARROW_STREAM, PREFIX
-from htga_server import problems, tokens
+from htga_server import heads, problems, tokens
 from htga_server.database import Database
 from htga_server.form import login_form
 from htga_server.rates import Failures, Rates, Share
@@ -73,7 +75,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._stranger(scope, headers)
+        refusal = heads.refusal(scope) or self._stranger(scope, headers)
         token = token_of(headers)
         grant: Grant | None = EVERYTHING
         if refusal is None and self._settings.require_tokens and scope["path"] not in OPEN:
@@ -176,12 +178,20 @@ class Gate:
         await answer(scope, receive, _with_headers(send))
 
     def _limited(self, receive: Receive, share: Share | None) -> Receive:
-        """`receive` that counts a body as it comes: a stated length is a claim."""
-        limit, size = self._settings.body_limit, 0
+        """`receive` that counts a body, for its length is a claim, and the time that it takes."""
+        limit, seconds, size = self._settings.body_limit, self._settings.body_seconds, 0
+        until = asyncio.get_running_loop().time() + seconds
+        is_whole = False
 
         async def counted() -> Message:
-            nonlocal size
-            message = await receive()
+            nonlocal size, is_whole
+            try:
+                # After a body comes the client's leaving, which may take as long as it likes.
+                async with asyncio.timeout_at(None if is_whole else until):
+                    message = await receive()
+            except TimeoutError:
+                raise problems.too_slow(seconds) from None
+            is_whole = not message.get("more_body", False)
             came = len(message.get("body", b""))
             size += came
             if share is not None:

@@ -146,6 +146,7 @@ def _store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer
         rows = {kind: own.since(first) for kind, own in rows.items()}
     bulk.put(connection, names, added)
     reach: dict[int, Reach] = defaultdict(dict)
+    ends = {}
     for kind, own in rows.items():
         parts = []
         for where in own.tracks():
@@ -156,12 +157,12 @@ def _store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer
             begin, end = int(own.step[where.start]), int(own.step[where.stop - 1])
             low, high = reach[number].get(rank, (begin, end))
             reach[number][rank] = min(low, begin), max(high, end)
-        settle.add(connection, kind, own, parts)
+        ends[kind] = settle.add(connection, kind, own, parts)
     for number, one in admitted.items():
         happened = [event for event in one.checked.events if event.row >= one.skipped]
         events.store(connection, one.run.run_key, attempts[number], happened)
     new_rows = {n: one for n, one in admitted.items() if one.skipped < one.checked.sent}
-    summaries.touch(connection, new_rows, rows[LAYERS], rows[METRICS])
+    summaries.touch(connection, new_rows, rows, ends)
     admission.advance(connection, list(admitted.values()))
     return [
         Stored(admitted[number].receipt, admitted[number].checked.last_step, reach[number])

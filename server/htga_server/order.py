@@ -48,10 +48,13 @@ class Order:
         """
         try:
             value, key = json.loads(base64.b64decode(cursor, b"-_", validate=True))
-            if not isinstance(value, str if self._name == "name" else int | float):
+            kinds = (str,) if self._name == "name" else (int, float)
+            if type(value) not in kinds or type(key) is not int:
                 raise TypeError  # noqa: TRY301
-            if type(key) is not int or not abs(key) < 2**62 or "\0" in str(value):
-                raise TypeError  # noqa: TRY301
+            numbers = [key] if isinstance(value, str) else [key, value]
+            # Half a character cannot be encoded, and a database's integers and texts end somewhere.
+            if b"\0" in str(value).encode() or not all(abs(one) < 2**62 for one in numbers):
+                raise ValueError  # noqa: TRY301
         except (ValueError, TypeError, RecursionError):
             raise BadRequest(f"cursor {cursor[:40]!r} is none of ours") from None
         place = sa.tuple_(self._value, runs.c.run_key)

@@ -39,6 +39,13 @@ class Blobs:
         ends = self.ends[which]
         return Blobs(self.data[begin : ends[-1] if ends.size else begin], ends - begin)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes of each."""
+        lengths = self.ends.copy()  # `np.diff` with a number before takes ten times as long
+        lengths[1:] -= self.ends[:-1]
+        return lengths
+
     def take(self, rows: NDArray[np.int64]) -> Blobs:
         """Those of some rows, in the order given."""
         begin = np.concatenate(([0], self.ends[:-1]))[: self.ends.size][rows]
@@ -63,7 +70,7 @@ def pack(step: NDArray[np.int64], blobs: Blobs) -> bytes:
     plain = b"".join(
         (
             (step - step[0]).astype(np.uint8).tobytes(),
-            np.diff(blobs.ends, prepend=0).astype("<u4").tobytes(),
+            blobs.lengths.astype("<u4").tobytes(),
             blobs.data.tobytes(),
         )
     )

@@ -29,9 +29,11 @@ TITLES = {
     408: "Request timeout",
     409: "Conflict",
     413: "Too large",
+    414: "Address too long",
     415: "Unsupported media type",
     422: "Unprocessable content",
     429: "Too many requests",
+    431: "Headers too large",
     503: "Unavailable",
     507: "Insufficient storage",
 }
@@ -40,8 +42,11 @@ SLUGS = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
+    414: "address-too-long",
     422: "invalid",
+    431: "headers-too-large",
 }
 FULL = ("database or disk is full", "No space left on device", "could not extend file")
 """What SQLite and Postgres say when there is no room."""
@@ -52,7 +57,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": TITLES[status],
         "content": {MEDIA_TYPE: {"schema": TypeAdapter(Problem).json_schema()}},
     }
-    for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)
+    for status in (400, 401, 403, 404, 408, 409, 413, 414, 415, 422, 429, 431, 503, 507)
 }
 """Every route's errors, for the API's description."""
 
@@ -136,6 +141,11 @@ class Busy(ServerError):
 def too_large(limit: int, size: int) -> HTTPException:
     """The error for a body beyond its limit, as FastAPI lets it through while it reads one."""
     return HTTPException(413, f"the body is larger than {limit} bytes ({size} came so far)")
+
+
+def too_slow(seconds: float) -> HTTPException:
+    """The error for a body that does not come to its end, likewise."""
+    return HTTPException(408, f"the body took longer than {seconds:g} s")
 
 
 def answer(

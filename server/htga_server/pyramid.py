@@ -48,6 +48,17 @@ class Cells:
     time: NDArray[np.float64]
     stats: Stats
 
+    def __getitem__(self, which: slice) -> Cells:
+        """A stretch of them."""
+        return Cells(
+            self.keys,
+            self.at[which],
+            self.rows[which],
+            self.step[which],
+            self.time[which],
+            self.stats[which],
+        )
+
 
 def of_rows(
     step: NDArray[np.int64],
@@ -62,12 +73,14 @@ def of_rows(
         values: By key, values of shape [C] and a mask that says which of them were measured.
     """
     stats = np.zeros((step.size, len(values)), STAT)
-    for column, (value, measured) in enumerate(values.values()):
-        own = stats[:, column]
-        own["count"] = measured
-        own["total"] = np.where(measured, value, 0.0)
+    if values:
+        columns, masks = zip(*values.values(), strict=True)
+        measured = np.array(masks).T
+        value = np.where(measured, np.array(columns).T, np.nan)
+        stats["count"] = measured
+        stats["total"] = np.where(measured, value, 0.0)
         for part in ("low", "high", "last"):
-            own[part] = np.where(measured, value, np.nan)
+            stats[part] = value
     return Cells(tuple(values), step, np.ones(step.size, np.int64), step, time, stats)
 
 

@@ -71,7 +71,8 @@ def run(
     seen = HERE if project is None else sa.and_(HERE, runs.c.project == project)
     live = sa.and_(runs.c.archived.is_(False), seen)
     archived = connection.scalars(sa.select(runs.c.id).where(runs.c.archived.is_(True), seen)).all()
-    files = [folder / one for one in archived if (folder / one / archive.MANIFEST).exists()]
+    found = [archive.find(one, folder) for one in archived]
+    files = [path for path in found if path is not None]
     with duckdb.connect(config=LOCKED) as engine:
         engine.register("runs", _runs(connection, seen))
         for name, schema, batches in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from htga_client.histogram import decode_all
-from htga_server import packs
+from htga_server import bulk, packs
 from htga_server.packs import add_up
 from htga_server.pyramid import FACTOR, WINDOW
 from htga_server.rows import Rows
@@ -36,17 +36,36 @@ _CHILDREN = (
 )
 
 
+def of_windows(
+    connection: sa.Connection, wanted: Sequence[tuple[Track, int]]
+) -> list[dict[int, dict[int, bytes]]]:
+    """`tracks.histograms` of windows, of whatever runs, in one statement."""
+    keys = [(t.run_key, t.name_id, t.rank, at * WINDOW, (at + 1) * WINDOW) for t, at in wanted]
+    rows = bulk.of_stretches(
+        connection, table, ("run_key", LAYERS.name_id, "rank"), ("step", "attempt", "data"), keys
+    )
+    found: list[dict[int, dict[int, bytes]]] = [{} for _ in wanted]
+    for at, first, attempt, data in rows:
+        for step, blob in packs.items(first, bytes(data)):
+            found[at].setdefault(step, {})[attempt] = blob
+    return found
+
+
 def of_batch(
     connection: sa.Connection,
     track: Track,
     part: Rows,
     *,
     attempt: int,
-    stored: set[int],
+    stored: Mapping[int, dict[int, dict[int, bytes]]],
     now_open: int,
     packed: Packed,
 ) -> Sums:
-    """Note the packs of the batch's histograms; returns the sums of windows settled now."""
+    """Note the packs of the batch's histograms; returns the sums of windows settled now.
+
+    Args:
+        stored: The histograms, by step and attempt, of the windows that are stored in part.
+    """
     key = (track.run_key, track.name_id, track.rank)
     sums: Sums = {}
     has = part.histogram >= 0
@@ -64,11 +83,13 @@ def of_batch(
             places[at] = place
     for at, total in zip(places, add_up(own.decoded, list(places.values())), strict=True):
         sums[at] = (places[at].stop - places[at].start, total)
-    for at in stored:
+    for at, found in stored.items():
         mine = window == at
         blobs = own.blobs.take(own.histogram[mine]).to_list()
         new = dict(zip(own.step[mine].tolist(), blobs, strict=True))
-        latest = _repack(connection, track, at, attempt=attempt, new=new, packed=packed)
+        for step, blob in new.items():
+            found.setdefault(step, {})[attempt] = blob
+        latest = _repack(connection, track, at, attempt=attempt, found=found, packed=packed)
         if latest and at < now_open:
             sums[at] = _sum_of(latest)
     return sums
@@ -117,14 +138,11 @@ def _repack(
     window: int,
     *,
     attempt: int,
-    new: dict[int, bytes],
+    found: dict[int, dict[int, bytes]],
     packed: Packed,
 ) -> list[bytes]:
     """Make one pack of an attempt's histograms in a window; returns the latest of each step."""
     start, stop = window * WINDOW, (window + 1) * WINDOW
-    found = histograms(connection, track, start, stop)
-    for step, blob in new.items():
-        found.setdefault(step, {})[attempt] = blob
     own = {step: found[step][attempt] for step in sorted(found) if attempt in found[step]}
     if own:
         connection.execute(_REMOVE, between(track, start, stop, attempt=attempt))

@@ -71,9 +71,10 @@ class Rows:
     def tracks(self) -> Iterator[slice]:
         """Where the rows of each request, name and rank are, in turn."""
         if self.size:
-            changed = np.diff(self.source, prepend=-1) != 0
-            changed |= np.diff(self.name, prepend=-1) != 0
-            changed |= np.diff(self.rank, prepend=-1) != 0
+            changed = np.ones(self.size, np.bool_)
+            changed[1:] = self.source[1:] != self.source[:-1]
+            changed[1:] |= self.name[1:] != self.name[:-1]
+            changed[1:] |= self.rank[1:] != self.rank[:-1]
             bounds = [*np.flatnonzero(changed).tolist(), self.size]
             yield from map(slice, bounds, bounds[1:])
 

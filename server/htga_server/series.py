@@ -45,7 +45,8 @@ class Range:
         if self.stop is not None:
             stop = min(stop, self.stop)
         if self.since is not None:
-            if not self.since.isdecimal() or len(self.since) > 19:
+            # At most 18 digits: a database's integers end after that.
+            if not self.since.isdecimal() or len(self.since) > 18:
                 raise BadRequest(f"since {self.since[:40]!r} is no cursor of ours")
             start = max(start, int(self.since) + 1)
         return start, stop

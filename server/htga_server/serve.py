@@ -12,6 +12,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from htga_server.protocol import Protocol
+
 BACKLOG = 2048
 """Connections that wait to be accepted: a thousand runs may start at once."""
 
@@ -34,7 +36,11 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> None:
         config = uvicorn.Config(
-            app, log_level="warning", timeout_graceful_shutdown=3, timeout_keep_alive=15
+            app,
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+            timeout_keep_alive=15,
+            http=Protocol,
         )
         super().__init__(config)
         self._app = app

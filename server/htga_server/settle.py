@@ -8,15 +8,15 @@ written about once, however small the batches are, and is always what the rows s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
 
-from htga_server import bulk, pyramid, repack
+from htga_server import bulk, levels, pyramid, repack
 from htga_server.bulk import Column
-from htga_server.pyramid import FACTOR, TOP, WINDOW, Cells
+from htga_server.pyramid import WINDOW, Cells
 from htga_server.repack import Sums
 from htga_server.rows import Ints, Rows
 from htga_server.tables import cells, tracks
@@ -26,9 +26,9 @@ from htga_server.tracks import (
     Kind,
     Track,
     rows_as_cells,
+    rows_of_stretches,
     spans,
     spans_of_all,
-    stored_cells,
 )
 
 CHUNK = 256
@@ -43,14 +43,17 @@ class Part(NamedTuple):
     where: slice
 
 
-def add(connection: sa.Connection, kind: Kind, rows: Rows, parts: Sequence[Part]) -> None:
+def add(connection: sa.Connection, kind: Kind, rows: Rows, parts: Sequence[Part]) -> Ints:
     """Store rows and everything derived from them.
 
     Args:
         parts: All of the rows, of each track at most once.
+
+    Returns:
+        The last step that each part's track had before, or -1.
     """
     if not parts:
-        return
+        return np.zeros(0, np.int64)
     known = spans_of_all(connection, kind, {(p.track.run_key, p.track.rank) for p in parts})
     before = [known.get((p.track.run_key, p.track.name_id, p.track.rank)) for p in parts]
     reach = [(int(rows.step[p.where.start]), int(rows.step[p.where.stop - 1])) for p in parts]
@@ -64,7 +67,7 @@ def add(connection: sa.Connection, kind: Kind, rows: Rows, parts: Sequence[Part]
     packed: list[tuple[Any, ...]] = []
     written: list[tuple[Any, ...]] = []
     moved = []
-    settled: list[tuple[Track, list[int], int]] = []
+    closing: list[tuple[Part, set[int], int]] = []
     for part, span, (first, last) in zip(parts, before, reach, strict=True):
         track = part.track
         begin, end = (min(first, span[0]), max(last, span[1])) if span else (first, last)
@@ -73,30 +76,36 @@ def add(connection: sa.Connection, kind: Kind, rows: Rows, parts: Sequence[Part]
         stored = _stored_windows(rows.step[part.where], span, now_open)
         if not stored and first // WINDOW == now_open and not rows.blobs.ends.size:
             continue  # as for most small requests
+        closing.append((part, stored, now_open))
+    there = _read_windows(connection, kind, closing)
+    if kind is LAYERS:
+        which = [(part.track, at) for part, stored, _ in closing for at in sorted(stored)]
+        histograms = iter(repack.of_windows(connection, which))
+    settled: list[tuple[Track, list[int], int]] = []
+    for (part, stored, now_open), theirs in zip(closing, there, strict=True):
         own = rows[part.where]
         sums: Sums = {}
         if kind is LAYERS:
             sums = repack.of_batch(
                 connection,
-                track,
+                part.track,
                 own,
                 attempt=part.attempt,
-                stored=stored,
+                stored={at: next(histograms) for at in sorted(stored)},
                 now_open=now_open,
                 packed=packed,
             )
         window = own.step // WINDOW
         ours = own[(window < now_open) & ~np.isin(window, list(stored))]
-        theirs = _runs(one for one in stored if one < now_open)
-        windows = _settle_cells(
-            connection, track, stored=theirs, whole=ours, sums=sums, written=written
-        )
-        settled.append((track, windows, now_open))
+        whole = pyramid.of_rows(ours.step, ours.time, ours.values())
+        windows = levels.lowest(part.track, [*theirs, whole], sums, written)
+        settled.append((part.track, windows, now_open))
     bulk.put(connection, packs_table, packed)
     bulk.put(connection, tracks, moved)
     bulk.put(connection, cells, written)
     for track, windows, now_open in settled:
-        _settle_above(connection, track, windows, now_open)
+        levels.above(connection, track, windows, now_open)
+    return np.array([-1 if span is None else span[1] for span in before], np.int64)
 
 
 def again(connection: sa.Connection, track: Track) -> None:
@@ -112,9 +121,8 @@ def again(connection: sa.Connection, track: Track) -> None:
         written: list[tuple[Any, ...]] = []
         packed: list[tuple[Any, ...]] = []
         sums = repack.of_stored(connection, track, range(begin, end), packed)
-        windows += _settle_cells(
-            connection, track, stored=[(begin, end)], whole=None, sums=sums, written=written
-        )
+        rows = rows_as_cells(connection, track, begin * WINDOW, end * WINDOW, track.kind.keys)
+        windows += levels.lowest(track, [rows], sums, written)
         bulk.put(connection, packs_table, packed)
         bulk.put(connection, cells, written)
         at = connection.scalar(
@@ -122,7 +130,7 @@ def again(connection: sa.Connection, track: Track) -> None:
         )
     key = (track.run_key, track.kind.name, track.name_id, track.rank)
     bulk.put(connection, tracks, [(*key, first, last)])
-    _settle_above(connection, track, windows, now_open)
+    levels.above(connection, track, windows, now_open)
 
 
 def seal(connection: sa.Connection, track: Track) -> None:
@@ -134,8 +142,9 @@ def seal(connection: sa.Connection, track: Track) -> None:
     written: list[tuple[Any, ...]] = []
     packed: list[tuple[Any, ...]] = []
     sums = repack.of_stored(connection, track, range(window, window + 1), packed)
-    stored = [(window, window + 1)]
-    _settle_cells(connection, track, stored=stored, whole=None, sums=sums, written=written)
+    first, stop = window * WINDOW, (window + 1) * WINDOW
+    rows = rows_as_cells(connection, track, first, stop, track.kind.keys)
+    levels.lowest(track, [rows], sums, written)
     bulk.put(connection, packs_table, packed)
     bulk.put(connection, cells, written)
 
@@ -169,6 +178,22 @@ def _insert(
             bulk.insert(connection, kind.table, some, fresh=wanted)
 
 
+def _read_windows(
+    connection: sa.Connection, kind: Kind, closing: Sequence[tuple[Part, set[int], int]]
+) -> list[list[Cells]]:
+    """Of each part the rows of those windows that are stored and not open, as cells, in order."""
+    stretches = [
+        levels.stretches(one for one in stored if one < now_open) for _, stored, now_open in closing
+    ]
+    wanted = [
+        (part.track, first * WINDOW, end * WINDOW)
+        for (part, *_), own in zip(closing, stretches, strict=True)
+        for first, end in own
+    ]
+    found = iter(rows_of_stretches(connection, kind, wanted))
+    return [[next(found) for _ in own] for own in stretches]
+
+
 def _stored_windows(step: Ints, span: tuple[int, int] | None, now_open: int) -> set[int]:
     """The windows to be settled of which the batch does not hold all rows.
 
@@ -181,89 +206,3 @@ def _stored_windows(step: Ints, span: tuple[int, int] | None, now_open: int) -> 
     if step[0] > span[1]:
         return was_open
     return was_open | set(np.unique(step // WINDOW).tolist())
-
-
-def _settle_cells(
-    connection: sa.Connection,
-    track: Track,
-    *,
-    stored: Iterable[tuple[int, int]],
-    whole: Rows | None,
-    sums: Sums,
-    written: list[tuple[Any, ...]],
-) -> list[int]:
-    """Note the cells of the lowest two levels of windows; returns those that hold anything.
-
-    Args:
-        stored: Stretches of windows to be read from the database, all before the rows of `whole`.
-        whole: Rows that make up their windows.
-    """
-    keys, stored = track.kind.keys, list(stored)
-    if not stored and (whole is None or whole.size == 0):
-        return []  # as for most small batches
-    parts = [
-        rows_as_cells(connection, track, first * WINDOW, end * WINDOW, keys)
-        for first, end in stored
-    ]
-    if whole is not None and whole.size:
-        parts.append(pyramid.of_rows(whole.step, whole.time, whole.values()))
-    present = tuple(key for key in keys if any(_has(cell, key) for cell in parts))
-    low = pyramid.merge(pyramid.concatenate(present, parts), FACTOR)
-    high = pyramid.merge(low, WINDOW)
-    written += _as_rows(track, 1, low, {})
-    written += _as_rows(track, 2, high, sums)
-    return [int(at) for at in (high.at // WINDOW).tolist()]
-
-
-def _settle_above(
-    connection: sa.Connection, track: Track, windows: list[int], now_open: int
-) -> None:
-    """Write every complete cell of the higher levels that holds one of the windows."""
-    keys = track.kind.keys
-    for level in range(3, TOP + 1):
-        in_windows = FACTOR ** (level - 2)
-        parents = {window // in_windows for window in windows}
-        complete = [parent for parent in parents if (parent + 1) * in_windows <= now_open]
-        if not complete:
-            return
-        written: list[tuple[Any, ...]] = []
-        for first, end in _runs(complete):
-            below = first * FACTOR, end * FACTOR
-            children = stored_cells(connection, track, level - 1, below, keys)
-            present = tuple(key for key in keys if _has(children, key))
-            merged = pyramid.merge(pyramid.concatenate(present, [children]), FACTOR**level)
-            written += _as_rows(
-                track, level, merged, repack.of_children(connection, track, level, below)
-            )
-        bulk.put(connection, cells, written)
-
-
-def _as_rows(track: Track, level: int, settled: Cells, sums: Sums) -> list[tuple[Any, ...]]:
-    number = settled.at // FACTOR**level
-    key = (track.run_key, track.kind.name, track.name_id, track.rank, level)
-    return [
-        (*key, cell, rows, step, time, stats, *sums.get(cell, (0, None)))
-        for cell, rows, step, time, stats in zip(
-            number.tolist(),
-            settled.rows.tolist(),
-            settled.step.tolist(),
-            settled.time.tolist(),
-            pyramid.encode(settled.stats, settled.keys, track.kind.keys),
-            strict=True,
-        )
-    ]
-
-
-def _has(cell: Cells, key: str) -> bool:
-    return key in cell.keys and bool(cell.stats["count"][:, cell.keys.index(key)].any())
-
-
-def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Numbers as stretches (first, end) without holes."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if found and found[-1][1] == number:
-            found[-1] = (found[-1][0], number + 1)
-        else:
-            found.append((number, number + 1))
-    return found

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from htga_server.admission import Admitted
 from htga_server.columns import to_json
-from htga_server.rows import Rows
+from htga_server.rows import Ints, Rows
 from htga_server.tables import runs
+from htga_server.tracks import METRICS, Kind
 
 Values = dict[str, float]
 
@@ -32,43 +33,51 @@ _TOUCH = (
 
 
 class Extremes:
-    """Last, least and greatest values by key."""
+    """Last, least and greatest values by key.
+
+    Attributes:
+        late: Last values of steps before one that is stored already.
+    """
 
     def __init__(self) -> None:
         self.last: Values = {}
+        self.late: Values = {}
         self.low: Values = {}
         self.high: Values = {}
 
-    def add(self, key: str, last: float, low: float, high: float) -> None:
+    def add(self, key: str, last: float, low: float, high: float, *, late: bool) -> None:
         """Note those of a key."""
-        self.last[key], self.low[key], self.high[key] = last, low, high
+        (self.late if late else self.last)[key] = last
+        self.low[key], self.high[key] = low, high
 
 
 def touch(
-    connection: sa.Connection, admitted: Mapping[int, Admitted], steps: Rows, metrics: Rows
+    connection: sa.Connection,
+    admitted: Mapping[int, Admitted],
+    rows: Mapping[Kind, Rows],
+    ends: Mapping[Kind, Ints],
 ) -> None:
     """Note on each run how far it is and what it measured.
 
     Args:
         admitted: By number of the request, what brought new rows; of those of one run at most one
             is of rank 0, whose values are the run's.
-        steps, metrics: The rows.
+        ends: The last step, or -1, that was stored of each track in `rows` before they were.
     """
     together: dict[int, list[Admitted]] = defaultdict(list)
     for one in admitted.values():
         together[one.run.run_key].append(one)
     run_of = {number: one.run.run_key for number, one in admitted.items()}
     found: dict[int, Extremes] = defaultdict(Extremes)
-    whole = np.array([name == "" for name in steps.names], np.bool_)
-    _extremes(steps[(steps.rank == 0) & whole[steps.name]], run_of, found)
-    _extremes(metrics[metrics.rank == 0], run_of, found)
+    for kind, own in rows.items():
+        # Of layers those that are the whole model.
+        shown = np.array([kind is METRICS or name == "" for name in own.names], np.bool_)
+        _extremes(own, (own.rank == 0) & shown[own.name], ends[kind], run_of, found)
     now = time.time()
     touched = []
     for key, requests in together.items():
-        run, own = requests[0].run, found[key]
+        run, seen = requests[0].run, found[key]
         reached = _latest(one.checked.last_step for one in requests)
-        late = (reached or 0) < (run.last_step or 0)
-        last = {**own.last, **run.summary} if late else {**run.summary, **own.last}
         touched.append(
             {
                 "key": key,
@@ -76,9 +85,9 @@ def touch(
                 "accepted": sum(one.accepted for one in requests),
                 "size": sum(one.batch.size for one in requests),
                 "last_step": _latest((reached, run.last_step)),
-                "summary": _as_json(last),
-                "low": _as_json(_merged(np.fmin, own.low, run.low)),
-                "high": _as_json(_merged(np.fmax, own.high, run.high)),
+                "summary": _as_json({**seen.late, **run.summary, **seen.last}),
+                "low": _as_json(_merged(np.fmin, seen.low, run.low)),
+                "high": _as_json(_merged(np.fmax, seen.high, run.high)),
             }
         )
     if touched:
@@ -89,11 +98,19 @@ def _latest(steps: Iterable[int | None]) -> int | None:
     return max((step for step in steps if step is not None), default=None)
 
 
-def _extremes(rows: Rows, run_of: Mapping[int, int], found: dict[int, Extremes]) -> None:
-    """Those of each column of each track, by run; a metric goes by its name."""
-    tracks = list(rows.tracks())
-    if not tracks:
+def _extremes(
+    rows: Rows,
+    which: NDArray[np.bool_],
+    ends: Ints,
+    run_of: Mapping[int, int],
+    found: dict[int, Extremes],
+) -> None:
+    """Those of each column of some tracks, by run; a metric goes by its name."""
+    if not which.any():
         return
+    ends = ends[[bool(which[where.start]) for where in rows.tracks()]]
+    rows = rows[which]
+    tracks = list(rows.tracks())
     first = np.array([where.start for where in tracks])
     last = np.array([where.stop for where in tracks]) - 1
     run_keys = [run_of[number] for number in rows.source[first].tolist()]
@@ -105,18 +122,18 @@ def _extremes(rows: Rows, run_of: Mapping[int, int], found: dict[int, Extremes])
             least = np.where(measured, values, np.nan)
             at = np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
         low, high = np.fmin.reduceat(least, first), np.fmax.reduceat(least, first)
-        latest = values[at].tolist()
-        for run_key, name, there, *three in zip(
+        for run_key, name, there, late, *three in zip(
             run_keys,
             names,
             (at >= first).tolist(),
-            latest,
+            (rows.step[at] < ends).tolist(),
+            values[at].tolist(),
             low.tolist(),
             high.tolist(),
             strict=True,
         ):
             if there:
-                found[run_key].add(name or key, *three)
+                found[run_key].add(name or key, *three, late=late)
 
 
 def _merged(choose: np.ufunc, new: Values, old: Mapping[str, Any]) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS
-from htga_server import packs, pyramid
+from htga_server import bulk, packs, pyramid
 from htga_server.columns import numbers
 from htga_server.keys import is_pruned
 from htga_server.pyramid import WINDOW, Cells
@@ -153,6 +154,27 @@ def rows_of_all(
     rows: Sequence[Any] = connection.execute(
         _rows(track.kind, tuple(keys)), between(track, start, stop)
     ).all()
+    return _latest(rows, keys)
+
+
+def rows_of_stretches(
+    connection: sa.Connection, kind: Kind, wanted: Sequence[tuple[Track, int, int]]
+) -> list[Cells]:
+    """`rows_as_cells` of stretches (track, start, stop), of whatever runs, in one statement."""
+    rows: Sequence[Any] = bulk.of_stretches(
+        connection,
+        kind.table,
+        ("run_key", kind.name_id, "rank"),
+        ("step", "time", *kind.keys),
+        [(t.run_key, t.name_id, t.rank, start, stop) for t, start, stop in wanted],
+    )
+    owner, found = _latest(rows, kind.keys)
+    bounds = np.searchsorted(owner, np.arange(len(wanted) + 1)).tolist()
+    return [found[begin:end] for begin, end in pairwise(bounds)]
+
+
+def _latest(rows: Sequence[Any], keys: Sequence[str]) -> tuple[Ints, Cells]:
+    """Rows (owner, step, time, values of `keys`) by owner, step and attempt, each step's last."""
     owner = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     step = np.fromiter((row[1] for row in rows), np.int64, len(rows))
     latest = (np.diff(owner, append=-1) | np.diff(step, append=-1)) != 0

@@ -1,4 +1,4 @@
-"""The collector's disk: full, failing, cut off from power, read for long, or damaged."""
+"""The collector's disk: full, failing, or cut off from power."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import random
 import resource
 import shutil
 import signal
-import sqlite3
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import httpx2
@@ -22,17 +19,12 @@ from htga_server.app import create_app
 from htga_server.serve import Server
 from htga_server.settings import Settings
 from tests.support.dice import dice, rounds
-from tests.support.load import ROOT, CollectorProcess, Load, Writer, lost, running, wait_until
+from tests.support.load import CollectorProcess, Load, Writer, lost, recover, running, wait_until
 
 
 def meet_error(writer: Writer, client: httpx2.Client) -> None:
     """Send until the collector refuses."""
     wait_until(lambda: not writer.once(client) and bool(writer.answers), 60)
-
-
-def recover(writer: Writer, client: httpx2.Client) -> None:
-    """Send until it takes rows again."""
-    wait_until(lambda: writer.once(client), 60)
 
 
 def believe(writer: Writer, client: httpx2.Client) -> int:
@@ -230,103 +222,3 @@ def test_control_a_collector_that_does_not_wait_for_the_disk_loses_rows_at_a_pow
     tmp_path: Path,
 ) -> None:
     assert cut(tmp_path, dice(), 1, "unsynced") > 0
-
-
-def test_a_reader_who_stays_long_holds_up_no_writer(tmp_path: Path) -> None:
-    with running(tmp_path) as collector, Load(collector.url, writers=4) as load:
-        load.wait_for_more()
-        reader = sqlite3.connect(f"file:{tmp_path / 'htga.db'}?mode=ro", uri=True)
-        reader.execute("BEGIN")
-        before = reader.execute("SELECT count(*) FROM steps").fetchone()
-        for _ in range(rounds(10, 600)):
-            load.wait_for_more(100)
-        assert reader.execute("SELECT count(*) FROM steps").fetchone() == before
-        reader.close()
-        load.wait_for_more(2000)
-        wal = tmp_path / "htga.db-wal"
-        assert wal.stat().st_size <= 256 * 2**20
-        assert all(set(writer.statuses) == {200} for writer in load.writers)
-
-
-def test_control_without_a_log_a_reader_who_stays_holds_up_writers(tmp_path: Path) -> None:
-    with running(tmp_path, "locking") as collector:
-        writer = Load(collector.url).writers[0]
-        with httpx2.Client(timeout=30) as client:
-            writer.register()
-            assert writer.once(client)
-            reader = sqlite3.connect(f"file:{tmp_path / 'htga.db'}?mode=ro", uri=True)
-            reader.execute("BEGIN")
-            reader.execute("SELECT count(*) FROM steps").fetchone()
-            assert not writer.once(client)
-            assert "locked" in writer.answers[-1]["detail"]
-            reader.close()
-            recover(writer, client)
-
-
-def damage(path: Path, start: int, pages: int) -> bytes:
-    """Overwrite pages of a database at rest, and return what it is now."""
-    with sqlite3.connect(path) as plain:
-        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    data = bytearray(path.read_bytes())
-    data[start : start + 4096 * pages] = random.Random(1).randbytes(4096 * pages)
-    path.write_bytes(data)
-    return bytes(data)
-
-
-def test_control_a_collector_that_trusts_any_file_writes_to_a_damaged_one(tmp_path: Path) -> None:
-    with running(tmp_path) as collector, Load(collector.url) as load:
-        load.wait_for_more(400)
-    path = tmp_path / "htga.db"
-    before = damage(path, path.stat().st_size - 4096 * 5, 5)
-    with running(tmp_path, "trusting") as collector:
-        writer = Writer(collector.url + PREFIX)
-        writer.register()
-    with sqlite3.connect(path) as plain:
-        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert path.read_bytes() != before
-
-
-@pytest.mark.parametrize("what", ["a page", "the header"])
-def test_a_damaged_database_is_not_written_to_and_the_way_out_is_said(
-    tmp_path: Path, what: str
-) -> None:
-    with running(tmp_path) as collector, Load(collector.url) as load:
-        load.wait_for_more(400)
-    path = tmp_path / "htga.db"
-    data = damage(path, 0 if what == "the header" else 4096 * 3, 5)
-    command = [sys.executable, "-m", "htga.cli.main", "up", "--no-dashboard", "--port", "0"]
-    ended = subprocess.run(
-        [*command, "--data", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=ROOT,
-    )
-    assert ended.returncode == 1
-    assert "damaged" in ended.stderr
-    assert "backup" in ended.stderr
-    assert path.read_bytes() == data
-
-
-def test_damage_while_it_runs_is_never_acknowledged_over(tmp_path: Path) -> None:
-    with running(tmp_path) as collector:
-        with Load(collector.url) as load:
-            load.wait_for_more(400)
-        writer = load.writers[0]
-        with sqlite3.connect(tmp_path / "htga.db") as plain:
-            plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        with (tmp_path / "htga.db").open("r+b") as file:
-            size = file.seek(0, 2)
-            file.seek(4096)
-            file.write(random.Random(2).randbytes(size - 4096))
-        acked = writer.acked
-        deadline = time.monotonic() + 5
-        with httpx2.Client(timeout=10) as client:
-            other = Writer(writer.api, run_id=writer.run_id)
-            while time.monotonic() < deadline and not other.answers:
-                if other.once(client):
-                    continue
-        assert other.answers, "damage went unnoticed"
-        assert other.answers[-1]["status"] == 503
-        assert acked == writer.acked

@@ -26,10 +26,17 @@ from htga_server.policy import Needs
 from htga_server.rates import Bucket, Failures
 from htga_server.serve import Server
 from htga_server.settings import Settings
+from tests.support.routes import routes
 from tests.support.rows import new_run, stream
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 Mint = Callable[..., str]
+UPGRADE = {
+    "connection": "Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 RULE = {"project": "mine", "name": "n", "kind": "below", "key": "alpha_bar", "threshold": 1.0}
 
 
@@ -39,20 +46,10 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'htga.db'}"
 
 
-def routes(app: Any) -> Iterator[Any]:
-    """Every route, those of included routers and mounts among them."""
-    for route in app.routes:
-        inner = getattr(route, "original_router", None) or getattr(route, "app", None)
-        if hasattr(route, "path"):
-            yield route
-        if inner is not None and hasattr(inner, "routes"):
-            yield from routes(inner)
-
-
 def addresses(app: FastAPI, run_id: str) -> list[str]:
     """A path for every route, with `run_id` where a run is named."""
     found = {
-        route.path.replace("{run_id}", run_id)
+        f"/{route.path.removeprefix('/')}".replace("{run_id}", run_id)
         .replace("{path:path}", "any/where")
         .replace("{rest:path}", "any/where")
         .replace("{package_name}", "dash")
@@ -147,14 +144,8 @@ def test_every_route_of_the_api_says_what_it_needs(settings: Settings) -> None:
 
 
 def test_a_websocket_is_refused_before_it_opens(guarded: Server) -> None:
-    upgrade = {
-        "connection": "Upgrade",
-        "upgrade": "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    for path in ("/_dash-ws-callback", f"{PREFIX}/live", "/any"):
-        assert httpx2.get(guarded.url + path, headers=upgrade).status_code == 403
+    for path in ["/_dash-ws-callback", "/any", *addresses(guarded._app, str(uuid.uuid4()))]:
+        assert httpx2.get(guarded.url + path, headers=UPGRADE).status_code == 403
 
 
 def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Mint) -> None:
@@ -245,6 +236,40 @@ def test_a_run_of_another_project_is_like_one_that_does_not_exist(
             assert own["id"] in told
 
 
+def test_no_method_on_any_route_is_an_error_of_ours(settings: Settings) -> None:
+    server = open_server(host="127.0.0.1", port=0, database=settings.url, data=settings.data)
+    with server.background(), httpx2.Client(base_url=server.url) as client:
+        for path in addresses(server._app, str(uuid.uuid4())):
+            if path.endswith("/live") or path.startswith("/_dash-"):
+                continue  # it has no end; and Dash's own say 500 to what they do not know
+            for method in (*METHODS, "PROPFIND", "LOCK", "PURGE"):
+                answer = client.request(method, path)
+                assert answer.status_code < 500, (method, path, answer.text)
+        for path, status in (("/", 200), ("/nothing", 404)):
+            said = [client.request(method, path).status_code for method in ("HEAD", "GET")]
+            assert said == [status] * 2
+
+
+@pytest.mark.parametrize("agent", ["Mozilla/5.0", "htga", ""])
+def test_neither_the_client_s_name_nor_a_method_that_it_would_rather_have_decides_anything(
+    guarded: Server, mint: Mint, agent: str
+) -> None:
+    run = new_run()
+    httpx2.post(guarded.url + PREFIX + "/runs", json=run, headers=bearer(mint("ingest")))
+    where = f"{guarded.url}{PREFIX}/runs/{run['id']}"
+    own = bearer(mint("read")) | {"user-agent": agent}
+    everything = bearer(mint("read", "ingest", "admin"))
+    for name in ("x-http-method-override", "x-http-method", "x-method-override"):
+        for token in (own, everything):
+            assert httpx2.get(where, headers=token | {name: "DELETE"}).json()["id"] == run["id"]
+            told = httpx2.post(f"{where}?_method=DELETE", headers=token | {name: "DELETE"})
+            assert told.status_code == 405
+    for method in ("DELETE", "PATCH", "PUT", "TRACE", "CONNECT", "PROPFIND"):
+        said = httpx2.request(method, where, headers=own, json={"notes": "x"})
+        assert said.status_code in {400, 403, 405}, method
+    assert httpx2.get(where, headers=own).json()["notes"] == ""
+
+
 @pytest.mark.parametrize(
     "host",
     [
@@ -259,9 +284,11 @@ def test_a_run_of_another_project_is_like_one_that_does_not_exist(
     ],
 )
 def test_another_host_is_refused_whatever_the_route(collector: Server, host: str) -> None:
-    for path in ("/healthz", f"{PREFIX}/runs", f"{PREFIX}/live", "/nowhere"):
-        answer = httpx2.get(collector.url + path, headers={"host": host})
-        assert (answer.status_code, answer.json()["type"]) == (400, "unknown-host")
+    with httpx2.Client(base_url=collector.url, headers={"host": host}) as client:
+        for path in [*addresses(collector._app, str(uuid.uuid4())), "/nowhere"]:
+            answer = client.get(path)
+            assert (answer.status_code, answer.json()["type"]) == (400, "unknown-host"), path
+            assert client.get(path, headers=UPGRADE).status_code == 403, path
 
 
 def test_two_hosts_are_refused(collector: Server) -> None:
@@ -293,12 +320,18 @@ def test_pages_of_another_origin_can_neither_read_nor_write(
         "http://127.0.0.1:1",
         f"http://localhost:{port}",
     ]
-    for origin in foreign:
-        for method, path in (("GET", "/runs"), ("POST", "/runs"), ("GET", "/live")):
-            headers = {"origin": origin} | cookie
-            answer = httpx2.request(method, collector.url + PREFIX + path, headers=headers)
-            assert (answer.status_code, answer.json()["type"]) == (403, "foreign-origin"), origin
-            assert "access-control-allow-origin" not in answer.headers
+    where = addresses(collector._app, str(uuid.uuid4()))
+    with httpx2.Client(base_url=collector.url, headers=cookie) as client:
+        for origin in foreign:
+            for path in where:
+                for method in ("GET", "POST", "OPTIONS"):
+                    answer = client.request(method, path, headers={"origin": origin})
+                    said = (answer.status_code, answer.json()["type"])
+                    assert said == (403, "foreign-origin"), (origin, method, path)
+                    assert "access-control-allow-origin" not in answer.headers
+                    assert "Origin" in answer.headers["vary"]
+                upgrade = UPGRADE | {"origin": origin}
+                assert client.get(path, headers=upgrade).status_code == 403, (origin, path)
     own = httpx2.get(collector.url + PREFIX + "/runs", headers={"origin": collector.url})
     assert (own.status_code, "Origin" in own.headers["vary"]) == (200, True)
 

@@ -223,6 +223,27 @@ def test_the_summary_holds_the_latest_values(api: httpx2.Client, run_id: str, po
     assert (run["last_step"], run["metrics"]) == (3, ["loss"])
 
 
+def test_the_summary_is_of_rank_0_however_far_the_other_ranks_are(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    post([{"step": 1, "alpha_hat": 1.0, "metrics": [("loss", 9.0)]}])
+    post([{"step": 500, "rank": 1, "alpha_hat": 7.0, "metrics": [("loss", 7.0)]}])
+    post([{"step": 2, "alpha_hat": 2.0, "metrics": [("loss", 8.0)]}])
+    run = api.get(f"/runs/{run_id}").json()
+    assert run["summary"] == {"alpha_hat": 2.0, "loss": 8.0}
+    assert run["last_step"] == 500
+
+
+def test_a_row_that_comes_late_is_not_the_latest_but_fills_in_what_was_never_measured(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    post([{"step": 5, "alpha_hat": 5.0}])
+    post([{"step": 3, "alpha_hat": 3.0, "gamma": 0.3}, {"step": 3, "layer": "a", "xi": 1.0}])
+    run = api.get(f"/runs/{run_id}").json()
+    assert run["summary"] == {"alpha_hat": 5.0, "gamma": 0.3}
+    assert (run["low"]["alpha_hat"], run["high"]["alpha_hat"]) == (3.0, 5.0)
+
+
 def test_a_gap_that_the_writer_declares_is_kept_and_passed_over(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:
@@ -273,6 +294,19 @@ def test_a_packed_body_is_unpacked_as_far_as_is_allowed(
         headers={"content-type": ARROW_STREAM, "content-encoding": encoding},
     )
     assert (junk.status_code, encoding in junk.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("size", [2**33, 2**62, 2**64 - 5])
+def test_a_size_that_a_packed_body_says_of_itself_is_not_believed(
+    api: httpx2.Client, run_id: str, size: int
+) -> None:
+    # A frame of zstd: its size in eight bytes, in one segment, and one block of a repeated byte.
+    frame = b"\x28\xb5\x2f\xfd" + bytes([0xE0]) + size.to_bytes(8, "little")
+    block = (1 | 1 << 1 | 100_000 << 3).to_bytes(3, "little") + b"a"
+    headers = {"content-type": ARROW_STREAM, "content-encoding": "zstd"}
+    answer = api.post(f"/runs/{run_id}/rows", content=frame + block, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

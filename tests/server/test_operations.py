@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -24,6 +25,9 @@ from htga_server.tables import runs
 from tests.support.load import Load, lost, running
 from tests.support.processes import Collector
 from tests.support.rows import new_run, probe_rows, stream
+
+SIGNS = ("\r", "\n", "\r\n\r\n", "\x1b[2J", "\0", "\x85", "\u2028", "\u2029", "\u202e", "\ufeff")
+"""What ends a line, moves a terminal's cursor or turns text round."""
 
 
 @pytest.fixture
@@ -93,11 +97,28 @@ def test_every_request_has_an_id_and_a_line_of_json_whatever_it_holds(
 ) -> None:
     with caplog.at_level(logging.INFO, "htga.access"):
         answer = httpx2.get(f"{collector.url}{PREFIX}/runs/a%0d%0aSet-Cookie:x%1b[31m")
-    line = json.loads(caplog.messages[-1])
-    assert line["request"] == answer.headers["x-request-id"]
-    assert (line["status"], line["method"]) == (404, "GET")
-    assert not set(caplog.messages[-1]) & {"\r", "\n", "\x1b"}
-    assert "set-cookie" not in answer.headers
+        line = json.loads(caplog.messages[-1])
+        assert line["request"] == answer.headers["x-request-id"]
+        assert (line["status"], line["method"]) == (404, "GET")
+        assert "set-cookie" not in answer.headers
+        with httpx2.Client(base_url=collector.url + PREFIX) as api:
+            for sign in SIGNS:
+                before, text = len(caplog.messages), f"a{sign}b"
+                encoded = quote(text, safe="")
+                said = [
+                    api.get(f"/{encoded}"),
+                    api.get(f"/runs/{encoded}"),
+                    api.get("/runs", params={text: text}),
+                    api.get("/runs", headers={"user-agent": encoded, "x-request-id": encoded}),
+                    api.post("/runs", json=new_run(name=text, project=text, notes=text)),
+                ]
+                assert all(one.status_code < 500 for one in said)
+                assert all(encoded != one.headers["x-request-id"] for one in said)
+                assert len(caplog.messages) - before == len(said)
+    for message in caplog.messages:
+        assert json.loads(message)
+        assert message.isascii()
+        assert message.isprintable()
 
 
 def test_a_collector_in_use_is_copied_whole(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 The lies are the controls of the fault tests, each of which must fail with one:
 `early` acknowledges before the commit, `unsynced` commits without waiting for the disk, `deaf`
 acknowledges what the disk refused, `locking` keeps no write-ahead log, so that readers hold up
-writers, `trusting` takes any file for a sound one, `leaking` keeps something of each request, and
-`unvalidated` reads Arrow as it comes.
+writers, `trusting` takes any file for a sound one, `leaking` keeps something of each request,
+`unvalidated` reads Arrow as it comes, `unwatchful` does not see that its log is gone, and `opening`
+opens what a run is named like. `watched` is no lie: it writes down what is opened, beside the data.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ from htga_server import decode, engines
 from htga_server.app import create_app
 from htga_server.database import Database
 from htga_server.ingest import Posted, Stored
+from htga_server.log import Log
+from htga_server.routes import runs as routes_of_runs
 from htga_server.serve import Server
 from htga_server.settings import Settings
 
@@ -68,6 +73,12 @@ def keep_no_log() -> None:
         pragma.replace("WAL", "DELETE").replace("5000", "200") for pragma in engines.SQLITE_PRAGMAS
     )
     trust_any_file()
+    look_for_no_log()
+
+
+def look_for_no_log() -> None:
+    """Believe that the log is where it was."""
+    Log.is_gone = lambda _: False  # type: ignore[assignment, method-assign]
 
 
 def leak() -> None:
@@ -91,6 +102,34 @@ def read_as_it_comes() -> None:
     decode._validate = lambda _: None  # type: ignore[assignment]
 
 
+def open_what_is_named(data: Path) -> None:
+    """Take the name of a run for a path."""
+    check = routes_of_runs._check
+
+    def opening(**said: Any) -> None:
+        check(**said)
+        with contextlib.suppress(OSError, ValueError):
+            (data / str(said.get("name"))).read_bytes()
+
+    routes_of_runs._check = opening
+
+
+def write_down_what_is_opened(log: Path) -> None:
+    """Add the path of each file that Python's code opens, looks through or moves."""
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if event in {"open", "sqlite3.connect", "shutil.rmtree"} or event.startswith("os."):
+            paths = [
+                os.fspath(a) for a in arguments[:2] if isinstance(a, str | bytes | os.PathLike)
+            ]
+            os.write(
+                out, b"".join(os.fsencode(path).replace(b"\n", b"?") + b"\n" for path in paths)
+            )
+
+    sys.addaudithook(watch)
+
+
 def leave_unsynced() -> None:
     """Let the operating system write when it likes."""
     engines.SQLITE_PRAGMAS = tuple(
@@ -98,24 +137,28 @@ def leave_unsynced() -> None:
     )
 
 
+LIES: dict[str, Callable[[], None]] = {
+    "early": acknowledge_early,
+    "unsynced": leave_unsynced,
+    "deaf": acknowledge_regardless,
+    "locking": keep_no_log,
+    "trusting": trust_any_file,
+    "leaking": leak,
+    "unvalidated": read_as_it_comes,
+    "unwatchful": look_for_no_log,
+}
+
+
 def main() -> None:
     """Serve until killed."""
     data, port, lies = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    if "early" in lies:
-        acknowledge_early()
-    if "unsynced" in lies:
-        leave_unsynced()
-    if "deaf" in lies:
-        acknowledge_regardless()
-    if "locking" in lies:
-        keep_no_log()
-    if "trusting" in lies:
-        trust_any_file()
-    if "leaking" in lies:
-        leak()
-    if "unvalidated" in lies:
-        read_as_it_comes()
+    for lie in lies:
+        LIES.get(lie, lambda: None)()
+    if "opening" in lies:
+        open_what_is_named(data)
     server = Server(create_app(Settings(data=data)), port=port)
+    if "watched" in lies:
+        write_down_what_is_opened(data.parent / "opened")
     print(server.url, flush=True)
     server.serve_forever()
 

@@ -253,3 +253,8 @@ def wait_until(condition: Any, seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.02)
+
+
+def recover(writer: Writer, client: httpx2.Client) -> None:
+    """Send until it takes rows again."""
+    wait_until(lambda: writer.once(client), 60)
