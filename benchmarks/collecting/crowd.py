@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -16,6 +17,7 @@ import numpy as np
 from collecting.requests import SCALARS, body, new_run
 from collecting.service import collector
 
+from htga_client.courier import QUIET
 from htga_client.wire import ARROW_STREAM, PREFIX
 
 RUNS, SECONDS, WARM = 1000, 60, 12.0
@@ -35,7 +37,7 @@ async def posted(
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
     said = dict(line.split(": ", 1) for line in lines[1:] if line)
     answer = json.loads(await reader.readexactly(int(said["content-length"])))
-    pause = max(1.0, float(said.get("retry-after", 0)), answer.get("pace", 0.0))
+    pause = max(QUIET, float(said.get("retry-after", 0)), answer.get("pace", 0.0))
     return int(lines[0].split()[1]), pause
 
 
@@ -55,7 +57,7 @@ class Crowd:
 
     async def send(self, port: int, run_id: str, begin: float) -> None:
         """Log ten steps a second, and send them as our client does if nobody looks."""
-        own, acked, due = str(uuid.uuid4()), 0, begin + 1
+        own, acked, due = str(uuid.uuid4()), 0, begin + QUIET
         streams = await asyncio.open_connection("127.0.0.1", port)
         while due < begin + SECONDS:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -71,19 +73,21 @@ class Crowd:
         streams[1].close()
 
     async def run(self, url: str) -> None:
-        """Register the runs, and let all of them begin within a second."""
+        """Register the runs, and let all of them begin within `QUIET`."""
         with httpx2.Client(base_url=url + PREFIX, timeout=60) as plain:
             ids = [new_run(plain, f"run-{number}") for number in range(RUNS)]
         port, begin = int(url.rsplit(":", 1)[1]), time.perf_counter()
-        await asyncio.gather(*(self.send(port, r, begin + i / RUNS) for i, r in enumerate(ids)))
+        await asyncio.gather(
+            *(self.send(port, r, begin + QUIET * i / RUNS) for i, r in enumerate(ids))
+        )
 
 
 def many() -> None:
     """1,000 runs at once, ten steps a second each.
 
-    Each sends once a second, or as seldom as the collector asks for; the steps between, and those
-    of a request that is put off, go with the next. The seconds in which the collector first sees
-    that there are so many stand apart.
+    Each sends as often as our client, or as seldom as the collector asks for; the steps between,
+    and those of a request that is put off, go with the next. The seconds in which the collector
+    first sees that there are so many stand apart.
     """
     crowd = Crowd()
     with tempfile.TemporaryDirectory() as name:
