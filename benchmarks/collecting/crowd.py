@@ -9,7 +9,6 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -17,6 +16,7 @@ import numpy as np
 from collecting.requests import SCALARS, body, new_run
 from collecting.service import collector
 
+from htga_client.backoff import uneven
 from htga_client.courier import QUIET
 from htga_client.wire import ARROW_STREAM, PREFIX
 
@@ -37,7 +37,7 @@ async def posted(
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
     said = dict(line.split(": ", 1) for line in lines[1:] if line)
     answer = json.loads(await reader.readexactly(int(said["content-length"])))
-    pause = max(QUIET, float(said.get("retry-after", 0)), answer.get("pace", 0.0))
+    pause = max(float(said.get("retry-after", 0)), uneven(max(QUIET, answer.get("pace", 0.0))))
     return int(lines[0].split()[1]), pause
 
 

@@ -7,6 +7,22 @@ from collections.abc import Callable
 
 MAX_RETRY_AFTER = 300.0
 
+UNEVEN = 0.15
+"""By which part of it a pause between requests may be shorter or longer."""
+
+
+def uneven(seconds: float, uniform: Callable[[], float] = random.random) -> float:
+    """About so many seconds, a different number each time.
+
+    A collector answers together those who ask together. With pauses of one length they would come
+    back together for ever, and each of them would wait for all the others.
+
+    Args:
+        seconds: Mean of the pauses.
+        uniform: Source of numbers in [0, 1).
+    """
+    return seconds * (1 + UNEVEN * (2 * uniform() - 1))
+
 
 class Backoff:
     """Exponential backoff with full jitter: uniform between 0 and a bound that doubles.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from htga_client import wire
 from htga_client.adoption import deliver_orphans
-from htga_client.backoff import Backoff
+from htga_client.backoff import Backoff, uneven
 from htga_client.delivery import Delivery
 from htga_client.lifecycle import Closed, Lifecycle
 from htga_client.notices import say
@@ -123,7 +123,8 @@ class Courier:
         life, spool, delivery = self._lifecycle, self._spool, self.delivery
         linger = self._linger
         if linger is None:
-            linger = LIVE if delivery.followed else min(max(QUIET, delivery.pace), SLOWEST)
+            quiet = min(max(QUIET, delivery.pace), SLOWEST)
+            linger = LIVE if delivery.followed else uneven(quiet)
         while not self._has_rows(self._heartbeat):
             delivery.heartbeat()
         with life.changed:

@@ -1,8 +1,10 @@
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_client.backoff import Backoff
+from htga_client.backoff import Backoff, uneven
 
 
 def test_the_bound_doubles_up_to_the_cap_and_starts_anew_after_a_reset() -> None:
@@ -24,3 +26,20 @@ def test_what_the_server_asked_for_is_honoured_up_to_five_minutes(
 ) -> None:
     assert Backoff(uniform=lambda: 0.0).delay(asked) == least
     assert Backoff(uniform=lambda: 1.0).delay(asked) == pytest.approx(most)
+
+
+def arrivals(chance: random.Random | None) -> list[int]:
+    """Requests in each half second of the third round of 1,000 who began at once, eight apart."""
+    seconds = [0] * 100
+    for _ in range(1000):
+        pauses = [8.0 if chance is None else uneven(8.0, chance.random) for _ in range(3)]
+        seconds[int(2 * sum(pauses))] += 1
+    return seconds
+
+
+def test_a_crowd_that_was_answered_at_once_comes_back_one_by_one() -> None:
+    assert max(arrivals(random.Random(0))) < 250
+
+
+def test_control_after_even_pauses_it_comes_back_at_once() -> None:
+    assert max(arrivals(None)) == 1000
