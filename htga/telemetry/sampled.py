@@ -9,17 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from htga.tail import Draw, TailStatus
-from htga.tail.counting import float32
+from htga.tail.counting import MAGNITUDE, count_on_cpu, float32
 from htga.tail.tail_size import MIN_K
 from htga_client.histogram import n_bins
 from htga_client.tail import default_k
 
 BITS = 3
-_SHIFT = np.uint32(23 - BITS)
-_MAGNITUDE = np.uint32(0x7FFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +37,12 @@ class Sampled:
 
 def sampled(draw: Draw) -> Sampled:
     """What `draw.measure()` tells, with float64 rounded to float32."""
-    pattern = float32(draw.entries).numpy().view(np.uint32) & _MAGNITUDE
-    state = _count(pattern)
+    counted = torch.zeros(n_bins(BITS) + 2, dtype=torch.int64)
+    count_on_cpu(draw.entries, BITS, counted)
+    state = counted.numpy()
     n, n_nonfinite = int(state[:-2].sum()), int(draw.n_nonfinite)
     k = default_k(n)
+    pattern = float32(draw.entries).numpy().view(np.uint32) & MAGNITUDE
     logs = _tail(pattern, int(state[-1]), 4 * k + 1)
     alpha = _hill(logs, k)
     status = TailStatus.OK
@@ -65,14 +66,6 @@ def sampled(draw: Draw) -> Sampled:
     if k:
         numbers |= {"alpha_quarter": _hill(logs, k // 4), "alpha_fourfold": _hill(logs, 4 * k)}
     return Sampled(numbers, state)
-
-
-def _count(pattern: NDArray[np.uint32]) -> NDArray[np.int64]:
-    bins = n_bins(BITS)
-    found = np.bincount(pattern >> _SHIFT, minlength=256 << BITS)
-    zeros = pattern.size - int(np.count_nonzero(pattern)) if found[0] else 0
-    found[0] -= zeros
-    return np.append(found[:bins], (zeros, found[bins:].sum()))
 
 
 def _tail(pattern: NDArray[np.uint32], n_nonfinite: int, size: int) -> NDArray[np.float64]:

@@ -114,6 +114,7 @@ def test_news_of_other_runs_that_overtakes_a_choice_does_not_undo_it(
         f"?runs={ids[0]}&key=loss",
     )
     wait_for_lines(watched, "compare-0", 1)
+    expect(watched.locator("#compare-legend li")).to_have_count(1)
 
 
 def test_a_comparison_grows_with_its_runs_and_keeps_the_zoom(
@@ -153,7 +154,8 @@ def test_names_that_are_markup_are_letters_in_legend_table_and_label(
 
 def test_a_comparison_without_runs_says_what_to_do(watched: Page, dashboard: Server) -> None:
     watched.goto(f"{dashboard.url}/compare")
-    watched.get_by_text("Nothing to compare yet").wait_for()
+    expect(watched.get_by_text("Nothing to compare yet")).to_be_visible()
     watched.goto(f"{dashboard.url}/compare?runs=00000000-0000-0000-0000-000000000000")
-    watched.get_by_text("Runs of this address that are no longer there: 1").wait_for()
-    watched.get_by_text("Nothing to compare yet").wait_for()
+    gone = watched.get_by_text("Runs of this address that are no longer there: 1")
+    expect(gone).to_be_visible()
+    expect(watched.get_by_text("Nothing to compare yet")).to_be_visible()

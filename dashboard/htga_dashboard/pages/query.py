@@ -64,66 +64,46 @@ def layout(query: str, *, url: str) -> Component:
             dcc.Store(id=ids.QUERY_ADDRESS),
             dcc.Download(id=ids.QUERY_FILE),
             html.Header(html.H1("Query"), className="title"),
-            html.Div(
-                [
-                    html.Article(
-                        [
-                            html.Label(
-                                [
-                                    html.Span("SQL", className="unseen"),
-                                    dcc.Textarea(
-                                        id=ids.QUERY_SQL,
-                                        value=sql or next(iter(EXAMPLES.values())),
-                                        spellCheck=False,
-                                        className="sql",
-                                    ),
-                                ]
-                            ),
-                            html.Div(
-                                [
-                                    html.Button(
-                                        "Ask",
-                                        id=ids.QUERY_ASK,
-                                        className="button primary",
-                                        n_clicks=1 if sql else 0,
-                                    ),
-                                    html.Span("Ctrl + Enter", className="hint"),
-                                ],
-                                className="asking",
-                            ),
-                        ],
-                        className="card question",
-                    ),
-                    html.Article(
-                        [
-                            html.Header(html.H2("Examples")),
-                            html.Ul(
-                                [
-                                    html.Li(
-                                        html.Button(name, id=ids.example(name), className="example")
-                                    )
-                                    for name in EXAMPLES
-                                ],
-                                className="examples",
-                            ),
-                            html.Header(html.H2("Tables")),
-                            html.Dl(
-                                [
-                                    html.Div([html.Dt(name), html.Dd(fields)])
-                                    for name, fields in TABLES.items()
-                                ],
-                                className="tables",
-                            ),
-                        ],
-                        className="card",
-                    ),
-                ],
-                className="asking-grid",
-            ),
+            html.Div([_question(sql), _reference()], className="asking-grid"),
             html.Section(id=ids.QUERY_RESULT, **attributes(aria_live="polite")),
         ],
         className="page query",
         **attributes(data_title="Query"),
+    )
+
+
+def _question(sql: str) -> Component:
+    """Where it is written; asked at once if it stands in the address."""
+    field = dcc.Textarea(
+        id=ids.QUERY_SQL,
+        value=sql or next(iter(EXAMPLES.values())),
+        spellCheck=False,
+        className="sql",
+    )
+    ask = html.Button("Ask", id=ids.QUERY_ASK, className="button primary", n_clicks=1 if sql else 0)
+    return html.Article(
+        [
+            html.Label([html.Span("SQL", className="unseen"), field]),
+            html.Div([ask, html.Span("Ctrl + Enter", className="hint")], className="asking"),
+        ],
+        className="card question",
+    )
+
+
+def _reference() -> Component:
+    """Examples to begin with, and what can be asked."""
+    examples = [
+        html.Li(html.Button(name, id=ids.example(name), className="example")) for name in EXAMPLES
+    ]
+    tables = [html.Div([html.Dt(name), html.Dd(fields)]) for name, fields in TABLES.items()]
+    return html.Article(
+        [
+            html.Header(html.H2("Examples")),
+            html.Ul(examples, className="examples"),
+            html.Header(html.H2("Tables")),
+            html.Dl(tables, className="tables"),
+        ],
+        className="card",
     )
 
 
