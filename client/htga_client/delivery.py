@@ -117,11 +117,6 @@ class Delivery:
         return self._settle(chunk, refused=len(receipt.rejected))
 
     @property
-    def url(self) -> str:
-        """Address of the collector."""
-        return self._transport.url
-
-    @property
     def _id(self) -> str:
         return self._new_run.id
 

@@ -37,12 +37,13 @@ class Sampled:
 
 def sampled(draw: Draw) -> Sampled:
     """What `draw.measure()` tells, with float64 rounded to float32."""
+    single = float32(draw.entries)
     counted = torch.zeros(n_bins(BITS) + 2, dtype=torch.int64)
-    count_on_cpu(draw.entries, BITS, counted)
+    count_on_cpu(single, BITS, counted)
     state = counted.numpy()
     n, n_nonfinite = int(state[:-2].sum()), int(draw.n_nonfinite)
     k = default_k(n)
-    pattern = float32(draw.entries).numpy().view(np.uint32) & MAGNITUDE
+    pattern = single.numpy().view(np.uint32) & MAGNITUDE
     logs = _tail(pattern, int(state[-1]), 4 * k + 1)
     alpha = _hill(logs, k)
     status = TailStatus.OK

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections import Counter
 from pathlib import Path
-from typing import Self
 
 import httpx2
 
 from htga_client.wire import PREFIX
 from tests.support.dice import rounds
 from tests.support.load import Load, lost, recover, running, wait_until
+from tests.support.workers import Workers
 
 MOST_LOG = 256 * 2**20
 DASHBOARDS = 50
@@ -33,26 +32,14 @@ def test_a_reader_who_stays_long_holds_up_no_writer(tmp_path: Path) -> None:
         assert all(set(writer.statuses) == {200} for writer in load.writers)
 
 
-class Dashboards:
+class Dashboards(Workers):
     """Those who look at a run: each hears that something changed, and asks what."""
 
     def __init__(self, url: str, run_id: str) -> None:
         self._url, self._run_id = url + PREFIX, run_id
         self.statuses: Counter[int] = Counter()
         self.troubles: list[str] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._look) for _ in range(DASHBOARDS)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive()
+        super().__init__([self._look] * DASHBOARDS)
 
     def _look(self) -> None:
         asked = {"keys": "alpha_hat,loss", "since": "0"}

@@ -63,8 +63,8 @@ def answered(one: socket.socket) -> bytes:
     return said
 
 
-def trickle(one: socket.socket, stop: Callable[[], bool]) -> None:
-    """Send a byte now and then until the other side has had enough."""
+def trickle(one: socket.socket, stop: Callable[[], bool]) -> bool:
+    """Send a byte now and then; True once the other side has had enough, False if told to stop."""
     deadline = time.monotonic() + 30
     try:
         while not stop():
@@ -73,11 +73,12 @@ def trickle(one: socket.socket, stop: Callable[[], bool]) -> None:
             one.settimeout(0.05)
             try:
                 if one.recv(2**16) == b"":
-                    return
+                    return True
             except TimeoutError:
                 continue
     except (ConnectionResetError, BrokenPipeError):
-        return
+        return True
+    return False
 
 
 @pytest.mark.parametrize("begin", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nX: "])
@@ -102,7 +103,7 @@ def test_the_rest_of_a_body_that_was_refused_is_not_read_for_ever(impatient: Ser
     with connected(impatient.port) as (one,):
         one.sendall(HEAD.replace(b"application/json", b"text/plain"))
         one.sendall(b"Content-Length: 100000000\r\n\r\n{")
-        trickle(one, lambda: False)
+        assert trickle(one, lambda: False)
 
 
 def test_a_connection_that_rests_between_requests_is_kept(impatient: Server) -> None:

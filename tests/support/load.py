@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ import httpx2
 from htga_client import histogram
 from htga_client.wire import ARROW_STREAM, PREFIX
 from tests.support.rows import new_run, stream
+from tests.support.workers import Workers
 
 ROOT = Path(__file__).parents[2]
 BATCH = 20
@@ -138,7 +140,7 @@ class Writer:
         return True
 
 
-class Load:
+class Load(Workers):
     """Writers in threads, until the block ends; then each sends what it still has.
 
     Attributes:
@@ -152,25 +154,13 @@ class Load:
             for rank in range(writers)
         ]
         self.highest = dict.fromkeys(range(writers), 0)
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(place,), daemon=True)
-            for place in range(writers)
-        ]
+        super().__init__([partial(self._run, place) for place in range(writers)])
         self._moved = threading.Condition()
 
     def __enter__(self) -> Self:
         for writer in self.writers:
             writer.register()
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(120)
-            assert not thread.is_alive(), "a writer could not deliver its last batch"
+        return super().__enter__()
 
     def _run(self, place: int) -> None:
         writer = self.writers[place]
