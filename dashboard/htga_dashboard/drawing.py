@@ -9,7 +9,7 @@ from htga_client.wire import Histograms, Run, RunEvent, Series
 from htga_dashboard import theme
 from htga_dashboard.charts import charts_of
 from htga_dashboard.figures import curves, happened, heat
-from htga_dashboard.figures.look import Figure
+from htga_dashboard.figures.look import Figure, rimmed
 from htga_dashboard.source import ALL, Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import COLUMNS, HEAT, View, keys_of
@@ -31,7 +31,7 @@ def figures(
     drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
     if events:
         for figure in drawn.values():
-            figure["data"].append(happened.trace(events, palette))
+            rimmed(figure)["data"].append(happened.trace(events, palette))
     if histograms.step:
         drawn[HEAT] = heat.figure(histograms, palette)
     for figure in drawn.values():
@@ -52,7 +52,7 @@ async def read(
     drawn = await asyncio.to_thread(
         figures, run, series, histograms, palette, steps=steps, events=events
     )
-    return run, View.of(run, series, histograms, events, steps=str(steps)), drawn
+    return run, View.of(run, series, histograms, events, drawn, steps=str(steps)), drawn
 
 
 async def read_news(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:

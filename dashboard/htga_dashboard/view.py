@@ -6,15 +6,17 @@ between two of them, so that any server can answer, and one that was restarted a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Self
 
 from htga_client.wire import Histograms, Run, RunEvent, Series
 from htga_dashboard.charts import Chart, charts_of
 from htga_dashboard.figures import curves, heat
 from htga_dashboard.figures.extension import Extension, extension
-from htga_dashboard.figures.points import points, stride_of
+from htga_dashboard.figures.look import Figure
+from htga_dashboard.figures.points import DOTS, points, stride_of
 
 ANY_KEY = "alpha_hat"
 """A key that every run knows, for a run that has measured nothing yet."""
@@ -24,6 +26,9 @@ HEAT = "heat"
 
 STEPS = 600
 """Steps appended to the curves at most before all of them are put into buckets anew."""
+
+MOST_DOTS = 3 * DOTS // 2
+"""Dots of a curve that grows, before it is thinned anew."""
 
 COLUMNS = 200
 """Columns of the heat map when it is drawn whole; as many are appended at most."""
@@ -67,14 +72,15 @@ class View:
     Attributes:
         run: Id of the run.
         state, attempt: Its state, and which start or resume of it this is.
-        step: The last step drawn, or None.
+        first, step: The first and the last step drawn, or None.
         keys: What the curves show.
         cursor: Asks for the values that came later.
         drawn, grown: Steps drawn at first, and appended since.
         stride: From one dot to the next, in steps.
         heat: The heat map.
         rows: Stored rows that the curves summarise.
-        marked: When the last event that is marked happened, in Unix seconds.
+        marked: The charts that mark values which have no place.
+        happened: When the last event that is marked happened, in Unix seconds.
         steps: The stretch of steps that they show, which does not grow; empty for all.
         beat: Counts the answers, so that the browser sees each of them.
     """
@@ -82,6 +88,7 @@ class View:
     run: str
     state: str
     attempt: int
+    first: int | None
     step: int | None
     keys: tuple[str, ...]
     cursor: str | None
@@ -89,7 +96,8 @@ class View:
     stride: int
     heat: HeatView
     rows: int
-    marked: float = 0.0
+    marked: tuple[str, ...] = ()
+    happened: float = 0.0
     steps: str = ""
     grown: int = 0
     beat: int = 0
@@ -101,14 +109,16 @@ class View:
         series: Series,
         histograms: Histograms,
         events: Sequence[RunEvent] = (),
+        drawn: Mapping[str, Figure] = MappingProxyType({}),
         *,
         steps: str = "",
     ) -> Self:
-        """The view that draws these values whole."""
+        """The view of these values, `drawn` whole."""
         return cls(
             run=run.id,
             state=run.state,
             attempt=run.attempt,
+            first=series.step[0] if series.step else None,
             step=series.step[-1] if series.step else None,
             keys=tuple(keys_of(charts_of(run))),
             cursor=series.cursor,
@@ -116,7 +126,8 @@ class View:
             stride=stride_of(series),
             heat=HeatView.of(histograms),
             rows=series.total,
-            marked=_latest(events),
+            marked=tuple(name for name, figure in drawn.items() if curves.is_marked(figure)),
+            happened=_latest(events),
             steps=steps,
         )
 
@@ -124,7 +135,8 @@ class View:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The view that `to_json` wrote."""
         shares = HeatView(**{**data["heat"], "edges": tuple(data["heat"]["edges"])})
-        return cls(**{**data, "keys": tuple(data["keys"]), "heat": shares})
+        lists = {name: tuple(data[name]) for name in ("keys", "marked")}
+        return cls(**data | lists | {"heat": shares})
 
     def to_json(self) -> dict[str, Any]:
         """The view as a browser keeps it."""
@@ -177,26 +189,23 @@ class View:
 
         Returns:
             None where appending would not do, and the page has to be drawn anew: a chart is
-            missing, something happened, the run was resumed or has ended, a histogram does not fit
-            into the heat map, or there are too many points to append to, or so few that drawing
-            them costs nothing.
+            missing, or its first mark; something happened, the run was resumed or has ended, a
+            histogram does not fit into the heat map, or there are too many points to append to, or
+            so few that drawing them costs nothing.
         """
         charts = charts_of(run)
         if (
             tuple(keys_of(charts)) != self.keys
             or (run.state, run.attempt) != (self.state, self.attempt)
-            or _latest(events) != self.marked
-            or (series.step and self.drawn < curves.FEW)
-            or self.grown + len(series.step) > STEPS
+            or _latest(events) != self.happened
+            or (series.step and self._is_full(series.step))
         ):
             return None
         view = replace(self, beat=self.beat + 1)
-        extensions = {}
+        extensions = self._longer(charts, series)
+        if extensions is None:
+            return None
         if series.step:
-            extensions = {
-                chart.name: extension(points(series, chart, stride=self.stride, after=self.step))
-                for chart in charts
-            }
             view = replace(
                 view,
                 step=series.step[-1],
@@ -213,6 +222,27 @@ class View:
             cursor, step = histograms.cursor, histograms.step[-1]
             view = replace(view, heat=replace(self.heat, cursor=cursor, step=step, grown=grown))
         return view, extensions
+
+    def _longer(self, charts: Sequence[Chart], series: Series) -> dict[str, Extension] | None:
+        """What to append to the curves; None where one has its first mark."""
+        extensions = {}
+        for chart in charts if series.step else ():
+            *lines, marks = points(series, chart, stride=self.stride, after=self.step)
+            if chart.name in self.marked:
+                lines.append(marks)
+            elif marks["x"]:
+                return None
+            extensions[chart.name] = extension(lines)
+        return extensions
+
+    def _is_full(self, more: Sequence[int]) -> bool:
+        """Whether the curves are to be put into buckets anew rather than grow by these steps."""
+        first = more[0] if self.first is None else self.first
+        return (
+            self.drawn < curves.FEW
+            or self.grown + len(more) > STEPS
+            or more[-1] - first > MOST_DOTS * self.stride
+        )
 
 
 def keys_of(charts: Sequence[Chart]) -> list[str]:

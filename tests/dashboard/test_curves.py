@@ -58,7 +58,7 @@ def test_a_line_goes_through_the_values() -> None:
 
 def test_the_spike_of_one_step_in_a_bucket_stays_in_sight() -> None:
     spike = Buckets(mean=[1.0, 3.5], min=[0.9, 0.9], max=[1.1, 250.0], last=[1.0, 1.0])
-    behind, line, _ = draw(bucketed(grad_norm=spike), LINE, theme.LIGHT).data
+    behind, line = draw(bucketed(grad_norm=spike), LINE, theme.LIGHT).data
     assert list(behind.x) == [99, 99, 199, 199]
     assert list(behind.y) == [0.9, 1.1, 0.9, 250.0]
     assert list(line.y) == [1.0, 3.5]
@@ -67,7 +67,7 @@ def test_the_spike_of_one_step_in_a_bucket_stays_in_sight() -> None:
 
 def test_nothing_is_drawn_behind_a_line_where_each_of_its_values_is_raw() -> None:
     mixed = Buckets(mean=[1.0, 2.0, 3.0], min=[0.5, 2.0, 2.5], max=[1.5, 2.0, 3.5], last=[1.0] * 3)
-    behind, line, _ = draw(bucketed(grad_norm=mixed), LINE, theme.LIGHT).data
+    behind, line = draw(bucketed(grad_norm=mixed), LINE, theme.LIGHT).data
     assert list(behind.y) == [0.5, 1.5, None, 2.5, 3.5]
     assert list(line.y) == [1.0, 2.0, 3.0]
 
@@ -95,18 +95,21 @@ def test_a_zero_on_a_logarithmic_axis_is_marked_and_on_a_linear_one_drawn() -> N
     _, line, marks = draw(values, LOG, theme.LIGHT).data
     assert list(line.y) == [None, 0.5]
     assert list(marks.customdata) == ["grad_norm: 0"]
-    _, line, marks = draw(values, LINE, theme.LIGHT).data
+    _, line = draw(values, LINE, theme.LIGHT).data
     assert list(line.y) == [0.0, 0.5]
-    assert list(marks.x) == []
 
 
 def test_a_value_that_was_not_measured_is_left_out_and_leaves_no_gap() -> None:
-    _, line, marks = draw(
-        series(range(4), grad_norm=[1.0, None, None, 4.0]), LINE, theme.LIGHT
-    ).data
+    _, line = draw(series(range(4), grad_norm=[1.0, None, None, 4.0]), LINE, theme.LIGHT).data
     assert list(line.x) == [0, 3]
     assert list(line.y) == [1.0, 4.0]
-    assert list(marks.x) == []
+
+
+def test_only_a_chart_with_marks_has_the_axis_that_they_stand_on() -> None:
+    plain = draw(series(range(2), grad_norm=[1.0, 2.0]), LINE, theme.LIGHT)
+    marked = draw(series(range(2), grad_norm=[1.0, math.nan]), LINE, theme.LIGHT)
+    assert "yaxis2" not in plain.to_dict()["layout"]
+    assert list(marked.layout.yaxis2.range) == [0, 1]
 
 
 def test_the_first_steps_are_visible_as_points() -> None:
@@ -123,7 +126,7 @@ def test_a_run_without_steps_gives_an_empty_figure() -> None:
 
 def test_the_tail_index_is_drawn_as_dots_beside_its_smoothed_line_and_two() -> None:
     figure = draw(series(range(2), alpha_hat=[1.4, 1.6], alpha_bar=[1.5, 1.5]), DOTS, theme.LIGHT)
-    _, dots, _, line, _ = figure.data
+    _, dots, _, line = figure.data
     assert dots.mode == "markers"
     assert list(dots.y) == [1.4, 1.6]
     assert line.mode.startswith("lines")
@@ -206,5 +209,5 @@ def test_appending_later_dots_to_earlier_ones_thins_them_alike(
 
 def test_buckets_in_which_a_key_was_never_measured_are_left_out() -> None:
     gap = bucketed(grad_norm=same([1.0, None, 3.0]))
-    _, line, _ = draw(gap, LINE, theme.LIGHT).data
+    _, line = draw(gap, LINE, theme.LIGHT).data
     assert list(line.x) == [99, 299]

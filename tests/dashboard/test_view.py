@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from htga_client.wire import Run, Series
-from htga_dashboard.view import COLUMNS, STEPS, View
+from htga_dashboard import drawing, theme
+from htga_dashboard.view import COLUMNS, MOST_DOTS, STEPS, View
 from tests.support.series import histograms, run, series
 
 
@@ -30,9 +33,9 @@ def test_later_steps_are_appended_to_every_chart() -> None:
     later, extensions = grown
     assert set(extensions) == {"tail", "norm"}
     data, traces = extensions["norm"]
-    assert data["x"] == [[100, 101], [100, 101], []]
-    assert data["y"] == [[None, None], [0.2, 0.2], []]
-    assert traces == [0, 1, 2]
+    assert data["x"] == [[100, 101], [100, 101]]
+    assert data["y"] == [[None, None], [0.2, 0.2]]
+    assert traces == [0, 1]
     assert (later.step, later.cursor, later.grown, later.beat) == (101, "101", 2, 1)
 
 
@@ -70,9 +73,30 @@ def test_the_page_of_a_young_run_is_drawn_anew_at_every_step() -> None:
 
 
 def test_the_page_is_drawn_anew_when_too_much_was_appended() -> None:
-    full = range(100, 100 + STEPS)
-    assert view().grow(run(), values(full), None) is not None
-    assert view().grow(run(), values(range(100, 101 + STEPS)), None) is None
+    full = range(9000, 9000 + STEPS)
+    assert view(9000).grow(run(), values(full), None) is not None
+    assert view(9000).grow(run(), values(range(9000, 9001 + STEPS)), None) is None
+
+
+def test_the_page_is_drawn_anew_when_its_dots_have_become_too_many() -> None:
+    assert view(100).grow(run(), values(range(100, MOST_DOTS)), None) is not None
+    assert view(100).grow(run(), values(range(100, MOST_DOTS + 2)), None) is None
+
+
+def test_the_first_value_without_a_place_draws_the_page_anew_and_the_next_is_appended() -> None:
+    broken = series(range(100, 101), grad_norm=[math.nan], alpha_hat=[1.4], alpha_bar=[1.5])
+    assert view().grow(run(), broken, None) is None
+    grown = replace(view(), marked=("norm",)).grow(run(), broken, None)
+    assert grown is not None
+    data, traces = grown[1]["norm"]
+    assert data["x"] == [[100], [100], [100]]
+    assert traces == [0, 1, 2]
+
+
+def test_a_view_knows_which_charts_have_marks() -> None:
+    broken = series(range(2), grad_norm=[0.1, math.inf], alpha_hat=[1.4] * 2, alpha_bar=[1.5] * 2)
+    drawn = drawing.figures(run(), broken, histograms({}), theme.LIGHT)
+    assert View.of(run(), broken, histograms({}), (), drawn).marked == ("norm",)
 
 
 def test_the_page_is_drawn_anew_for_the_first_histogram_and_for_one_that_does_not_fit() -> None:

@@ -6,9 +6,12 @@ from typing import Any
 
 from htga_client.wire import Series
 from htga_dashboard.charts import Chart, Curve
-from htga_dashboard.figures.look import LOG, Figure, look
+from htga_dashboard.figures.look import LOG, RIM, Figure, look, rimmed
 from htga_dashboard.figures.points import points, stride_of
 from htga_dashboard.theme import Theme, translucent
+
+MARKS = "not drawable"
+"""Name of the trace that marks where a value has no place; it is the last, where there are any."""
 
 FEW = 60
 """Below this many steps a line shows its points too; a lone one could not be seen otherwise."""
@@ -21,10 +24,8 @@ def figure(series: Series, chart: Chart, theme: Theme) -> Figure:
         for place, curve in enumerate(chart.curves)
         for style in _styles(curve, theme, place=chart.hue + place, few=len(series.step) < FEW)
     ]
-    styles.append(_mark_style(theme))
     layout = look(theme, revision=f"{series.run_id} {chart.name}")
     layout["xaxis"]["autorangeoptions"] = {"clipmin": 0}
-    layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     if len(chart.curves) > 1:
         layout |= {"showlegend": True, "margin": {**layout["margin"], "t": 28}}
     else:
@@ -39,11 +40,16 @@ def figure(series: Series, chart: Chart, theme: Theme) -> Figure:
             _label(level, label, theme, below=(level, label) == highest and len(chart.levels) > 1)
             for level, label in chart.levels
         ]
-    data = points(series, chart, stride=stride_of(series))
-    return {
-        "data": [{**style, **trace} for style, trace in zip(styles, data, strict=True)],
-        "layout": layout,
-    }
+    *data, marks = points(series, chart, stride=stride_of(series))
+    traces = [{**style, **trace} for style, trace in zip(styles, data, strict=True)]
+    if not marks["x"]:
+        return {"data": traces, "layout": layout}
+    return rimmed({"data": [*traces, _mark_style(theme) | marks], "layout": layout})
+
+
+def is_marked(figure: Figure) -> bool:
+    """Whether a figure has the trace of marks, so that it can grow by some."""
+    return any(trace.get("name") == MARKS for trace in figure["data"])
 
 
 def _styles(curve: Curve, theme: Theme, *, place: int, few: bool) -> list[dict[str, Any]]:
@@ -87,8 +93,8 @@ def _mark_style(theme: Theme) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": "not drawable",
-        "yaxis": "y2",
+        "name": MARKS,
+        "yaxis": RIM,
         "marker": {"symbol": "line-ns", "size": 10, "line": {"color": theme.danger, "width": 2}},
         "hovertemplate": "%{customdata}<extra></extra>",
         "showlegend": False,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from htga_client.wire import RunEvent
+from htga_dashboard.figures.look import RIM
 from htga_dashboard.figures.plain import plain
 from htga_dashboard.theme import Theme, translucent
 
@@ -14,7 +15,7 @@ MOST = 100
 
 
 def trace(events: Sequence[RunEvent], theme: Theme) -> dict[str, Any]:
-    """A flag at the top of a chart of `figures.curves` for each event, and a line down from it.
+    """A flag at the top of a chart, which is to be `rimmed`, for each event, and a line down.
 
     It comes after the chart's own traces, so that these grow without it.
     """
@@ -23,7 +24,7 @@ def trace(events: Sequence[RunEvent], theme: Theme) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "yaxis": "y2",
+        "yaxis": RIM,
         "name": "event",
         "x": [event.step for event in latest],
         "y": [1.0] * len(latest),

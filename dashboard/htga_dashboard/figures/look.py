@@ -15,6 +15,9 @@ Figure = dict[str, Any]
 Plotly's own classes would check every number of it, which takes longer than all the rest.
 """
 
+RIM = "y2"
+"""An axis over that of values, from the foot of a chart, 0, to its top, 1; see `rimmed`."""
+
 LOG: dict[str, Any] = {"type": "log", "tickformat": "~g", "nticks": 3}
 """A logarithmic axis of values; asked for more ticks, plotly writes a 9 beside an 8."""
 
@@ -28,6 +31,21 @@ def powers(theme: Theme) -> dict[str, Any]:
     """A logarithmic axis of many decades, each a power of ten, which plotly writes larger."""
     small = {"color": theme.muted, "size": 9}
     return {"type": "log", "tickformat": "", "exponentformat": "power", "tickfont": small}
+
+
+def rimmed(figure: Figure) -> Figure:
+    """The figure with the axis `RIM`.
+
+    Only what has marks on it is to have one: drawing a second axis takes a browser as long as
+    drawing all the rest.
+    """
+    figure["layout"]["yaxis2"] = {
+        "overlaying": "y",
+        "range": [0, 1],
+        "visible": False,
+        "fixedrange": True,
+    }
+    return figure
 
 
 def look(theme: Theme, *, revision: str) -> dict[str, Any]:
