@@ -14,7 +14,8 @@ from dash.development.base_component import Component
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from htga_dashboard import ids, shell
+from htga_dashboard import ids, shell, theme
+from htga_dashboard.bundles import Dashboard
 from htga_dashboard.comparison import Comparison
 from htga_dashboard.document import serve
 from htga_dashboard.exchange import NotFoundError, SourceError
@@ -57,7 +58,7 @@ def create_app(
         The Dash application; `.server` is what an ASGI server runs.
     """
     api = server or _own_server(source, allowed_hosts)
-    app = Dash(
+    app = Dashboard(
         "htga_dashboard",
         server=api,  # type: ignore[arg-type]  # Dash's FastAPI backend takes any FastAPI
         title="HTGA",
@@ -87,16 +88,16 @@ def create_app(
     return app
 
 
-async def at(href: str, *, source: Source) -> Component:
-    """The shell with the page at the address `href` in it."""
-    return shell.layout(await page(href, source), urlsplit(href).path)
+async def at(href: str, theme_name: str, *, source: Source) -> Component:
+    """The shell with the page at the address `href` in it, for a browser that wants that theme."""
+    return shell.layout(await page(href, theme_name, source), urlsplit(href).path, theme_name)
 
 
-async def page(href: str, source: Source) -> Component:
+async def page(href: str, theme_name: str | None, source: Source) -> Component:
     """The page at the address `href`."""
     url = urlsplit(href)
     try:
-        found = await _page_at(url, source)
+        found = await _page_at(url, theme.named(theme_name), source)
     except NotFoundError:
         return message.layout(
             "No such run", "The collector knows no run of this id. It may have been deleted."
@@ -106,10 +107,10 @@ async def page(href: str, source: Source) -> Component:
     return found or message.layout("No such page", f"There is nothing at {unquote(url.path)}.")
 
 
-async def _page_at(url: SplitResult, source: Source) -> Component | None:
+async def _page_at(url: SplitResult, palette: theme.Theme, source: Source) -> Component | None:
     match url.path.strip("/").split("/"):
         case ["run", run_id]:
-            return await run.read(source, unquote(run_id), url)
+            return await run.read(source, unquote(run_id), url, palette)
         case [name] if name in PAGES:
             found: Component = await PAGES[name].read(source, url)
             return found
@@ -122,10 +123,11 @@ def _register(app: Dash, source: Source) -> None:
         Output(ids.PAGE, "children"),
         Input(ids.URL, "pathname"),
         State(ids.URL, "href"),
+        State(ids.THEME, "data"),
         prevent_initial_call=True,
     )
-    async def route(_path: str, href: str) -> Component:
-        return await page(href, source)
+    async def route(_path: str, href: str, theme_name: str) -> Component:
+        return await page(href, theme_name, source)
 
     app.clientside_callback(ClientsideFunction("htga", "arrived"), Input(ids.PAGE, "children"))
     app.clientside_callback(
@@ -138,6 +140,7 @@ def _register(app: Dash, source: Source) -> None:
         Output(ids.THEME, "data"),
         *(Output(id_, "aria-pressed") for id_ in ids.THEME_CHOICES.values()),
         *(Input(id_, "n_clicks") for id_ in ids.THEME_CHOICES.values()),
+        State(ids.THEME, "data"),
     )
 
 

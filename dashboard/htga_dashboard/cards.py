@@ -61,14 +61,6 @@ def failure(reason: str) -> Component:
     )
 
 
-def skeleton() -> list[Component]:
-    """In place of the charts, until they are fetched."""
-    return [
-        html.Div(className="card wide skeleton" if place == 0 else "card skeleton")
-        for place in range(5)
-    ]
-
-
 def heading(run: Run) -> list[Component]:
     """Name, state and dates."""
     facts: list[Component] = [html.Span(["started ", moment(run.created)])]
@@ -142,7 +134,7 @@ def remark(alpha: float) -> str:
     return "lighter than \N{GREEK SMALL LETTER ALPHA} = 2"
 
 
-def stretch(steps: Steps) -> Component:
+def stretch(steps: Steps, caption: str) -> Component:
     """Which steps the charts show: two numbers to type, and a word on how they are drawn."""
 
     def end(id_: str, value: int | None, placeholder: str, label: str) -> Component:
@@ -167,7 +159,7 @@ def stretch(steps: Steps) -> Component:
             end(ids.RUN_FIRST, steps.first, "first", "Steps"),
             end(ids.RUN_LAST, steps.last, "last", "to"),
             html.Button("All steps", id=ids.RUN_ALL, className="button"),
-            html.Span(id=ids.RUN_CAPTION),
+            html.Span(caption, id=ids.RUN_CAPTION),
             html.Button("Report", id=ids.RUN_REPORT, className="button report"),
             dcc.Download(id=ids.RUN_FILE),
         ],

@@ -21,13 +21,13 @@ from htga_dashboard.exchange import SourceError
 from htga_dashboard.source import Source
 
 INDEX = """<!DOCTYPE html>
-<html lang="en" data-plotly="PLOTLY">
+<html lang="en" data-plotly="PLOTLY" data-tables="TABLES">
   <head>
     {%metas%}
     <title>{%title%}</title>
     <link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
-    <script src="/assets/early.js?v=VERSION"></script>
     <script src="/assets/theme.js?v=VERSION"></script>
+    <script src="/assets/early.js?v=VERSION"></script>
     {%css%}
   </head>
   <body>
@@ -36,8 +36,8 @@ INDEX = """<!DOCTYPE html>
   </body>
 </html>
 """
-"""Two scripts come before all others: one asks for the page while those load, and the other chooses
-the theme before anything is painted, so that nothing flashes."""
+"""Two scripts come before all others: one chooses the theme before anything is painted, so that
+nothing flashes, and the other asks for the page in that theme while the rest loads."""
 
 LAYOUT = "/_layout"
 
@@ -50,12 +50,12 @@ def serve(
     server: FastAPI,
     source: Source,
     pages: Sequence[str],
-    layout: Callable[[str], Awaitable[Component]],
+    layout: Callable[[str, str], Awaitable[Component]],
 ) -> None:
     """Answer with the document at every address of `server` that is not taken.
 
     At those of the `pages`, and of runs, with status 200; at all others with 404. `assets/early.js`
-    asks for the `layout` at an address.
+    asks for the `layout` at an address in a theme.
 
     Call it when all callbacks are registered: the content security policy lists their scripts.
     """
@@ -71,7 +71,8 @@ def serve(
         return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
 
     async def laid_out(request: Request) -> Response:
-        page = await layout(request.query_params.get("href", "/"))
+        asked = request.query_params
+        page = await layout(asked.get("href", "/"), asked.get("theme", "light"))
         content = orjson.dumps(page, default=Component.to_plotly_json)
         return Response(
             content, media_type="application/json", headers={"Cache-Control": "no-store"}

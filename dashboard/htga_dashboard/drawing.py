@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from htga_client.wire import Histograms, Run, RunEvent, Series
 from htga_dashboard import theme
@@ -16,6 +17,38 @@ from htga_dashboard.view import COLUMNS, HEAT, View, keys_of
 
 BUCKETS = 800
 """Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """All that there is to draw of a run.
+
+    Attributes:
+        run: Which.
+        events: What happened in it.
+        view: What its charts show.
+        figures: By the names of their places.
+    """
+
+    run: Run
+    events: Sequence[RunEvent]
+    view: View
+    figures: dict[str, Figure]
+
+
+def draw(
+    run: Run,
+    series: Series,
+    histograms: Histograms,
+    palette: theme.Theme,
+    *,
+    steps: Steps = ALL,
+    events: Sequence[RunEvent] = (),
+) -> Drawn:
+    """What these values of `run` come to."""
+    drawn = figures(run, series, histograms, palette, steps=steps, events=events)
+    view = View.of(run, series, histograms, events, drawn, steps=str(steps))
+    return Drawn(run, events, view, drawn)
 
 
 def figures(
@@ -39,9 +72,7 @@ def figures(
     return drawn
 
 
-async def read(
-    source: Source, run_id: str, palette: theme.Theme, steps: Steps
-) -> tuple[Run, View, dict[str, Figure]]:
+async def read(source: Source, run_id: str, palette: theme.Theme, steps: Steps) -> Drawn:
     """All that there is to draw of a run; figures are built beside the event loop."""
     run = await source.run(run_id)
     series, histograms, events = await asyncio.gather(
@@ -49,10 +80,9 @@ async def read(
         source.histograms(run_id, buckets=COLUMNS, steps=steps),
         source.events(run_id),
     )
-    drawn = await asyncio.to_thread(
-        figures, run, series, histograms, palette, steps=steps, events=events
+    return await asyncio.to_thread(
+        draw, run, series, histograms, palette, steps=steps, events=events
     )
-    return run, View.of(run, series, histograms, events, drawn, steps=str(steps)), drawn
 
 
 async def read_news(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:

@@ -33,9 +33,14 @@ def place(name: str, *, steps: bool = False, clicks: str = "") -> Component:
     return html.Div(id=ids.chart(name), className="graph", **attributes(**said))
 
 
-def store(name: str) -> Component:
-    """Where the callback called `name` puts its figures."""
-    return dcc.Store(id=ids.figures(name))
+def store(name: str, data: dict[str, Any] | None = None) -> Component:
+    """Where the callback called `name` puts its figures; those that come with the page are there.
+
+    Args:
+        name: Of the callback.
+        data: What is in it at first, from `handed`.
+    """
+    return dcc.Store(id=ids.figures(name), data=data)
 
 
 def handed(drawn: Mapping[str, Figure], beat: int = 0) -> dict[str, Any]:

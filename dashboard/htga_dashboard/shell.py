@@ -21,17 +21,20 @@ TABS = {
 """The pages that the header leads to."""
 
 
-def layout(page: Component | None = None, path: str | None = None) -> Component:
+def layout(
+    page: Component | None = None, path: str | None = None, theme_name: str | None = None
+) -> Component:
     """The shell.
 
     Args:
         page: What is in it.
         path: Where that is; without one, the page is asked for as soon as the shell is there.
+        theme_name: What the browser wants, "light" or "dark"; without one it says so by a callback.
     """
     return html.Div(
         [
             dcc.Location(id=ids.URL, refresh="callback-nav", pathname=path),
-            dcc.Store(id=ids.THEME),
+            dcc.Store(id=ids.THEME, data=theme_name),
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="skip"),
             html.Header(
                 [

@@ -15,8 +15,10 @@ from fastapi import FastAPI
 import htga_dashboard
 from htga_dashboard import ids
 from htga_dashboard.app import create_app
+from htga_dashboard.bundles import tables
 from htga_dashboard.library import PATH
 from htga_dashboard.source import Source
+from htga_dashboard.theme import DARK, LIGHT, Theme
 from htga_server.serve import Server
 
 NOBODY = "http://127.0.0.1:9"
@@ -33,7 +35,10 @@ def page_text(server: Server, path: str) -> str:
         "output": f"{ids.PAGE}.children",
         "outputs": {"id": ids.PAGE, "property": "children"},
         "inputs": [{"id": ids.URL, "property": "pathname", "value": path}],
-        "state": [{"id": ids.URL, "property": "href", "value": href}],
+        "state": [
+            {"id": ids.URL, "property": "href", "value": href},
+            {"id": ids.THEME, "property": "data", "value": "light"},
+        ],
         "changedPropIds": [f"{ids.URL}.pathname"],
     }
     answer = httpx2.post(f"{server.url}/_dash-update-component", json=body)
@@ -67,7 +72,7 @@ def test_every_id_in_a_callback_is_that_of_a_component() -> None:
 def test_the_browsers_code_names_components_that_there_are() -> None:
     assets = Path(htga_dashboard.__file__).parent / "assets"
     known = {value for value in vars(ids).values() if isinstance(value, str)}
-    pattern = r'(?:getElementById|set_props|getApiAsync|includes)\("([a-z-]+)[".]'
+    pattern = r'(?:getElementById|set_props|htga.grid|includes)\("([a-z-]+)[".]'
     named = {
         name for script in assets.glob("*.js") for name in re.findall(pattern, script.read_text())
     }
@@ -125,11 +130,43 @@ def test_the_page_of_a_run_and_the_table_are_served(dashboard: Server, register:
 
 def test_the_first_page_comes_with_the_layout(dashboard: Server, register: Any) -> None:
     path = f"/run/{register(dashboard, name='quiet-maple')}"
-    answer = httpx2.get(f"{dashboard.url}/_layout", params={"href": f"{dashboard.url}{path}?at=3"})
-    location, *_ = answer.json()["props"]["children"]
+    asked = {"href": f"{dashboard.url}{path}?at=3", "theme": "dark"}
+    answer = httpx2.get(f"{dashboard.url}/_layout", params=asked)
+    location, palette, *_ = answer.json()["props"]["children"]
     assert location["props"]["pathname"] == path
+    assert palette["props"]["data"] == "dark"
     assert "quiet-maple" in answer.text
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(("name", "palette"), [("light", LIGHT), ("dark", DARK)])
+def test_the_figures_come_with_the_layout_in_the_theme_that_the_browser_wants(
+    dashboard: Server, register: Any, send: Any, name: str, palette: Theme
+) -> None:
+    run_id = register(dashboard)
+    send(dashboard, run_id, [{"step": step, "alpha_hat": 1.5} for step in range(5)])
+    asked = {"href": f"{dashboard.url}/run/{run_id}", "theme": name}
+    text = httpx2.get(f"{dashboard.url}/_layout", params=asked).text
+    assert palette.surface in text
+    assert ({LIGHT, DARK} - {palette}).pop().surface not in text
+
+
+def test_no_page_loads_what_it_does_not_need(dashboard: Server) -> None:
+    document = httpx2.get(dashboard.url).text
+    scripts = re.findall(r'<script src="([^"]*)"', document)
+    assert any("dash_renderer" in script for script in scripts)
+    assert not [s for s in scripts if re.search("polyfill|dash_table|ag_grid|plotly", s)]
+    tables = re.findall(r'data-tables="([^"]*)"', document)[0].split()
+    for script, size in zip((PATH, *tables), (4e6, 1e6, 5e5), strict=True):
+        answer = httpx2.get(dashboard.url + script)
+        assert answer.status_code == 200
+        assert len(answer.content) > size
+        assert "max-age=31536000" in answer.headers["cache-control"]
+
+
+def test_another_version_of_the_tables_library_is_told_at_once() -> None:
+    with pytest.raises(RuntimeError, match="no script in"):
+        tables('<script src="/other.js">')
 
 
 def test_what_is_not_there_is_said_in_words(dashboard: Server) -> None:
@@ -176,7 +213,10 @@ def test_a_dashboard_on_its_own_does_nothing_for_pages_of_others(
             "output": "page.children",
             "outputs": {"id": "page", "property": "children"},
             "inputs": [{"id": "url", "property": "pathname", "value": "/nothing"}],
-            "state": [{"id": "url", "property": "href", "value": f"{alone.url}/nothing"}],
+            "state": [
+                {"id": "url", "property": "href", "value": f"{alone.url}/nothing"},
+                {"id": "theme", "property": "data", "value": "light"},
+            ],
             "changedPropIds": ["url.pathname"],
         }
         address = f"{alone.url}/_dash-update-component"

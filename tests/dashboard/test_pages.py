@@ -10,7 +10,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
-from htga_dashboard import cards, ids, run_table
+from htga_dashboard import cards, drawing, ids, run_table, theme
 from htga_dashboard.pages import message, run, runs
 from htga_dashboard.view import View
 from tests.support.series import histograms, series
@@ -32,6 +32,10 @@ def _texts(child: Any) -> Iterator[str]:
             yield from _texts(one)
     elif child is not None:
         yield str(child)
+
+
+def page_of(now: Run, values: Series | None = None) -> Component:
+    return run.layout(drawing.draw(now, values or series([]), histograms({}), theme.LIGHT))
 
 
 def shown(now: Run, values: Series, columns: Histograms | None = None) -> list[Component]:
@@ -78,13 +82,23 @@ def test_without_runs_the_page_says_how_to_send_one_to_this_very_server() -> Non
 
 
 def test_a_runs_page_names_the_run_and_its_latest_values() -> None:
-    page = run.layout(make_run(summary={"alpha_bar": 1.4824, "loss": 0.5}, metrics=("loss",)))
+    page = page_of(make_run(summary={"alpha_bar": 1.4824, "loss": 0.5}, metrics=("loss",)))
     assert "quiet-maple" in texts(page[ids.RUN_HEADING])
     readings = texts(page[ids.RUN_READINGS])
     assert "1.482" in readings
     assert "heavier than α = 2" in readings
     assert "loss 0.5" in readings
     assert getattr(page, "data-run") == make_run().id
+
+
+def test_a_runs_page_comes_with_its_figures_and_what_they_show() -> None:
+    values = series(range(3), alpha_hat=[1.4] * 3, alpha_bar=[1.5] * 3, grad_norm=[0.25] * 3)
+    page = page_of(make_run(), values)
+    figures = json.loads(page[ids.figures(ids.RUN)].data["figures"])
+    assert figures["tail"]["data"][-1]["x"] == [0, 1, 2]
+    assert View.from_json(page[ids.RUN_VIEW].data).step == 2
+    assert "3 steps" in texts(page[ids.RUN_CAPTION])
+    assert "Tail index" in texts(page[ids.RUN_CARDS])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +116,7 @@ def test_a_tail_index_is_put_into_words(alpha: float, words: str) -> None:
 
 def test_a_nested_setting_is_named_by_its_path() -> None:
     config = {"lr": 0.1, "optimizer": {"name": "SGD", "groups": [1, 2], "extra": {}}}
-    text = texts(run.layout(make_run(config=config)))
+    text = texts(page_of(make_run(config=config)))
     assert "lr 0.1 optimizer.name SGD optimizer.groups [1, 2] optimizer.extra {}" in text
 
 
@@ -140,7 +154,7 @@ def test_text_from_outside_is_nothing_but_text() -> None:
         metrics=(HOSTILE,),
         summary={HOSTILE: 1.0},
     )
-    page = run.layout(hostile)
+    page = page_of(hostile)
     found = shown(hostile, series([0], **{HOSTILE: [1.0]}))
     kinds = {
         type(c).__name__

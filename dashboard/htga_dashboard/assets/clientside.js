@@ -19,23 +19,24 @@ dash_clientside.htga = {
       if (document.querySelector(".graph")) htga.plotly();
       htga.live.arrived();
       htga.sections.arrived();
+      const came = htga.held(props.children, (id) => id?.type === "figures");
+      if (!came) return;
+      htga.graphs.show(JSON.parse(came.figures));
+      htga.settled(htga.held(props.children, (id) => id === "run-view"));
     });
   },
 
-  // Figures have come: by the name of their place.
+  // Other figures have come: by the name of their place.
   figures: () => {
     for (const { value } of dash_clientside.callback_context.triggered)
       if (value) htga.graphs.show(JSON.parse(value.figures));
   },
 
-  // The server has answered: the charts of a run were drawn, or they grow.
+  // The server has answered: the charts of a run were drawn anew, or they grow.
   landed: async (view, growth) => {
     const came = dash_clientside.callback_context.triggered.map(({ prop_id }) => prop_id);
     if (came.includes("run-growth.data")) await htga.graphs.append(growth);
-    await htga.graphs.settled();
-    htga.live.landed(view);
-    htga.tick();
-    if (view) htga.sections.landed(view);
+    await htga.settled(view);
   },
 
   // The slider was moved to a step; at its right end it follows the run.
@@ -61,21 +62,21 @@ dash_clientside.htga = {
   },
 
   // The first call, at load, has no click behind it: it says what was chosen before.
-  chooseTheme: async () => {
+  chooseTheme: async (_auto, _light, _dark, drawn) => {
     const clicked = dash_clientside.callback_context.triggered_id;
     const choices = ["auto", "light", "dark"];
     if (clicked) htga.theme.choose(clicked.replace("theme-", ""));
-    await htga.live.quiet();
-    if (htga.live.page() && htga.live.page().dataset.run) htga.live.expectAnswer();
+    const other = htga.theme.resolved() !== drawn;
+    if (other) await htga.theme.turns();
     htga.theme.said = true;
     return [
-      htga.theme.resolved(),
+      other ? htga.theme.resolved() : dash_clientside.no_update,
       ...choices.map((choice) => String(choice === htga.theme.choice())),
     ];
   },
 
   applyChanges: async (changes, grid) => {
-    const api = await dash_ag_grid.getApiAsync(grid);
+    const api = await htga.grid(grid);
     const known = (id) => api.getRowNode(id);
     const kept = new Set(changes.rows.map((row) => row.id));
     const gone = changes.gone.filter(known).map((id) => ({ id }));
@@ -93,7 +94,7 @@ dash_clientside.htga = {
 
   // How the table of runs is looked at: its address says so, and a hint what is wrong with it.
   lookAtRuns: async (text, by, columns, grid) => {
-    const api = await dash_ag_grid.getApiAsync(grid);
+    const api = await htga.grid(grid);
     const shown = columns === "settings";
     htga.address.say({ q: text ? [text] : [], by: by || [], columns: shown ? [columns] : [] });
     return htga.table.look(api, { text: text || "", by: by || [], settings: shown });
@@ -142,6 +143,23 @@ dash_clientside.htga = {
   keepAddress: (query) => history.replaceState(null, "", location.pathname + query),
 };
 
+// What a store among the children of a page held when the page came.
+htga.held = (children, named) => children.find((one) => one?.props && named(one.props.id))?.props.data;
+
+// Resolves when all that was handed over for a page is on screen; `view` is what that of a run shows.
+htga.settled = async (view) => {
+  await htga.graphs.settled();
+  htga.live.landed(view);
+  htga.tick();
+  if (view) htga.sections.landed(view);
+};
+
+// Resolves when the figures may be asked for in another theme.
+htga.theme.turns = async () => {
+  await htga.live.quiet();
+  if (htga.live.page()?.dataset.run) htga.live.expectAnswer();
+};
+
 // The address says what is on screen, by names that have values; what it says besides stays.
 htga.address = {
   say: (said) => {
@@ -188,8 +206,7 @@ htga.steps = (() => {
 htga.theme.system.addEventListener("change", async () => {
   // While the page loads, Dash takes no word from outside; its first call asks by itself.
   if (htga.theme.choice() !== "auto" || !htga.theme.said) return;
-  await htga.live.quiet();
-  if (htga.live.page() && htga.live.page().dataset.run) htga.live.expectAnswer();
+  await htga.theme.turns();
   dash_clientside.set_props("theme", { data: htga.theme.resolved() });
 });
 

@@ -107,7 +107,8 @@ htga.graphs = (() => {
   // Resolves when all that is in sight is drawn.
   const work = () =>
     (working ||= (async () => {
-      await breathe(); // React puts the places of new figures on the page in this turn
+      // React puts the places of new figures on the page in this turn.
+      if ([...due.values()].some(({ figure }) => figure)) await breathe();
       if (due.size) await htga.plotly();
       await drawAll(inSight, breathe);
     })().finally(() => {

@@ -178,7 +178,7 @@
       return unknown === undefined ? "" : `No run has anything called “${unknown}”.`;
     },
     changed: regroup,
-    deselect: async () => (await dash_ag_grid.getApiAsync("runs-grid")).deselectAll(),
+    deselect: async () => (await htga.grid("runs-grid")).deselectAll(),
   };
 
   const components = (window.dashAgGridComponentFunctions =

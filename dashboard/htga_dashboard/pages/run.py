@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import SplitResult
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_client.wire import Run, RunEvent
+from htga_client.wire import Histograms, Run, Series
 from htga_dashboard import (
     cards,
     drawing,
@@ -25,38 +25,39 @@ from htga_dashboard import (
 )
 from htga_dashboard.attributes import attributes
 from htga_dashboard.charts import METRICS, charts_of
-from htga_dashboard.exchange import NotFoundError, SourceError
+from htga_dashboard.drawing import Drawn
+from htga_dashboard.exchange import SourceError
 from htga_dashboard.layer_look import Look
 from htga_dashboard.source import Source
 from htga_dashboard.steps import Steps
 from htga_dashboard.view import HEAT, View
 
 
-def layout(run: Run, query: str = "", events: Sequence[RunEvent] = ()) -> Component:
-    """The page of `run`; its charts are drawn when the browser has said which theme it wants.
+def layout(drawn: Drawn, query: str = "") -> Component:
+    """The page of a run, with its figures.
 
     Args:
-        run: What to show.
+        drawn: What to show.
         query: What its address says after the "?": which steps, which layers.
-        events: What happened in it.
     """
+    run, view = drawn.run, drawn.view
     steps = Steps.from_query(query)
     return html.Div(
         [
             dcc.Store(id=ids.RUN, data=run.id),
             dcc.Store(id=ids.RUN_NEWS),
-            dcc.Store(id=ids.RUN_VIEW),
+            dcc.Store(id=ids.RUN_VIEW, data=view.to_json()),
             dcc.Store(id=ids.RUN_GROWTH),
-            graphs.store(ids.RUN),
+            graphs.store(ids.RUN, graphs.handed(drawn.figures)),
             dcc.Store(id=ids.RUN_REDRAW, data=0),
             dcc.Store(id=ids.RUN_STEPS, data=str(steps)),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
-            cards.stretch(steps),
+            cards.stretch(steps, view.caption),
             html.Div(
                 [
-                    html.Section(cards.skeleton(), id=ids.RUN_CARDS),
-                    html.Section(cards.events(events), id=ids.RUN_EVENTS),
+                    html.Section(charts(run, view), id=ids.RUN_CARDS),
+                    html.Section(cards.events(drawn.events), id=ids.RUN_EVENTS),
                 ],
                 className="cards",
             ),
@@ -96,13 +97,25 @@ def validation_layout() -> Component:
         summary={},
         metrics=(),
     )
-    return layout(none)
+    series = Series(run_id="", layer="", step=[], time=[], keys={}, buckets=0, total=0, cursor=None)
+    histograms = Histograms(
+        run_id="",
+        layer="",
+        step=[],
+        edges=[],
+        counts=[],
+        n_zero=[],
+        n_nonfinite=[],
+        total=0,
+        cursor=None,
+    )
+    return layout(drawing.draw(none, series, histograms, theme.LIGHT))
 
 
-async def read(source: Source, run_id: str, url: SplitResult) -> Component:
+async def read(source: Source, run_id: str, url: SplitResult, palette: theme.Theme) -> Component:
     """The page of the run of this id, as things are now."""
-    found, events = await asyncio.gather(source.run(run_id), source.events(run_id))
-    return layout(found, url.query, events)
+    steps = Steps.from_query(url.query)
+    return layout(await drawing.read(source, run_id, palette, steps), url.query)
 
 
 def charts(run: Run, view: View) -> list[Component]:
@@ -156,32 +169,22 @@ def _register_drawing(app: Dash, source: Source) -> None:
         Input(ids.RUN_REDRAW, "data"),
         Input(ids.THEME, "data"),
         Input(ids.RUN_STEPS, "data"),
-        State(ids.RUN, "data"),
         State(ids.RUN_VIEW, "data"),
+        prevent_initial_call=True,
     )
-    async def draw(
-        redraws: int,
-        theme_name: str | None,
-        steps: str,
-        run_id: str,
-        data: dict[str, Any] | None,
-    ) -> Any:
-        if theme_name is None:  # the browser says it a moment after it has come
-            return [no_update] * 4
-        before = None if data is None else View.from_json(data)
+    async def draw(redraws: int, theme_name: str, steps: str, data: dict[str, Any]) -> Any:
+        before = View.from_json(data)
         try:
-            run, view, drawn = await drawing.read(
-                source, run_id, theme.named(theme_name), Steps.parse(steps)
+            drawn = await drawing.read(
+                source, before.run, theme.named(theme_name), Steps.parse(steps)
             )
-        except SourceError as error:
-            if before is not None:
-                return no_update, before.answered().to_json(), no_update, no_update
-            return cards.failure(str(error)), None, no_update, ""
-        stay = before is not None and before.graphs == view.graphs
+        except SourceError:
+            return no_update, before.answered().to_json(), no_update, no_update
+        view = replace(drawn.view, beat=before.beat + 1)
         return (
-            no_update if stay else charts(run, view),
+            no_update if before.graphs == view.graphs else charts(drawn.run, view),
             view.to_json(),
-            graphs.handed(drawn, redraws),
+            graphs.handed(drawn.figures, redraws),
             view.caption,
         )
 
@@ -200,18 +203,13 @@ def _register_growth(app: Dash, source: Source) -> None:
         State(ids.RUN_REDRAW, "data"),
         prevent_initial_call=True,
     )
-    async def grow(_news: Any, data: dict[str, Any] | None, redraws: int) -> Any:
+    async def grow(_news: Any, data: dict[str, Any], redraws: int) -> Any:
         same = [no_update] * 7
-        anew = [*same[:4], redraws + 1, no_update, no_update]
-        if data is None:
-            return anew
         view = View.from_json(data)
         try:
             (run, series, histograms), events = await asyncio.gather(
                 drawing.read_news(source, view), source.events(view.run)
             )
-        except NotFoundError:
-            return anew
         except SourceError:
             return [view.answered().to_json(), *same[1:]]
         words, said = (cards.heading(run), cards.readings(run)), cards.events(events)
@@ -234,6 +232,6 @@ def _register_report(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     async def take(_clicks: int, run_id: str, steps: str) -> Any:
-        run, _, drawn = await drawing.read(source, run_id, theme.LIGHT, Steps.parse(steps))
-        content = await asyncio.to_thread(report.to_html, run, drawn)
-        return {"content": content, "filename": f"htga-{run.id}.html", "type": "text/html"}
+        drawn = await drawing.read(source, run_id, theme.LIGHT, Steps.parse(steps))
+        content = await asyncio.to_thread(report.to_html, drawn.run, drawn.figures)
+        return {"content": content, "filename": f"htga-{run_id}.html", "type": "text/html"}
