@@ -97,6 +97,19 @@ def test_histograms_are_summed_exactly_on_coarser_bins(
     assert fine["counts"] == [[10] * 16]
 
 
+def test_a_long_stretch_of_histograms_is_read_from_sums_of_windows(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    post([{"step": i, "histogram": histogram.encode([1], bits=3, first=800)} for i in range(2000)])
+    where = f"/runs/{run_id}/histograms"
+    found = api.get(where, params={"buckets": 50, "start": 100, "stop": 1500}).json()
+    # Windows of 64 steps: 50 buckets would have 28, and so need every single histogram.
+    assert found["step"] == [*range(127, 1500, 64), 1499]
+    assert (found["total"], sum(map(sum, found["counts"]))) == (1400, 1400)
+    short = api.get(where, params={"buckets": 50, "start": 100, "stop": 600}).json()
+    assert len(short["step"]) > 30
+
+
 def test_a_run_without_histograms_has_none(api: httpx2.Client, run_id: str) -> None:
     found = api.get(f"/runs/{run_id}/histograms").json()
     assert (found["step"], found["counts"], found["cursor"]) == ([], [], None)

@@ -159,7 +159,7 @@ def test_series_and_histograms_are_what_a_plain_computation_says(
         begin = start if start is not None else max(ends, default=-1) + 1
         model.send(writer, rows_of(layer, begin, number, stride, seed))
     for layer in ("", "conv"):
-        for buckets in (1, 7, 5000):
+        for buckets in (1, 7, 25, 5000):
             model.check(layer, 0, 10**6, buckets)
             model.check(layer, window[0], sum(window), buckets)
 
