@@ -21,12 +21,10 @@ from typing import Any
 import httpx2
 import numpy as np
 import pyarrow as pa
+from collecting.service import collector
 from machine import describe
 from playwright.sync_api import Browser, Page, sync_playwright
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from htga.cli.up import open_server
 from htga_client.histogram import encode
 from htga_client.wire import ARROW_STREAM, PREFIX, ROWS
 from tests.browser import FLAGS, chromium
@@ -70,6 +68,8 @@ PAINTED = """
 CHART = ".js-plotly-plot .main-svg .lines"
 ROW = ".ag-row"
 TAIL = ("tail", "alpha_bar")
+AFAR = {"x-forwarded-for": "203.0.113.1"}
+"""What a proxy on this machine says of a reader on another."""
 
 
 def main(chosen: Sequence[str]) -> None:
@@ -81,15 +81,16 @@ def main(chosen: Sequence[str]) -> None:
         sys.exit(f"no such part: {', '.join(unknown)}; there are {', '.join(parts)}")
     print(f"{describe()}\n")
     print("| what | measured | budget |\n|---|---|---|")
-    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
-        server = open_server(host="127.0.0.1", port=0, database="", data=Path(data))
-        server.config.app.add_middleware(Afar)  # type: ignore[union-attr]
-        with server.background():
-            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-            for name in chosen or parts:
-                for what, measured, budget in parts[name](browser, server.url):
-                    print(f"| {what} | {measured} | {budget} |", flush=True)
-            browser.close()
+    with (
+        tempfile.TemporaryDirectory() as data,
+        collector(Path(data), dashboard=True) as (url, _),
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        for name in chosen or parts:
+            for what, measured, budget in parts[name](browser, url):
+                print(f"| {what} | {measured} | {budget} |", flush=True)
+        browser.close()
 
 
 Rows = Iterator[tuple[str, str, str]]
@@ -113,7 +114,7 @@ def wire(browser: Browser, url: str) -> Rows:
     run = register(url)
     send(url, run, steps(0, 2_000))
     for name, address, what in (("a run", f"{url}/run/{run}", CHART), ("all runs", url, ROW)):
-        with tab(browser, extra_http_headers={Afar.HEADER: "1"}) as page:
+        with tab(browser, extra_http_headers=AFAR) as page:
             sizes = [received(page, address, what) for _ in ("cold", "warm")]
         yield (
             f"sent for {name} to another machine, cold / warm",
@@ -273,21 +274,6 @@ def heap(browser: Browser, url: str) -> Rows:
                 page.evaluate(UNTIL, [*TAIL, f"line.x.at(-1) >= {start + 29}"])
         grown = used() - before
     yield "heap after 3,600 rows in 120 batches", f"{grown:+.1f} MB", "+15 MB"
-
-
-class Afar:
-    """Middleware that takes what brings its header for a request from another machine."""
-
-    HEADER = "x-afar"
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Give the request another sender."""
-        if scope["type"] == "http" and self.HEADER in Headers(scope=scope):
-            scope = {**scope, "client": ("203.0.113.1", 1)}
-        await self._app(scope, receive, send)
 
 
 def received(page: Page, address: str, what: str) -> int:

@@ -14,9 +14,12 @@ import psutil
 
 
 @contextmanager
-def collector(folder: Path, *flags: str) -> Iterator[tuple[str, psutil.Process]]:
+def collector(
+    folder: Path, *flags: str, dashboard: bool = False
+) -> Iterator[tuple[str, psutil.Process]]:
     """`htga up` in a process of its own."""
-    command = ["-m", "htga.cli.main", "up", "--port", "0", "--no-dashboard", "--data", str(folder)]
+    command = ["-m", "htga.cli.main", "up", "--port", "0", "--data", str(folder)]
+    command += [] if dashboard else ["--no-dashboard"]
     server = subprocess.Popen([sys.executable, *command, *flags], stdout=subprocess.PIPE, text=True)
     try:
         yield (

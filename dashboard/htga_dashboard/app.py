@@ -67,6 +67,8 @@ def create_app(
         add_log_handler=False,
         on_error=_log,
     )
+    # Every browser would start a worker with a socket, for callbacks of a kind that we have not.
+    app.backend.websocket_capability = False
     app.layout = shell.layout()
     pages = html.Div(
         [

@@ -23,6 +23,9 @@ NUMBER = {
     "comparator": {"function": "htgaCompare"},
     "width": 112,
 }
+MAY_BE_EMPTY = {"gamma", "loss", "group", "tags"}
+"""Columns that are left out while no run has anything there, as `assets/runs.js` does later on."""
+
 COLUMNS: list[dict[str, Any]] = [
     {
         "field": "name",
@@ -66,11 +69,16 @@ COLUMNS: list[dict[str, Any]] = [
 
 def grid(runs: Sequence[Run]) -> Component:
     """The table with a row for each of `runs`."""
+    rows = [row(run) for run in runs]
     # A column is named by its field unless it says otherwise.
-    columns = [{"headerName": column.get("field"), **column} for column in COLUMNS]
+    columns = [
+        {"headerName": field, **column, "hide": field in MAY_BE_EMPTY and _is_empty(rows, field)}
+        for column in COLUMNS
+        for field in [column.get("field")]
+    ]
     table: Component = dag.AgGrid(
         id=ids.RUNS_GRID,
-        rowData=[row(run) for run in runs],
+        rowData=rows,
         columnDefs=columns,
         defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True},
         getRowId="params.data.id",
@@ -88,12 +96,19 @@ def grid(runs: Sequence[Run]) -> Component:
                 "hideDisabledCheckboxes": True,
                 "selectAll": "filtered",
             },
+            "isExternalFilterPresent": {"function": "htgaFilters()"},
+            "doesExternalFilterPass": {"function": "htgaIsShown(params)"},
+            "postSortRows": {"function": "htgaUnderGroups(params)"},
             "localeText": {"noMatchingRows": "No run matches the search"},
         },
         className="grid",
         style={"height": "var(--grid-height)"},
     )
     return table
+
+
+def _is_empty(rows: Sequence[dict[str, Any]], field: str) -> bool:
+    return all(row[field] in {None, ""} for row in rows)
 
 
 def row(run: Run) -> dict[str, Any]:

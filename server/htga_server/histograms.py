@@ -19,7 +19,6 @@ from htga_server.tables import cells
 from htga_server.tracks import LAYERS, Track, spans
 from htga_server.tracks import histograms as stored_histograms
 
-
 SUMMED = 2
 """The lowest level that knows sums of histograms, of a window each."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -53,6 +54,11 @@ class Server(uvicorn.Server):
 
     def serve_forever(self) -> None:
         """Serve until SIGINT or SIGTERM."""
+        if threading.current_thread() is threading.main_thread():
+            # The process is this server's. What it has loaded stays until its end; looking through
+            # that for garbage, again and again, would hold up all requests for a tenth of a second.
+            gc.collect()
+            gc.freeze()
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when all is done
             self.run(sockets=[self._socket])
 

@@ -66,6 +66,7 @@ htga.live = (() => {
   // A page has come on screen; one that draws asks at once, and news waits for that answer: Dash
   // may lose a call that is made while a page is being mounted.
   const arrived = () => {
+    open();
     answered = true;
     here = page();
     if (here && "draws" in here.dataset) expectAnswer();
@@ -150,7 +151,7 @@ htga.live = (() => {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
   setInterval(() => page() && news(ANY), CHECK_MS);
-  addEventListener("pageshow", open); // by then every script has run, the one that listens too
+  addEventListener("pageshow", ({ persisted }) => persisted && open()); // by the back button
 
   return { landed, arrived, quiet, expectAnswer, page };
 })();

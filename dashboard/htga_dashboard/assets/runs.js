@@ -35,7 +35,7 @@
 
   // How the table is looked at: what is searched for, which settings it is grouped by, which of the
   // groups are open, and whether the settings that differ have columns.
-  const view = { terms: [], by: [], open: new Set(), settings: false };
+  const view = { terms: [], by: [], open: new Set(), settings: false, filters: false };
 
   const runsOf = (api) => {
     const rows = [];
@@ -71,6 +71,10 @@
     nodes.splice(0, nodes.length, ...groups.flatMap((node) => [node, ...(runs.get(node.data.id) || [])]));
   };
 
+  functions.htgaFilters = () => view.filters;
+  functions.htgaIsShown = isShown;
+  functions.htgaUnderGroups = underGroups;
+
   // The rows of groups are made anew from the runs that are there now.
   const regroup = (api) => {
     const shown = runsOf(api).filter((row) => htga.filter.passes(view.terms, row));
@@ -84,7 +88,10 @@
         update: groups.filter(({ id }) => api.getRowNode(id)),
         remove: gone,
       });
-    api.onFilterChanged();
+    // To filter is to draw all rows again, which is a third of what the table takes to appear.
+    const before = view.filters;
+    view.filters = view.terms.length + view.by.length > 0;
+    if (before || view.filters) api.onFilterChanged();
     counted(api);
     fit(api);
   };
@@ -135,9 +142,10 @@
       if (turned.length) api.setColumnsVisible(turned.map(([id]) => id), visible);
     }
     const widths = view.by.length ? [SPREAD, NARROW_SPREAD] : [PLAIN, NARROW_PLAIN];
-    api.setColumnWidths(
-      Object.entries(widths[wide ? 0 : 1]).map(([key, newWidth]) => ({ key, newWidth })),
-    );
+    const other = Object.entries(widths[wide ? 0 : 1])
+      .filter(([key, width]) => api.getColumn(key).getActualWidth() !== width)
+      .map(([key, newWidth]) => ({ key, newWidth }));
+    if (other.length) api.setColumnWidths(other);
   };
 
   // What is done to the runs that are marked is told which they are.
@@ -156,11 +164,6 @@
   const meet = (api) => {
     if (met.has(api)) return;
     met.add(api);
-    api.updateGridOptions({
-      isExternalFilterPresent: () => true,
-      doesExternalFilterPass: isShown,
-      postSortRows: underGroups,
-    });
     api.addEventListener("modelUpdated", () => counted(api));
     api.addEventListener("gridSizeChanged", () => fit(api));
     api.addEventListener("selectionChanged", () => marked(api));
