@@ -66,7 +66,7 @@ PAINTED = """
 })
 """
 CHART = ".js-plotly-plot .main-svg .lines"
-ROW = ".ag-row"
+ROW = ".ag-row .run-link"
 TAIL = ("tail", "alpha_bar")
 AFAR = {"x-forwarded-for": "203.0.113.1"}
 """What a proxy on this machine says of a reader on another."""

@@ -169,6 +169,16 @@ class Client:
         """What happened in a run: alerts, and gradients that ceased to be finite."""
         return list(self._get(wire.RunEvents, _path(run, "/events")).items)
 
+    def alerts(self, project: str | None = None, *, limit: int | None = None) -> list[wire.Alert]:
+        """Warnings and errors, the latest first, of the hundred runs that had news last.
+
+        Args:
+            project: Only of its runs.
+            limit: At most so many; 100 unless said.
+        """
+        params = {"project": project, "limit": limit}
+        return list(self._get(wire.Alerts, "/alerts", params).items)
+
     def status(self) -> wire.Status:
         """How the collector is doing."""
         return self._get(wire.Status, "/status")

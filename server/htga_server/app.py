@@ -22,6 +22,7 @@ from htga_server.observe import Numbers, Observer
 from htga_server.problems import NotFound
 from htga_server.replicas import Replicas
 from htga_server.routes import (
+    alerts,
     archive,
     groups,
     health,
@@ -86,7 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     # Each by itself and rows first: finding a route is half as much work as looking for it in a
     # router of routers, and rows are most of what comes.
-    for module in (rows, runs, series, groups, live, archive, rules, status, tokens):
+    for module in (rows, runs, series, groups, live, alerts, archive, rules, status, tokens):
         app.include_router(module.router, prefix=PREFIX, responses=problems.RESPONSES)
     app.include_router(health.router, responses=problems.RESPONSES)
     app.include_router(login.router)

@@ -10,15 +10,21 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
-from htga_client.wire import Event, RunEvent
-from htga_server.keys import key_of
-from htga_server.tables import events
+from htga_client.wire import Alert, Event, RunEvent
+from htga_server.keys import HERE, key_of
+from htga_server.order import Order
+from htga_server.tables import events, runs
 
 MAX_TEXT = 16_384
 MOST = 1000
 """Events of a run that are listed, the latest."""
 
+ALARMING = ("warning", "error")
+RUNS = 100
+"""Runs whose alerts are listed together, those that had news last."""
+
 _EVENT = TypeAdapter(Event)
+_SAID = [column for column in events.columns if column.name not in {"run_key", "event_id"}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +138,25 @@ def listing(connection: sa.Connection, run_id: str) -> tuple[RunEvent, ...]:
     Raises:
         NotFound: There is no such run.
     """
-    columns = [column for column in events.columns if column.name not in {"run_key", "event_id"}]
     latest = connection.execute(
-        sa.select(*columns)
+        sa.select(*_SAID)
         .where(events.c.run_key == key_of(connection, run_id))
         .order_by(events.c.step.desc(), events.c.event_id.desc())
         .limit(MOST)
     ).mappings()
     return tuple(RunEvent(**row) for row in reversed(latest.all()))
+
+
+def alerts(connection: sa.Connection, *, project: str | None, limit: int) -> tuple[Alert, ...]:
+    """The latest warnings and errors of the `RUNS` runs that had news last, the latest first."""
+    latest = sa.select(runs.c.run_key).where(HERE).order_by(*Order("-updated").by).limit(RUNS)
+    if project is not None:
+        latest = latest.where(runs.c.project == project)
+    rows = connection.execute(
+        sa.select(*_SAID, runs.c.id.label("run_id"), runs.c.name.label("run_name"))
+        .join(runs, runs.c.run_key == events.c.run_key)
+        .where(events.c.run_key.in_(latest), events.c.level.in_(ALARMING))
+        .order_by(events.c.time.desc(), events.c.run_key.desc(), events.c.event_id.desc())
+        .limit(limit)
+    ).mappings()
+    return tuple(Alert(**row) for row in rows)

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from htga_client.wire import ARROW_STREAM
+from htga_server import events
 from tests.support.rows import new_run, stream
 
 WRITER = "0196a0c2-0000-7000-8000-00000000000a"
@@ -94,3 +95,26 @@ def test_events_go_with_their_run(api: httpx2.Client) -> None:
     send(api, run_id, [{"step": 0, "event": event()}])
     assert api.delete(f"/runs/{run_id}").status_code == 204
     assert api.get(f"/runs/{run_id}/events").status_code == 404
+
+
+def test_alerts_of_all_runs_are_listed_together_the_latest_first(api: httpx2.Client) -> None:
+    first, second = register(api), register(api)
+    send(api, first, [{"step": 1, "time": 5.0, "event": event(title="early", level="error")}])
+    send(api, second, [{"step": 2, "time": 7.0, "event": event(title="late")}])
+    send(api, second, [{"step": 3, "time": 9.0, "event": event(title="mere news", level="info")}])
+    found = api.get("/alerts").json()["items"]
+    assert [(one["run_id"], one["title"]) for one in found] == [(second, "late"), (first, "early")]
+    assert found[0]["run_name"] == new_run()["name"]
+    assert [one["title"] for one in api.get("/alerts?limit=1").json()["items"]] == ["late"]
+    assert api.get("/alerts", params={"project": "another"}).json()["items"] == []
+    api.delete(f"/runs/{second}")
+    assert [one["title"] for one in api.get("/alerts").json()["items"]] == ["early"]
+
+
+def test_alerts_are_those_of_the_runs_that_had_news_last(
+    api: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "RUNS", 1)
+    for title in ("early", "late"):
+        send(api, register(api), [{"step": 1, "time": 5.0, "event": event(title=title)}])
+    assert [one["title"] for one in api.get("/alerts").json()["items"]] == ["late"]

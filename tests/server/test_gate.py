@@ -166,6 +166,7 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
             ("GET", f"{where}/gaps", None),
             ("GET", f"{where}/series?keys=alpha_hat", None),
             ("GET", f"{where}/histograms", None),
+            ("GET", "/alerts", None),
             ("GET", "/archive", None),
             ("GET", "/status", None),
             ("GET", "/rules", None),
@@ -544,7 +545,10 @@ def test_a_person_opens_the_dashboard_with_a_token_that_becomes_a_cookie(
             "output": "page.children",
             "outputs": {"id": "page", "property": "children"},
             "inputs": [{"id": "url", "property": "pathname", "value": "/"}],
-            "state": [{"id": "url", "property": "href", "value": guarded.url + "/"}],
+            "state": [
+                {"id": "url", "property": "href", "value": guarded.url + "/"},
+                {"id": "theme", "property": "data", "value": "light"},
+            ],
             "changedPropIds": ["url.pathname"],
         }
         shown = browser.post("/_dash-update-component", json=update)

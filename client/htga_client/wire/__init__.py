@@ -14,7 +14,7 @@ Three rules hold everywhere:
 
 from __future__ import annotations
 
-from htga_client.wire.events import Event, Level, RunEvent, RunEvents
+from htga_client.wire.events import Alert, Alerts, Event, Level, RunEvent, RunEvents
 from htga_client.wire.readings import (
     Buckets,
     GroupBuckets,
@@ -64,6 +64,8 @@ __all__ = [
     "ROWS",
     "SCALARS",
     "WRITER",
+    "Alert",
+    "Alerts",
     "Archive",
     "Buckets",
     "Event",

@@ -41,6 +41,25 @@ class RunEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alert(RunEvent):
+    """A warning or an error, away from its run.
+
+    Attributes:
+        run_id, run_name: Of the run that it happened in.
+    """
+
+    run_id: str
+    run_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """What to be warned of, the latest first."""
+
+    items: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvents:
     """What happened in a run, in the order of its steps; of more than a thousand, the latest."""
 
