@@ -11,11 +11,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html
 from dash.development.base_component import Component
+from dash.exceptions import DependencyException
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from htga_dashboard import ids, shell, theme
-from htga_dashboard.bundles import Dashboard
+from htga_dashboard.bundles import Dashboard, no_script
 from htga_dashboard.comparison import Comparison
 from htga_dashboard.document import serve
 from htga_dashboard.exchange import NotFoundError, SourceError
@@ -67,6 +68,7 @@ def create_app(
         add_log_handler=False,
         on_error=_log,
     )
+    api.add_exception_handler(DependencyException, no_script)
     # Every browser would start a worker with a socket, for callbacks of a kind that we have not.
     app.backend.websocket_capability = False
     app.layout = shell.layout()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dash import Dash
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 NEEDLESS = ("/deps/polyfill@", "/dash_table/")
 """Browsers that know what the dashboard is written in need no polyfills, which would put slower
@@ -30,6 +32,11 @@ class Dashboard(Dash):
         whole: Callable[..., str] = super().interpolate_index
         index = whole(scripts="\n".join(kept), **parts)
         return index.replace("TABLES", " ".join(tables(table)))
+
+
+async def no_script(_request: Request, error: Exception) -> Response:
+    """The answer to a request for a script that no library of Dash has."""
+    return PlainTextResponse(f"No such script: {error}", status_code=404)
 
 
 def tables(tag: str) -> tuple[str, str]:

@@ -96,6 +96,18 @@ def test_every_page_answers_a_head_and_refuses_a_post(dashboard: Server) -> None
         assert httpx2.post(dashboard.url + path).status_code == 405
 
 
+def test_a_health_check_may_ask_for_the_head_alone(dashboard: Server) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = httpx2.head(dashboard.url + path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("script", ["dash/nothing.js", "nothing/at_all.js", "plotly/nothing.js"])
+def test_a_script_that_dash_does_not_have_is_not_found(dashboard: Server, script: str) -> None:
+    answer = httpx2.get(f"{dashboard.url}/_dash-component-suites/{script}")
+    assert (answer.status_code, "No such script" in answer.text) == (404, True)
+
+
 def test_plotly_is_fetched_once_and_kept(dashboard: Server) -> None:
     answer = httpx2.get(dashboard.url + PATH)
     assert answer.text.startswith("/**\n* plotly.js v")

@@ -18,12 +18,14 @@ LEAST_FREE = 0.05
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", dependencies=[READ], include_in_schema=False)
 @router.get("/readyz", dependencies=[READ])
 async def readyz(db: DatabaseDep, settings: SettingsDep) -> dict[str, str]:
     """The database takes a write transaction, and its disk has room.
