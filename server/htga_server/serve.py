@@ -54,12 +54,12 @@ class Server(uvicorn.Server):
 
     def serve_forever(self) -> None:
         """Serve until SIGINT or SIGTERM."""
-        if threading.current_thread() is threading.main_thread():
-            # The process is this server's. What it has loaded stays until its end; looking through
-            # that for garbage, again and again, would hold up all requests for a tenth of a second.
-            gc.collect()
-            gc.freeze()
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when all is done
+        # In the main thread the process is this server's.
+        own = threading.current_thread() is threading.main_thread()
+        with (
+            _kept() if own else contextlib.nullcontext(),
+            contextlib.suppress(KeyboardInterrupt),  # uvicorn raises it again when all is done
+        ):
             self.run(sockets=[self._socket])
 
     @contextlib.contextmanager
@@ -98,6 +98,21 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._started.set()
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """Take all that is loaded for needed, while the block runs.
+
+    To look through it for garbage, again and again, would hold up all requests for a tenth of a
+    second each time.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _bind(host: str, port: int) -> socket.socket:
