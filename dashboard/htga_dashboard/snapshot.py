@@ -33,11 +33,12 @@ SEARCHED = 200
 WHOLE = "the whole model"
 
 
-def layout(query: str) -> Component:
-    """The place of the snapshot, unseen until there is a histogram.
+def layout(query: str, *, hidden: bool) -> Component:
+    """The place of the snapshot.
 
     Args:
         query: What the address says after its "?".
+        hidden: Whether it is unseen, until there is a histogram.
     """
     chosen = Chosen.from_query(query)
     return html.Div(
@@ -54,7 +55,7 @@ def layout(query: str) -> Component:
                     ridge.layout(),
                 ],
                 id=ids.SNAPSHOT,
-                hidden=True,
+                hidden=hidden,
             ),
         ],
         className="cards",

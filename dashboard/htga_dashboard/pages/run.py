@@ -61,7 +61,7 @@ def layout(drawn: Drawn, query: str = "") -> Component:
                 ],
                 className="cards",
             ),
-            snapshot.layout(query),
+            snapshot.layout(query, hidden=view.heat.step is None),
             layers.layout(Look.from_query(query)),
             html.Div(
                 [html.Section(cards.notes(run), id=ids.RUN_NOTES), *cards.details(run)],
