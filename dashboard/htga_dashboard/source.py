@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Self
@@ -14,6 +14,9 @@ import pyarrow as pa
 
 from htga_client.wire import (
     ARROW_STREAM,
+    Axis,
+    GroupedSeries,
+    GroupSeries,
     Histograms,
     Layer,
     LayerMap,
@@ -112,13 +115,43 @@ class Source:
         return await self._exchange.get(
             Series,
             f"/runs/{segment(run_id)}/series",
-            keys=",".join(quote(key, safe="") for key in keys),
+            keys=_listed(keys),
             layer=layer,
             start=steps.first,
             stop=steps.stop,
             buckets=buckets,
             since=since,
         )
+
+    async def groups(
+        self,
+        run_ids: Iterable[str],
+        keys: Iterable[str],
+        *,
+        by: Sequence[str],
+        x: Axis,
+        buckets: int,
+    ) -> tuple[GroupSeries, ...]:
+        """Values of `keys`, runs with equal settings `by` together, in the order of their runs.
+
+        Args:
+            run_ids: Of which runs; those that the collector does not know are left out.
+            keys: Scalars and metrics.
+            by: As the collector names settings: "group", "config.lr"; without any, each run is
+                alone.
+            x: What they are laid along.
+            buckets: Points of each at most.
+        """
+        found = await self._exchange.get(
+            GroupedSeries,
+            "/groups/series",
+            runs=",".join(run_ids),
+            keys=_listed(keys),
+            by=by,
+            x=x,
+            buckets=buckets,
+        )
+        return found.items
 
     async def histograms(
         self,
@@ -228,6 +261,11 @@ class Source:
             return await self.run(run_id)
         except NotFoundError:
             return None
+
+
+def _listed(keys: Iterable[str]) -> str:
+    """Names as the collector takes them, separated by commas."""
+    return ",".join(quote(key, safe="") for key in keys)
 
 
 _Layers = dict[str, tuple[Layer, ...]]

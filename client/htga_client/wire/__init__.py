@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from htga_client.wire.events import Event, Level, RunEvent, RunEvents
 from htga_client.wire.readings import (
+    Axis,
     Buckets,
     GroupBuckets,
     GroupedSeries,
@@ -65,6 +66,7 @@ __all__ = [
     "SCALARS",
     "WRITER",
     "Archive",
+    "Axis",
     "Buckets",
     "Event",
     "Finish",
