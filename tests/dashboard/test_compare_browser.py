@@ -159,7 +159,9 @@ def test_a_group_is_laid_along_the_time_since_its_runs_began(
     for seed, (run_id, every) in enumerate(zip(ids, (1, 7, 10, 1), strict=True)):
         rows = probe_rows(range(0, 301, every), metrics=[("loss", 1.0 + seed)])
         send(dashboard, run_id, [row | {"time": 1.7e9 + 60 * seed + row["step"]} for row in rows])
-    watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}&key=loss&by=lr&x=relative")
+    watched.goto(
+        f"{dashboard.url}/compare?runs={','.join(ids)}&key=loss&by=lr&x=relative&band=range"
+    )
     wait_for_lines(watched, "compare-0", 2)
     expect(watched.locator("#compare-legend li").first).to_contain_text("n = 3")
     band, mean, *_ = watched.evaluate(f"() => ({DATA})('compare-0').data")
