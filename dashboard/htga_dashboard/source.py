@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from types import TracebackType
@@ -30,7 +29,7 @@ from htga_client.wire import (
     Token,
     Tokens,
 )
-from htga_dashboard.exchange import Exchange, NotFoundError, segment
+from htga_dashboard.exchange import Exchange, segment
 from htga_dashboard.rule_book import RuleBook
 from htga_dashboard.steps import Steps
 
@@ -92,10 +91,10 @@ class Source:
         """
         return await self._exchange.get(Run, f"/runs/{segment(run_id)}")
 
-    async def several(self, run_ids: Iterable[str]) -> list[Run]:
+    async def several(self, run_ids: Sequence[str]) -> list[Run]:
         """The runs of these ids in their order, without those that the collector does not know."""
-        found = await asyncio.gather(*(self._known(run_id) for run_id in run_ids))
-        return [run for run in found if run is not None]
+        found = await self._exchange.get(RunPage, "/runs", ids=",".join(run_ids), limit=PAGE)
+        return sorted(found.items, key=lambda run: run_ids.index(run.id))
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:
         """What happened in a run, for people to read."""
@@ -255,12 +254,6 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-    async def _known(self, run_id: str) -> Run | None:
-        try:
-            return await self.run(run_id)
-        except NotFoundError:
-            return None
 
 
 def _listed(keys: Iterable[str]) -> str:

@@ -83,7 +83,7 @@ def read(connection: sa.Connection, runs: Sequence[Run], wanted: Wanted) -> Grou
     return GroupedSeries(by=tuple(wanted.by), axis=wanted.axis, items=items)
 
 
-def label_of(run: Run, by: Sequence[str]) -> str:
+def _label(run: Run, by: Sequence[str]) -> str:
     """What the runs of a group have in common, in words: `lr=0.1, group=warm`."""
     if _is_alone(by):
         return run.name or run.id
@@ -131,7 +131,7 @@ def _group(connection: sa.Connection, runs: Sequence[Run], wanted: Wanted) -> Gr
         for cells in on_places:
             x[cells.at] = np.maximum(x[cells.at], cells.step)
     return GroupSeries(
-        label=label_of(runs[0], wanted.by),
+        label=_label(runs[0], wanted.by),
         members=tuple(run.id for run in runs),
         x=x.tolist(),
         keys=keys,

@@ -15,6 +15,7 @@ from htga_server.deps import DatabaseDep
 from htga_server.groups import Wanted
 from htga_server.policy import READ, GrantDep, own_project
 from htga_server.problems import BadRequest
+from htga_server.routes.runs import id_list
 from htga_server.routes.series import RangeDep, key_list
 
 router = APIRouter(prefix="/groups", tags=["series"])
@@ -45,7 +46,7 @@ async def read_groups(
     """
     if (project is None) == (ids is None):
         raise BadRequest("say either project or runs, and not both")
-    asked = None if ids is None else list(dict.fromkeys(ids.split(",")))
+    asked = None if ids is None else id_list(ids)
     own = own_project(allowed, project)
 
     wanted = Wanted(by=by, keys=key_list(keys), axis=x, within=within, buckets=buckets)
@@ -65,8 +66,7 @@ def _chosen(
 ) -> list[Run]:
     """The runs in their order, and one more where there are too many."""
     most = groups.MOST_RUNS + 1
-    some = None if ids is None else ids[:most]
-    found = runs.page(connection, ids=some, project=project, state=state, tag=tag, limit=most)
-    if some is None:
+    found = runs.page(connection, ids=ids, project=project, state=state, tag=tag, limit=most)
+    if ids is None:
         return list(found.items)
-    return sorted(found.items, key=lambda run: some.index(run.id))
+    return sorted(found.items, key=lambda run: ids.index(run.id))
