@@ -53,6 +53,7 @@ def test_nothing_is_interpolated_beside_what_is_not_finite(gap: float) -> None:
     _, found = align([{0: 1.0, 2: gap, 4: 1.0, 6: 1.0}, dict.fromkeys(range(7), 0.0)])
     assert np.isfinite(found.mean[0]).tolist() == [True, False, False, False, True, True, True]
     assert found.high[0, 2] == pytest.approx(gap, nan_ok=True)
+    assert np.isnan(found.high[0, [1, 3]]).all()
 
 
 def test_places_are_even_where_cells_lie_at_too_many() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from htga_client import Client
-from htga_client.wire import ARROW_STREAM, PREFIX
+from htga_client.wire import ARROW_STREAM, PREFIX, Run
 from htga_server import groups
 from htga_server.app import create_app
 from htga_server.serve import Server
@@ -71,6 +71,12 @@ def test_each_bucket_has_the_mean_of_its_runs_and_its_interval(
     other = log(api, [1.0] * 10, group="b")
     with Client(collector.url) as client:
         b, a = client.groups("loss", project="digits", by="group", buckets=50)
+        settings = ["group", "config.lr"]
+        runs: list[Run | str] = [client.run(other), *ids]
+        first, rest = client.groups(["loss"], runs=runs, by=settings, x="relative", stop=5)
+        assert [one.label for one in client.groups("loss", runs=ids[:2])] == ["quiet-maple"] * 2
+    assert (first.label, rest.label) == ("group=b, lr=(none)", "group=a, lr=(none)")
+    assert (len(first.x), rest.members) == (5, tuple(ids))
     assert (a.label, b.label, b.members) == ("group=a", "group=b", (other,))
     assert sorted(a.members) == sorted(ids)
     width = 24  # the least of 1 to 7 times a power of 8 that makes at most 50 of 1000 steps
@@ -362,11 +368,13 @@ def test_how_rows_were_sent_changes_nothing(
 
 
 def test_times_that_go_back_after_a_resume_are_laid_in_their_order(shared: httpx2.Client) -> None:
+    times = [0, 1, 2, 13, 14, 15, 6, 7, 8, 9]  # steps 3 to 5 are the later attempt's already
     rows = [
-        {"step": step, "time": BEGIN + (step + 10 if 3 <= step < 6 else step), "alpha_hat": 1.0}
-        for step in range(10)
+        {"step": step, "time": BEGIN + time, "alpha_hat": float(time)}
+        for step, time in enumerate(times)
     ]
-    resumed, steady = post(shared, rows), post(shared, [row | {"alpha_hat": 3.0} for row in rows])
-    (found,) = read(shared, resumed, steady, keys="alpha_hat", by="group", x="relative")
-    assert found["x"] == sorted(found["x"])
-    assert found["keys"]["alpha_hat"]["mean"] == [2.0] * 10
+    steady = [{"step": step, "time": BEGIN + step, "alpha_hat": 0.0} for step in range(16)]
+    ids = [post(shared, own) for own in (rows, steady)]
+    (found,) = read(shared, *ids, keys="alpha_hat", by="group", x="relative")
+    assert found["x"] == list(range(16))
+    assert found["keys"]["alpha_hat"]["mean"] == pytest.approx([time / 2 for time in range(16)])

@@ -11,7 +11,7 @@ from pydantic import StringConstraints
 from htga_client.wire import Axis, GroupedSeries, Run, RunState
 from htga_server import groups, runs
 from htga_server.answers import answer
-from htga_server.deps import DatabaseDep
+from htga_server.deps import AttentionDep, DatabaseDep
 from htga_server.groups import Wanted
 from htga_server.policy import READ, GrantDep, own_project
 from htga_server.problems import BadRequest
@@ -26,6 +26,7 @@ Setting = Annotated[str, StringConstraints(pattern=r"^(run|group|config\.[\s\S]*
 async def read_groups(
     request: Request,
     db: DatabaseDep,
+    attention: AttentionDep,
     allowed: GrantDep,
     within: RangeDep,
     keys: str,
@@ -54,7 +55,11 @@ async def read_groups(
     def read(connection: sa.Connection) -> GroupedSeries:
         return groups.read(connection, _chosen(connection, asked, own, state, tag), wanted)
 
-    return answer(request, await db.read(read))
+    found = await db.read(read)
+    for group in found.items:
+        for run_id in group.members:
+            attention.look(run_id)
+    return answer(request, found)
 
 
 def _chosen(
