@@ -129,10 +129,16 @@ class Client:
 
     def groups(
         self,
-        project: str,
         keys: str | Iterable[str],
         *,
-        by: str = "group",
+        project: str | None = None,
+        runs: Iterable[str | wire.Run] | None = None,
+        by: str | Iterable[str] = (),
+        x: wire.Axis = "step",
+        layer: str = "",
+        rank: int = 0,
+        start: int | None = None,
+        stop: int | None = None,
         state: wire.RunState | None = None,
         tag: str | None = None,
         buckets: int | None = None,
@@ -140,15 +146,27 @@ class Client:
         """Means over the runs of each group, with their spread and a 95 % interval.
 
         Args:
+            keys: As in `series`, and so are `layer`, `rank`, `start` and `stop`.
             project: Whose runs are put into groups.
-            keys: As in `series`.
-            by: "group", or "config." and the name of a setting, such as "config.lr".
+            runs: The runs or their ids, in place of a project; those that the collector does not
+                know are left out.
+            by: What the runs of a group have in common, one or several of "group" and "config."
+                with the name of a setting, such as "config.lr"; if left out, each run is alone.
+            x: What they are laid along: "step", "time" in seconds since 1970, or "relative", in
+                seconds since a run's first row.
             state: Only runs in this state.
             tag: Only runs with this tag.
             buckets: At most so many points.
         """
-        which = {"project": project, "by": by, "state": state, "tag": tag}
-        params = {"keys": _keys(keys), "buckets": buckets} | which
+        which = {
+            "project": project,
+            "runs": None if runs is None else ",".join(map(_id, runs)),
+            "by": [by] if isinstance(by, str) else list(by),
+            "state": state,
+            "tag": tag,
+        }
+        where = {"layer": layer, "rank": rank, "start": start, "stop": stop}
+        params = {"keys": _keys(keys), "x": x, "buckets": buckets} | where | which
         return list(self._get(wire.GroupedSeries, "/groups/series", params).items)
 
     def layer_map(
@@ -284,9 +302,12 @@ def _keys(keys: str | Iterable[str]) -> str:
     return ",".join(quote(key, safe="") for key in names)
 
 
+def _id(run: str | wire.Run) -> str:
+    return run if isinstance(run, str) else run.id
+
+
 def _path(run: str | wire.Run, rest: str = "") -> str:
-    run_id = run if isinstance(run, str) else run.id
-    return f"/runs/{quote(run_id, safe='')}{rest}"
+    return f"/runs/{quote(_id(run), safe='')}{rest}"
 
 
 def _table(stream: bytes) -> Any:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_client.wire import Run, Series
+from htga_client.wire import GroupSeries, Run
 from htga_dashboard import cards, theme
 from htga_dashboard.comparison import Comparison
-from htga_dashboard.differences import Row, differing, keys_of, usual_keys
+from htga_dashboard.differences import Row, differing, keys_of
 from htga_dashboard.digits import significant
 from htga_dashboard.figures import overlay
 from htga_dashboard.figures.look import Figure
-from htga_dashboard.lines import Group, groups, line
+from htga_dashboard.lines import line
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,48 +23,51 @@ class Drawn:
     """What a comparison comes to.
 
     Attributes:
-        groups: The lines, in the order of their colours.
+        groups: A line each, in the order of their colours.
         figures: By the name of their graph, one for each key.
         keys: What the figures show, in their order.
         runs: All runs that are there.
     """
 
-    groups: list[Group]
+    groups: Sequence[GroupSeries]
     figures: dict[str, Figure]
     keys: tuple[str, ...]
-    runs: list[Run]
+    runs: Sequence[Run]
 
 
 def figures(
-    how: Comparison, runs: Sequence[Run], series: Sequence[Series], palette: theme.Theme
+    how: Comparison,
+    keys: Sequence[str],
+    runs: Sequence[Run],
+    groups: Sequence[GroupSeries],
+    palette: theme.Theme,
 ) -> Drawn:
     """Draw every key of the comparison.
 
     Args:
-        how: What to draw, and how.
+        how: How to draw it.
+        keys: What to draw.
         runs: The runs that are there.
-        series: Of each of them, in the same order.
+        groups: What was read of them.
         palette: The theme.
     """
-    together = groups(runs, how.group)
-    by_run = {run.id: values for run, values in zip(runs, series, strict=True)}
-    keys = how.keys or tuple(usual_keys(runs))
     drawn = {}
     for place, key in enumerate(keys):
-        lines = [
-            (group.label, line([by_run[run.id] for run in group.runs], key, how))
-            for group in together
-        ]
+        lines = [(group.label, line(group, key, how)) for group in groups]
         revision = f"{key} {how.x} {how.log}"
         drawn[f"compare-{place}"] = overlay.figure(
             lines, axis=how.x, log=how.log, theme=palette, revision=revision
         )
-    return Drawn(groups=together, figures=drawn, keys=keys, runs=list(runs))
+    return Drawn(groups=groups, figures=drawn, keys=tuple(keys), runs=runs)
 
 
-def legend(together: Sequence[Group]) -> list[Component]:
+def legend(groups: Sequence[GroupSeries], runs: Sequence[Run]) -> list[Component]:
     """Which line is which, in words that cannot be mistaken for markup."""
-    return [html.Li(_entry(place, group)) for place, group in enumerate(together)]
+    by_id = {run.id: run for run in runs}
+    return [
+        html.Li(_entry(place, group.label, [by_id[member] for member in group.members]))
+        for place, group in enumerate(groups)
+    ]
 
 
 def tables(runs: Sequence[Run], keys: Sequence[str]) -> list[Component]:
@@ -90,13 +93,13 @@ def tables(runs: Sequence[Run], keys: Sequence[str]) -> list[Component]:
     return [first, html.Details(rest, className="card fold")]
 
 
-def _entry(place: int, group: Group) -> list[Component]:
+def _entry(place: int, label: str, members: Sequence[Run]) -> list[Component]:
     colour, dash = overlay.place_of(place, theme.LIGHT)
     swatch = html.Span(className=f"swatch line-{colour} dash-{dash}")
-    if len(group.runs) > 1:
-        return [swatch, html.Span(group.label), html.Small(f"n = {len(group.runs)}")]
-    (run,) = group.runs
-    return [swatch, dcc.Link(group.label, href=f"/run/{run.id}"), cards.state(run.state)]
+    if len(members) > 1:
+        return [swatch, html.Span(label), html.Small(f"n = {len(members)}")]
+    (run,) = members
+    return [swatch, dcc.Link(label, href=f"/run/{run.id}"), cards.state(run.state)]
 
 
 def _table(shown: Mapping[str, Sequence[Row]], runs: Sequence[Run]) -> Component:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 from urllib.parse import parse_qs, urlencode
 
-Axis = Literal["step", "time", "relative"]
+from htga_client.wire import Axis
+
 Band = Literal["sd", "t95", "range", "none"]
 
 MOST = 50

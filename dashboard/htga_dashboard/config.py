@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from htga_client.wire import Run
@@ -30,7 +30,7 @@ def flat(config: Mapping[str, Any], within: str = "") -> dict[str, str]:
     return found
 
 
-def setting(run: Run, name: str) -> str:
-    """One setting of a run in words."""
-    settings = flat(run.config)
-    return settings.get(name, (run.group if name == GROUP else "") or NONE)
+def named(name: str, runs: Sequence[Run]) -> str:
+    """What the collector calls a setting of these runs, or their group."""
+    is_group = name == GROUP and not any(GROUP in flat(run.config) for run in runs)
+    return name if is_group else f"config.{name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -47,7 +48,7 @@ class Exchange:
         """The collector's address."""
         return str(self.client.base_url)
 
-    async def get(self, kind: type[T], path: str, **query: str | int | None) -> T:
+    async def get(self, kind: type[T], path: str, **query: str | int | Sequence[str] | None) -> T:
         """What a GET of `path` answers, as `kind`."""
         params = {name: value for name, value in query.items() if value is not None}
         return self.read(kind, path, await self.ask("GET", path, params=params))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Self
@@ -14,6 +13,9 @@ import pyarrow as pa
 
 from htga_client.wire import (
     ARROW_STREAM,
+    Axis,
+    GroupedSeries,
+    GroupSeries,
     Histograms,
     Layer,
     LayerMap,
@@ -27,7 +29,7 @@ from htga_client.wire import (
     Token,
     Tokens,
 )
-from htga_dashboard.exchange import Exchange, NotFoundError, segment
+from htga_dashboard.exchange import Exchange, segment
 from htga_dashboard.rule_book import RuleBook
 from htga_dashboard.steps import Steps
 
@@ -89,10 +91,10 @@ class Source:
         """
         return await self._exchange.get(Run, f"/runs/{segment(run_id)}")
 
-    async def several(self, run_ids: Iterable[str]) -> list[Run]:
+    async def several(self, run_ids: Sequence[str]) -> list[Run]:
         """The runs of these ids in their order, without those that the collector does not know."""
-        found = await asyncio.gather(*(self._known(run_id) for run_id in run_ids))
-        return [run for run in found if run is not None]
+        found = await self._exchange.get(RunPage, "/runs", ids=",".join(run_ids), limit=PAGE)
+        return sorted(found.items, key=lambda run: run_ids.index(run.id))
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:
         """What happened in a run, for people to read."""
@@ -112,13 +114,43 @@ class Source:
         return await self._exchange.get(
             Series,
             f"/runs/{segment(run_id)}/series",
-            keys=",".join(quote(key, safe="") for key in keys),
+            keys=_listed(keys),
             layer=layer,
             start=steps.first,
             stop=steps.stop,
             buckets=buckets,
             since=since,
         )
+
+    async def groups(
+        self,
+        run_ids: Iterable[str],
+        keys: Iterable[str],
+        *,
+        by: Sequence[str],
+        x: Axis,
+        buckets: int,
+    ) -> tuple[GroupSeries, ...]:
+        """Values of `keys`, runs with equal settings `by` together, in the order of their runs.
+
+        Args:
+            run_ids: Of which runs; those that the collector does not know are left out.
+            keys: Scalars and metrics.
+            by: As the collector names settings: "group", "config.lr"; without any, each run is
+                alone.
+            x: What they are laid along.
+            buckets: Points of each at most.
+        """
+        found = await self._exchange.get(
+            GroupedSeries,
+            "/groups/series",
+            runs=",".join(run_ids),
+            keys=_listed(keys),
+            by=by,
+            x=x,
+            buckets=buckets,
+        )
+        return found.items
 
     async def histograms(
         self,
@@ -223,11 +255,10 @@ class Source:
     ) -> None:
         await self.aclose()
 
-    async def _known(self, run_id: str) -> Run | None:
-        try:
-            return await self.run(run_id)
-        except NotFoundError:
-            return None
+
+def _listed(keys: Iterable[str]) -> str:
+    """Names as the collector takes them, separated by commas."""
+    return ",".join(quote(key, safe="") for key in keys)
 
 
 _Layers = dict[str, tuple[Layer, ...]]

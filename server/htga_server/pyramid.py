@@ -7,7 +7,7 @@ stretch of steps is the merge of a few wide cells in its midst and ever narrower
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -48,8 +48,8 @@ class Cells:
     time: NDArray[np.float64]
     stats: Stats
 
-    def __getitem__(self, which: slice) -> Cells:
-        """A stretch of them."""
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> Cells:
+        """Some of them."""
         return Cells(
             self.keys,
             self.at[which],
@@ -122,6 +122,26 @@ def concatenate(keys: tuple[str, ...], parts: Sequence[Cells]) -> Cells:
         np.concatenate([np.zeros(0), *(part.time for part in parts)]),
         np.concatenate([np.zeros((0, len(keys)), STAT), *stats]),
     )
+
+
+def beside(keys: tuple[str, ...], parts: Iterable[tuple[Sequence[str], Cells]]) -> Cells:
+    """Cells of several tracks on the same buckets as those of one track, which has all keys.
+
+    Args:
+        parts: Cells, and what each of their keys is called among `keys`.
+    """
+    parts = list(parts)
+    at = np.unique(np.concatenate([np.zeros(0, np.int64), *(part.at for _, part in parts)]))
+    rows, step = np.zeros(at.size, np.int64), np.full(at.size, -1)
+    time, stats = np.full(at.size, np.nan), _for_keys(np.zeros((at.size, 0), STAT), (), keys)
+    for labels, part in parts:
+        place = np.searchsorted(at, part.at)
+        rows[place] = np.maximum(rows[place], part.rows)
+        later = part.step > step[place]
+        step[place[later]], time[place[later]] = part.step[later], part.time[later]
+        for column, label in enumerate(labels):
+            stats[place, keys.index(label)] = part.stats[:, column]
+    return Cells(keys, at, rows, step, time, stats)
 
 
 def cover(start: int, stop: int, level: int) -> list[tuple[int, int, int]]:

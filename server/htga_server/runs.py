@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,6 +49,7 @@ def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[
 def page(
     connection: sa.Connection,
     *,
+    ids: Collection[str] | None = None,
     project: str | None = None,
     state: RunState | None = None,
     group: str | None = None,
@@ -60,6 +62,7 @@ def page(
     """Runs in an order.
 
     Args:
+        ids: Those that they are among.
         q: Text that the name, the project or the notes must hold, in any case.
         sort: What they are ordered by, a minus for the greatest first; those without come last.
         cursor: `RunPage.next` of the page before, of the same order.
@@ -69,6 +72,8 @@ def page(
     """
     order = Order(sort)
     query = sa.select(*COLUMNS).where(HERE).order_by(*order.by)
+    if ids is not None:
+        query = query.where(runs.c.id.in_(ids))
     if project is not None:
         query = query.where(runs.c.project == project)
     if group is not None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS, Buckets, Series
 from htga_server import pyramid
@@ -62,20 +61,32 @@ def read(
         BadRequest: There is no such key, or the cursor is none of ours.
     """
     wanted = asked(connection, run_id, keys, within)
-    if not wanted:
-        within.within(0, 0)
-        return _series(run_id, within.layer, keys, {})
-    start, stop = within.within(min(a.first for a in wanted), max(a.last for a in wanted))
-    raw = all(is_few(connection, a.track, start, stop, buckets) for a in wanted)
+    found = on_buckets(connection, wanted, within, buckets)
+    labelled = zip((one.labels for one in wanted), found, strict=True)
+    return _series(run_id, within.layer, pyramid.beside(tuple(keys), labelled))
+
+
+def on_buckets(
+    connection: sa.Connection, wanted: Sequence[Asked], within: Range, buckets: int
+) -> list[Cells]:
+    """The cells of each track on buckets common to all, which no more than `buckets` come of.
+
+    Where there are few rows, each of them is a bucket.
+
+    Raises:
+        BadRequest: The cursor is none of ours.
+    """
+    first = min((one.first for one in wanted), default=0)
+    last = max((one.last for one in wanted), default=-1)
+    start, stop = within.within(first, last)
+    raw = all(is_few(connection, one.track, start, stop, buckets) for one in wanted)
     width, level = (1, 0) if raw else pyramid.grid(start, stop, buckets)
-    found = {
-        a.labels: pyramid.merge(a.cells(connection, start, stop, level), width) for a in wanted
-    }
-    if raw and np.unique(np.concatenate([c.at for c in found.values()])).size > buckets:
+    found = [pyramid.merge(one.cells(connection, start, stop, level), width) for one in wanted]
+    if raw and len(set().union(*(cells.at.tolist() for cells in found))) > buckets:
         # Each track has few rows, but at other steps than the others.
         width, _ = pyramid.grid(start, stop, buckets)
-        found = {labels: pyramid.merge(cells, width) for labels, cells in found.items()}
-    return _series(run_id, within.layer, keys, found)
+        found = [pyramid.merge(cells, width) for cells in found]
+    return found
 
 
 def is_few(connection: sa.Connection, track: Track, start: int, stop: int, most: int) -> bool:
@@ -151,50 +162,27 @@ def asked(
     ]
 
 
-def _series(
-    run_id: str, layer: str, keys: Sequence[str], found: dict[tuple[str, ...], Cells]
-) -> Series:
-    """Bring the cells of all keys onto the union of their buckets."""
-    bucket = np.unique(np.concatenate([np.zeros(0, np.int64), *(c.at for c in found.values())]))
-    rows, step = np.zeros(bucket.size, np.int64), np.full(bucket.size, -1)
-    time = np.full(bucket.size, np.nan)
-    never: list[float | None] = [None] * bucket.size
-    nothing = Buckets(mean=never, min=never, max=never, last=never)
-    values = dict.fromkeys(keys, nothing)
-    for labels, cells in found.items():
-        place = np.searchsorted(bucket, cells.at)
-        rows[place] = np.maximum(rows[place], cells.rows)
-        later = cells.step > step[place]
-        step[place[later]], time[place[later]] = cells.step[later], cells.time[later]
-        for column, label in enumerate(labels):
-            values[label] = _buckets(cells.stats[:, column], place, bucket.size)
+def _series(run_id: str, layer: str, cells: Cells) -> Series:
     return Series(
         run_id=run_id,
         layer=layer,
-        step=step.tolist(),
-        time=time.tolist(),
-        keys=values,
-        buckets=bucket.size,
-        total=int(rows.sum()),
-        cursor=str(step.max()) if step.size else None,
+        step=cells.step.tolist(),
+        time=cells.time.tolist(),
+        keys={key: _buckets(cells.stats[:, column]) for column, key in enumerate(cells.keys)},
+        buckets=cells.at.size,
+        total=int(cells.rows.sum()),
+        cursor=str(cells.step.max()) if cells.at.size else None,
     )
 
 
-def _buckets(stats: Stats, place: NDArray[np.intp], size: int) -> Buckets:
-    """One key on the common buckets; a bucket in which it was never measured is None."""
-    measured = np.zeros(size, np.bool_)
-    measured[place] = stats["count"] > 0
+def _buckets(stats: Stats) -> Buckets:
+    """One key; a bucket in which it was never measured is None."""
+    measured = stats["count"] > 0
     with np.errstate(invalid="ignore"):
         mean = stats["total"] / np.maximum(stats["count"], 1)
-
-    def spread(values: NDArray[np.float64]) -> list[float | None]:
-        full = np.full(size, np.nan)
-        full[place] = values
-        return optional(full, measured)
-
     return Buckets(
-        mean=spread(mean),
-        min=spread(stats["low"]),
-        max=spread(stats["high"]),
-        last=spread(stats["last"]),
+        mean=optional(mean, measured),
+        min=optional(stats["low"], measured),
+        max=optional(stats["high"], measured),
+        last=optional(stats["last"], measured),
     )

@@ -99,6 +99,12 @@ _SPANS = sa.select(
     sa.tuple_(tracks.c.run_key, tracks.c.rank).in_(sa.bindparam("which", expanding=True)),
     tracks.c.kind == sa.bindparam("kind"),
 )
+_FIRST = (
+    sa.select(tracks.c.kind, tracks.c.name_id, tracks.c.rank, tracks.c.first_step)
+    .where(tracks.c.run_key == sa.bindparam("run_key"))
+    .order_by(tracks.c.first_step, tracks.c.rank, tracks.c.kind, tracks.c.name_id)
+    .limit(1)
+)
 _PACKS = sa.select(packs_table.c.step, packs_table.c.attempt, packs_table.c.data).where(
     *of_tracks(LAYERS, packs_table, packs_table.c.step)
 )
@@ -138,6 +144,21 @@ def spans_of_all(
     """`spans` of several runs, each with a rank, by (run_key, name_id, rank)."""
     rows = connection.execute(_SPANS, {"which": list(which), "kind": kind.name})
     return {(run, name, rank): (first, last) for run, name, rank, first, last in rows}
+
+
+def begin(connection: sa.Connection, run_key: int) -> float:
+    """The time of a run's first row; of a pruned run, that of its first few rows.
+
+    Raises:
+        ValueError: It has no row.
+    """
+    row = connection.execute(_FIRST, {"run_key": run_key}).first()
+    if row is None:
+        raise ValueError(f"run {run_key} has no row")
+    kind = {"layer": LAYERS, "metric": METRICS}[row.kind]
+    first = Track(kind, run_key, row.name_id, row.rank)
+    _, cells = narrowest(connection, first, row.first_step, row.first_step + 1, ())
+    return float(cells.time[0])
 
 
 def rows_as_cells(

@@ -152,6 +152,37 @@ def test_names_that_are_markup_are_letters_in_legend_table_and_label(
     assert watched.locator("main img").count() == 0
 
 
+def test_a_group_is_laid_along_the_time_since_its_runs_began(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = [register(dashboard, config={"lr": lr}) for lr in (0.1, 0.1, 0.1, 0.3)]
+    for seed, (run_id, every) in enumerate(zip(ids, (1, 7, 10, 1), strict=True)):
+        rows = probe_rows(range(0, 301, every), metrics=[("loss", 1.0 + seed)])
+        send(dashboard, run_id, [row | {"time": 1.7e9 + 60 * seed + row["step"]} for row in rows])
+    watched.goto(
+        f"{dashboard.url}/compare?runs={','.join(ids)}&key=loss&by=lr&x=relative&band=range"
+    )
+    wait_for_lines(watched, "compare-0", 2)
+    expect(watched.locator("#compare-legend li").first).to_contain_text("n = 3")
+    band, mean, *_ = watched.evaluate(f"() => ({DATA})('compare-0').data")
+    assert (mean["x"][0], mean["x"][-1]) == (0, 300)
+    assert set(mean["y"][:290]) == {2}
+    assert (min(band["y"]), max(band["y"])) == (1, 3)
+
+
+def test_runs_that_lack_what_others_have_leave_it_to_them(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    ids.append(register(dashboard, name="empty", config={"lr": 0.1}))
+    send(dashboard, ids[0], [{"step": 9, "metrics": [("accuracy", 0.5)]}])
+    watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}&key=accuracy&key=loss")
+    wait_for_lines(watched, "compare-0", 4)
+    points = watched.evaluate(f"() => ({DATA})('compare-0').data.map((t) => t.x.length)")
+    assert points == [2, 1, 0, 0, 0, 0, 0, 0]
+    expect(watched.locator("#compare-legend li")).to_have_count(4)
+
+
 def test_a_comparison_without_runs_says_what_to_do(watched: Page, dashboard: Server) -> None:
     watched.goto(f"{dashboard.url}/compare")
     expect(watched.get_by_text("Nothing to compare yet")).to_be_visible()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from htga_dashboard.config import flat
+from htga_dashboard.config import flat, named
 from htga_dashboard.differences import Row, differing, keys_of, usual_keys
 from tests.support.series import run
 
@@ -39,3 +39,10 @@ def test_unless_somebody_chose_the_tail_the_norm_and_the_commonest_metrics_are_d
     assert usual_keys(runs)[:3] == ["alpha_bar", "grad_norm", "loss"]
     assert len(usual_keys(runs)) == 6
     assert usual_keys([]) == []
+
+
+def test_the_group_of_runs_is_asked_for_unless_a_setting_has_its_name() -> None:
+    plain, named_so = run(config={"lr": 0.1}), run(config={"group": "a"})
+    assert named("lr", [plain]) == "config.lr"
+    assert named("group", [plain]) == "group"
+    assert named("group", [plain, named_so]) == "config.group"

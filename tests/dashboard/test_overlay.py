@@ -10,8 +10,8 @@ from htga_dashboard.comparison import Comparison
 from htga_dashboard.figures import overlay
 from htga_dashboard.figures.plain import LONGEST, plain
 from htga_dashboard.lines import Line, line
+from tests.support import series as made
 from tests.support.plotly import checked
-from tests.support.series import series
 
 draw = checked(overlay.figure)
 
@@ -27,8 +27,8 @@ def drawn(*lines: tuple[str, Line], **how: Any) -> Any:
 
 
 def flat_line(*values: float, members: int = 1) -> Line:
-    same = [series(range(len(values)), loss=list(values)) for _ in range(members)]
-    return line(same, "loss", Comparison())
+    found = made.group(range(len(values)), loss=made.members(values, n=members))
+    return line(found, "loss", Comparison())
 
 
 def test_every_line_has_a_look_of_its_own() -> None:
@@ -57,8 +57,8 @@ def test_what_an_axis_has_no_place_for_is_a_gap() -> None:
 
 
 def test_a_band_below_zero_ends_at_the_lowest_value_on_a_logarithmic_axis() -> None:
-    members = [series([0, 1], loss=[1.0, 0.1]), series([0, 1], loss=[3.0, 9.0])]
-    group = line(members, "loss", Comparison(band="t95"))
+    means = made.members([1.0, 5.0], n=2)
+    group = line(made.group([0, 1], loss=means), "loss", Comparison(band="t95"))
     assert group.low.min() < 0
     band, mean = drawn(("g", group), log=True)["data"]
     assert None not in band["y"]
@@ -69,14 +69,14 @@ def test_a_band_below_zero_ends_at_the_lowest_value_on_a_logarithmic_axis() -> N
     ("last", "unit", "shown"), [(300, "s", 300), (1800, "min", 30), (90_000, "h", 25)]
 )
 def test_relative_time_has_the_unit_that_fits(last: int, unit: str, shown: float) -> None:
-    run = line([series([0, last], loss=[1.0, 1.0])], "loss", Comparison(x="relative"))
+    run = line(made.group([0, last], loss=made.members([1.0, 1.0])), "loss", Comparison())
     figure = drawn(("a", run), axis="relative")
     assert figure["data"][1]["x"] == [0, shown]
     assert figure["layout"]["xaxis"]["ticksuffix"] == f" {unit}"
 
 
 def test_times_of_day_are_dates_in_milliseconds() -> None:
-    run = line([series([0], loss=[1.0])], "loss", Comparison(x="time"))
+    run = line(made.group([1.7e9], loss=made.members([1.0])), "loss", Comparison())
     figure = drawn(("a", run), axis="time")
     assert figure["data"][1]["x"] == [1.7e12]
     assert figure["layout"]["xaxis"]["type"] == "date"
@@ -91,7 +91,7 @@ def test_of_many_lines_hovering_names_the_nearest() -> None:
 
 def test_nothing_to_draw_is_an_empty_figure() -> None:
     assert not drawn()["data"]
-    assert drawn(("a", line([], "loss", Comparison())), log=True)["data"][1]["x"] == []
+    assert drawn(("a", flat_line()), log=True)["data"][1]["x"] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from functools import partial
 
 import httpx2
 import pytest
@@ -47,6 +48,28 @@ def test_a_run_and_its_values_are_read_as_they_were_sent(
             histograms = await source.histograms(run_id, buckets=200)
             assert histograms.step == [2]
             assert sum(histograms.counts[0]) == 4
+
+    asyncio.run(read())
+
+
+def test_runs_are_read_together_by_settings_whose_names_are_anything(
+    collector: Server, register: Callable[..., str], send: Callable[..., None]
+) -> None:
+    name, key = "a&by=b, 50 %", "loss, <b>&"
+    configs = ({name: 1}, {name: 1}, {name: 2})
+    runs = [register(collector, name="r", config=config) for config in configs]
+    for run_id, loss in zip(runs, (1.0, 3.0, 5.0), strict=True):
+        send(collector, run_id, [{"step": 7, "metrics": [(key, loss)]}])
+
+    async def read() -> None:
+        async with source_of(collector) as source:
+            together = partial(source.groups, [runs[2], *runs[:2]], [key], x="step", buckets=9)
+            found = await together(by=[f"config.{name}", "group"])
+            assert [group.label for group in found] == [
+                f"{name}={value}, group=(none)" for value in (2, 1)
+            ]
+            assert [group.keys[key].mean for group in found] == [[5.0], [2.0]]
+            assert [group.label for group in await together(by=())] == ["r"] * 3
 
     asyncio.run(read())
 

@@ -224,6 +224,14 @@ def test_a_run_of_another_project_is_like_one_that_does_not_exist(
         listed = client.get("/runs", headers=mine).json()["items"]
         assert [run["id"] for run in listed] == [own["id"]]
         assert client.get("/runs?project=theirs", headers=mine).status_code == 403
+        both = f"{foreign['id']},{own['id']}"
+        for path in (f"/runs?ids={both}", f"/groups/series?keys=alpha_hat&runs={both}"):
+            answer = client.get(path, headers=mine)
+            assert len(answer.json()["items"]) == 1
+            assert own["id"] in answer.text
+            assert foreign["id"] not in answer.text
+        theirs = "/groups/series?keys=alpha_hat&project=theirs"
+        assert client.get(theirs, headers=mine).status_code == 403
         count = {"sql": "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM steps)"}
         assert client.post("/query", json=count, headers=mine).json()["rows"] == [[1, 0]]
         for literal in (":id", "{run_id}", "0", "null", "..", "%2e%2e"):

@@ -96,6 +96,8 @@ def test_a_receipt_says_whether_anyone_looks_at_the_run(api: httpx2.Client) -> N
         api.get(f"/runs/{run_id}/{what}")
         assert is_followed(api, run_id), what
     assert not is_followed(api, other)
+    api.get(f"/groups/series?runs={other}&keys=alpha_hat")
+    assert is_followed(api, other)
 
 
 @sqlite_only

@@ -80,6 +80,11 @@ def test_runs_are_found_by_project_group_tag_text_and_state(api: httpx2.Client) 
     assert found(group="g") == found(tag="t") == found(q="50% OFF_") == [one]
     assert found(q="5__ off") == []
     assert found(state="failed") == [two]
+    assert found(ids=f"{one},nobody,{two}") == [two, one]
+    assert found(ids=f"{one},{two}", project="p2") == [two]
+    assert found(ids="") == []
+    many = api.get("/runs", params={"ids": ",".join(map(str, range(1001)))})
+    assert (many.status_code, "more than 1000 ids" in many.json()["detail"]) == (422, True)
     assert found(state="running") == [one]
 
 

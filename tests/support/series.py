@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from htga_client.histogram import edges, n_bins
-from htga_client.wire import Buckets, Histograms, LayerMap, Run, Series
+from htga_client.wire import (
+    Buckets,
+    GroupBuckets,
+    GroupSeries,
+    Histograms,
+    LayerMap,
+    Run,
+    Series,
+)
 
 RUN_ID = "0196a0c2-0000-7000-8000-000000000001"
 
@@ -54,6 +63,36 @@ def series(step: Sequence[int], **keys: Sequence[float | None]) -> Series:
 def same(values: Sequence[float | None]) -> Buckets:
     """Buckets of one value each."""
     return Buckets(mean=list(values), min=list(values), max=list(values), last=list(values))
+
+
+def group(x: Sequence[float], **keys: GroupBuckets) -> GroupSeries:
+    """Runs in one series."""
+    return GroupSeries(label="lr=0.1", members=(RUN_ID,), x=list(x), keys=keys)
+
+
+def members(
+    mean: Sequence[float | None],
+    *,
+    n: int = 1,
+    sd: float = 1.0,
+    half: float = 2.0,
+    reach: float = 3.0,
+) -> GroupBuckets:
+    """One key of a group, whose band and extremes are everywhere as far from its mean."""
+
+    def apart(by: float, least: int) -> list[float | None]:
+        return [None if value is None or n < least else value + by for value in mean]
+
+    there = [0 if value is None or not math.isfinite(value) else n for value in mean]
+    return GroupBuckets(
+        n=there,
+        mean=[value if here else None for value, here in zip(mean, there, strict=True)],
+        sd=[sd if here > 1 else None for here in there],
+        low=apart(-half, 2),
+        high=apart(half, 2),
+        min=apart(-reach, 1),
+        max=apart(reach, 1),
+    )
 
 
 def histograms(columns: dict[int, dict[float, int]], *, bits: int = 1) -> Histograms:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from htga_client.wire.events import Alert, Alerts, Event, Level, RunEvent, RunEvents
 from htga_client.wire.readings import (
+    Axis,
     Buckets,
     GroupBuckets,
     GroupedSeries,
@@ -67,6 +68,7 @@ __all__ = [
     "Alert",
     "Alerts",
     "Archive",
+    "Axis",
     "Buckets",
     "Event",
     "Finish",

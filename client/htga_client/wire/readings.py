@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from htga_client.wire.shared import JSON_FLOATS
 
@@ -47,15 +47,21 @@ class Series:
     cursor: str | None
 
 
+Axis = Literal["step", "time", "relative"]
+"""What runs are laid along: steps, seconds since 1970, or seconds since a run's first row."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupBuckets:
-    """One key of a group of runs. All lists are as long as `GroupSeries.step`.
+    """One key of a group of runs. All lists are as long as `GroupSeries.x`.
 
-    A run's value in a bucket is its mean there; one that is not finite has no part in `n` and what
-    is made of it. `min` and `max` are of all the values of all runs, so averaging hides no spike.
+    A run's value in a bucket is its mean there. Where a run was not measured but another was, it is
+    interpolated between the two of its own buckets around; not beyond its first or its last, nor
+    beside one that is not finite. `min` and `max` are of all the values of all runs, so averaging
+    hides no spike, and of what was interpolated, so the mean lies between them.
 
     Attributes:
-        n: How many runs are behind `mean`.
+        n: How many runs are behind `mean`; one that is not finite there has no part in it.
         mean: Of the runs; None where n is 0.
         sd: Their sample standard deviation; None, like the next two, where n is less than 2.
         low, high: The 95 % interval of the mean by Student's t.
@@ -75,27 +81,36 @@ class GroupBuckets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSeries:
-    """Runs that have a setting in common, as one series.
+    """Runs that have settings in common, as one series.
 
     Attributes:
-        label: The setting's value in words; empty where they have none.
+        label: Their settings in words, `lr=0.1, group=warm`, with "(none)" for one that they do not
+            have; of a run that stands alone, its name or else its id.
         members: Their ids.
-        step: Of the last row in each bucket.
+        x: Where each bucket lies on the axis of `GroupedSeries`: of the group's last row in it, or
+            where the buckets of several runs lie at too many times, one of evenly spaced times.
         keys: The values by key.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
+
     label: str
     members: tuple[str, ...]
-    step: list[int]
+    x: list[float]
     keys: dict[str, GroupBuckets]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupedSeries:
-    """The runs of a project in groups, in the order of their newest runs, on common buckets."""
+    """Runs in groups, in the order of their first runs.
 
-    project: str
-    by: str
+    Attributes:
+        by: The settings that the runs of a group have in common; none if each run stands alone.
+        axis: What `GroupSeries.x` counts.
+    """
+
+    by: tuple[str, ...]
+    axis: Axis
     items: tuple[GroupSeries, ...]
 
 

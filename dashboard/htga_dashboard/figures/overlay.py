@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from htga_dashboard.comparison import Axis
+from htga_client.wire import Axis
 from htga_dashboard.figures.look import LOG, Figure, look
 from htga_dashboard.figures.plain import plain
 from htga_dashboard.lines import Floats, Line

@@ -15,14 +15,14 @@ from htga_dashboard import cards, graphs, ids, theme
 from htga_dashboard.attributes import attributes
 from htga_dashboard.compared import Drawn, figures, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
-from htga_dashboard.config import GROUP
+from htga_dashboard.config import GROUP, named
 from htga_dashboard.controls import field, one, several
 from htga_dashboard.differences import differing, keys_of, usual_keys
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.source import Source
 
 BUCKETS = 500
-"""Buckets of steps that each run is fetched in."""
+"""Points that each line is fetched in."""
 
 CHOICE = 200
 """Runs that can be chosen from."""
@@ -166,7 +166,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
         shown = list(drawn.keys) if drawn.runs else []
         return (
             no_update if keys and shown == keys else charts(drawn),
-            legend(drawn.groups),
+            legend(drawn.groups, drawn.runs),
             tables(drawn.runs, drawn.keys),
             keys_of(drawn.runs),
             _groupings(drawn.runs),
@@ -183,10 +183,12 @@ def _register_drawing(app: Dash, source: Source) -> None:
 async def _read(source: Source, how: Comparison, palette: theme.Theme) -> Drawn:
     runs = await source.several(how.runs[:MOST])
     keys = how.keys or usual_keys(runs)
-    series = await asyncio.gather(
-        *(source.series(run.id, keys, buckets=BUCKETS) for run in runs if keys)
-    )
-    return await asyncio.to_thread(figures, how, runs if keys else [], series, palette)
+    if not runs or not keys:
+        return Drawn(groups=[], figures={}, keys=(), runs=[])
+    by = [named(name, runs) for name in how.group]
+    ids = [run.id for run in runs]
+    groups = await source.groups(ids, keys, by=by, x=how.x, buckets=BUCKETS)
+    return await asyncio.to_thread(figures, how, keys, runs, groups, palette)
 
 
 def _concerns(news: dict[str, Any] | None, how: Comparison) -> bool:
