@@ -104,7 +104,7 @@ def register(app: Dash, source: Source) -> None:
 
     async def tag(run_id: str, tags: tuple[str, ...]) -> None:
         run = await source.run(run_id)
-        await source.change(run_id, RunPatch(tags=tuple(dict.fromkeys((*run.tags, *tags)))))
+        await source.edits.change(run_id, RunPatch(tags=tuple(dict.fromkeys((*run.tags, *tags)))))
 
     @app.callback(
         Output(ids.BULK_TOAST, "children"),
@@ -116,7 +116,7 @@ def register(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     async def delete(clicks: int, marked: list[str]) -> Any:
-        gone, said = await each(marked, source.delete, "deleted")
+        gone, said = await each(marked, source.edits.delete, "deleted")
         return said, not gone, gone, clicks
 
     def simple(*inputs: Any) -> Callable[[Callback], Callback]:
@@ -131,12 +131,12 @@ def register(app: Dash, source: Source) -> None:
 
     @simple(Input(ids.BULK_UNDO, "n_clicks"), State(ids.BULK_DELETED, "data"))
     async def undo(clicks: int, gone: list[str]) -> Any:
-        _, said = await each(gone, source.restore, "restored")
+        _, said = await each(gone, source.edits.restore, "restored")
         return said, True, clicks
 
     @simple(Input(ids.BULK_ARCHIVE, "n_clicks"), State(ids.RUNS_MARKED, "data"))
     async def archive(clicks: int, marked: list[str]) -> Any:
-        _, said = await each(marked, source.archive, "archived")
+        _, said = await each(marked, source.edits.archive, "archived")
         return said, True, clicks
 
     @simple(
@@ -157,7 +157,7 @@ def register(app: Dash, source: Source) -> None:
     )
     async def group(clicks: int, name: str | None, marked: list[str]) -> Any:
         patch = RunPatch(group=(name or "").strip())
-        _, said = await each(marked, lambda run_id: source.change(run_id, patch), "grouped")
+        _, said = await each(marked, lambda run_id: source.edits.change(run_id, patch), "grouped")
         return said, True, clicks
 
     app.clientside_callback(

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import GroupSeries, Run
 from htga_dashboard import cards, theme
-from htga_dashboard.comparison import Comparison
-from htga_dashboard.differences import Row, differing, keys_of
+from htga_dashboard.comparison import MOST, Comparison
+from htga_dashboard.config import named
+from htga_dashboard.differences import Row, differing, keys_of, usual_keys
 from htga_dashboard.digits import significant
 from htga_dashboard.figures import overlay
 from htga_dashboard.figures.look import Figure
 from htga_dashboard.lines import line
+from htga_dashboard.source import Source
+
+BUCKETS = 500
+"""Points that each line is fetched in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,29 @@ class Drawn:
         figures: By the name of their graph, one for each key.
         keys: What the figures show, in their order.
         runs: All runs that are there.
+        missing: What was to be shown but none of them has measured.
     """
 
     groups: Sequence[GroupSeries]
     figures: dict[str, Figure]
     keys: tuple[str, ...]
     runs: Sequence[Run]
+    missing: Sequence[str] = ()
+
+
+async def read(source: Source, how: Comparison, palette: theme.Theme) -> Drawn:
+    """What there is of a comparison; figures are built beside the event loop."""
+    runs = await source.several(how.runs[:MOST])
+    measured = set(keys_of(runs))
+    missing = [key for key in how.keys if key not in measured]
+    keys = [key for key in how.keys or usual_keys(runs) if key in measured]
+    if not keys:
+        return Drawn(groups=[], figures={}, keys=(), runs=runs, missing=missing)
+    by = [named(name, runs) for name in how.group]
+    ids = [run.id for run in runs]
+    groups = await source.groups(ids, keys, by=by, x=how.x, buckets=BUCKETS)
+    drawn = await asyncio.to_thread(figures, how, keys, runs, groups, palette)
+    return replace(drawn, missing=missing)
 
 
 def figures(

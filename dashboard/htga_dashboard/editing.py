@@ -85,7 +85,7 @@ def register(app: Dash, source: Source) -> None:
         if wanted is None:
             return [no_update] * 3 + ["", clicks]
         try:
-            run = await source.change(run_id, wanted)
+            run = await source.edits.change(run_id, wanted)
         except SourceError as error:
             return [no_update] * 3 + [f"Not saved. {error}", no_update]
         return cards.heading(run), cards.notes(run), _said(run), "", clicks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -23,12 +22,12 @@ from htga_client.wire import (
     RunEvent,
     RunEvents,
     RunPage,
-    RunPatch,
     Series,
     Status,
     Token,
     Tokens,
 )
+from htga_dashboard.edits import Edits
 from htga_dashboard.exchange import Exchange, segment
 from htga_dashboard.rule_book import RuleBook
 from htga_dashboard.steps import Steps
@@ -52,6 +51,7 @@ class Source:
         self.client = client
         self._exchange = Exchange(client)
         self.rules = RuleBook(self._exchange)
+        self.edits = Edits(self._exchange)
 
     @property
     def url(self) -> str:
@@ -200,24 +200,6 @@ class Source:
             stop=steps.stop,
             buckets=buckets,
         )
-
-    async def change(self, run_id: str, patch: RunPatch) -> Run:
-        """Change a run's name, group, tags or notes; gives the run as it is then."""
-        said = {name: value for name, value in asdict(patch).items() if value is not None}
-        path = f"/runs/{segment(run_id)}"
-        return self._exchange.read(Run, path, await self._exchange.ask("PATCH", path, json=said))
-
-    async def delete(self, run_id: str) -> None:
-        """Delete a run; for a day it can be restored."""
-        await self._exchange.ask("DELETE", f"/runs/{segment(run_id)}")
-
-    async def restore(self, run_id: str) -> None:
-        """Undo the deletion of a run."""
-        await self._exchange.ask("POST", f"/runs/{segment(run_id)}/restore")
-
-    async def archive(self, run_id: str) -> None:
-        """Write a run that has ended to the archive."""
-        await self._exchange.ask("POST", f"/runs/{segment(run_id)}/archive")
 
     async def status(self) -> Status:
         """How the collector is doing."""

@@ -183,6 +183,32 @@ def test_runs_that_lack_what_others_have_leave_it_to_them(
     expect(watched.locator("#compare-legend li")).to_have_count(4)
 
 
+def test_what_no_run_has_measured_is_named_and_hides_nothing_else(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    runs = ",".join(three(dashboard, register, send))
+    watched.goto(f"{dashboard.url}/compare?runs={runs}&key=gone&key=loss")
+    wait_for_lines(watched, "compare-0", 3)
+    expect(watched.get_by_text("None of these runs has measured gone.")).to_be_visible()
+    expect(watched.locator("#compare-keys")).to_contain_text("gone")
+    watched.goto(f"{dashboard.url}/compare?runs={runs}&key=gone")
+    expect(watched.get_by_text("None of these runs has measured gone.")).to_be_visible()
+    expect(watched.locator("#compare-legend li")).to_have_count(0)
+
+
+def test_a_setting_that_groups_nothing_apart_stays_chosen(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    first, second, _ = three(dashboard, register, send)
+    watched.goto(f"{dashboard.url}/compare?runs={first},{second}&key=loss&by=lr")
+    wait_for_lines(watched, "compare-0", 1)
+    watched.locator("#compare-x").click()
+    watched.get_by_role("option", name="relative time").click()
+    watched.wait_for_function("() => location.search.includes('x=relative')")
+    assert "by=lr" in watched.url
+    wait_for_lines(watched, "compare-0", 1)
+
+
 def test_a_comparison_without_runs_says_what_to_do(watched: Page, dashboard: Server) -> None:
     watched.goto(f"{dashboard.url}/compare")
     expect(watched.get_by_text("Nothing to compare yet")).to_be_visible()

@@ -11,18 +11,15 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard import cards, graphs, ids, theme
+from htga_dashboard import cards, compared, graphs, ids, theme
 from htga_dashboard.attributes import attributes
-from htga_dashboard.compared import Drawn, figures, legend, tables
+from htga_dashboard.compared import Drawn, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
-from htga_dashboard.config import GROUP, named
+from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, one, several
-from htga_dashboard.differences import differing, keys_of, usual_keys
+from htga_dashboard.differences import differing, keys_of
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.source import Source
-
-BUCKETS = 500
-"""Points that each line is fetched in."""
 
 CHOICE = 200
 """Runs that can be chosen from."""
@@ -85,7 +82,11 @@ def charts(drawn: Drawn) -> list[Component]:
                 className="empty",
             )
         ]
-    return [cards.card(name, key, "") for key, name in zip(drawn.keys, drawn.figures, strict=True)]
+    shown = [cards.card(name, key, "") for key, name in zip(drawn.keys, drawn.figures, strict=True)]
+    if drawn.missing or not shown:
+        what = ", ".join(drawn.missing) or "anything yet"
+        shown.append(html.P(f"None of these runs has measured {what}.", className="left-out"))
+    return shown
 
 
 def register(app: Dash, source: Source) -> None:
@@ -159,17 +160,17 @@ def _register_drawing(app: Dash, source: Source) -> None:
         if keys and before["of"] == [query, theme_name] and not _concerns(news, how):
             return *nothing, same
         try:
-            drawn = await _read(source, how, theme.named(theme_name))
+            drawn = await compared.read(source, how, theme.named(theme_name))
         except SourceError as error:
             kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
             return *kept, same
-        shown = list(drawn.keys) if drawn.runs else []
+        shown = [*drawn.keys, *drawn.missing]
         return (
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups, drawn.runs),
             tables(drawn.runs, drawn.keys),
-            keys_of(drawn.runs),
-            _groupings(drawn.runs),
+            _offered(keys_of(drawn.runs), how.keys),
+            _offered(_groupings(drawn.runs), how.group),
             graphs.handed(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
         )
 
@@ -180,20 +181,14 @@ def _register_drawing(app: Dash, source: Source) -> None:
     )
 
 
-async def _read(source: Source, how: Comparison, palette: theme.Theme) -> Drawn:
-    runs = await source.several(how.runs[:MOST])
-    keys = how.keys or usual_keys(runs)
-    if not runs or not keys:
-        return Drawn(groups=[], figures={}, keys=(), runs=[])
-    by = [named(name, runs) for name in how.group]
-    ids = [run.id for run in runs]
-    groups = await source.groups(ids, keys, by=by, x=how.x, buckets=BUCKETS)
-    return await asyncio.to_thread(figures, how, keys, runs, groups, palette)
-
-
 def _concerns(news: dict[str, Any] | None, how: Comparison) -> bool:
     changed = set(news["runs"]) if news else set()
     return "*" in changed or not changed.isdisjoint(how.runs)
+
+
+def _offered(options: Sequence[str], chosen: Sequence[str]) -> list[str]:
+    """What can be chosen, with what already is: a dropdown forgets what it does not offer."""
+    return [*options, *(name for name in chosen if name not in options)]
 
 
 def _groupings(runs: Sequence[Run]) -> list[str]:
@@ -219,12 +214,17 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
             field("Runs", several(ids.COMPARE_RUNS, named, chosen, "Choose runs"), wide=True),
             field(
                 "Charts",
-                several(ids.COMPARE_KEYS, keys_of(runs), how.keys, "Tail, norm and metrics"),
+                several(
+                    ids.COMPARE_KEYS,
+                    _offered(keys_of(runs), how.keys),
+                    how.keys,
+                    "Tail, norm and metrics",
+                ),
                 wide=True,
             ),
             field(
                 "One line for each",
-                several(ids.COMPARE_GROUP, _groupings(runs), how.group, "run"),
+                several(ids.COMPARE_GROUP, _offered(_groupings(runs), how.group), how.group, "run"),
             ),
             field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
             field("Along", one(ids.COMPARE_X, AXES, how.x)),
