@@ -22,9 +22,9 @@ from htga_server.tracks import histograms as stored_histograms
 SUMMED = 2
 """The lowest level that knows sums of histograms, of a window each."""
 
-COARSER = 3
-"""A third of the buckets asked for do, where more would mean to decode every histogram there is:
-eleven thousand take 130 ms, and their sums 4."""
+MANY, COARSER = 64 * WINDOW, 3
+"""From so many steps on, a third of the buckets asked for do where more would mean to decode every
+histogram there is: eleven thousand take 130 ms, and their sums 4."""
 
 
 class Part(NamedTuple):
@@ -61,7 +61,7 @@ def read(
     first, last = known.get((layer_id, within.rank), (0, -1))
     start, stop = within.within(first, last)
     width, level = pyramid.grid(start, stop, buckets)
-    if level < SUMMED and stop - start >= WINDOW * buckets / COARSER:
+    if level < SUMMED and stop - start >= max(MANY, WINDOW * buckets / COARSER):
         width, level = WINDOW, SUMMED
     pruned = is_pruned(connection, run_key)
     if pruned:  # sums of windows are left

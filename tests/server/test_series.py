@@ -100,14 +100,15 @@ def test_histograms_are_summed_exactly_on_coarser_bins(
 def test_a_long_stretch_of_histograms_is_read_from_sums_of_windows(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:
-    post([{"step": i, "histogram": histogram.encode([1], bits=3, first=800)} for i in range(2000)])
+    blob = histogram.encode([1], bits=3, first=800)
+    post([{"step": i, "histogram": blob} for i in range(6000)])
     where = f"/runs/{run_id}/histograms"
-    found = api.get(where, params={"buckets": 50, "start": 100, "stop": 1500}).json()
-    # Windows of 64 steps: 50 buckets would have 28, and so need every single histogram.
-    assert found["step"] == [*range(127, 1500, 64), 1499]
-    assert (found["total"], sum(map(sum, found["counts"]))) == (1400, 1400)
-    short = api.get(where, params={"buckets": 50, "start": 100, "stop": 600}).json()
-    assert len(short["step"]) > 30
+    found = api.get(where, params={"buckets": 150, "start": 100, "stop": 5100}).json()
+    # Windows of 64 steps: 150 buckets would have 40, and so need every single histogram.
+    assert found["step"] == [*range(127, 5100, 64), 5099]
+    assert (found["total"], sum(map(sum, found["counts"]))) == (5000, 5000)
+    short = api.get(where, params={"buckets": 14, "start": 0, "stop": 600}).json()
+    assert short["step"] == [*range(47, 600, 48), 599]
 
 
 def test_a_run_without_histograms_has_none(api: httpx2.Client, run_id: str) -> None:
