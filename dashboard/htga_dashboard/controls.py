@@ -30,3 +30,8 @@ def several(id_: str, options: Any, value: Sequence[str], placeholder: str) -> C
 def one(id_: str, options: Any, value: str) -> Component:
     """A choice of one."""
     return dcc.Dropdown(id=id_, options=options, value=value, clearable=False)
+
+
+def offered(options: Sequence[str], chosen: Sequence[str]) -> list[str]:
+    """What can be chosen, with what already is: a dropdown forgets what it does not offer."""
+    return [*options, *(name for name in chosen if name and name not in options)]

@@ -11,7 +11,8 @@ from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
 from htga_dashboard import cards, drawing, ids, run_table, theme
-from htga_dashboard.pages import message, run, runs
+from htga_dashboard.pages import experiments, message, run, runs
+from htga_dashboard.study import View as Look
 from htga_dashboard.view import View
 from tests.support.series import histograms, series
 from tests.support.series import run as make_run
@@ -171,3 +172,10 @@ def test_text_from_outside_is_nothing_but_text() -> None:
 def test_a_message_leads_back_to_the_runs() -> None:
     page = message.layout("No such run", "It may have been deleted.")
     assert "No such run It may have been deleted. All runs" in texts(page)
+
+
+def test_a_dropdown_offers_what_the_address_has_chosen_before_it_knows_what_there_is() -> None:
+    page = experiments.layout(Look(study="s", metric="loss", baseline="sgd"), ["s"])
+    assert page[ids.STUDY_METRIC].options == ["loss"]
+    assert page[ids.STUDY_BASELINE].options == ["sgd"]
+    assert experiments.layout(Look(study="s"), ["s"])[ids.STUDY_METRIC].options == []

@@ -16,7 +16,7 @@ from htga_dashboard.attributes import attributes
 from htga_dashboard.compared import Drawn, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
-from htga_dashboard.controls import field, one, several
+from htga_dashboard.controls import field, offered, one, several
 from htga_dashboard.differences import differing, keys_of
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.source import Source
@@ -169,8 +169,8 @@ def _register_drawing(app: Dash, source: Source) -> None:
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups, drawn.runs),
             tables(drawn.runs, drawn.keys),
-            _offered(keys_of(drawn.runs), how.keys),
-            _offered(_groupings(drawn.runs), how.group),
+            offered(keys_of(drawn.runs), how.keys),
+            offered(_groupings(drawn.runs), how.group),
             graphs.handed(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
         )
 
@@ -184,11 +184,6 @@ def _register_drawing(app: Dash, source: Source) -> None:
 def _concerns(news: dict[str, Any] | None, how: Comparison) -> bool:
     changed = set(news["runs"]) if news else set()
     return "*" in changed or not changed.isdisjoint(how.runs)
-
-
-def _offered(options: Sequence[str], chosen: Sequence[str]) -> list[str]:
-    """What can be chosen, with what already is: a dropdown forgets what it does not offer."""
-    return [*options, *(name for name in chosen if name not in options)]
 
 
 def _groupings(runs: Sequence[Run]) -> list[str]:
@@ -216,7 +211,7 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
                 "Charts",
                 several(
                     ids.COMPARE_KEYS,
-                    _offered(keys_of(runs), how.keys),
+                    offered(keys_of(runs), how.keys),
                     how.keys,
                     "Tail, norm and metrics",
                 ),
@@ -224,7 +219,7 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
             ),
             field(
                 "One line for each",
-                several(ids.COMPARE_GROUP, _offered(_groupings(runs), how.group), how.group, "run"),
+                several(ids.COMPARE_GROUP, offered(_groupings(runs), how.group), how.group, "run"),
             ),
             field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
             field("Along", one(ids.COMPARE_X, AXES, how.x)),

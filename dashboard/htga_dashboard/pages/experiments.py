@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from htga_client.wire import Run
 from htga_dashboard import cards, graphs, ids, study_tables, theme
 from htga_dashboard.attributes import attributes
-from htga_dashboard.controls import field, one
+from htga_dashboard.controls import field, offered, one
 from htga_dashboard.exchange import SourceError
 from htga_dashboard.figures import forest
 from htga_dashboard.source import Source
@@ -54,9 +54,15 @@ def layout(view: View, names: Sequence[str]) -> Component:
             html.Div(
                 [
                     field("Study", one(ids.STUDY_NAME, list(names), view.study)),
-                    field("Compared by", one(ids.STUDY_METRIC, [], view.metric)),
+                    field(
+                        "Compared by",
+                        one(ids.STUDY_METRIC, offered([], [view.metric]), view.metric),
+                    ),
                     field("Of each run its", one(ids.STUDY_TAKE, TAKES, view.take)),
-                    field("Baseline", one(ids.STUDY_BASELINE, [], view.baseline)),
+                    field(
+                        "Baseline",
+                        one(ids.STUDY_BASELINE, offered([], [view.baseline]), view.baseline),
+                    ),
                     field("Better is", one(ids.STUDY_BETTER, BETTER, view.better or AUTO)),
                 ],
                 className="controls",
