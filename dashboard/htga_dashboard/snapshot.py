@@ -144,6 +144,7 @@ def register(app: Dash, source: Source) -> None:
         Input(ids.MOMENT_STEP, "value"),
         State(ids.MOMENT_STEP, "max"),
         State(ids.MOMENT_AT, "data"),
+        State(ids.MOMENT, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(

@@ -115,3 +115,26 @@ def test_the_moment_is_of_a_layer_where_one_is_chosen(
     watched.goto(f"{dashboard.url}/run/{run_id}?of=fc.weight&at=10")
     scroll_to(watched, "snapshot")
     expect(caption).to_contain_text("step 7: alpha_hat 2.5")
+
+
+@pytest.mark.parametrize(
+    ("step", "at", "shown", "becomes"),
+    [
+        (99, 49, 99, "as it was"),  # a click came while the latest was being shown
+        (49, 49, 49, "as it was"),
+        (70, 49, 49, 70),
+        (99, 49, 49, None),  # at its right end
+        (99, None, 98, "as it was"),
+    ],
+)
+def test_only_a_slider_that_somebody_moved_chooses_a_moment(
+    watched: Page, dashboard: Server, step: int, at: int | None, shown: int, becomes: object
+) -> None:
+    watched.goto(dashboard.url)
+    watched.wait_for_function("() => window.dash_clientside?.no_update && window.htga?.live")
+    moved = """([step, at, last]) => {
+        const { htga, no_update } = dash_clientside;
+        const found = htga.momentMoved(step, 99, at, { last });
+        return found === no_update ? "as it was" : found;
+    }"""
+    assert watched.evaluate(moved, [step, at, shown]) == becomes

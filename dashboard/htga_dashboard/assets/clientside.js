@@ -39,10 +39,11 @@ dash_clientside.htga = {
     await htga.settled(view);
   },
 
-  // The slider was moved to a step; at its right end it follows the run.
-  momentMoved: (step, latest, at) => {
+  // The slider was moved to a step; at its right end it follows the run. Where it is because of what
+  // is shown, nobody has moved it: another moment may have been chosen since that was asked for.
+  momentMoved: (step, latest, at, shown) => {
     const chosen = step === null || step === undefined || step >= latest ? null : step;
-    return chosen === at ? dash_clientside.no_update : chosen;
+    return step === shown?.last || chosen === at ? dash_clientside.no_update : chosen;
   },
 
   keepMoment: (at, k, layer) =>
