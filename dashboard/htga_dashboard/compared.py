@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_client.wire import GroupSeries, Run
+from htga_client.wire import GroupSeries, Run, Tail
 from htga_dashboard import cards, theme
 from htga_dashboard.comparison import MOST, Comparison
 from htga_dashboard.config import named
 from htga_dashboard.differences import Row, differing, keys_of, usual_keys
 from htga_dashboard.digits import significant
-from htga_dashboard.figures import overlay
+from htga_dashboard.figures import overlay, together
 from htga_dashboard.figures.look import Figure
 from htga_dashboard.lines import line
 from htga_dashboard.source import Source
 
 BUCKETS = 500
 """Points that each line is fetched in."""
+
+TAILS = 12
+"""Runs whose tails are drawn in one picture: of more than that none could be told apart."""
+
+SURVIVAL, HILL = "compare-survival", "compare-hill"
+"""Names of the pictures of tails among the figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class Drawn:
 
     Attributes:
         groups: A line each, in the order of their colours.
-        figures: By the name of their graph, one for each key.
+        figures: By the name of their graph, one for each key, and then those of the tails.
         keys: What the figures show, in their order.
         runs: All runs that are there.
         missing: What was to be shown but none of them has measured.
@@ -53,27 +59,22 @@ async def read(source: Source, how: Comparison, palette: theme.Theme) -> Drawn:
         return Drawn(groups=[], figures={}, keys=(), runs=runs, missing=missing)
     by = [named(name, runs) for name in how.group]
     ids = [run.id for run in runs]
-    groups = await source.groups(ids, keys, by=by, x=how.x, buckets=BUCKETS)
-    drawn = await asyncio.to_thread(figures, how, keys, runs, groups, palette)
-    return replace(drawn, missing=missing)
+    groups, tails = await asyncio.gather(
+        source.groups(ids, keys, by=by, x=how.x, buckets=BUCKETS),
+        asyncio.gather(*(source.tail(run_id) for run_id in ids[:TAILS])),
+    )
+
+    def draw() -> dict[str, Figure]:
+        return curves(how, keys, groups, palette) | pictures(runs, groups, tails, palette)
+
+    drawn = await asyncio.to_thread(draw)
+    return Drawn(groups=groups, figures=drawn, keys=tuple(keys), runs=runs, missing=missing)
 
 
-def figures(
-    how: Comparison,
-    keys: Sequence[str],
-    runs: Sequence[Run],
-    groups: Sequence[GroupSeries],
-    palette: theme.Theme,
-) -> Drawn:
-    """Draw every key of the comparison.
-
-    Args:
-        how: How to draw it.
-        keys: What to draw.
-        runs: The runs that are there.
-        groups: What was read of them.
-        palette: The theme.
-    """
+def curves(
+    how: Comparison, keys: Sequence[str], groups: Sequence[GroupSeries], palette: theme.Theme
+) -> dict[str, Figure]:
+    """A figure for each of the keys, with a line for each of the groups."""
     drawn = {}
     for place, key in enumerate(keys):
         lines = [(group.label, line(group, key, how)) for group in groups]
@@ -81,7 +82,32 @@ def figures(
         drawn[f"compare-{place}"] = overlay.figure(
             lines, axis=how.x, log=how.log, theme=palette, revision=revision
         )
-    return Drawn(groups=groups, figures=drawn, keys=tuple(keys), runs=runs)
+    return drawn
+
+
+def pictures(
+    runs: Sequence[Run],
+    groups: Sequence[GroupSeries],
+    tails: Sequence[Tail | None],
+    palette: theme.Theme,
+) -> dict[str, Figure]:
+    """The tails of the first runs in two pictures, each in the colour of its group.
+
+    Args:
+        runs: In their order.
+        groups: That they are in.
+        tails: Of the first of them; None of one that has no histogram.
+        palette: The theme.
+    """
+    places = {member: place for place, group in enumerate(groups) for member in group.members}
+    own = [
+        together.Own(run.name or run.id, places[run.id], tail)
+        for run, tail in zip(runs, tails, strict=False)
+        if tail is not None
+    ]
+    if not own:
+        return {}
+    return {SURVIVAL: together.survival(own, palette), HILL: together.hill(own, palette)}
 
 
 def legend(groups: Sequence[GroupSeries], runs: Sequence[Run]) -> list[Component]:

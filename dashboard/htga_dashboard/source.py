@@ -24,11 +24,12 @@ from htga_client.wire import (
     RunPage,
     Series,
     Status,
+    Tail,
     Token,
     Tokens,
 )
 from htga_dashboard.edits import Edits
-from htga_dashboard.exchange import Exchange, segment
+from htga_dashboard.exchange import Exchange, NotFoundError, segment
 from htga_dashboard.rule_book import RuleBook
 from htga_dashboard.steps import Steps
 
@@ -164,13 +165,7 @@ class Source:
     ) -> Histograms:
         """Histograms of |gradient| over `steps`, in at most `buckets` columns.
 
-        Args:
-            run_id: Of which run.
-            buckets: Columns at most.
-            bits: Bins to an octave, as a power of two.
-            layer: A layer; empty for the whole model.
-            steps: Which of them.
-            since: A cursor.
+        They are of a `layer`, or of the whole model; `2**bits` bins to an octave, after a cursor.
         """
         return await self._exchange.get(
             Histograms,
@@ -182,6 +177,13 @@ class Source:
             buckets=buckets,
             since=since,
         )
+
+    async def tail(self, run_id: str) -> Tail | None:
+        """The tail of a run's latest histogram; None where it has none."""
+        try:
+            return await self._exchange.get(Tail, f"/runs/{segment(run_id)}/tail")
+        except NotFoundError:
+            return None
 
     async def layers(self, run_id: str) -> list[str]:
         """Names of a run's layers, in the order in which they came."""

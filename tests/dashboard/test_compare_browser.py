@@ -59,7 +59,8 @@ def test_the_address_says_it_all_and_follows_the_controls(
     ids = three(dashboard, register, send)
     watched.goto(f"{dashboard.url}/compare?runs={','.join(ids)}&key=loss&by=lr&log=1")
     wait_for_lines(watched, "compare-0", 2)
-    expect(watched.locator("#compare-charts .card")).to_have_count(1)
+    titles = watched.locator("#compare-charts .card h2")
+    expect(titles).to_have_text(["loss", "Survival", "Hill plots"])
     expect(watched.locator("#compare-legend li").first).to_contain_text("lr=0.1")
     expect(watched.locator("#compare-legend li").first).to_contain_text("n = 2")
     assert watched.evaluate(f"() => ({DATA})('compare-0').layout.yaxis.type") == "log"
@@ -168,6 +169,22 @@ def test_a_group_is_laid_along_the_time_since_its_runs_began(
     assert (mean["x"][0], mean["x"][-1]) == (0, 300)
     assert set(mean["y"][:290]) == {2}
     assert (min(band["y"]), max(band["y"])) == (1, 3)
+
+
+def test_the_tails_of_the_runs_that_have_one_are_one_picture(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    ids = three(dashboard, register, send)
+    ids.append(register(dashboard, name=HOSTILE, config={"lr": 0.1}))
+    send(dashboard, ids[3], probe_rows(range(9)))
+    bare = register(dashboard, name="bare", config={"lr": 0.1})
+    send(dashboard, bare, [{"step": 0, "metrics": [("loss", 1.0)]}])
+    watched.goto(f"{dashboard.url}/compare?runs={','.join([*ids, bare])}&key=loss")
+    for name in ("compare-survival", "compare-hill"):
+        wait_for_lines(watched, name, 4)
+        colours = watched.evaluate(f"name => ({DATA})(name).data.map((t) => t.line.color)", name)
+        assert len(set(colours)) == 4
+    assert watched.locator("main img").count() == 0
 
 
 def test_runs_that_lack_what_others_have_leave_it_to_them(

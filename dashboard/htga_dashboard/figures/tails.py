@@ -55,7 +55,7 @@ def survival(
     layout = look(theme, revision="survival")
     layout |= {"showlegend": True, "hovermode": "closest"}
     layout["margin"] = {**layout["margin"], "t": 28}
-    layout["xaxis"] |= {**powers(theme), "nticks": 4, "range": _body(x, share)}
+    layout["xaxis"] |= {**powers(theme), "nticks": 4, "range": body(x, share) if len(x) else None}
     layout["yaxis"] |= powers(theme)
     return {"data": traces, "layout": layout}
 
@@ -93,10 +93,8 @@ def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> Figure:
     return {"data": [band, line], "layout": layout}
 
 
-def _body(x: np.ndarray, share: np.ndarray) -> list[float] | None:
+def body(x: np.ndarray, share: np.ndarray) -> list[float]:
     """The decades from where one entry in ten is smaller; of the others only zooming out tells."""
-    if not len(x):
-        return None
     first = int(np.searchsorted(-share, -BODY))
     return [float(np.log10(x[max(first - 1, 0)])), float(np.log10(x[-1])) + 0.1]
 

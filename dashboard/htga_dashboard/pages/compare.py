@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from htga_client.wire import Run
 from htga_dashboard import cards, compared, graphs, ids, theme
 from htga_dashboard.attributes import attributes
-from htga_dashboard.compared import Drawn, legend, tables
+from htga_dashboard.compared import HILL, SURVIVAL, TAILS, Drawn, legend, tables
 from htga_dashboard.comparison import MAX_SMOOTHING, MOST, Comparison
 from htga_dashboard.config import GROUP
 from htga_dashboard.controls import field, offered, one, several
@@ -71,7 +71,7 @@ async def read(source: Source, url: SplitResult) -> Component:
 
 
 def charts(drawn: Drawn) -> list[Component]:
-    """A card for each key."""
+    """A card for each key, and two for the tails."""
     if not drawn.runs:
         return [
             html.Div(
@@ -82,7 +82,19 @@ def charts(drawn: Drawn) -> list[Component]:
                 className="empty",
             )
         ]
-    shown = [cards.card(name, key, "") for key, name in zip(drawn.keys, drawn.figures, strict=True)]
+    shown = [
+        cards.card(name, key, "") for key, name in zip(drawn.keys, drawn.figures, strict=False)
+    ]
+    if SURVIVAL in drawn.figures:
+        when = "at the latest step"
+        if len(drawn.runs) > TAILS:
+            when += f", of the first {TAILS} runs"
+        above, by_size = (
+            "share of entries above a magnitude",
+            "tail index by the size k of the tail",
+        )
+        shown.append(cards.card(SURVIVAL, "Survival", f"{above}, {when}"))
+        shown.append(cards.card(HILL, "Hill plots", f"{by_size}, {when}"))
     if drawn.missing or not shown:
         what = ", ".join(drawn.missing) or "anything yet"
         shown.append(html.P(f"None of these runs has measured {what}.", className="left-out"))
@@ -164,7 +176,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
         except SourceError as error:
             kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
             return *kept, same
-        shown = [*drawn.keys, *drawn.missing]
+        shown = [*drawn.keys, *drawn.missing, *([SURVIVAL] if SURVIVAL in drawn.figures else [])]
         return (
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups, drawn.runs),
