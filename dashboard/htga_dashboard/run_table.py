@@ -126,6 +126,7 @@ def row(run: Run) -> dict[str, Any]:
         "group": run.group,
         "tags": ", ".join(run.tags),
         "started": run.created,
+        "archived": "yes" if run.archived else "no",
         "notes": run.notes[:MOST_TEXT],
         "config": {
             name: text[:MOST_TEXT]

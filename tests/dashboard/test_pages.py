@@ -56,6 +56,7 @@ def test_a_row_holds_the_latest_values_of_its_run() -> None:
     assert row["loss"] == 2.0
     assert row["tags"] == "a, b"
     assert row["step"] == 99
+    assert (row["archived"], run_table.row(make_run(archived=True))["archived"]) == ("no", "yes")
 
 
 @pytest.mark.parametrize(
