@@ -170,7 +170,8 @@ class View:
             return 0
         if self.heat.step is None:
             return 1
-        return min((self.step - self.heat.step) // self.heat.width, COLUMNS)
+        # The heat map may be a step ahead of the curves, which are asked for beside it.
+        return min(max(self.step - self.heat.step, 0) // self.heat.width, COLUMNS)
 
     def grow(
         self,

@@ -124,6 +124,14 @@ def test_a_long_run_gets_a_column_of_the_heat_map_only_when_one_is_full() -> Non
     assert COLUMNS >= 40
 
 
+def test_a_heat_map_that_is_ahead_of_the_curves_waits_for_them() -> None:
+    ahead = View.of(run(), values(range(100)), histograms({step: {0.25: 1} for step in range(102)}))
+    assert (ahead.step, ahead.heat.step, ahead.columns_due()) == (99, 101, 0)
+    grown = ahead.grow(run(), values(range(100, 104)), None)
+    assert grown is not None
+    assert grown[0].columns_due() == 2
+
+
 def test_the_first_histogram_of_a_run_is_looked_for_among_new_rows_only() -> None:
     without = View.of(run(), values(range(100)), histograms({}))
     assert without.heat.cursor is None
