@@ -45,22 +45,10 @@ def draw(
     steps: Steps = ALL,
     events: Sequence[RunEvent] = (),
 ) -> Drawn:
-    """What these values of `run` come to."""
-    drawn = figures(run, series, histograms, palette, steps=steps, events=events)
-    view = View.of(run, series, histograms, events, drawn, steps=str(steps))
-    return Drawn(run, events, view, drawn)
+    """What these values of `run` come to.
 
-
-def figures(
-    run: Run,
-    series: Series,
-    histograms: Histograms,
-    palette: theme.Theme,
-    *,
-    steps: Steps = ALL,
-    events: Sequence[RunEvent] = (),
-) -> dict[str, Figure]:
-    """A figure for every chart that there are values for, by name, in the order of the page."""
+    There is a figure for every chart that there are values for, in the order of the page.
+    """
     drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
     if events:
         for figure in drawn.values():
@@ -69,7 +57,8 @@ def figures(
         drawn[HEAT] = heat.figure(histograms, palette)
     for figure in drawn.values():
         figure["layout"]["xaxis"] |= steps.axis()
-    return drawn
+    view = View.of(run, series, histograms, events, drawn, steps=str(steps))
+    return Drawn(run, events, view, drawn)
 
 
 async def read(source: Source, run_id: str, palette: theme.Theme, steps: Steps) -> Drawn:

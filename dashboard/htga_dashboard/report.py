@@ -33,7 +33,7 @@ def to_html(run: Run, drawn: Mapping[str, Figure]) -> str:
 
     Args:
         run: What it is about.
-        drawn: Its figures, as `drawing.figures` makes them in the light theme.
+        drawn: Its figures, as `drawing.draw` makes them in the light theme.
     """
     titles = {chart.name: chart.title for chart in charts_of(run)} | {HEAT: "|gradient| over steps"}
     parts = [

@@ -29,10 +29,9 @@ def test_of_very_many_events_the_latest_are_marked() -> None:
 
 def test_every_curve_is_marked_after_its_own_traces_and_no_heat_map() -> None:
     values = series([0], alpha_hat=[1.4], alpha_bar=[1.5], grad_norm=[0.2])
-    plain = drawing.figures(run(), values, histograms({0: {0.5: 1}}), theme.LIGHT)
-    marked = drawing.figures(
-        run(), values, histograms({0: {0.5: 1}}), theme.LIGHT, events=[event(0)]
-    )
+    heat = histograms({0: {0.5: 1}})
+    plain = drawing.draw(run(), values, heat, theme.LIGHT).figures
+    marked = drawing.draw(run(), values, heat, theme.LIGHT, events=[event(0)]).figures
     assert marked["norm"]["data"][:-1] == plain["norm"]["data"]
     assert marked["norm"]["data"][-1]["name"] == "event"
     assert len(marked["heat"]["data"]) == len(plain["heat"]["data"])

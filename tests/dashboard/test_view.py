@@ -95,8 +95,7 @@ def test_the_first_value_without_a_place_draws_the_page_anew_and_the_next_is_app
 
 def test_a_view_knows_which_charts_have_marks() -> None:
     broken = series(range(2), grad_norm=[0.1, math.inf], alpha_hat=[1.4] * 2, alpha_bar=[1.5] * 2)
-    drawn = drawing.figures(run(), broken, histograms({}), theme.LIGHT)
-    assert View.of(run(), broken, histograms({}), (), drawn).marked == ("norm",)
+    assert drawing.draw(run(), broken, histograms({}), theme.LIGHT).view.marked == ("norm",)
 
 
 def test_the_page_is_drawn_anew_for_the_first_histogram_and_for_one_that_does_not_fit() -> None:

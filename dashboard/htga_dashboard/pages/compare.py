@@ -82,19 +82,16 @@ def charts(drawn: Drawn) -> list[Component]:
                 className="empty",
             )
         ]
-    shown = [
-        cards.card(name, key, "") for key, name in zip(drawn.keys, drawn.figures, strict=False)
-    ]
+    shown = [cards.card(f"compare-{place}", key, "") for place, key in enumerate(drawn.keys)]
     if SURVIVAL in drawn.figures:
         when = "at the latest step"
         if len(drawn.runs) > TAILS:
             when += f", of the first {TAILS} runs"
-        above, by_size = (
-            "share of entries above a magnitude",
-            "tail index by the size k of the tail",
-        )
-        shown.append(cards.card(SURVIVAL, "Survival", f"{above}, {when}"))
-        shown.append(cards.card(HILL, "Hill plots", f"{by_size}, {when}"))
+        for name, title, note in (
+            (SURVIVAL, "Survival", "share of entries above a magnitude"),
+            (HILL, "Hill plots", "tail index by the size k of the tail"),
+        ):
+            shown.append(cards.card(name, title, f"{note}, {when}"))
     if drawn.missing or not shown:
         what = ", ".join(drawn.missing) or "anything yet"
         shown.append(html.P(f"None of these runs has measured {what}.", className="left-out"))
