@@ -10,8 +10,8 @@ import httpx2
 import numpy as np
 import pyarrow as pa
 
-from htga_client.histogram import encode
 from htga_client.wire import ARROW_STREAM, PREFIX, ROWS
+from htga_client.wire.histogram import encode
 
 BATCH = 20_000
 SPIKE = 250.0

@@ -15,8 +15,7 @@ import httpx2
 from collecting.requests import ARROW, SCALARS, body, new_run
 from collecting.service import collector
 
-from htga_client import histogram
-from htga_client.wire import ARROW_STREAM, PREFIX
+from htga_client.wire import ARROW_STREAM, PREFIX, histogram
 
 LENGTHS, LONGEST = (10_000, 100_000, 1_000_000), 10_000_000
 RUNS = 1000

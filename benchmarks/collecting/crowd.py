@@ -16,8 +16,8 @@ import numpy as np
 from collecting.requests import SCALARS, body, new_run
 from collecting.service import collector
 
-from htga_client.backoff import uneven
-from htga_client.courier import QUIET
+from htga_client.http.backoff import uneven
+from htga_client.sender.uploader import QUIET
 from htga_client.wire import ARROW_STREAM, PREFIX
 
 RUNS, SECONDS, WARM = 1000, 60, 12.0

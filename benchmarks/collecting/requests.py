@@ -9,8 +9,7 @@ import httpx2
 import numpy as np
 import pyarrow as pa
 
-from htga_client import histogram
-from htga_client.wire import ARROW_STREAM, FIRST_SEQ, ROWS, WRITER
+from htga_client.wire import ARROW_STREAM, FIRST_SEQ, ROWS, WRITER, histogram
 
 SCALARS = (
     "alpha_hat",

@@ -41,12 +41,14 @@ class Htga:
     """Rows to a spool and to the collector at HTGA_URL."""
 
     def __init__(self, folder: Path) -> None:
-        wire, sender = import_module("htga_client.wire"), import_module("htga_client.sender")
-        transport = import_module("htga_client.transport").HttpTransport(os.environ["HTGA_URL"])
-        run_id = str(import_module("htga_client.names").uuid7())
+        wire, sender = import_module("htga_client.wire"), import_module("htga_client.sender.sender")
+        transport = import_module("htga_client.http.transport").HttpTransport(
+            os.environ["HTGA_URL"]
+        )
+        run_id = str(import_module("htga_client.run_ids").uuid7())
         (folder / "run").write_text(run_id)
         new = wire.NewRun(id=run_id, project="peers", name="htga")
-        self._encode = import_module("htga_client.histogram").encode
+        self._encode = import_module("htga_client.wire.histogram").encode
         self._sender = sender.Sender(transport, new, folder=folder / "spool")
         self._sender.start()
 

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from htga_client import codec, wire
-from htga_client.address import DEFAULT_URL
-from htga_client.connection import Connection
+from htga_client import wire
+from htga_client.http.connection import Connection
+from htga_client.url import DEFAULT_URL
+from htga_client.wire import json_codec as codec
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from htga_client.student import t_quantile
+from htga_client.statistics.student_t import t_quantile
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_client.tail import HillPlot, default_k, hill_plot, survival
+from htga_client.statistics.hill import HillPlot, default_k, hill_plot, survival
 from htga_client.wire import Histograms
 from htga_dashboard import graphs, ids, ridge, theme
 from htga_dashboard.attributes import attributes

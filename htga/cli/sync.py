@@ -11,7 +11,7 @@ import typer
 
 from htga.cli.output import fail, print_json, print_table
 from htga.cli.runs import Json
-from htga_client.address import DEFAULT_URL
+from htga_client.url import DEFAULT_URL
 
 TRIES = 5
 
@@ -27,8 +27,8 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Deliver the rows that training runs have left on disk. Runs that go on are left alone."""
-    from htga_client.adoption import deliver_orphans
-    from htga_client.transport import HttpTransport
+    from htga_client.http.transport import HttpTransport
+    from htga_client.sender.orphans import deliver_orphans
 
     if not folder.is_dir():
         fail(f"--dir {folder}: there is no such folder")

@@ -15,8 +15,8 @@ from torch import Tensor
 from htga.tail.estimate import TailEstimate, conclude
 from htga.tail.light import is_light, moment_index
 from htga.tail.tail_size import MIN_K, K, check_k, k_for
-from htga_client.histogram import edges as bin_edges
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import edges as bin_edges
+from htga_client.wire.histogram import n_bins
 
 NEWTON_STEPS = 3  # From so near a start the third gives the last bit, even on a Gaussian.
 TINIEST = 2.0**-149

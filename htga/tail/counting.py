@@ -15,7 +15,7 @@ from torch import Tensor
 
 from htga.tail.entries import CHUNK, blocks, cut
 from htga.tail.triton_works import triton_works
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import n_bins
 
 FLOAT32 = torch.finfo(torch.float32)
 

@@ -11,7 +11,7 @@ from htga.tail import binned
 from htga.tail.estimate import TailEstimate
 from htga.tail.log_histogram import LogHistogram
 from htga.tail.tail_size import K
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import n_bins
 
 
 class FadingHistogram:

@@ -22,7 +22,7 @@ from htga.tail.counting import count, float32
 from htga.tail.entries import Tensors, pieces
 from htga.tail.estimate import TailEstimate
 from htga.tail.tail_size import K
-from htga_client.histogram import MAX_BITS, decode, encode, n_bins
+from htga_client.wire.histogram import MAX_BITS, decode, encode, n_bins
 
 
 class LogHistogram:

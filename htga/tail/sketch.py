@@ -22,7 +22,7 @@ from htga.tail.norm import norm, sums_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
 from htga.tail.triton_works import triton_works
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import n_bins
 
 BITS = 3
 """Resolution of the counts, that of the telemetry."""

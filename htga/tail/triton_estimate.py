@@ -17,7 +17,7 @@ from htga.tail.sketch import Sketch
 from htga.tail.tail_size import K
 from htga.tail.triton_excesses import Excesses, added, count_of, tail_size
 from htga.tail.triton_launch import launch
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import n_bins
 
 TOO_FEW, DEGENERATE, LIGHT, NONFINITE = (tl.constexpr(i) for i in (1, 2, 3, 4))
 

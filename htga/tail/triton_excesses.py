@@ -13,7 +13,7 @@ from htga.tail.constants import constants
 from htga.tail.sketch import Sketch
 from htga.tail.tail_size import K
 from htga.tail.triton_launch import launch
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import n_bins
 
 BLOCK = 512
 """Entries that a program holds at a time."""

@@ -28,7 +28,7 @@ from htga.tail.triton_largest import (
 )
 from htga.tail.triton_launch import launch
 from htga.tail.triton_segments import BLOCK, Segments, segments_of, sum_kernel
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import n_bins
 
 SAMPLE = 2**18
 """Entries that the floor is guessed from."""

@@ -18,12 +18,12 @@ from htga.telemetry.run import Run
 from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
 from htga_client import wire
-from htga_client.address import DEFAULT_URL
+from htga_client.console import say
 from htga_client.errors import ClientError, Refused
-from htga_client.names import random_name, uuid7
-from htga_client.notices import say
-from htga_client.sender import Sender
-from htga_client.transport import HttpTransport
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import random_name, uuid7
+from htga_client.sender.sender import Sender
+from htga_client.url import DEFAULT_URL
 
 MODES = ("online", "offline", "disabled")
 RANKS = ("first", "all")

@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from htga_client.codec import plain
+from htga_client.wire.json_codec import plain
 
 
 def config_of(config: object) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 import htga
-from htga_client.codec import plain
+from htga_client.wire.json_codec import plain
 
 GIT_PATIENCE = 2.0
 """Seconds that git may take; a large working tree on a slow disk must not hold up a training."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from types import TracebackType
 
-from htga_client.notices import logger
+from htga_client.console import logger
 
 
 class Guard:

@@ -9,7 +9,7 @@ from transformers.trainer_callback import ExportableState
 
 from htga.telemetry.attach import attach
 from htga.telemetry.run import Run
-from htga_client import codec
+from htga_client.wire import json_codec as codec
 
 
 class TelemetryCallback(TrainerCallback, ExportableState):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from htga.tail.binned import TINIEST
 from htga.tail.tail_size import MIN_K
-from htga_client.histogram import edges, n_bins
-from htga_client.tail import grouped_pareto
+from htga_client.statistics.hill import grouped_pareto
+from htga_client.wire.histogram import edges, n_bins
 
 
 def hill_at(counts: NDArray[np.int64], bits: int, k: int) -> float:

@@ -18,7 +18,7 @@ from htga.telemetry.merged import measure_merged
 from htga.telemetry.pace import Pace
 from htga.telemetry.readout import Readout
 from htga.telemetry.report import Part, Report, Seen, Source
-from htga_client.rows import Row
+from htga_client.wire.row_encoder import Row
 
 SAMPLE = 2**16
 """Entries that steady the tail index to 4 %, at a small part of what a step costs."""

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, distributed
 from torch.optim import Optimizer
 
-from htga_client.names import random_name, uuid7
+from htga_client.run_ids import random_name, uuid7
 
 _NAMESPACE = uuid.UUID("6f0cbd5e-0b51-4f0e-9d1c-2f4f5f1f6a5d")
 

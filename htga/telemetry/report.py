@@ -17,9 +17,10 @@ from htga.telemetry.merged import Merged
 from htga.telemetry.readout import Readout
 from htga.telemetry.sampled import BITS, sampled
 from htga.telemetry.window import Window
-from htga_client import codec, wire
-from htga_client.histogram import encode
-from htga_client.rows import Row
+from htga_client import wire
+from htga_client.wire import json_codec as codec
+from htga_client.wire.histogram import encode
+from htga_client.wire.row_encoder import Row
 
 SMOOTHING = 0.95
 

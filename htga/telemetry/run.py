@@ -16,12 +16,13 @@ from torch import Tensor
 from htga.telemetry.guard import Guard
 from htga.telemetry.probe import Probe
 from htga.telemetry.readout import Readout
-from htga_client import codec, wire
-from htga_client.intake import Item
-from htga_client.notices import logger, say
-from htga_client.rows import Row
-from htga_client.sender import Sender
+from htga_client import wire
+from htga_client.console import logger, say
+from htga_client.sender.queue import Item
+from htga_client.sender.sender import Sender
 from htga_client.stats import Stats
+from htga_client.wire import json_codec as codec
+from htga_client.wire.row_encoder import Row
 
 _FLOATS = frozenset({float})
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

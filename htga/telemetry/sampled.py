@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from htga.tail import Draw, TailStatus
 from htga.tail.counting import MAGNITUDE, count_on_cpu, float32
 from htga.tail.tail_size import MIN_K
-from htga_client.histogram import n_bins
-from htga_client.tail import default_k
+from htga_client.statistics.hill import default_k
+from htga_client.wire.histogram import n_bins
 
 BITS = 3
 

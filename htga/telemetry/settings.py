@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from htga_client.names import uuid7
+from htga_client.run_ids import uuid7
 
 T = TypeVar("T", bound=str)
 

@@ -8,9 +8,9 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from htga_client.histogram import Histograms as Decoded
-from htga_client.histogram import decode_all, edges
 from htga_client.wire import Histograms
+from htga_client.wire.histogram import Histograms as Decoded
+from htga_client.wire.histogram import decode_all, edges
 from htga_server import pyramid
 from htga_server.keys import is_pruned, key_of, name_ids
 from htga_server.pyramid import FACTOR, WINDOW

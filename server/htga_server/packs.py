@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from htga_client.histogram import Histogram, Histograms, encode_all
+from htga_client.wire.histogram import Histogram, Histograms, encode_all
 
 VERSION = 1
 _HEADER = 6  # version, number of histograms less one, and the size unpacked (4 bytes)

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from htga_client.histogram import Histograms, decode_joined
 from htga_client.wire import ROWS, SCALARS, Rejection
+from htga_client.wire.histogram import Histograms, decode_joined
 from htga_server import events
 from htga_server.arrays import codes, floats, ints, numbers, whole
 from htga_server.packs import Blobs, of_list

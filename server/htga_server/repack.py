@@ -10,7 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from htga_client.histogram import decode_all
+from htga_client.wire.histogram import decode_all
 from htga_server import bulk, packs
 from htga_server.packs import add_up
 from htga_server.pyramid import FACTOR, WINDOW

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from htga_client.histogram import Histograms, decode_joined
 from htga_client.wire import Rejection
+from htga_client.wire.histogram import Histograms, decode_joined
 from htga_server.bulk import Column
 from htga_server.events import Happened
 from htga_server.packs import Blobs

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from htga_client.student import t_quantile
+from htga_client.statistics.student_t import t_quantile
 
 Floats = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import sqlalchemy as sa
 
-from htga_client.histogram import Histogram, decode, edges
-from htga_client.tail import default_k, hill_plot
+from htga_client.statistics.hill import default_k, hill_plot
 from htga_client.wire import Tail, TailFit
+from htga_client.wire.histogram import Histogram, decode, edges
 from htga_server.columns import optional
 from htga_server.keys import is_pruned, key_of, name_ids
 from htga_server.problems import NotFound

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_client.backoff import Backoff, uneven
+from htga_client.http.backoff import Backoff, uneven
 
 
 def test_the_bound_doubles_up_to_the_cap_and_starts_anew_after_a_reset() -> None:

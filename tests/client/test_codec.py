@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_client import codec, wire
+from htga_client import wire
+from htga_client.wire import json_codec as codec
 
 FLOATS = st.one_of(st.none(), st.floats(allow_nan=False))
 

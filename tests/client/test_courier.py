@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from htga_client import courier
-from htga_client.sender import Sender
+from htga_client.sender import uploader as courier
+from htga_client.sender.sender import Sender
 from tests.support.faulty_collector import FaultyCollector, refuse
 from tests.support.senders import end, open_sender, put
 

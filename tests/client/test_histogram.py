@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_client.histogram import decode, decode_all, edges, encode, n_bins
+from htga_client.wire.histogram import decode, decode_all, edges, encode, n_bins
 
 
 @given(

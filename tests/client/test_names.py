@@ -2,7 +2,7 @@ import re
 import time
 import uuid
 
-from htga_client.names import random_name, uuid7
+from htga_client.run_ids import random_name, uuid7
 
 
 def test_a_name_is_two_words_and_a_number() -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from htga_client import Client, wire
 from htga_client.errors import Refused
-from htga_client.histogram import encode
-from htga_client.names import uuid7
-from htga_client.sender import Sender
-from htga_client.transport import HttpTransport
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import uuid7
+from htga_client.sender.sender import Sender
+from htga_client.wire.histogram import encode
 from htga_server.serve import Server
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htga_client import wire
-from htga_client.rows import ipc_stream, metric_key, record_batch
+from htga_client.wire.row_encoder import ipc_stream, metric_key, record_batch
 
 FIELDS = {
     name: st.floats(allow_nan=False) if kind == pa.float64() else st.integers(0, 2**62)

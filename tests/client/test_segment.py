@@ -5,11 +5,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from htga_client import frame
-from htga_client.frame import Frame
-from htga_client.medium import File, Memory
-from htga_client.rows import record_batch
-from htga_client.segment import Segment
+from htga_client.spool import frame
+from htga_client.spool.backing import File, Memory
+from htga_client.spool.frame import Frame
+from htga_client.spool.segment import Segment
+from htga_client.wire.row_encoder import record_batch
 from tests.support.segments import steps, write
 
 

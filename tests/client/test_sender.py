@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htga_client import wire
-from htga_client.backoff import Backoff
-from htga_client.names import random_name, uuid7
-from htga_client.sender import Sender
+from htga_client.http.backoff import Backoff
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import random_name, uuid7
+from htga_client.sender.sender import Sender
 from htga_client.stats import Stats
-from htga_client.transport import HttpTransport
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 
 MakeSender = Callable[..., Sender]

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from htga_client import wire
-from htga_client.claim import Claim, orphans
-from htga_client.names import uuid7
-from htga_client.rows import record_batch
-from htga_client.spool import Spool
+from htga_client.run_ids import uuid7
+from htga_client.spool.lease import Claim, orphans
+from htga_client.spool.spool import Spool
+from htga_client.wire.row_encoder import record_batch
 
 MakeSpool = Callable[..., Spool]
 
@@ -120,7 +120,7 @@ def test_without_room_the_oldest_rows_go_and_are_counted(make_spool: MakeSpool) 
 def test_a_full_disk_loses_nothing_that_memory_can_hold_until_there_is_room_again(
     make_spool: MakeSpool, disk: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("htga_client.disk.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
     spool = make_spool()
     disk["room"] = 7000  # ends in the midst of a row
     for first in range(10):
@@ -139,7 +139,7 @@ def test_a_full_disk_loses_nothing_that_memory_can_hold_until_there_is_room_agai
 def test_when_disk_and_memory_are_full_the_oldest_rows_make_room(
     make_spool: MakeSpool, disk: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.disk.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
     spool = make_spool(memory_limit=40_000)
     disk["room"] = 20_000
     for first in range(100):
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_made_is_no_reason_to_stop(tmp_path: Path) -> No
 def test_a_folder_deleted_under_a_running_process_costs_only_what_was_in_it(
     make_spool: MakeSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.disk.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
     spool = make_spool(segment_bytes=1)
     spool.append(rows(0, 1))
     spool.append(rows(1, 1))
@@ -209,7 +209,7 @@ def test_a_failed_sync_is_not_trusted_again(
 def test_a_batch_larger_than_a_frame_is_written_in_parts(
     make_spool: MakeSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.frame.MAX_PAYLOAD", 4000)
+    monkeypatch.setattr("htga_client.spool.frame.MAX_PAYLOAD", 4000)
     spool = make_spool()
     spool.append(rows(0, 9, size=400))
     assert steps(spool) == list(range(9))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from htga_client.student import t_quantile
+from htga_client.statistics.student_t import t_quantile
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 5, 10, 11, 20, 49, 1000])

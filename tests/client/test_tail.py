@@ -7,7 +7,7 @@ from torch import Tensor
 
 from htga.tail import LogHistogram
 from htga.tail.tail_size import k_for
-from htga_client.tail import LEAST, default_k, hill_plot, survival
+from htga_client.statistics.hill import LEAST, default_k, hill_plot, survival
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 
 SAMPLES = [pareto(1.5, 50_000), student_t(2.0, 50_000), stable(1.2, 50_000), gaussian(50_000)]

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from htga_client import wire
-from htga_client.connection import Connection
 from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
-from htga_client.names import uuid7
-from htga_client.transport import HttpTransport
+from htga_client.http.connection import Connection
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import uuid7
 from htga_server.serve import Server
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 

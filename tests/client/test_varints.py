@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_client import varints
+from htga_client.wire import varints
 
 NUMBERS = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20)
 

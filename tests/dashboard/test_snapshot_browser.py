@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from htga_client.histogram import encode
+from htga_client.wire.histogram import encode
 from htga_server.serve import Server
 from tests.support.charts import DATA, scroll_to
 from tests.support.rows import probe_rows

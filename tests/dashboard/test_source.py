@@ -8,7 +8,7 @@ from functools import partial
 import httpx2
 import pytest
 
-from htga_client.histogram import encode
+from htga_client.wire.histogram import encode
 from htga_dashboard.exchange import NotFoundError, UnavailableError
 from htga_dashboard.source import Source
 from htga_server.serve import Server

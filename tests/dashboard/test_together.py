@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from htga_client.histogram import Histogram
 from htga_client.wire import Tail
+from htga_client.wire.histogram import Histogram
 from htga_dashboard import compared, theme
 from htga_dashboard.figures import together
 from htga_dashboard.figures.together import Own

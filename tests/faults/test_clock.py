@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from htga_client import wire
-from htga_client.claim import Claim
-from htga_client.medium import File
-from htga_client.names import uuid7
-from htga_client.rows import record_batch
-from htga_client.spool import Spool
+from htga_client.run_ids import uuid7
+from htga_client.spool.backing import File
+from htga_client.spool.lease import Claim
+from htga_client.spool.spool import Spool
+from htga_client.wire.row_encoder import record_batch
 from tests.support.faulty_collector import FaultyCollector
 from tests.support.senders import end, open_sender, put
 
@@ -49,7 +49,7 @@ def disk_used_again(
     """Whether a disk that has refused once is used again after the clock went an hour back."""
     run = wire.NewRun(id=str(uuid7()), project="p", name="n", writer=str(uuid7()))
     spool = Spool(lambda: Claim.create(folder, run, ""), segment_seconds=0.0)
-    monkeypatch.setattr("htga_client.disk.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
 
     def refuse(_: Path) -> File:
         raise OSError("the disk is full")
@@ -59,7 +59,7 @@ def disk_used_again(
         spool.append(record_batch([{"step": 0}]))
     monkeypatch.setattr(time, "time", lambda: REAL() - HOUR)
     with monkeypatch.context() as timers:
-        timers.setattr("htga_client.spool.time.monotonic", clock)
+        timers.setattr("htga_client.spool.spool.time.monotonic", clock)
         spool.append(record_batch([{"step": 1}]))
     monkeypatch.undo()
     spool.close()

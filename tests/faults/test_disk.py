@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from htga_client.segment import Segment
-from htga_client.sender import Sender
-from htga_client.spool import Spool
+from htga_client.sender.sender import Sender
+from htga_client.spool.segment import Segment
+from htga_client.spool.spool import Spool
 from tests.support.dice import LONG
 from tests.support.faulty_collector import FaultyCollector
 from tests.support.processes import ROOT
@@ -39,7 +39,7 @@ def small_files() -> Iterator[int]:
 def sender(
     faulty: FaultyCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sender]:
-    monkeypatch.setattr("htga_client.disk.RETRY", 0.01)
+    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.01)
     faulty.stop()
     made = open_sender(faulty.url, tmp_path / "spool")
     yield made
@@ -108,7 +108,7 @@ def test_a_disk_that_hangs_holds_up_no_call(
     sender = open_sender(faulty.url, tmp_path / "spool")
     put(sender, 5)
     assert sender.flush(20)
-    monkeypatch.setattr("htga_client.medium.os.write", hang)
+    monkeypatch.setattr("htga_client.spool.spool.backing.os.write", hang)
     put(sender, 5, first=5)
     assert stuck.wait(20)
     assert finishes(lambda: put(sender, 100, first=10))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from htga_client import wire
-from htga_client.backoff import Backoff
-from htga_client.names import uuid7
-from htga_client.sender import Sender
-from htga_client.transport import HttpTransport
+from htga_client.http.backoff import Backoff
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import uuid7
+from htga_client.sender.sender import Sender
 from tests.faults.test_trainer_killed import deliver
 from tests.support.dice import rounds
 from tests.support.faulty_collector import FaultyCollector

@@ -12,8 +12,7 @@ import httpx2
 import psutil
 import pytest
 
-from htga_client import histogram
-from htga_client.wire import ARROW_STREAM, PREFIX
+from htga_client.wire import ARROW_STREAM, PREFIX, histogram
 from tests.support.dice import LONG, dice, rounds
 from tests.support.load import CollectorProcess, running
 from tests.support.rows import new_run, stream

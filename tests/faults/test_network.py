@@ -13,15 +13,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from htga_client import backoff, connection, wire
-from htga_client.backoff import Backoff
-from htga_client.delivery import Delivery
+from htga_client import wire
 from htga_client.errors import Unreachable
-from htga_client.names import uuid7
-from htga_client.persistence import Persistence
-from htga_client.sender import Sender
-from htga_client.spool import Spool
-from htga_client.transport import HttpTransport
+from htga_client.http import backoff, connection
+from htga_client.http.backoff import Backoff
+from htga_client.http.retry import Persistence
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import uuid7
+from htga_client.sender.delivery import Delivery
+from htga_client.sender.sender import Sender
+from htga_client.spool.spool import Spool
 from tests.support.dice import dice, rounds
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 from tests.support.processes import collecting
@@ -275,7 +276,7 @@ def test_a_batch_that_is_refused_for_ever_is_set_aside_and_the_next_arrives(
 def test_control_a_refusal_taken_for_an_outage_blocks_the_rows_behind_it(
     sender: Sender, faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.persistence.KEEP", frozenset({422}))
+    monkeypatch.setattr("htga_client.http.retry.KEEP", frozenset({422}))
     faulty.poison = 13
     put(sender, 30)
     assert not sender.flush(0.5)
@@ -302,7 +303,7 @@ def test_a_token_that_is_revoked_and_restored_costs_no_row(
 def test_control_a_revoked_token_taken_for_a_refusal_loses_rows(
     faulty: FaultyCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.persistence.KEEP", frozenset())
+    monkeypatch.setattr("htga_client.http.retry.KEEP", frozenset())
     sender = open_sender(faulty.url, tmp_path / "spool", "secret", patience=0.01)
     put(sender, 10)
     assert sender.flush(60)

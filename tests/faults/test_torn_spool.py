@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from htga_client import frame
-from htga_client.medium import File
-from htga_client.segment import Segment
+from htga_client.spool import frame
+from htga_client.spool.backing import File
+from htga_client.spool.segment import Segment
 from tests.support.dice import LONG, rounds
 from tests.support.segments import steps, write
 

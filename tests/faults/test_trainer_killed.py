@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from htga_client.adoption import deliver_orphans
-from htga_client.transport import HttpTransport
+from htga_client.http.transport import HttpTransport
+from htga_client.sender.orphans import deliver_orphans
 from tests.support.dice import dice, rounds
 from tests.support.faulty_collector import FaultyCollector
 from tests.support.processes import PuttingRows

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from htga_client import histogram
-from htga_client.wire import ARROW_STREAM
+from htga_client.wire import ARROW_STREAM, histogram
 from htga_server.app import create_app
 from htga_server.serve import Server
 from htga_server.settings import Settings

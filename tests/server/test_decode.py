@@ -3,8 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from htga_client import histogram
-from htga_client.wire import GAPS, ROWS, WRITER
+from htga_client.wire import GAPS, ROWS, WRITER, histogram
 from htga_server import decode
 from htga_server.decode import Batch
 from htga_server.prepare import prepare

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import httpx2
 
-from htga_client import histogram
-from htga_client.wire import PREFIX
+from htga_client.wire import PREFIX, histogram
 from htga_server.serve import Server
 from tests.support.rows import new_run, stream
 

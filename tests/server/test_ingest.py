@@ -15,8 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from htga_client import histogram
-from htga_client.wire import ARROW_STREAM, NewRun
+from htga_client.wire import ARROW_STREAM, NewRun, histogram
 from htga_server import runs
 from htga_server.app import create_app
 from htga_server.database import Database

@@ -8,8 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from htga_client import histogram
-from htga_client.wire import NewRun
+from htga_client.wire import NewRun, histogram
 from htga_server import census, export, histograms, runs, series
 from htga_server.database import Database, migrations
 from htga_server.settings import Settings

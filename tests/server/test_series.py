@@ -6,8 +6,7 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from htga_client import histogram
-from htga_client.wire import ARROW_STREAM
+from htga_client.wire import ARROW_STREAM, histogram
 
 Post = Callable[..., httpx2.Response]
 

@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from htga_client import histogram
-from htga_client.wire import NewRun
+from htga_client.wire import NewRun, histogram
 from htga_server import derived, histograms, keys, runs, series
 from htga_server.database import Database
 from htga_server.series import Range

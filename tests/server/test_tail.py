@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from htga.tail import LogHistogram
-from htga_client import histogram
+from htga_client.wire import histogram
 from htga_server.tail import describe
 
 Post = Callable[..., httpx2.Response]

@@ -17,8 +17,7 @@ from typing import Any, Self
 
 import httpx2
 
-from htga_client import histogram
-from htga_client.wire import ARROW_STREAM, PREFIX
+from htga_client.wire import ARROW_STREAM, PREFIX, histogram
 from tests.support.rows import new_run, stream
 from tests.support.workers import Workers
 

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 from htga_client import wire
-from htga_client.names import uuid7
-from htga_client.sender import Sender
-from htga_client.transport import HttpTransport
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import uuid7
+from htga_client.sender.sender import Sender
 
 url, folder, rate, count = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 run = wire.NewRun(id=os.environ.get("RUN_ID") or str(uuid7()), project="faults", name="rows")

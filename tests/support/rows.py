@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from htga_client.histogram import encode
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER
+from htga_client.wire.histogram import encode
 from htga_server import decode, ingest
 from htga_server.database import Database
 from htga_server.ingest import Posted, Stored

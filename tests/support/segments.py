@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from htga_client.rows import record_batch
-from htga_client.segment import Segment
+from htga_client.spool.segment import Segment
+from htga_client.wire.row_encoder import record_batch
 
 
 def write(segment: Segment, sizes: Sequence[int]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from htga_client import wire
-from htga_client.backoff import Backoff
-from htga_client.names import uuid7
-from htga_client.sender import Sender
-from htga_client.transport import HttpTransport
+from htga_client.http.backoff import Backoff
+from htga_client.http.transport import HttpTransport
+from htga_client.run_ids import uuid7
+from htga_client.sender.sender import Sender
 
 
 def open_sender(url: str, folder: Path | None, token: str | None = None, **options: Any) -> Sender:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from htga_client.histogram import edges, n_bins
 from htga_client.wire import (
     Buckets,
     GroupBuckets,
@@ -18,6 +17,7 @@ from htga_client.wire import (
     Run,
     Series,
 )
+from htga_client.wire.histogram import edges, n_bins
 
 RUN_ID = "0196a0c2-0000-7000-8000-000000000001"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from htga_client.tail import HillPlot
+from htga_client.statistics.hill import HillPlot
 from htga_dashboard.figures.look import Figure, look, powers
 from htga_dashboard.theme import Theme, translucent
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from htga.cli import connect
 from htga.cli.main import app
 from htga_client import wire
-from htga_client.sender import Sender
+from htga_client.sender.sender import Sender
 from htga_server.serve import Server
 from tests.support.rows import new_run
 

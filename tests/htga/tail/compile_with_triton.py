@@ -22,7 +22,7 @@ from htga.tail.triton_largest import (
     verdict_kernel,
 )
 from htga.tail.triton_segments import BLOCK, sum_kernel
-from htga_client.histogram import n_bins
+from htga_client.wire.histogram import n_bins
 
 
 def typed(arguments: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from htga.tail import LogHistogram, TailStatus, hill
 from htga.tail.binned import grouped_pareto
-from htga_client.histogram import edges
+from htga_client.wire.histogram import edges
 from tests.htga.distributions import gaussian, laplace, pareto, pareto_grid, stable, student_t
 
 any_float32 = hnp.arrays(np.float32, st.integers(0, 60), elements=st.floats(width=32))

@@ -26,7 +26,7 @@ from torch.optim import SGD, Adam, Optimizer
 from htga.tail import LogHistogram, measure
 from htga.telemetry.probe import Probe
 from htga.telemetry.ranks import Ranks, is_sharded
-from htga_client.rows import Row
+from htga_client.wire.row_encoder import Row
 from tests.support.leave import leave_together
 
 STEPS, SCALE, MOST = 3, 1024.0, 0.05

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from htga_client import codec, wire
+from htga_client import wire
 from htga_client.errors import NotAnAcknowledgement
+from htga_client.wire import json_codec as codec
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class HttpTransport:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         # Not before: a machine that sends nothing, such as one that only measures, needs no HTTP.
-        from htga_client.connection import Connection  # noqa: PLC0415
+        from htga_client.http.connection import Connection  # noqa: PLC0415
 
         self._connection = Connection(url, token, max_answer=1 << 20)
         self._token = token

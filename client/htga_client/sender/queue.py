@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-from htga_client.rows import Row
+from htga_client.wire.row_encoder import Row
 
 Item = Row | Callable[[], Row | Sequence[Row]]
 """A row, or what makes one or several; it is called on the writing thread."""

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from htga_client.lifecycle import Closed
-from htga_client.notices import logger
+from htga_client.console import logger
+from htga_client.sender.state import Closed
 
 _RESTARTS = 3
 

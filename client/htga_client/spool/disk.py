@@ -6,9 +6,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from htga_client.claim import Claim
-from htga_client.medium import File
-from htga_client.notices import say
+from htga_client.console import say
+from htga_client.spool.backing import File
+from htga_client.spool.lease import Claim
 
 RETRY = 1.0
 """Seconds after which a disk that refused is asked again."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from htga_client.courier import Courier
-from htga_client.intake import Intake
-from htga_client.spool import Spool
+from htga_client.sender.queue import Intake
+from htga_client.sender.spool_writer import Writer
+from htga_client.sender.uploader import Courier
+from htga_client.spool.spool import Spool
 from htga_client.stats import Stats
-from htga_client.writer import Writer
 
 
 class Books:

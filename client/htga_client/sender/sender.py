@@ -11,23 +11,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from htga_client import wire
-from htga_client.backoff import Backoff
-from htga_client.books import Books
-from htga_client.claim import Claim
-from htga_client.courier import Courier
-from htga_client.crew import Crew
-from htga_client.dead import DeadBatch
-from htga_client.delivery import BATCH_ROWS
-from htga_client.intake import Intake, Item
-from htga_client.interpreter import at_end_of_child, died_of, end_as_interrupted, in_children
-from htga_client.lifecycle import Lifecycle, State
-from htga_client.names import uuid7
-from htga_client.notices import say
-from htga_client.rows import record_batch
-from htga_client.spool import Spool
+from htga_client.console import say
+from htga_client.http.backoff import Backoff
+from htga_client.http.transport import Transport
+from htga_client.run_ids import uuid7
+from htga_client.sender.counters import Books
+from htga_client.sender.dead_letters import DeadBatch
+from htga_client.sender.delivery import BATCH_ROWS
+from htga_client.sender.process_hooks import (
+    at_end_of_child,
+    died_of,
+    end_as_interrupted,
+    in_children,
+)
+from htga_client.sender.queue import Intake, Item
+from htga_client.sender.spool_writer import Writer
+from htga_client.sender.state import Lifecycle, State
+from htga_client.sender.threads import Crew
+from htga_client.sender.uploader import Courier
+from htga_client.spool.lease import Claim
+from htga_client.spool.spool import Spool
 from htga_client.stats import Stats
-from htga_client.transport import Transport
-from htga_client.writer import Writer
+from htga_client.wire.row_encoder import record_batch
 
 EXIT_GRACE = 5.0
 HEARTBEAT = 30.0

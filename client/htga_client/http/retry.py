@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from htga_client.address import is_loopback
-from htga_client.backoff import Backoff
+from htga_client.console import say
 from htga_client.errors import ClientError, Refused
-from htga_client.notices import say
+from htga_client.http.backoff import Backoff
+from htga_client.url import is_loopback
 
 T = TypeVar("T")
 

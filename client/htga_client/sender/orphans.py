@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from htga_client.backoff import Backoff
-from htga_client.claim import Claim, orphans
-from htga_client.delivery import Delivery
-from htga_client.persistence import Persistence
-from htga_client.spool import Spool
-from htga_client.transport import Transport
+from htga_client.http.backoff import Backoff
+from htga_client.http.retry import Persistence
+from htga_client.http.transport import Transport
+from htga_client.sender.delivery import Delivery
+from htga_client.spool.lease import Claim, orphans
+from htga_client.spool.spool import Spool
 
 PATIENCE = 300.0
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from htga_client import wire
-from htga_client.intake import Intake, Item, Mark
-from htga_client.lifecycle import Lifecycle
-from htga_client.notices import logger, say
-from htga_client.rows import Row, record_batch
-from htga_client.spool import Spool
+from htga_client.console import logger, say
+from htga_client.sender.queue import Intake, Item, Mark
+from htga_client.sender.state import Lifecycle
+from htga_client.spool.spool import Spool
+from htga_client.wire.row_encoder import Row, record_batch
 
 LINGER = 0.01
 """Seconds of rows that a `kill -9` may cost."""

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from htga_client import wire
-from htga_client.adoption import deliver_orphans
-from htga_client.backoff import Backoff, uneven
-from htga_client.delivery import Delivery
-from htga_client.lifecycle import Closed, Lifecycle
-from htga_client.notices import say
-from htga_client.persistence import Persistence
-from htga_client.spool import Spool
-from htga_client.transport import Transport
+from htga_client.console import say
+from htga_client.http.backoff import Backoff, uneven
+from htga_client.http.retry import Persistence
+from htga_client.http.transport import Transport
+from htga_client.sender.delivery import Delivery
+from htga_client.sender.orphans import deliver_orphans
+from htga_client.sender.state import Closed, Lifecycle
+from htga_client.spool.spool import Spool
 
 LIVE, QUIET = 0.2, 2.0
 """Seconds that rows wait for others to go with them: a request costs both sides what fifty do."""

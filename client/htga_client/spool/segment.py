@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from htga_client import frame
-from htga_client.frame import Frame
-from htga_client.medium import Medium
+from htga_client.spool import frame
+from htga_client.spool.backing import Medium
+from htga_client.spool.frame import Frame
 
 MAGIC = b"HTGASPL1"
 _WINDOW = 256 << 10

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from htga_client import varints
+from htga_client.wire import varints
 
 VERSION = 1
 MAX_BITS = 8

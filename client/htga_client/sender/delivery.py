@@ -11,14 +11,14 @@ from typing import TypeVar
 import pyarrow as pa
 
 from htga_client import wire
-from htga_client.claim import DEAD
-from htga_client.dead import DeadLetters
 from htga_client.errors import ClientError, NotAnAcknowledgement, Refused
-from htga_client.persistence import Persistence
-from htga_client.rows import ipc_stream
-from htga_client.segment import Chunk
-from htga_client.spool import Spool
-from htga_client.transport import Transport
+from htga_client.http.retry import Persistence
+from htga_client.http.transport import Transport
+from htga_client.sender.dead_letters import DeadLetters
+from htga_client.spool.lease import DEAD
+from htga_client.spool.segment import Chunk
+from htga_client.spool.spool import Spool
+from htga_client.wire.row_encoder import ipc_stream
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 
 from htga_client import wire
-from htga_client.address import checked_url, is_loopback
 from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
+from htga_client.url import checked_url, is_loopback
 
 _TRANSIENT = frozenset({408, 425, 429})
 

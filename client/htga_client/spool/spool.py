@@ -12,11 +12,11 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from htga_client import wire
-from htga_client.claim import Claim
-from htga_client.disk import Disk
-from htga_client.medium import File, Medium, Memory
-from htga_client.notices import say
-from htga_client.segment import Chunk, Segment
+from htga_client.console import say
+from htga_client.spool.backing import File, Medium, Memory
+from htga_client.spool.disk import Disk
+from htga_client.spool.lease import Claim
+from htga_client.spool.segment import Chunk, Segment
 
 DISK_LIMIT = 1 << 30
 MEMORY_LIMIT = 32 << 20

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from htga_client import codec, wire
-from htga_client.medium import sync_folder
+from htga_client import wire
+from htga_client.spool.backing import sync_folder
+from htga_client.wire import json_codec as codec
 
 try:
     import fcntl
