@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from machine import describe
 from numpy.typing import NDArray
 
-from htga_server import tokens
-from htga_server.database import Database
+from htga_server.access import tokens
+from htga_server.storage.database import Database
 
 SAMPLES = 20_000
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from htga_server.settings import Settings
-from htga_server.tables import metadata
+from htga_server.storage.tables import metadata
 
 
 def migrate(connection: sa.Connection) -> None:

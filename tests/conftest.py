@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from htga_client.wire import PREFIX
 from htga_server.app import create_app
-from htga_server.database import Database
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
+from htga_server.storage.database import Database
 from tests.browser import FLAGS, chromium
 from tests.support.faulty_collector import FaultyCollector
 

@@ -44,7 +44,7 @@ def _local(data: Path) -> Iterator[str]:
 
     try:
         from htga_server.app import create_app
-        from htga_server.serve import Server
+        from htga_server.http.server import Server
     except ModuleNotFoundError as error:
         fail(
             f"no collector answers on {DEFAULT_URL} (--url names another), and without one "

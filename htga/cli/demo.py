@@ -12,7 +12,7 @@ import typer
 from htga.cli.output import fail
 
 if TYPE_CHECKING:
-    from htga_server.serve import Server
+    from htga_server.http.server import Server
 
 ACCURACY_EVERY = 25
 

@@ -106,7 +106,7 @@ def dashboard(
 def upgrade(database: Db = "", data: Data = Path("htga-data")) -> None:
     """Bring the database to the newest schema."""
     from htga.cli.up import settings
-    from htga_server.database import Database
+    from htga_server.storage.database import Database
 
     chosen = settings(database, data)
     try:
@@ -138,7 +138,7 @@ def backup(
 ) -> None:
     """Copy a SQLite database into one file, while collectors may go on writing to it."""
     from htga.cli.up import settings
-    from htga_server.backup import backup as copy
+    from htga_server.storage.backup import backup as copy
 
     try:
         copy(settings(database, data).url, to)

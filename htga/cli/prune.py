@@ -16,9 +16,9 @@ from htga.cli.output import fail, print_table
 def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
     """Prune what the settings say is due, or only list it."""
     from htga.cli.up import settings
-    from htga_server import retention
-    from htga_server.database import Database
-    from htga_server.housekeeping import Housekeeping
+    from htga_server.archive import retention
+    from htga_server.archive.housekeeping import Housekeeping
+    from htga_server.storage.database import Database
 
     chosen = settings(database, data)
     if chosen.keep_days is None and not chosen.keep_days_of:

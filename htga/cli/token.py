@@ -14,7 +14,7 @@ import typer
 from htga.cli.output import fail, print_json, print_table
 
 if TYPE_CHECKING:
-    from htga_server.database import Database
+    from htga_server.storage.database import Database
 
 app = typer.Typer(help="Who may send, read or change runs.", no_args_is_help=True)
 Db = Annotated[
@@ -41,7 +41,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a token and print it; it is shown this once. Without --scope it may ingest and read."""
-    from htga_server import tokens
+    from htga_server.access import tokens
     from htga_server.problems import ServerError
 
     expires = None if days is None else time.time() + days * DAY
@@ -70,7 +70,7 @@ def ls(database: Db = "", data: Data = Path("htga-data"), as_json: Json = False)
     """List the tokens, without their secrets."""
     from dataclasses import asdict
 
-    from htga_server import tokens
+    from htga_server.access import tokens
 
     with _opened(database, data) as store:
         found = store.read_now(tokens.listing)
@@ -99,7 +99,7 @@ def revoke(
     data: Data = Path("htga-data"),
 ) -> None:
     """Let a token count for nothing, within seconds."""
-    from htga_server import tokens
+    from htga_server.access import tokens
     from htga_server.problems import ServerError
 
     with _opened(database, data) as store:
@@ -113,7 +113,7 @@ def revoke(
 @contextmanager
 def _opened(database: str, data: Path) -> Iterator[Database]:
     from htga.cli.up import settings
-    from htga_server.database import Database
+    from htga_server.storage.database import Database
 
     try:
         store = Database(settings(database, data).url)

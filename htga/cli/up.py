@@ -13,7 +13,7 @@ from htga.cli.output import fail
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from htga_server.serve import Server
+    from htga_server.http.server import Server
     from htga_server.settings import Settings
 
 
@@ -83,7 +83,7 @@ def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
 def _add_dashboard(api: FastAPI) -> None:
     import httpx2
 
-    from htga_server.gate import reader
+    from htga_server.access.middleware import reader
 
     try:
         from htga_dashboard.app import create_app
@@ -121,8 +121,8 @@ def _check(chosen: Settings) -> None:
     """Say in a sentence, before anything is served, what stands in the way."""
     import sqlalchemy as sa
 
-    from htga_server import tokens
-    from htga_server.database import Database
+    from htga_server.access import tokens
+    from htga_server.storage.database import Database
 
     database = Database(chosen.url)
     try:
@@ -143,7 +143,7 @@ def _check(chosen: Settings) -> None:
 
 
 def _bind(app: FastAPI, host: str, port: int) -> Server:
-    from htga_server.serve import Server
+    from htga_server.http.server import Server
 
     try:
         return Server(app, host=host, port=port)

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from htga_server import packs
+from htga_server.timeseries import histogram_blocks as packs
 
 revision = "0003"
 down_revision = "0002"

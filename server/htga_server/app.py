@@ -10,18 +10,11 @@ from fastapi import FastAPI
 
 from htga_client.wire import PREFIX
 from htga_server import problems
-from htga_server.attention import Attention
-from htga_server.database import Database
-from htga_server.fleet import Fleet
-from htga_server.gate import Gate
-from htga_server.housekeeping import Housekeeping
-from htga_server.intake import Intake
-from htga_server.live import Broker
-from htga_server.messenger import Messenger
-from htga_server.observe import Numbers, Observer
-from htga_server.problems import NotFound
-from htga_server.replicas import Replicas
-from htga_server.routes import (
+from htga_server.access.middleware import Gate
+from htga_server.access.tokens import any_valid
+from htga_server.alerts.monitor import Watch
+from htga_server.alerts.webhook_queue import Messenger
+from htga_server.api import (
     alerts,
     archive,
     groups,
@@ -35,9 +28,16 @@ from htga_server.routes import (
     status,
     tokens,
 )
+from htga_server.api.row_intake import Intake
+from htga_server.archive.housekeeping import Housekeeping
+from htga_server.http.metrics import Numbers, Observer
+from htga_server.live.broker import Broker
+from htga_server.live.pacing import Fleet
+from htga_server.live.replicas import Replicas
+from htga_server.live.viewers import Attention
+from htga_server.problems import NotFound
 from htga_server.settings import Settings
-from htga_server.tokens import any_valid
-from htga_server.watch import Watch
+from htga_server.storage.database import Database
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

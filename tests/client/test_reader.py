@@ -11,7 +11,7 @@ from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import uuid7
 from htga_client.sender.sender import Sender
 from htga_client.wire.histogram import encode
-from htga_server.serve import Server
+from htga_server.http.server import Server
 
 
 def log(url: str, *, steps: int = 5, project: str = "p", name: str = "n") -> str:

@@ -7,7 +7,7 @@ from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
 from htga_client.http.connection import Connection
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import uuid7
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 
 URLS = ["", "localhost:8642", "ftp://host", "http://", "http:///x", "http://host:port", "//host",

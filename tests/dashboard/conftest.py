@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server.app import create_app as create_collector
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
 from tests.support.dashboard import dashboard_on
 from tests.support.rows import new_run, stream

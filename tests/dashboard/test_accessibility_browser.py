@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.charts import scroll_to
 from tests.support.rows import probe_rows
 

@@ -19,7 +19,7 @@ from htga_dashboard.bundles import tables
 from htga_dashboard.library import PATH
 from htga_dashboard.source import Source
 from htga_dashboard.theme import DARK, LIGHT, Theme
-from htga_server.serve import Server
+from htga_server.http.server import Server
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.charts import DATA, RANGE
 from tests.support.rows import probe_rows
 

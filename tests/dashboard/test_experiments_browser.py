@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.charts import DATA
 from tests.support.rows import probe_rows
 

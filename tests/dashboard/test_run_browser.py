@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from htga_client.wire import PREFIX
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.charts import DATA, scroll_to, wait_for_length
 from tests.support.rows import probe_rows
 

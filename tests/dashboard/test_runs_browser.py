@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.rows import probe_rows
 
 pytestmark = pytest.mark.browser

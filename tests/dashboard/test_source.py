@@ -11,7 +11,7 @@ import pytest
 from htga_client.wire.histogram import encode
 from htga_dashboard.exchange import NotFoundError, UnavailableError
 from htga_dashboard.source import Source
-from htga_server.serve import Server
+from htga_server.http.server import Server
 
 
 def source_of(server: Server) -> Source:

@@ -13,7 +13,7 @@ from htga_client.wire.histogram import Histogram
 from htga_dashboard import compared, theme
 from htga_dashboard.figures import together
 from htga_dashboard.figures.together import Own
-from htga_server.tail import describe
+from htga_server.reads.tail import describe
 from tests.support.plotly import checked
 from tests.support.series import group, run
 

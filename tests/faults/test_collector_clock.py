@@ -10,7 +10,7 @@ import pytest
 
 from htga_client.wire import PREFIX
 from htga_server.app import create_app
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
 from tests.support.load import Load, lost
 

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from htga_client.wire import PREFIX
-from htga_server.database import Database
+from htga_server.storage.database import Database
 from tests.support.load import ROOT, Load, Writer, lost, recover, running
 from tests.support.processes import Collector, collecting
 from tests.support.rows import new_run

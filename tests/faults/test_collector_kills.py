@@ -19,9 +19,9 @@ import psutil
 import pytest
 
 from htga_server.app import create_app
-from htga_server.database import Database
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
+from htga_server.storage.database import Database
 from tests.support.collector import acknowledge_early
 from tests.support.dice import dice, rounds
 from tests.support.load import CollectorProcess, Load, lost, running, wait_until

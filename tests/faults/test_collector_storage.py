@@ -16,7 +16,7 @@ import pytest
 
 from htga_client.wire import PREFIX
 from htga_server.app import create_app
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
 from tests.support.dice import dice, rounds
 from tests.support.load import CollectorProcess, Load, Writer, lost, recover, running, wait_until

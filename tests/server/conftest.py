@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from htga_client.wire import ARROW_STREAM
-from htga_server.database import Database
 from htga_server.settings import Settings
+from htga_server.storage.database import Database
 from tests.support.rows import new_run, stream
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htga_client.wire import NewRule, RuleKind
-from htga_server import alarms
-from htga_server.alarms import APART, GROWTH, WINDOW, Alarm
+from htga_server.alerts import conditions as alarms
+from htga_server.alerts.conditions import APART, GROWTH, WINDOW, Alarm
 
 VALUES = st.lists(
     st.sampled_from([1.0, 1.0, 1.1, 0.9, 2.0, 5.0, math.nan, math.inf, -math.inf]),

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_server import alignment, pyramid
-from htga_server.alignment import Aligned, Floats
+from htga_server.reads import alignment
+from htga_server.reads.alignment import Aligned, Floats
+from htga_server.timeseries import rollup as pyramid
 
 VALUES = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
 MEMBERS = st.lists(

@@ -12,7 +12,7 @@ import pytest
 
 from htga_client.wire import ARROW_STREAM, histogram
 from htga_server.app import create_app
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
 
 Post = Callable[..., httpx2.Response]

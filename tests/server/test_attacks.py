@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import htga_server
 from htga_client.wire import ARROW_STREAM
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.routes import routes
 from tests.support.rows import new_run
 

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 
 from htga_client.wire import GAPS, ROWS, WRITER, histogram
-from htga_server import decode
-from htga_server.decode import Batch
-from htga_server.prepare import prepare
+from htga_server.ingest import decode
+from htga_server.ingest.decode import Batch
+from htga_server.ingest.prepare import prepare
 from htga_server.problems import BadRequest, TooLarge
 from tests.support.rows import ipc, stream
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 
 from htga_client.wire import PREFIX, histogram
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.rows import new_run, stream
 
 CHECKS = (

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from htga_client.wire import ARROW_STREAM
-from htga_server import events
+from htga_server.runs import events
 from tests.support.rows import new_run, stream
 
 WRITER = "0196a0c2-0000-7000-8000-00000000000a"

@@ -17,10 +17,11 @@ import pytest
 from fastapi.routing import APIRoute
 
 from htga_client.wire import ARROW_STREAM, PREFIX, ROWS
-from htga_server import heads, protocol
+from htga_server.access import header_limits as heads
 from htga_server.app import create_app
-from htga_server.decode import MAX_LAYERS
-from htga_server.serve import Server
+from htga_server.http import uvicorn_protocol as protocol
+from htga_server.http.server import Server
+from htga_server.ingest.decode import MAX_LAYERS
 from htga_server.settings import Settings
 from tests.support.load import running, wait_until
 from tests.support.routes import routes

@@ -1,5 +1,5 @@
-from htga_server.attention import PATIENCE
-from htga_server.fleet import REQUESTS, SLOWEST, WINDOW, Fleet
+from htga_server.live.pacing import REQUESTS, SLOWEST, WINDOW, Fleet
+from htga_server.live.viewers import PATIENCE
 
 
 class Clock:

@@ -18,14 +18,14 @@ from fastapi.routing import APIRoute
 
 from htga.cli.up import open_server
 from htga_client.wire import PREFIX
-from htga_server import tokens
+from htga_server.access import tokens
+from htga_server.access.middleware import OPEN, host_name
+from htga_server.access.rate_limits import Bucket, Failures
+from htga_server.api.permissions import Needs
 from htga_server.app import create_app
-from htga_server.database import Database
-from htga_server.gate import OPEN, host_name
-from htga_server.policy import Needs
-from htga_server.rates import Bucket, Failures
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
+from htga_server.storage.database import Database
 from tests.support.routes import routes
 from tests.support.rows import new_run, stream
 

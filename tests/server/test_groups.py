@@ -17,9 +17,9 @@ from scipy import stats
 
 from htga_client import Client
 from htga_client.wire import ARROW_STREAM, PREFIX, Run
-from htga_server import groups
 from htga_server.app import create_app
-from htga_server.serve import Server
+from htga_server.http.server import Server
+from htga_server.reads import groups
 from htga_server.settings import Settings
 from tests.support.rows import new_run, stream
 

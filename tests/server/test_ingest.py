@@ -16,12 +16,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from htga_client.wire import ARROW_STREAM, NewRun, histogram
-from htga_server import runs
 from htga_server.app import create_app
-from htga_server.database import Database
+from htga_server.http.server import Server
 from htga_server.problems import Busy, NotFound
-from htga_server.serve import Server
+from htga_server.runs import store as runs
 from htga_server.settings import Settings
+from htga_server.storage.database import Database
 from tests.support.rows import new_run, stream
 
 Post = Callable[..., httpx2.Response]

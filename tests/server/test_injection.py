@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from htga_client.wire import PREFIX
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.rows import new_run
 
 SQL = (

@@ -12,10 +12,11 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from htga_server import layer_map, pyramid
-from htga_server.database import Database
-from htga_server.series import Range
-from htga_server.serve import Server
+from htga_server.http.server import Server
+from htga_server.reads import layer_map
+from htga_server.reads.series import Range
+from htga_server.storage.database import Database
+from htga_server.timeseries import rollup as pyramid
 
 Post = Callable[..., httpx2.Response]
 Rows = dict[str, dict[int, float]]

@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from htga_client.wire import PREFIX
-from htga_server.attention import PATIENCE, Attention
-from htga_server.fleet import REQUESTS
-from htga_server.live import Broker
-from htga_server.serve import Server
-from htga_server.tables import runs
+from htga_server.http.server import Server
+from htga_server.live.broker import Broker
+from htga_server.live.pacing import REQUESTS
+from htga_server.live.viewers import PATIENCE, Attention
+from htga_server.storage.tables import runs
 from tests.support.load import wait_until
 from tests.support.processes import collecting
 from tests.support.rows import new_run

@@ -9,11 +9,14 @@ from alembic import command
 from alembic.config import Config
 
 from htga_client.wire import NewRun, histogram
-from htga_server import census, export, histograms, runs, series
-from htga_server.database import Database, migrations
+from htga_server.archive import arrow_export as export
+from htga_server.reads import histograms, series
+from htga_server.runs import store as runs
+from htga_server.runs import totals as census
 from htga_server.settings import Settings
-from htga_server.tables import RUN_TABLES, metadata
-from htga_server.tables import runs as runs_table
+from htga_server.storage.database import Database, migrations
+from htga_server.storage.tables import RUN_TABLES, metadata
+from htga_server.storage.tables import runs as runs_table
 from tests.support.rows import store, stream
 
 

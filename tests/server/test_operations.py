@@ -18,10 +18,10 @@ import sqlalchemy as sa
 
 from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server.app import create_app
-from htga_server.housekeeping import Housekeeping
-from htga_server.serve import Server
+from htga_server.archive.housekeeping import Housekeeping
+from htga_server.http.server import Server
 from htga_server.settings import Settings
-from htga_server.tables import runs
+from htga_server.storage.tables import runs
 from tests.support.load import Load, lost, running
 from tests.support.processes import Collector
 from tests.support.rows import new_run, probe_rows, stream

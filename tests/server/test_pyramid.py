@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_server.pyramid import (
+from htga_server.timeseries.rollup import (
     MAX_STEP,
     Cells,
     concatenate,

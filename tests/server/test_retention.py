@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from htga.cli.main import app as htga
-from htga_server import housekeeping
-from htga_server.database import Database
-from htga_server.housekeeping import Housekeeping
-from htga_server.serve import Server
+from htga_server.archive import housekeeping
+from htga_server.archive.housekeeping import Housekeeping
+from htga_server.http.server import Server
 from htga_server.settings import Settings
-from htga_server.tables import metrics, packs, runs, steps
+from htga_server.storage.database import Database
+from htga_server.storage.tables import metrics, packs, runs, steps
 from tests.support.rows import new_run, probe_rows
 
 Post = Callable[..., httpx2.Response]

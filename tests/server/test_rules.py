@@ -11,8 +11,9 @@ import httpx2
 import pytest
 
 from htga_client import Client, wire
-from htga_server import rules, trial
-from htga_server.serve import Server
+from htga_server.alerts import backtest as trial
+from htga_server.alerts import rules
+from htga_server.http.server import Server
 from tests.support.rows import new_run
 
 Post = Callable[..., httpx2.Response]
@@ -121,7 +122,7 @@ def test_a_dry_run_sees_values_of_each_attempt_as_it_found_them(
 def test_a_dry_run_over_many_rows_and_runs_comes_in_pages(
     collector: Server, api: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_server.signals.CHUNK", 7)
+    monkeypatch.setattr("htga_server.alerts.evaluate.CHUNK", 7)
     monkeypatch.setattr(trial, "MOST_RUNS", 2)
     ids = []
     for _ in range(5):

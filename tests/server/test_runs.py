@@ -8,8 +8,8 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from htga_server.serve import Server
-from htga_server.tables import runs
+from htga_server.http.server import Server
+from htga_server.storage.tables import runs
 from tests.support.rows import new_run
 
 Post = Callable[..., httpx2.Response]

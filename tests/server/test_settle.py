@@ -15,11 +15,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from htga_client.wire import NewRun, histogram
-from htga_server import derived, histograms, keys, runs, series
-from htga_server.database import Database
-from htga_server.series import Range
+from htga_server.reads import histograms, series
+from htga_server.reads.series import Range
+from htga_server.runs import lookup as keys
+from htga_server.runs import store as runs
 from htga_server.settings import Settings
-from htga_server.tables import cells, packs, tracks
+from htga_server.storage.database import Database
+from htga_server.storage.tables import cells, packs, tracks
+from htga_server.timeseries import rebuild as derived
 from tests.support.rows import store, stream
 
 Row = dict[str, Any]

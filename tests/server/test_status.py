@@ -11,10 +11,10 @@ import httpx2
 import sqlalchemy as sa
 
 from htga_client import Client
-from htga_server.recent import Recent
-from htga_server.serve import Server
+from htga_server.http.rolling_window import Recent
+from htga_server.http.server import Server
 from htga_server.settings import Settings
-from htga_server.tables import runs
+from htga_server.storage.tables import runs
 from tests.support.rows import new_run
 
 Post = Callable[..., httpx2.Response]

@@ -9,7 +9,7 @@ import torch
 
 from htga.tail import LogHistogram
 from htga_client.wire import histogram
-from htga_server.tail import describe
+from htga_server.reads.tail import describe
 
 Post = Callable[..., httpx2.Response]
 

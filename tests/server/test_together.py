@@ -10,13 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from htga_client.wire import NewRun
-from htga_server import decode, ingest, runs
-from htga_server.database import Database
-from htga_server.ingest import Posted, Stored
+from htga_server.ingest import decode
+from htga_server.ingest import store as ingest
+from htga_server.ingest.store import Posted, Stored
 from htga_server.problems import Conflict, NotFound, Quota, ServerError
+from htga_server.runs import store as runs
 from htga_server.settings import Settings
-from htga_server.tables import RUN_TABLES, gaps
-from htga_server.tables import runs as runs_table
+from htga_server.storage.database import Database
+from htga_server.storage.tables import RUN_TABLES, gaps
+from htga_server.storage.tables import runs as runs_table
 from tests.support.rows import probe_rows, stream
 
 RUNS = [f"{number:032d}" for number in range(7)]

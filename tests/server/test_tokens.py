@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from htga_server import tokens
-from htga_server.database import Database
+from htga_server.access import tokens
+from htga_server.storage.database import Database
 
 
 def made(token_id: str, secret: str) -> str:

@@ -12,12 +12,12 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from htga_server import housekeeping
-from htga_server.database import Database
-from htga_server.housekeeping import Housekeeping
-from htga_server.serve import Server
+from htga_server.archive import housekeeping
+from htga_server.archive.housekeeping import Housekeeping
+from htga_server.http.server import Server
 from htga_server.settings import Settings
-from htga_server.tables import RUN_TABLES, runs
+from htga_server.storage.database import Database
+from htga_server.storage.tables import RUN_TABLES, runs
 from tests.support.rows import probe_rows
 
 Post = Callable[..., httpx2.Response]

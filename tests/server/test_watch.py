@@ -20,12 +20,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from htga_client.wire import PREFIX, NewRule, NewRun, RunEvent
-from htga_server import events, rules, runs
-from htga_server.database import Database
-from htga_server.live import Broker
-from htga_server.messenger import Messenger
+from htga_server.alerts import rules
+from htga_server.alerts.monitor import IDLE_FOR_BUSY, Watch
+from htga_server.alerts.webhook_queue import Messenger
+from htga_server.live.broker import Broker
+from htga_server.runs import events
+from htga_server.runs import store as runs
 from htga_server.settings import Settings
-from htga_server.watch import IDLE_FOR_BUSY, Watch
+from htga_server.storage.database import Database
 from tests.support.load import wait_until
 from tests.support.processes import collecting
 from tests.support.rows import new_run, store, stream
@@ -40,7 +42,7 @@ OTHERS = NewRule(project="q", name="others", kind="above", key="loss", threshold
 
 @pytest.fixture
 def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    monkeypatch.setattr("htga_server.watch.IDLE_FOR_BUSY", 0.0)
+    monkeypatch.setattr("htga_server.alerts.monitor.IDLE_FOR_BUSY", 0.0)
     assert IDLE_FOR_BUSY > 0
     opened = Database(settings.url)
     opened.upgrade()

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from htga_server import webhook
-from htga_server.messenger import Messenger
+from htga_server.alerts import webhook
+from htga_server.alerts.webhook_queue import Messenger
 from htga_server.problems import BadRequest
 
 HOST = "hooks.example"

@@ -21,14 +21,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from htga_client.wire import Receipt
-from htga_server import decode, engines
+from htga_server.api import runs as routes_of_runs
 from htga_server.app import create_app
-from htga_server.database import Database
-from htga_server.ingest import Posted, Stored
-from htga_server.log import Log
-from htga_server.routes import runs as routes_of_runs
-from htga_server.serve import Server
+from htga_server.http.server import Server
+from htga_server.ingest import decode
+from htga_server.ingest.store import Posted, Stored
 from htga_server.settings import Settings
+from htga_server.storage import engines
+from htga_server.storage.database import Database
+from htga_server.storage.wal import Log
 
 
 def acknowledged(posted: Posted) -> Stored:

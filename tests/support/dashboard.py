@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from htga.cli.up import open_server
-from htga_server.serve import Server
+from htga_server.http.server import Server
 
 
 def dashboard_on(folder: Path, *, port: int) -> Server:

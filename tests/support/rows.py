@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER
 from htga_client.wire.histogram import encode
-from htga_server import decode, ingest
-from htga_server.database import Database
-from htga_server.ingest import Posted, Stored
+from htga_server.ingest import decode
+from htga_server.ingest import store as ingest
+from htga_server.ingest.store import Posted, Stored
 from htga_server.settings import Settings
+from htga_server.storage.database import Database
 
 
 def new_run(**other: Any) -> dict[str, Any]:

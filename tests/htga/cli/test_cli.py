@@ -15,7 +15,7 @@ from htga.cli import connect
 from htga.cli.main import app
 from htga_client import wire
 from htga_client.sender.sender import Sender
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from tests.support.rows import new_run
 
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -10,7 +10,7 @@ from torch import nn
 import htga
 from htga import telemetry
 from htga_client import Client
-from htga_server.serve import Server
+from htga_server.http.server import Server
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

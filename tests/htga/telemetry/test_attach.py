@@ -26,7 +26,7 @@ from htga.telemetry.config import config_of
 from htga.telemetry.environment import code_version, project_name
 from htga_client import Client
 from htga_server.app import create_app
-from htga_server.serve import Server
+from htga_server.http.server import Server
 from htga_server.settings import Settings
 from tests.support.faulty_collector import FaultyCollector
 

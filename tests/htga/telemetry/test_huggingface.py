@@ -11,7 +11,7 @@ from transformers import Trainer, TrainingArguments
 
 from htga.telemetry.huggingface import TelemetryCallback
 from htga_client import Client
-from htga_server.serve import Server
+from htga_server.http.server import Server
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # the library's own

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from htga.telemetry.lightning import TelemetryCallback
 from htga_client import Client
-from htga_server.serve import Server
+from htga_server.http.server import Server
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Lightning's own, of every kind

@@ -1,0 +1,27 @@
+"""What to be warned of."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from htga_client.wire import Alerts
+from htga_server.api.deps import DatabaseDep
+from htga_server.api.permissions import READ, GrantDep, own_project
+from htga_server.runs import events
+
+router = APIRouter(prefix="/alerts", tags=["runs"])
+
+
+@router.get("", dependencies=[READ])
+async def alerts(
+    db: DatabaseDep,
+    allowed: GrantDep,
+    project: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Alerts:
+    """Warnings and errors, the latest first, of the hundred runs that had news last."""
+    own = own_project(allowed, project)
+    return Alerts(items=await db.read(partial(events.alerts, project=own, limit=limit)))

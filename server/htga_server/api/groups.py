@@ -1,0 +1,78 @@
+"""Runs in groups."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import StringConstraints
+
+from htga_client.wire import Axis, GroupedSeries, Run, RunState
+from htga_server.api.deps import AttentionDep, DatabaseDep
+from htga_server.api.permissions import READ, GrantDep, own_project
+from htga_server.api.runs import id_list
+from htga_server.api.series import RangeDep, key_list
+from htga_server.http.responses import answer
+from htga_server.problems import BadRequest
+from htga_server.reads import groups
+from htga_server.reads.groups import Wanted
+from htga_server.runs import store as runs
+
+router = APIRouter(prefix="/groups", tags=["series"])
+Setting = Annotated[str, StringConstraints(pattern=r"^(run|group|config\.[\s\S]*)$")]
+
+
+@router.get("/series", response_model=GroupedSeries, dependencies=[READ])
+async def read_groups(
+    request: Request,
+    db: DatabaseDep,
+    attention: AttentionDep,
+    allowed: GrantDep,
+    within: RangeDep,
+    keys: str,
+    project: str | None = None,
+    ids: Annotated[str | None, Query(alias="runs")] = None,
+    by: Annotated[tuple[Setting, ...], Query()] = (),
+    x: Axis = "step",
+    buckets: Annotated[int, Query(ge=1, le=2000)] = 300,
+    state: RunState | None = None,
+    tag: str | None = None,
+) -> Response:
+    """The mean over the runs of each group, with its spread and a 95 % interval.
+
+    The runs are those of a `project`, newest first, or `runs`: ids, separated by commas, in the
+    order asked for, without those that there are not. `by` is `group`, or `config.` and the name of
+    a setting; it can be said several times. If it is left out, or `run`, each run is alone. `x` is
+    `step`, `time` (seconds since 1970) or `relative` (seconds since a run's first row).
+    """
+    if (project is None) == (ids is None):
+        raise BadRequest("say either project or runs, and not both")
+    asked = None if ids is None else id_list(ids)
+    own = own_project(allowed, project)
+
+    wanted = Wanted(by=by, keys=key_list(keys), axis=x, within=within, buckets=buckets)
+
+    def read(connection: sa.Connection) -> GroupedSeries:
+        return groups.read(connection, _chosen(connection, asked, own, state, tag), wanted)
+
+    found = await db.read(read)
+    for group in found.items:
+        for run_id in group.members:
+            attention.look(run_id)
+    return answer(request, found)
+
+
+def _chosen(
+    connection: sa.Connection,
+    ids: list[str] | None,
+    project: str | None,
+    state: RunState | None,
+    tag: str | None,
+) -> list[Run]:
+    """The runs in their order, and one more where there are too many."""
+    most = groups.MOST_RUNS + 1
+    found = runs.page(connection, ids=ids, project=project, state=state, tag=tag, limit=most)
+    if ids is None:
+        return list(found.items)
+    return sorted(found.items, key=lambda run: ids.index(run.id))

@@ -1,0 +1,51 @@
+"""Server-sent events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
+
+from htga_server.api.deps import BrokerDep, DatabaseDep
+from htga_server.api.permissions import READ, GrantDep
+from htga_server.live.broker import Filter
+from htga_server.storage.database import Database
+from htga_server.storage.tables import runs
+
+router = APIRouter(tags=["live"])
+
+
+@router.get("/live", response_class=StreamingResponse, dependencies=[READ])
+async def live(
+    broker: BrokerDep,
+    db: DatabaseDep,
+    allowed: GrantDep,
+    run: str | None = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """What changed, as it changes: `rows` ({run, step}), `run` ({run, state}) and `reset` ({}).
+
+    With the header `Last-Event-ID` it begins with what came after that event; `reset` says that
+    this is not known any more, or that news were lost: look at everything anew.
+    """
+    only = None if allowed.project is None else _of_project(db, allowed.project)
+    return StreamingResponse(
+        broker.listen(run, after=last_event_id, only=only).events(),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _of_project(database: Database, project: str) -> Filter:
+    known: dict[str, bool] = {}
+
+    async def is_of_project(run_id: str) -> bool:
+        if run_id not in known:
+            query = sa.select(runs.c.project).where(runs.c.id == run_id)
+            found = await database.read(lambda connection: connection.scalar(query))
+            known[run_id] = found == project
+        return known[run_id]
+
+    return is_of_project

@@ -1,0 +1,164 @@
+"""What the collector says of itself: numbers for Prometheus, and a line of JSON per request."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from pathlib import Path
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from htga_client.wire import Quantiles, Receipt
+from htga_server.http.rolling_window import Recent
+from htga_server.live.broker import Broker
+from htga_server.storage.database import Database
+
+logger = logging.getLogger("htga.access")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REQUEST_ID = "X-Request-ID"
+
+
+class Numbers:
+    """Counters of one collector. Labels are of routes as they are written, never of what was asked.
+
+    Args:
+        database, broker: Looked at when the numbers are read.
+    """
+
+    def __init__(self, database: Database, broker: Broker) -> None:
+        self._began = time.monotonic()
+        self._accepted, self._commits = Recent(), Recent()
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "htga_request_seconds",
+            "Time to the end of an answer",
+            ("method", "route", "status"),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._rows = Counter(
+            "htga_ingest_rows", "Rows by what became of them", ("result",), registry=self._registry
+        )
+        self._gaps = Counter(
+            "htga_gap_rows", "Rows that writers say they have lost", registry=self._registry
+        )
+        self._commit_seconds = Histogram(
+            "htga_commit_seconds",
+            "Time of a transaction, its commit included",
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        database.observe = self._commit
+        self._gauge("htga_waiting_writes", "Writes that wait", lambda: database.waiting)
+        self._gauge("htga_live_readers", "Open event streams", lambda: broker.readers)
+        if database.dialect == "sqlite":
+            log = Path(f"{database.url.database}-wal")
+            size = "Size of SQLite's write-ahead log"
+            self._gauge("htga_wal_bytes", size, lambda: log.stat().st_size if log.exists() else 0)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' format."""
+        return generate_latest(self._registry)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self._requests.labels(method, route, str(status)).observe(seconds)
+
+    def ingest(self, receipt: Receipt, lost: int) -> None:
+        """Count rows."""
+        for result, number in (
+            ("accepted", receipt.accepted),
+            ("duplicate", receipt.duplicates),
+            ("rejected", len(receipt.rejected)),
+        ):
+            self._rows.labels(result).inc(number)
+        self._gaps.inc(lost)
+        self._accepted.add(receipt.accepted)
+
+    def refused(self, rows: int) -> None:
+        """Count rows that a full project kept out."""
+        self._rows.labels("no_room").inc(rows)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the collector started."""
+        return time.monotonic() - self._began
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows accepted per second, over the last minute."""
+        return sum(self._accepted.values()) / min(self._accepted.seconds, max(self.uptime, 1.0))
+
+    @property
+    def commit_ms(self) -> Quantiles:
+        """Time of a transaction, over the last minute."""
+        seconds = self._commits.values()
+        p50, p95 = np.quantile(seconds, [0.5, 0.95]).tolist() if seconds else (None, None)
+        return Quantiles(p50=p50 and p50 * 1e3, p95=p95 and p95 * 1e3)
+
+    def _commit(self, seconds: float) -> None:
+        self._commit_seconds.observe(seconds)
+        self._commits.add(seconds)
+
+    def _gauge(self, name: str, what: str, value: object) -> None:
+        Gauge(name, what, registry=self._registry).set_function(value)  # type: ignore[arg-type]
+
+
+class Observer:
+    """ASGI middleware that times and numbers every request.
+
+    Its id is in the answer's header and in the log, never taken from the request: what is logged
+    is of our making, or escaped by JSON.
+    """
+
+    def __init__(self, app: ASGIApp, *, numbers: Numbers) -> None:
+        self._app = app
+        self._numbers = numbers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin, name, status = time.perf_counter(), secrets.token_hex(8), 500
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = name
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        finally:
+            seconds = time.perf_counter() - begin
+            route = _route(scope)
+            self._numbers.request(_method(scope), route, status, seconds)
+            level = logging.ERROR if status == 500 else logging.INFO
+            if logger.isEnabledFor(level):
+                line = {
+                    "request": name,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(seconds * 1e3, 1),
+                    "client": scope["client"][0] if scope.get("client") else None,
+                }
+                logger.log(level, "%s", json.dumps(line))
+
+
+def _route(scope: Scope) -> str:
+    """The path as its route is written; anything else is one label, for there is no end of them."""
+    return getattr(scope.get("route"), "path", None) or "other"
+
+
+def _method(scope: Scope) -> str:
+    known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+    return scope["method"] if scope["method"] in known else "other"

@@ -1,0 +1,147 @@
+"""What a run is listed with: how far it is, and what it measured last, at least and at most."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from htga_server.ingest.sequencing import Admitted
+from htga_server.storage.tables import runs
+from htga_server.storage.values import to_json
+from htga_server.timeseries.row_batch import Ints, Rows
+from htga_server.timeseries.series import METRICS, Kind
+
+Values = dict[str, float]
+
+# Built once: building a statement takes longer than executing it.
+_TOUCH = (
+    sa.update(runs)
+    .where(runs.c.run_key == sa.bindparam("key"))
+    .values(
+        {name: sa.bindparam(name) for name in ("updated", "last_step", "summary", "low", "high")}
+    )
+    .values(rows=runs.c.rows + sa.bindparam("accepted"))
+    .values(bytes=runs.c.bytes + sa.bindparam("size"))
+    .values(archived=False)  # what the archive holds is no longer all of it
+)
+
+
+class Extremes:
+    """Last, least and greatest values by key.
+
+    Attributes:
+        late: Last values of steps before one that is stored already.
+    """
+
+    def __init__(self) -> None:
+        self.last: Values = {}
+        self.late: Values = {}
+        self.low: Values = {}
+        self.high: Values = {}
+
+    def add(self, key: str, last: float, low: float, high: float, *, late: bool) -> None:
+        """Note those of a key."""
+        (self.late if late else self.last)[key] = last
+        self.low[key], self.high[key] = low, high
+
+
+def touch(
+    connection: sa.Connection,
+    admitted: Mapping[int, Admitted],
+    rows: Mapping[Kind, Rows],
+    ends: Mapping[Kind, Ints],
+) -> None:
+    """Note on each run how far it is and what it measured.
+
+    Args:
+        admitted: By number of the request, what brought new rows; of those of one run at most one
+            is of rank 0, whose values are the run's.
+        ends: The last step, or -1, that was stored of each track in `rows` before they were.
+    """
+    together: dict[int, list[Admitted]] = defaultdict(list)
+    for one in admitted.values():
+        together[one.run.run_key].append(one)
+    run_of = {number: one.run.run_key for number, one in admitted.items()}
+    found: dict[int, Extremes] = defaultdict(Extremes)
+    for kind, own in rows.items():
+        # Of layers those that are the whole model.
+        shown = np.array([kind is METRICS or name == "" for name in own.names], np.bool_)
+        _extremes(own, (own.rank == 0) & shown[own.name], ends[kind], run_of, found)
+    now = time.time()
+    touched = []
+    for key, requests in together.items():
+        run, seen = requests[0].run, found[key]
+        reached = _latest(one.checked.last_step for one in requests)
+        touched.append(
+            {
+                "key": key,
+                "updated": now,
+                "accepted": sum(one.accepted for one in requests),
+                "size": sum(one.batch.size for one in requests),
+                "last_step": _latest((reached, run.last_step)),
+                "summary": _as_json({**seen.late, **run.summary, **seen.last}),
+                "low": _as_json(_merged(np.fmin, seen.low, run.low)),
+                "high": _as_json(_merged(np.fmax, seen.high, run.high)),
+            }
+        )
+    if touched:
+        connection.execute(_TOUCH, touched)
+
+
+def _latest(steps: Iterable[int | None]) -> int | None:
+    return max((step for step in steps if step is not None), default=None)
+
+
+def _extremes(
+    rows: Rows,
+    which: NDArray[np.bool_],
+    ends: Ints,
+    run_of: Mapping[int, int],
+    found: dict[int, Extremes],
+) -> None:
+    """Those of each column of some tracks, by run; a metric goes by its name."""
+    if not which.any():
+        return
+    ends = ends[[bool(which[where.start]) for where in rows.tracks()]]
+    rows = rows[which]
+    tracks = list(rows.tracks())
+    first = np.array([where.start for where in tracks])
+    last = np.array([where.stop for where in tracks]) - 1
+    run_keys = [run_of[number] for number in rows.source[first].tolist()]
+    names = [rows.names[at] for at in rows.name[first].tolist()]
+    for key, (values, measured) in rows.values().items():
+        least: NDArray[np.float64] = values
+        at = last
+        if not measured.all():
+            least = np.where(measured, values, np.nan)
+            at = np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
+        low, high = np.fmin.reduceat(least, first), np.fmax.reduceat(least, first)
+        for run_key, name, there, late, *three in zip(
+            run_keys,
+            names,
+            (at >= first).tolist(),
+            (rows.step[at] < ends).tolist(),
+            values[at].tolist(),
+            low.tolist(),
+            high.tolist(),
+            strict=True,
+        ):
+            if there:
+                found[run_key].add(name or key, *three, late=late)
+
+
+def _merged(choose: np.ufunc, new: Values, old: Mapping[str, Any]) -> Values:
+    merged = {key: float(value) for key, value in old.items()}
+    for key, value in new.items():
+        merged[key] = float(choose(value, merged.get(key, value)))
+    return merged
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, float | str]:
+    return {key: to_json(float(value)) for key, value in values.items()}

@@ -1,0 +1,168 @@
+"""Which rows of a request are new, by the numbers that their writer gave them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from htga_client.wire import Receipt
+from htga_server.ingest.decode import Batch
+from htga_server.problems import Conflict
+from htga_server.runs import writers
+from htga_server.runs.lookup import checked_open
+from htga_server.runs.writers import Writer
+from htga_server.storage import bulk
+from htga_server.storage.tables import gaps
+from htga_server.storage.tables import writers as table
+from htga_server.timeseries.row_batch import Checked
+
+# Built once: building a statement takes longer than executing it.
+_ADVANCE = (
+    sa.update(table)
+    .where(table.c.run_key == sa.bindparam("key"), table.c.writer == sa.bindparam("own"))
+    .values({name: sa.bindparam(name) for name in ("next_seq", "batch_first", "batch_digest")})
+)
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A request whose rows may be stored.
+
+    Attributes:
+        run: The run's row, which is locked.
+        writer: Who sent it; None where it is new, or where rows are not numbered.
+        expected: The sequence number after all that is stored or lost.
+        lost: Numbers, [first, end), that the writer says it has lost and that were expected.
+        skipped: How many of the rows are stored already.
+    """
+
+    run: sa.Row[Any]
+    batch: Batch
+    checked: Checked
+    writer: Writer | None
+    expected: int
+    lost: list[tuple[int, int]]
+    skipped: int
+
+    @property
+    def accepted(self) -> int:
+        """How many rows are stored now."""
+        return self.checked.sent - self.skipped - len(self._rejected)
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence number that is expected next."""
+        return max(self.batch.first_seq + self.checked.sent, self.expected)
+
+    @property
+    def receipt(self) -> Receipt:
+        """What the writer is told."""
+        return Receipt(
+            accepted=self.accepted,
+            duplicates=self.skipped,
+            rejected=self._rejected,
+            next_seq=None if self.batch.writer is None else self.next_seq,
+        )
+
+    @property
+    def _rejected(self) -> tuple[Any, ...]:
+        return tuple(one for one in self.checked.rejected if one.row >= self.skipped)
+
+    def attempt(self, connection: sa.Connection, most: int) -> int:
+        """The attempt that the rows belong to; raises `Quota` as `writers.take_up`."""
+        if self.batch.writer is None:
+            return int(self.run.attempt)
+        if self.writer is None:
+            key = self.run.run_key
+            self.writer = writers.take_up(connection, key, self.batch.writer, most=most)
+        return self.writer.attempt
+
+
+def admit(
+    run_id: str,
+    run: sa.Row[Any] | None,
+    batch: Batch,
+    checked: Checked,
+    known: Mapping[tuple[int, str], Writer],
+) -> Admitted:
+    """Look at a request.
+
+    Args:
+        run: What was found of its run.
+        known: Writers by run and name.
+
+    Raises:
+        NotFound: There is no such run.
+        Busy: It is being purged.
+        Conflict: Rows before this batch are missing (the problem says `expected_seq`), or others
+            were stored under these numbers, or the run was pruned.
+    """
+    run = checked_open(run, run_id)
+    if batch.writer is None:
+        return Admitted(run, batch, checked, None, 0, [], 0)
+    writer = known.get((run.run_key, batch.writer))
+    expected, lost = _after_gaps(batch, 0 if writer is None else writer.next_seq)
+    if batch.first_seq > expected:
+        raise Conflict(
+            f"rows {expected} to {batch.first_seq - 1} of this writer are missing",
+            slug="sequence-gap",
+            expected_seq=expected,
+        )
+    if writer is not None:
+        _refuse_other_rows(writer, batch, checked)
+    skipped = min(expected - batch.first_seq, checked.sent)
+    return Admitted(run, batch, checked, writer, expected, lost, skipped)
+
+
+def advance(connection: sa.Connection, admitted: Sequence[Admitted]) -> None:
+    """Note how far the writers are, and what they have lost."""
+    moved = []
+    lost: list[tuple[Any, ...]] = []
+    for one in admitted:
+        key, own = one.run.run_key, one.batch.writer
+        if one.writer is None or own is None:
+            continue
+        lost += [(key, own, first, end, time.time()) for first, end in one.lost]
+        is_new = one.skipped < one.checked.sent
+        if is_new or one.lost:
+            moved.append(
+                {
+                    "key": key,
+                    "own": own,
+                    "next_seq": one.next_seq,
+                    "batch_first": one.batch.first_seq if is_new else one.writer.batch_first,
+                    "batch_digest": one.checked.digest if is_new else one.writer.batch_digest,
+                }
+            )
+    bulk.put(connection, gaps, lost)
+    if moved:
+        connection.execute(_ADVANCE, moved)
+
+
+def _after_gaps(batch: Batch, expected: int) -> tuple[int, list[tuple[int, int]]]:
+    """The number expected next when what the writer has lost is passed over, and that."""
+    lost = []
+    for first, end in sorted(batch.gaps):
+        if first <= expected < end:
+            lost.append((expected, end))
+            expected = end
+    return expected, lost
+
+
+def _refuse_other_rows(writer: Writer, batch: Batch, checked: Checked) -> None:
+    """Two processes that number their rows as the same writer would lose each other's."""
+    again = batch.first_seq == writer.batch_first and checked.sent > 0
+    if (
+        again
+        and batch.first_seq + checked.sent == writer.next_seq
+        and bytes(writer.batch_digest or b"") != checked.digest
+    ):
+        raise Conflict(
+            f"other rows were stored as {batch.first_seq} to {writer.next_seq - 1} of this writer;"
+            " a writer's id must belong to one process",
+            slug="sequence-conflict",
+        )

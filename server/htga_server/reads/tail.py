@@ -1,0 +1,101 @@
+"""The tail of one histogram: survival, the Hill plot at every threshold, and one fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import sqlalchemy as sa
+
+from htga_client.statistics.hill import default_k, hill_plot
+from htga_client.wire import Tail, TailFit
+from htga_client.wire.histogram import Histogram, decode, edges
+from htga_server.problems import NotFound
+from htga_server.runs.lookup import is_pruned, key_of, name_ids
+from htga_server.storage.tables import cells, packs
+from htga_server.storage.values import optional
+from htga_server.timeseries.rollup import MAX_STEP, WINDOW
+from htga_server.timeseries.series import LAYERS, Track, histograms
+
+
+def read(
+    connection: sa.Connection, run_id: str, *, layer: str, rank: int, step: int | None
+) -> Tail:
+    """The tail at the latest histogram that is not after `step`, or of its window.
+
+    Raises:
+        NotFound: There is no such run, or no histogram that early.
+    """
+    run_key = key_of(connection, run_id)
+    layer_id = name_ids(connection, run_key, "layer").get(layer, -1)
+    track = Track(LAYERS, run_key, layer_id, rank)
+    before = MAX_STEP if step is None else step
+    look = _summed if is_pruned(connection, run_key) else _single
+    found = look(connection, track, before)
+    if found is None:
+        raise NotFound(f"run {run_id} has no histogram of layer {layer[:80]!r} by step {step}")
+    at, blob = found
+    return describe(decode(blob), run_id=run_id, layer=layer, step=at)
+
+
+def _single(connection: sa.Connection, track: Track, before: int) -> tuple[int, bytes] | None:
+    first = connection.scalar(
+        sa.select(sa.func.max(packs.c.step)).where(*track.of(packs), packs.c.step <= before)
+    )
+    if first is None:
+        return None
+    window = first // WINDOW * WINDOW
+    found = histograms(connection, track, window, min(window + WINDOW, before + 1))
+    at, attempts = list(found.items())[-1]
+    return at, attempts[max(attempts)]
+
+
+def _summed(connection: sa.Connection, track: Track, before: int) -> tuple[int, bytes] | None:
+    """The last step and the sum of a window, which is what is left of a run that was pruned."""
+    row = connection.execute(
+        sa.select(cells.c.step, cells.c.histogram)
+        .where(*track.of(cells), cells.c.level == 2, cells.c.histograms > 0)
+        .where(cells.c.cell <= before // WINDOW)
+        .order_by(cells.c.cell.desc())
+        .limit(1)
+    ).one_or_none()
+    return row and (row.step, bytes(row.histogram))
+
+
+def describe(histogram: Histogram, *, run_id: str, layer: str, step: int) -> Tail:
+    """All that a plot of the tail needs.
+
+    The fit is at the threshold with a number of entries at or above it nearest to n**0.6, at least
+    50 and at most n / 10.
+    """
+    counts = histogram.counts.astype(np.int64)
+    edge = edges(histogram.bits, histogram.first, counts.size)
+    above = counts[::-1].cumsum()[::-1]
+    n = int(above[0]) if above.size else 0
+    plot = hill_plot(edge, counts)
+    alpha, stderr = np.full(counts.size, np.nan), np.full(counts.size, np.nan)
+    places = np.searchsorted(edge, plot.threshold)
+    alpha[places], stderr[places] = plot.alpha, plot.stderr
+    usable = np.isfinite(alpha)
+    wanted = default_k(n)
+    chosen = plot.nearest(wanted) if wanted else None
+    fit = None
+    if chosen is not None:
+        fit = TailFit(
+            alpha=float(plot.alpha[chosen]),
+            stderr=float(plot.stderr[chosen]),
+            k=int(plot.k[chosen]),
+            threshold=float(plot.threshold[chosen]),
+        )
+    return Tail(
+        run_id=run_id,
+        layer=layer,
+        step=step,
+        magnitude=edge[:-1].tolist(),
+        survival=(above / max(n, 1)).tolist(),
+        k=above.tolist(),
+        alpha=optional(alpha, usable),
+        stderr=optional(stderr, usable),
+        fit=fit,
+        n=n,
+        n_zero=histogram.n_zero,
+        n_nonfinite=histogram.n_nonfinite,
+    )

@@ -1,0 +1,183 @@
+"""Runs in the database: register, find, list, change, finish. Functions of a connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from htga_client.wire import Finish, NewRun, Run, RunPage, RunPatch, RunState
+from htga_server.problems import Conflict, NotFound, Quota
+from htga_server.runs import writers
+from htga_server.runs.lookup import HERE, closed, lock, lock_if_there
+from htga_server.runs.pagination import Order, Sort
+from htga_server.runs.serialize import COLUMNS, find, get, metric_names, record, state_of
+from htga_server.settings import Settings
+from htga_server.storage.tables import runs
+
+
+def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[Run, bool]:
+    """Store a run, or recognise it; a writer not seen before starts a new attempt.
+
+    Returns:
+        The run, and whether it was made now.
+
+    Raises:
+        Conflict: The id belongs to a run of another project, or the run exists and `resume` says
+            that it must not, or it was pruned.
+        NotFound: The run does not exist and `resume` says that it must.
+        Quota: The project has as many runs as it may have.
+        Busy: A run of this id was deleted and is being purged.
+    """
+    found = lock_if_there(connection, new.id)
+    if found is None:
+        _begin(connection, new, limits)
+        return find(connection, new.id), True
+    if found.project != new.project:
+        raise Conflict(f"run {new.id} belongs to another project than {new.project!r}")
+    if new.resume == "never" and not writers.is_known(connection, found.run_key, new.writer):
+        raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
+    if new.writer is not None:
+        if found.pruned is not None and not writers.is_known(connection, found.run_key, new.writer):
+            raise closed(new.id)
+        writers.take_up(connection, found.run_key, new.writer, most=limits.writers_per_run)
+    return find(connection, new.id), False
+
+
+def page(
+    connection: sa.Connection,
+    *,
+    ids: Collection[str] | None = None,
+    project: str | None = None,
+    state: RunState | None = None,
+    group: str | None = None,
+    tag: str | None = None,
+    q: str | None = None,
+    sort: Sort = "-created",
+    cursor: str | None = None,
+    limit: int = 100,
+) -> RunPage:
+    """Runs in an order.
+
+    Args:
+        ids: Those that they are among.
+        q: Text that the name, the project or the notes must hold, in any case.
+        sort: What they are ordered by, a minus for the greatest first; those without come last.
+        cursor: `RunPage.next` of the page before, of the same order.
+
+    Raises:
+        BadRequest: The cursor is none of ours.
+    """
+    order = Order(sort)
+    query = sa.select(*COLUMNS).where(HERE).order_by(*order.by)
+    if ids is not None:
+        query = query.where(runs.c.id.in_(ids))
+    if project is not None:
+        query = query.where(runs.c.project == project)
+    if group is not None:
+        query = query.where(runs.c.run_group == group)
+    if q:
+        text = [runs.c.name, runs.c.project, runs.c.notes]
+        query = query.where(sa.or_(*(column.icontains(q, autoescape=True) for column in text)))
+    if cursor is not None:
+        query = query.where(order.after(cursor))
+    # State depends on the clock and tags live in JSON: both are filtered here, so read on until
+    # the page is full.
+    found: list[sa.Row[Any]] = []
+    for some in connection.execute(query).yield_per(limit + 1).partitions():
+        found += [
+            row
+            for row in some
+            if (tag is None or tag in row.tags) and (state is None or state_of(row) == state)
+        ]
+        if len(found) > limit:
+            break
+    more = len(found) > limit
+    found = found[:limit]
+    known = metric_names(connection, [row.run_key for row in found])
+    return RunPage(
+        items=tuple(record(row, known) for row in found),
+        next=order.cursor(found[-1]) if more else None,
+    )
+
+
+def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:
+    """Mark a run as ended; doing it twice changes nothing.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    row = lock(connection, run_id)
+    if row.state != how.state:
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.run_key == row.run_key)
+            .values(state=how.state, finished=time.time())
+        )
+    return find(connection, run_id)
+
+
+def change(connection: sa.Connection, run_id: str, patch: RunPatch) -> Run:
+    """Change what people call a run and say of it.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    said = {
+        "name": patch.name,
+        "run_group": patch.group,
+        "tags": None if patch.tags is None else list(patch.tags),
+        "notes": patch.notes,
+    }
+    values = {column: value for column, value in said.items() if value is not None}
+    if values:
+        connection.execute(sa.update(runs).where(runs.c.id == run_id, HERE).values(values))
+    return get(connection, run_id)
+
+
+def keep_alive(connection: sa.Connection, run_id: str) -> tuple[Run, bool]:
+    """Note that a run is alive although it sends no rows.
+
+    Returns:
+        The run, and whether it had been silent for so long that it was stale or lost.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    before = state_of(lock(connection, run_id))
+    connection.execute(sa.update(runs).where(runs.c.id == run_id).values(heartbeat=time.time()))
+    return find(connection, run_id), before in {"stale", "lost"}
+
+
+def _begin(connection: sa.Connection, new: NewRun, limits: Settings) -> None:
+    if new.resume == "must":
+        raise NotFound(f"no run {new.id!r} to resume; leave resume out to begin it")
+    number = connection.scalar(
+        sa.select(sa.func.count()).select_from(runs).where(runs.c.project == new.project, HERE)
+    )
+    if (number or 0) >= limits.runs_per_project:
+        most = limits.runs_per_project
+        raise Quota(f"project {new.project!r} has {most} runs; delete some", limit=most)
+    key = connection.scalars(
+        sa.insert(runs)
+        .values(
+            id=new.id,
+            project=new.project,
+            name=new.name,
+            run_group=new.group,
+            tags=list(new.tags),
+            config=new.config,
+            notes=new.notes,
+            environment=new.environment,
+            state="running",
+            attempt=1,
+            created=time.time(),
+            archived=False,
+            summary={},
+        )
+        .returning(runs.c.run_key)
+    ).one()
+    if new.writer is not None:
+        writers.begin(connection, key, new.writer, 1)

@@ -1,0 +1,183 @@
+"""Rows of requests, sorted by what they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from htga_client.wire import Rejection
+from htga_client.wire.histogram import Histograms, decode_joined
+from htga_server.runs.events import Happened
+from htga_server.storage.bulk import Column
+from htga_server.timeseries.histogram_blocks import Blobs
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of layers or of metrics, sorted by request, name, rank and step; no key comes twice.
+
+    Attributes:
+        names: Names of the layers or metrics.
+        source: Index of the request that each came with, shape [R], like all that follow.
+        name: Index into `names`.
+        rank, step, time: Of each row.
+        row: Its index in its request.
+        columns: What was measured; a column in which nothing was is left out.
+        histogram: Index of its histogram in `blobs`, or -1.
+        blobs, decoded: The histograms in the order of the rows.
+    """
+
+    names: tuple[str, ...]
+    source: Ints
+    name: Ints
+    rank: Ints
+    step: Ints
+    time: NDArray[np.float64]
+    row: Ints
+    columns: dict[str, Column]
+    histogram: Ints
+    blobs: Blobs
+    decoded: Histograms
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.step.size
+
+    def __getitem__(self, which: slice | NDArray[np.bool_] | Ints) -> Rows:
+        """Some of the rows; `histogram` still points into the same `blobs`."""
+        return replace(
+            self,
+            source=self.source[which],
+            name=self.name[which],
+            rank=self.rank[which],
+            step=self.step[which],
+            time=self.time[which],
+            row=self.row[which],
+            columns={key: column[which] for key, column in self.columns.items()},
+            histogram=self.histogram[which],
+        )
+
+    def since(self, first: Ints) -> Rows:
+        """The rows from `first` of each request on, which has one for each request."""
+        kept = self.row >= first[self.source]
+        return self if kept.all() else in_step(self[kept])
+
+    def tracks(self) -> Iterator[slice]:
+        """Where the rows of each request, name and rank are, in turn."""
+        if self.size:
+            changed = np.ones(self.size, np.bool_)
+            changed[1:] = self.source[1:] != self.source[:-1]
+            changed[1:] |= self.name[1:] != self.name[:-1]
+            changed[1:] |= self.rank[1:] != self.rank[:-1]
+            bounds = [*np.flatnonzero(changed).tolist(), self.size]
+            yield from map(slice, bounds, bounds[1:])
+
+    def values(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+        """The columns as float64 and masks of what was measured."""
+        everywhere = np.ones(self.size, np.bool_)
+        return {
+            key: (c.values.astype(np.float64), everywhere if c.measured is None else c.measured)
+            for key, c in self.columns.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a request brought, besides the rows that can be stored.
+
+    Attributes:
+        sent: How many rows there were.
+        events: What happened.
+        rejected: What cannot be stored, and why.
+        digest: Tells these rows from others that were sent under the same numbers.
+        last_step: The highest step of those that can be stored, or None without one.
+    """
+
+    sent: int
+    events: tuple[Happened, ...]
+    rejected: tuple[Rejection, ...]
+    digest: bytes
+    last_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The rows of requests, ready to be stored together.
+
+    Attributes:
+        steps, metrics: What can be stored.
+        requests: Of each request, the rest.
+    """
+
+    steps: Rows
+    metrics: Rows
+    requests: tuple[Checked, ...]
+
+
+def in_step(rows: Rows) -> Rows:
+    """The same rows with their histograms in the same order, and no others."""
+    has = rows.histogram >= 0
+    kept = rows.histogram[has]
+    if kept.size == rows.blobs.ends.size and (np.diff(kept) == 1).all():
+        return rows
+    blobs = rows.blobs.take(kept)
+    return replace(
+        rows,
+        histogram=np.where(has, np.cumsum(has) - 1, -1),
+        blobs=blobs,
+        decoded=decode_joined(blobs.data, blobs.ends),
+    )
+
+
+def in_order(rows: Rows) -> Rows:
+    """Rows in order; of several with one key, each column's last measured value."""
+    key = (rows.source, rows.name, rows.rank, rows.step)
+    if not _increasing(key):
+        rows = rows[np.lexsort(key[::-1])]
+        same = _same_as_next(rows)
+        rows = _collapsed(rows, same) if same.any() else rows
+        rows = in_step(rows)
+    return rows
+
+
+def _increasing(key: Sequence[Ints]) -> bool:
+    """Whether each comes after the one before, by the first part of the key that differs."""
+    after = np.zeros(max(0, key[0].size - 1), np.bool_)
+    same = ~after
+    for part in key:
+        change = np.diff(part)
+        after |= same & (change > 0)
+        same &= change == 0
+    return bool(after.all())
+
+
+def _same_as_next(rows: Rows) -> NDArray[np.bool_]:
+    keys = (rows.source, rows.name, rows.rank, rows.step)
+    changed = np.any([np.diff(part) != 0 for part in keys], axis=0)
+    return np.append(~changed, False)[: rows.size]
+
+
+def _collapsed(rows: Rows, same: NDArray[np.bool_]) -> Rows:
+    last = np.flatnonzero(~same)
+    first = np.concatenate(([0], last[:-1] + 1))
+
+    def latest(measured: NDArray[np.bool_]) -> Ints:
+        """Index of the last measured row of each group, or -1."""
+        return np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
+
+    columns = {}
+    for key, column in rows.columns.items():
+        if column.measured is not None:
+            at = latest(column.measured)
+            columns[key] = Column(column.values[np.maximum(at, 0)], at >= 0)
+        else:
+            columns[key] = Column(column.values[last])
+    at = latest(rows.histogram >= 0)
+    histogram = np.where(at >= 0, rows.histogram[np.maximum(at, 0)], -1)
+    return replace(rows[last], columns=columns, histogram=histogram)
