@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from browsing.tab import Rows, tab, until_drawn
 from playwright.sync_api import Browser
 
-from htga_dashboard import library
+from htga_dashboard.figures import plotly_script as library
 
 DOCUMENT = """<!DOCTYPE html><script src="/plotly.js"></script><div id="chart"></div><script>
 Plotly.newPlot("chart", [{y: Array.from({length: 800}, (_, i) => Math.sin(i / 9))}]);

@@ -15,16 +15,23 @@ from dash.exceptions import DependencyException
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from htga_dashboard import ids, shell, theme
-from htga_dashboard.bundles import Dashboard, no_script
-from htga_dashboard.comparison import Comparison
-from htga_dashboard.document import serve
-from htga_dashboard.exchange import NotFoundError, SourceError
-from htga_dashboard.forward import forward
-from htga_dashboard.origin import SameOrigin
-from htga_dashboard.pages import compare, experiments, health, message, query, run, runs
-from htga_dashboard.source import Source
-from htga_dashboard.study import View
+from htga_dashboard.components import ids, shell
+from htga_dashboard.figures import theme
+from htga_dashboard.http.dash_scripts import Dashboard, no_script
+from htga_dashboard.http.document import serve
+from htga_dashboard.http.proxy import forward
+from htga_dashboard.http.same_origin import SameOrigin
+from htga_dashboard.models.comparison import Comparison
+from htga_dashboard.models.experiment import View
+from htga_dashboard.pages import message
+from htga_dashboard.pages.compare import page as compare
+from htga_dashboard.pages.experiments import page as experiments
+from htga_dashboard.pages.health import page as health
+from htga_dashboard.pages.query import page as query
+from htga_dashboard.pages.run import page as run
+from htga_dashboard.pages.runs import page as runs
+from htga_dashboard.source.http import NotFoundError, SourceError
+from htga_dashboard.source.source import Source
 
 logger = logging.getLogger(__name__)
 

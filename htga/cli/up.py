@@ -65,7 +65,7 @@ def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
     import httpx2
 
     from htga_dashboard.app import create_app
-    from htga_dashboard.source import Source
+    from htga_dashboard.source.source import Source
     from htga_server.settings import Settings
 
     if not insecure and not is_loopback(host):
@@ -87,7 +87,7 @@ def _add_dashboard(api: FastAPI) -> None:
 
     try:
         from htga_dashboard.app import create_app
-        from htga_dashboard.source import Source
+        from htga_dashboard.source.source import Source
     except ModuleNotFoundError as error:
         fail(f"the dashboard needs {error.name}: pip install 'htga[dashboard]'; or --no-dashboard")
 

@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from htga_dashboard import answer
+from htga_dashboard.pages.query import result_table as answer
 
 TABLE = pa.table(
     {

@@ -13,12 +13,12 @@ from dash import Dash
 from fastapi import FastAPI
 
 import htga_dashboard
-from htga_dashboard import ids
 from htga_dashboard.app import create_app
-from htga_dashboard.bundles import tables
-from htga_dashboard.library import PATH
-from htga_dashboard.source import Source
-from htga_dashboard.theme import DARK, LIGHT, Theme
+from htga_dashboard.components import ids
+from htga_dashboard.figures.plotly_script import PATH
+from htga_dashboard.figures.theme import DARK, LIGHT, Theme
+from htga_dashboard.http.dash_scripts import tables
+from htga_dashboard.source.source import Source
 from htga_server.http.server import Server
 
 NOBODY = "http://127.0.0.1:9"

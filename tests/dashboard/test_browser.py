@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import FloatRect, Page, expect
 
 from htga_dashboard.app import create_app
-from htga_dashboard.source import Source
+from htga_dashboard.source.source import Source
 from htga_server.http.server import Server
 from tests.support.charts import DATA, LENGTH, RANGE, wait_for_length
 from tests.support.dashboard import dashboard_on

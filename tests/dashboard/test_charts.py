@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from htga_dashboard.charts import METRICS, charts_of
+from htga_dashboard.models.charts import METRICS, charts_of
 from tests.support.series import run
 
 

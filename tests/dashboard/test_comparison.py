@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_dashboard.comparison import MAX_SMOOTHING, Comparison
+from htga_dashboard.models.comparison import MAX_SMOOTHING, Comparison
 
 ID = st.uuids().map(str)
 NAMES = st.lists(st.text(min_size=1), unique=True, max_size=4).map(tuple)

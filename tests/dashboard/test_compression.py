@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from htga_dashboard.app import create_app
-from htga_dashboard.compression import Compression
-from htga_dashboard.library import PATH
-from htga_dashboard.source import Source
+from htga_dashboard.figures.plotly_script import PATH
+from htga_dashboard.http.compression import Compression
+from htga_dashboard.source.source import Source
 
 FAR, HERE = ("203.0.113.9", 40_000), ("127.0.0.1", 40_000)
 LARGE = {"values": ["0.125"] * 10_000}

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htga_client.wire import Buckets, Series
-from htga_dashboard import theme
-from htga_dashboard.charts import Chart, Curve, charts_of
-from htga_dashboard.figures import curves
+from htga_dashboard.figures import curves, theme
 from htga_dashboard.figures import points as of_curves
+from htga_dashboard.models.charts import Chart, Curve, charts_of
 from tests.support.plotly import checked
 from tests.support.series import RUN_ID, run, same, series
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from htga_dashboard.config import flat, named
-from htga_dashboard.differences import Row, differing, keys_of, usual_keys
+from htga_dashboard.models.config import flat, named
+from htga_dashboard.models.differences import Row, differing, keys_of, usual_keys
 from tests.support.series import run
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from htga_dashboard.digits import significant, step
+from htga_dashboard.models.number_format import significant, step
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from htga_client.wire import RunPatch
-from htga_dashboard.editing import patch, tags_of
+from htga_dashboard.pages.run.edit import patch, tags_of
 
 BEFORE = ["maple", "g", "a, b", ""]
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from htga_client.wire import PREFIX
 from htga_dashboard.app import create_app
-from htga_dashboard.source import Source
+from htga_dashboard.source.source import Source
 from htga_server.http.server import Server
 from tests.support.rows import new_run
 

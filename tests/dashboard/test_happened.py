@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 
 from htga_client.wire import RunEvent
-from htga_dashboard import drawing, theme
-from htga_dashboard.figures import happened
-from htga_dashboard.view import View
+from htga_dashboard.figures import event_marks as happened
+from htga_dashboard.figures import theme
+from htga_dashboard.pages.run import load as drawing
+from htga_dashboard.pages.run.view_state import View
 from tests.support.series import histograms, run, series
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from htga_client.wire import Quantiles, Status
-from htga_dashboard.pages import health
+from htga_dashboard.pages.health import page as health
 from tests.dashboard.test_pages import texts
 
 

@@ -93,7 +93,7 @@ def test_without_its_collector_the_page_keeps_what_it_knew_and_says_why(
     page: Page, tmp_path: Path
 ) -> None:
     from htga_dashboard.app import create_app  # noqa: PLC0415
-    from htga_dashboard.source import Source  # noqa: PLC0415
+    from htga_dashboard.source.source import Source  # noqa: PLC0415
 
     page.clock.install()
     with dashboard_on(tmp_path, port=0).background() as collector:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_dashboard import theme
-from htga_dashboard.figures import heat
+from htga_dashboard.figures import histogram_heatmap as heat
+from htga_dashboard.figures import theme
 from tests.support.plotly import checked
 from tests.support.series import histograms
 

@@ -5,11 +5,11 @@ import math
 
 import pytest
 
-from htga_dashboard import theme
-from htga_dashboard.figures import layers as picture
-from htga_dashboard.layer_drawing import caption
-from htga_dashboard.layer_look import Look
-from htga_dashboard.strata import MEASURES, ROWS, strata
+from htga_dashboard.figures import layer_heatmap as picture
+from htga_dashboard.figures import theme
+from htga_dashboard.models.layer_rows import MEASURES, ROWS, strata
+from htga_dashboard.pages.run.layer_load import caption
+from htga_dashboard.pages.run.layer_options import Look
 from tests.support.plotly import checked
 from tests.support.series import layer_map
 

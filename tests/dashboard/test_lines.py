@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_dashboard.comparison import Band, Comparison
-from htga_dashboard.lines import line, smoothed
+from htga_dashboard.models.comparison import Band, Comparison
+from htga_dashboard.models.lines import line, smoothed
 from tests.support.series import group, members
 
 finite = st.floats(-1e6, 1e6)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import math
 
-from htga_dashboard import theme
-from htga_dashboard.figures import multiples
-from htga_dashboard.strata import MEASURES, strata
+from htga_dashboard.figures import small_multiples as multiples
+from htga_dashboard.figures import theme
+from htga_dashboard.models.layer_rows import MEASURES, strata
 from tests.support.plotly import checked
 from tests.support.series import layer_map
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from htga_dashboard import theme
-from htga_dashboard.comparison import Comparison
-from htga_dashboard.figures import overlay
-from htga_dashboard.figures.plain import LONGEST, plain
-from htga_dashboard.lines import Line, line
+from htga_dashboard.figures import overlay, theme
+from htga_dashboard.figures.escape import LONGEST, plain
+from htga_dashboard.models.comparison import Comparison
+from htga_dashboard.models.lines import Line, line
 from tests.support import series as made
 from tests.support.plotly import checked
 

@@ -10,10 +10,17 @@ from dash import html
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
-from htga_dashboard import cards, drawing, ids, run_table, theme
-from htga_dashboard.pages import experiments, message, run, runs
-from htga_dashboard.study import View as Look
-from htga_dashboard.view import View
+from htga_dashboard.components import ids
+from htga_dashboard.figures import theme
+from htga_dashboard.models.experiment import View as Look
+from htga_dashboard.pages import message
+from htga_dashboard.pages.experiments import page as experiments
+from htga_dashboard.pages.run import cards
+from htga_dashboard.pages.run import load as drawing
+from htga_dashboard.pages.run import page as run
+from htga_dashboard.pages.run.view_state import View
+from htga_dashboard.pages.runs import page as runs
+from htga_dashboard.pages.runs import table as run_table
 from tests.support.series import histograms, series
 from tests.support.series import run as make_run
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from playwright.sync_api import Page, expect
 
-from htga_dashboard.pages.query import EXAMPLES
+from htga_dashboard.pages.query.page import EXAMPLES
 from htga_server.http.server import Server
 from tests.support.rows import probe_rows
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import re
 
-from htga_dashboard import drawing, report, theme
+from htga_dashboard.figures import theme
+from htga_dashboard.pages.run import load as drawing
+from htga_dashboard.pages.run import report
 from tests.support.series import histograms, run, series
 
 HOSTILE = "</script><img src=x onerror=alert(1)>%s{0}"

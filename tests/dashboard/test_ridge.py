@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from htga_dashboard import theme
-from htga_dashboard.figures import ridge
+from htga_dashboard.figures import ridgeline as ridge
+from htga_dashboard.figures import theme
 from tests.support.plotly import checked
 from tests.support.series import histograms
 

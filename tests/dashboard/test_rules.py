@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from htga_client.wire import Firing, Firings, Rule
-from htga_dashboard import rules
-from htga_dashboard.rule_form import condition, rule_of, values
+from htga_dashboard.pages.health import rules
+from htga_dashboard.pages.health.rule_form import condition, rule_of, values
 from tests.dashboard.test_pages import texts
 
 RULE = Rule(

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from htga_dashboard import theme
-from htga_dashboard.moment import Chosen, Moment
-from htga_dashboard.snapshot import figures
-from htga_dashboard.view import View
+from htga_dashboard.figures import theme
+from htga_dashboard.pages.run.selected_step import Chosen, Moment
+from htga_dashboard.pages.run.tail_snapshot import figures
+from htga_dashboard.pages.run.view_state import View
 from tests.support.series import histograms, run, series
 
 POWER_LAW = {2.0**j: round(10**7 * 2 ** (-1.5 * j)) for j in range(15)}

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from htga_client.wire.histogram import encode
-from htga_dashboard.exchange import NotFoundError, UnavailableError
-from htga_dashboard.source import Source
+from htga_dashboard.source.http import NotFoundError, UnavailableError
+from htga_dashboard.source.source import Source
 from htga_server.http.server import Server
 
 
@@ -77,7 +77,7 @@ def test_runs_are_read_together_by_settings_whose_names_are_anything(
 def test_the_newest_runs_are_gathered_over_pages(
     collector: Server, register: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_dashboard.source.PAGE", 2)
+    monkeypatch.setattr("htga_dashboard.source.source.PAGE", 2)
     names = [f"run {i}" for i in range(5)]
     for name in names:
         register(collector, name=name)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_dashboard.steps import Steps
+from htga_dashboard.models.step_range import Steps
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))

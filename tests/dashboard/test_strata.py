@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from htga_client.wire import LayerMap
-from htga_dashboard.strata import ROWS, strata
+from htga_dashboard.models.layer_rows import ROWS, strata
 from tests.support.series import layer_map
 
 NAN = math.nan

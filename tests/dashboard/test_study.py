@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from htga_client.wire import Run
-from htga_dashboard import study_tables, theme
-from htga_dashboard.figures import forest
-from htga_dashboard.study import View, report, studies
+from htga_dashboard.figures import forest, theme
+from htga_dashboard.models.experiment import View, report, studies
+from htga_dashboard.pages.experiments import tables as study_tables
 from tests.support.plotly import checked
 from tests.support.series import run
 

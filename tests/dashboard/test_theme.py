@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import htga_dashboard
-from htga_dashboard import theme
-from htga_dashboard.theme import Theme
+from htga_dashboard.figures import theme
+from htga_dashboard.figures.theme import Theme
 
 CSS = Path(htga_dashboard.__file__).parent / "assets/base.css"
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from htga_client.wire import Tail
 from htga_client.wire.histogram import Histogram
-from htga_dashboard import compared, theme
-from htga_dashboard.figures import together
-from htga_dashboard.figures.together import Own
+from htga_dashboard.figures import tail_overlay as together
+from htga_dashboard.figures import theme
+from htga_dashboard.figures.tail_overlay import Own
+from htga_dashboard.pages.compare import load as compared
 from htga_server.reads.tail import describe
 from tests.support.plotly import checked
 from tests.support.series import group, run

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from htga_client.wire import Run, Series
-from htga_dashboard import drawing, theme
-from htga_dashboard.view import COLUMNS, MOST_DOTS, STEPS, View
+from htga_dashboard.figures import theme
+from htga_dashboard.pages.run import load as drawing
+from htga_dashboard.pages.run.view_state import COLUMNS, MOST_DOTS, STEPS, View
 from tests.support.series import histograms, run, series
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from htga_client.wire import Series
-from htga_dashboard.charts import Chart, Curve
-from htga_dashboard.figures.look import LOG, RIM, Figure, look, rimmed
+from htga_dashboard.figures.layout import LOG, RIM, Figure, look, rimmed
 from htga_dashboard.figures.points import points, stride_of
-from htga_dashboard.theme import Theme, translucent
+from htga_dashboard.figures.theme import Theme, translucent
+from htga_dashboard.models.charts import Chart, Curve
 
 MARKS = "not drawable"
 """Name of the trace that marks where a value has no place; it is the last, where there are any."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from htga_dashboard.digits import significant
-from htga_dashboard.figures.look import Figure, look
-from htga_dashboard.figures.plain import plain
-from htga_dashboard.study import Report
-from htga_dashboard.theme import Theme
+from htga_dashboard.figures.escape import plain
+from htga_dashboard.figures.layout import Figure, look
+from htga_dashboard.figures.theme import Theme
+from htga_dashboard.models.experiment import Report
+from htga_dashboard.models.number_format import significant
 
 LABEL = 28
 ROW_PX, AROUND_PX = 34, 76

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from htga_client.wire import Axis
-from htga_dashboard.figures.look import LOG, Figure, look
-from htga_dashboard.figures.plain import plain
-from htga_dashboard.lines import Floats, Line
-from htga_dashboard.theme import Theme, translucent
+from htga_dashboard.figures.escape import plain
+from htga_dashboard.figures.layout import LOG, Figure, look
+from htga_dashboard.figures.theme import Theme, translucent
+from htga_dashboard.models.lines import Floats, Line
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 """Tell lines of one colour apart, once the colours have been used up."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from htga_client.wire import Series
-from htga_dashboard.charts import Chart, Curve
-from htga_dashboard.digits import significant
+from htga_dashboard.models.charts import Chart, Curve
+from htga_dashboard.models.number_format import significant
 
 Points = dict[str, list[Any]]
 """The data of one trace: `x`, `y` and, in `customdata`, what hovering says besides."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_dashboard.attributes import attributes
+from htga_dashboard.components.attributes import attributes
 
 
 def layout(title: str, text: str, *, passing: bool = False) -> Component:

@@ -1,0 +1,35 @@
+"""A window over the page: the browser's own, which holds the focus and closes on Escape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+from dash.development.base_component import Component
+
+from htga_dashboard.components.attributes import attributes
+
+
+def dialog(id_: str, title: str, content: Any, actions: Any = ()) -> Component:
+    """Closed until `opener(id_)` is pressed; `actions` stand at its foot, before "Close"."""
+    heading = f"{id_}-title"
+    return html.Dialog(
+        [
+            html.H2(title, id=heading),
+            html.Div(content, className="dialog-content"),
+            html.Footer(
+                [
+                    *actions,
+                    html.Button("Close", className="button", **attributes(data_closes=id_)),
+                ]
+            ),
+        ],
+        id=id_,
+        className="dialog",
+        **attributes(aria_labelledby=heading),
+    )
+
+
+def opener(id_: str, text: str, **more: Any) -> Component:
+    """A button that opens a dialog."""
+    return html.Button(text, **({"className": "link"} | more), **attributes(data_opens=id_))

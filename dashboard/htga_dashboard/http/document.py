@@ -1,0 +1,154 @@
+"""The HTML document that every page arrives in, and the addresses that answer with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+
+import orjson
+from dash import Dash
+from dash.development.base_component import Component
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from htga_dashboard.figures import plotly_script as library
+from htga_dashboard.http.compression import Compression
+from htga_dashboard.source.http import SourceError
+from htga_dashboard.source.source import Source
+
+INDEX = """<!DOCTYPE html>
+<html lang="en" data-plotly="PLOTLY" data-tables="TABLES">
+  <head>
+    {%metas%}
+    <title>{%title%}</title>
+    <link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
+    <script src="/assets/theme.js?v=VERSION"></script>
+    <script src="/assets/early.js?v=VERSION"></script>
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+  </body>
+</html>
+"""
+"""Two scripts come before all others: one chooses the theme before anything is painted, so that
+nothing flashes, and the other asks for the page in that theme while the rest loads."""
+
+LAYOUT = "/_layout"
+
+STATUS = "htga_dashboard.status"
+"""Key of an ASGI scope that says with which status the document is to be sent."""
+
+
+def serve(
+    app: Dash,
+    server: FastAPI,
+    source: Source,
+    pages: Sequence[str],
+    layout: Callable[[str, str], Awaitable[Component]],
+) -> None:
+    """Answer with the document at every address of `server` that is not taken.
+
+    At those of the `pages`, and of runs, with status 200; at all others with 404. `assets/early.js`
+    asks for the `layout` at an address in a theme.
+
+    Call it when all callbacks are registered: the content security policy lists their scripts.
+    """
+    app.index_string = INDEX.replace("VERSION", version("htga")).replace("PLOTLY", library.PATH)
+    server.add_middleware(Document, policy=_policy(app.csp_hashes()))
+    server.add_middleware(Compression)
+
+    async def latest(_request: Request) -> Response:
+        try:
+            newest = await source.newest(1)
+        except SourceError:
+            newest = []  # the table of runs says what is the matter
+        return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
+
+    async def laid_out(request: Request) -> Response:
+        asked = request.query_params
+        page = await layout(asked.get("href", "/"), asked.get("theme", "light"))
+        content = orjson.dumps(page, default=Component.to_plotly_json)
+        return Response(
+            content, media_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+    server.router.routes.append(Route(LAYOUT, laid_out))
+    server.router.routes.append(Route("/run/latest", latest))
+    server.router.routes.append(Route(library.PATH, library.send))
+    for path in ("/run/{run_id}", *pages):
+        server.router.routes.append(Route(path, Elsewhere(server, status=200), methods=["GET"]))
+    nothing = Route("/{path:path}", Elsewhere(server, status=404), methods=["GET"])
+    server.router.routes.append(nothing)
+
+
+WORKER = "/assets/stream.js"
+WORKER_POLICY = "default-src 'self'"
+"""A worker is held to the policy of its own script, and this one asks the collector."""
+
+
+class Document:
+    """Middleware that gives the document at "/" and the worker their headers."""
+
+    def __init__(self, app: ASGIApp, *, policy: str) -> None:
+        self._app = app
+        self._policy = policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, and look at the answers to requests for "/"."""
+
+        async def send_document(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = self._policy
+                headers["Cache-Control"] = "no-cache"
+                if message["status"] == 200:
+                    message["status"] = scope.get(STATUS, 200)
+            await send(message)
+
+        async def send_worker(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Content-Security-Policy"] = WORKER_POLICY
+            await send(message)
+
+        senders: dict[str, Send] = {"/": send_document, WORKER: send_worker}
+        path = scope["path"] if scope["type"] == "http" else ""
+        await self._app(scope, receive, senders.get(path, send))
+
+
+class Elsewhere:
+    """The document at another address than "/"; its script finds out where it is.
+
+    It is asked of the server anew, because Dash prepares it only for requests to "/".
+    """
+
+    def __init__(self, server: ASGIApp, *, status: int) -> None:
+        self._server = server
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask for "/" instead; of the answer to a HEAD the server sends the head alone."""
+        status = 200 if scope["path"] == "/" else self._status
+        there = {**scope, "method": "GET", "path": "/", "raw_path": b"/", STATUS: status}
+        await self._server(there, receive, send)
+
+
+def _policy(script_hashes: Sequence[str]) -> str:
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"script-src 'self' {' '.join(script_hashes)}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )

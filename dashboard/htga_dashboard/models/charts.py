@@ -1,0 +1,184 @@
+"""Which charts a run has: what each of them shows, not how it is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from htga_client.wire import SCALARS, Run
+from htga_dashboard.models.number_format import significant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One key of a series in a chart.
+
+    Attributes:
+        key: Name of the value.
+        label: Its name in the legend.
+        dots: Whether it is drawn as dots, each a value measured, rather than as a line.
+        dashed: Whether the line is dashed.
+        stderr: Key of the standard error of a single value; twice as far around the curve as it
+            says, 95 % of the single values should lie. Empty for no band.
+    """
+
+    key: str
+    label: str
+    dots: bool = False
+    dashed: bool = False
+    stderr: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One card of values over steps.
+
+    Attributes:
+        name: Tells the charts of a page apart.
+        title, note: Of the card.
+        curves: What it draws; those that the run has never measured are left out.
+        log: Whether the axis of values is logarithmic.
+        levels: Values to compare with, drawn as level lines, and their labels.
+        hue: Place of the first curve's colour in the palette.
+        wide: Whether the card is twice as wide as others, where there is room.
+    """
+
+    name: str
+    title: str
+    note: str
+    curves: tuple[Curve, ...]
+    log: bool = False
+    levels: tuple[tuple[float, str], ...] = ()
+    hue: int = 0
+    wide: bool = False
+
+
+MINUS = "\N{MINUS SIGN}"
+
+METRICS = 48
+"""User metrics that get a chart."""
+
+TWO = (2.0, "\N{GREEK SMALL LETTER ALPHA} = 2")
+"""Below this tail index the variance is infinite."""
+
+PROBE = (
+    Chart(
+        name="tail",
+        title="Tail index",
+        note="heavier tails lie lower",
+        curves=(
+            Curve(key="alpha_hat", label="alpha_hat", dots=True),
+            Curve(key="alpha_bar", label="alpha_bar", stderr="alpha_stderr"),
+        ),
+        levels=(TWO,),
+        wide=True,
+    ),
+    Chart(
+        name="gamma",
+        title="Controller gain",
+        note="gamma, within its bounds",
+        curves=(Curve(key="gamma", label="gamma"),),
+        hue=3,
+    ),
+    Chart(
+        name="beta",
+        title="Rank exponent",
+        note="beta, within its bounds",
+        curves=(Curve(key="beta", label="beta"),),
+        hue=4,
+    ),
+    Chart(
+        name="update",
+        title="Tail index of the update",
+        note="after amplification",
+        curves=(
+            Curve(key="update_alpha", label="update_alpha"),
+            Curve(key="target_alpha", label="target_alpha", dashed=True),
+        ),
+        levels=(TWO,),
+    ),
+    Chart(
+        name="norm",
+        title="Gradient norm",
+        note="log scale",
+        curves=(Curve(key="grad_norm", label="grad_norm"),),
+        log=True,
+        hue=2,
+    ),
+    Chart(
+        name="variance",
+        title="Variance of the gradient norm",
+        note="over 100 steps, log scale",
+        curves=(Curve(key="grad_norm_var", label="grad_norm_var"),),
+        log=True,
+        hue=2,
+    ),
+)
+"""The charts of what the probe measures, in the order of the page."""
+
+LAYER = (
+    Chart(
+        name="alpha_hat",
+        title="Tail index",
+        note="",
+        curves=(Curve(key="alpha_hat", label="alpha_hat", dots=True),),
+        levels=(TWO,),
+    ),
+    Chart(
+        name="grad_norm",
+        title="Gradient norm",
+        note="log scale",
+        curves=(Curve(key="grad_norm", label="grad_norm"),),
+        log=True,
+        hue=2,
+    ),
+)
+"""The charts of one layer."""
+
+
+def charts_of(run: Run) -> list[Chart]:
+    """The charts that `run` has values for: the probe's, then one for each user metric.
+
+    Of the metrics only the first `METRICS` by name get a chart: a page of hundreds of live charts
+    would stand still.
+    """
+    measured = [
+        replace(chart, curves=curves, levels=chart.levels + _bounds(run, chart.name))
+        for chart in PROBE
+        if (
+            curves := tuple(
+                _known(curve, run) for curve in chart.curves if curve.key in run.summary
+            )
+        )
+    ]
+    logged = [
+        Chart(
+            name=f"metric-{place}",
+            title=name,
+            note="metric",
+            curves=(Curve(key=name, label="value"),),
+            hue=1,
+        )
+        for place, name in enumerate(run.metrics[:METRICS])
+        if name not in SCALARS
+    ]
+    return [*measured, *logged]
+
+
+def _known(curve: Curve, run: Run) -> Curve:
+    return curve if curve.stderr in run.summary else replace(curve, stderr="")
+
+
+def _bounds(run: Run, name: str) -> tuple[tuple[float, str], ...]:
+    """What keeps a setting of the optimizer in bounds, as the run's environment tells of it."""
+    said: Any = run.environment
+    for part in ("optimizer", "settings", f"{name}_bounds"):
+        said = said.get(part) if isinstance(said, dict) else None
+    if not isinstance(said, list):
+        return ()
+    ends = zip(said, ("at least", "at most"), strict=False)
+    return tuple(
+        (float(at), f"{word} {significant(at).replace('-', MINUS)}")
+        for at, word in ends
+        if isinstance(at, int | float)
+    )

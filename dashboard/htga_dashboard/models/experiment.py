@@ -1,0 +1,210 @@
+"""A study: runs of several variants, each over some seeds, and how the variants compare.
+
+A run belongs to a study by a tag, `study:<name>`. Its variant is its setting `variant` or else its
+group, its seed is its setting `seed`; two variants are compared seed by seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+from urllib.parse import parse_qs, urlencode
+
+from htga_client.wire import Run
+from htga_dashboard.models.config import NONE, flat
+from htga_dashboard.models.paired_tests import Interval, holm, interval
+
+TAG = "study:"
+
+Take = Literal["last", "lowest", "highest"]
+Better = Literal["higher", "lower"]
+
+HIGHER = ("acc", "auc", "f1", "score", "reward", "precision", "recall")
+"""Parts of the names of metrics of which more is better; of others it is less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a page of a study shows, as its address says it.
+
+    Attributes:
+        study: Its name.
+        metric: What is compared with the baseline; empty for the first there is.
+        take: Which value of a run counts.
+        baseline: The variant that the others are compared with; empty for the first.
+        better: Which differences are good; None to go by the metric's name.
+    """
+
+    study: str = ""
+    metric: str = ""
+    take: Take = "last"
+    baseline: str = ""
+    better: Better | None = None
+
+    @classmethod
+    def from_query(cls, query: str) -> Self:
+        """What an address says after its "?"; what it says wrongly is as if it were not there."""
+        said = {name: values[0] for name, values in parse_qs(query.lstrip("?")).items()}
+        takes: tuple[Take, ...] = get_args(Take)
+        take: Take = next((one for one in takes if one == said.get("take")), "last")
+        better = next((one for one in get_args(Better) if one == said.get("better")), None)
+        words = {name: said.get(name, "") for name in ("study", "metric", "baseline")}
+        return cls(**words, take=take, better=better)
+
+    def to_query(self) -> str:
+        """The address that says this, from its "?" on."""
+        said = {
+            "study": self.study,
+            "metric": self.metric,
+            "take": "" if self.take == "last" else self.take,
+            "baseline": self.baseline,
+            "better": self.better or "",
+        }
+        return f"?{urlencode({name: value for name, value in said.items() if value})}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A row of the table.
+
+    Attributes:
+        name: Of the variant.
+        runs: Of it, by seed; of two with one seed the newer.
+        cells: By metric; None where no run has a finite value.
+        difference: To the baseline, over the seeds that both have; None for the baseline itself.
+        p: Of no difference, raised for the number of variants; see `seeds.holm`.
+        pairs: Seeds of the difference.
+        of: Seeds of the study.
+    """
+
+    name: str
+    runs: dict[str, Run]
+    cells: dict[str, Interval | None]
+    difference: Interval | None
+    p: float | None
+    pairs: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a study has come to.
+
+    Attributes:
+        metrics: The columns of the table.
+        metric, baseline, better: What is compared; see `View`.
+        variants: The rows, by name.
+        best: The variant with the best mean by metric, for those of the user's metrics.
+        running: Runs that still train; what they have now counts.
+        left_out: Runs of a variant and seed of which there is a newer one.
+    """
+
+    metrics: list[str]
+    metric: str
+    baseline: str
+    better: Better
+    variants: list[Variant]
+    best: dict[str, str]
+    running: int
+    left_out: int
+
+
+def studies(runs: Sequence[Run]) -> list[str]:
+    """The names of the studies that `runs` belong to."""
+    return sorted(
+        {tag.removeprefix(TAG) for run in runs for tag in run.tags if tag.startswith(TAG)}
+    )
+
+
+def report(runs: Sequence[Run], view: View) -> Report:
+    """The variants of one study beside one another.
+
+    Args:
+        runs: Of the study, the newest first.
+        view: What is compared.
+    """
+    together: dict[str, dict[str, Run]] = {}
+    for run in runs:
+        variant, seed = _place(run)
+        together.setdefault(variant, {}).setdefault(seed, run)
+    metrics = sorted({name for run in runs for name in run.metrics})
+    columns = metrics + ["alpha_bar"] * any("alpha_bar" in run.summary for run in runs)
+    metric = view.metric if view.metric in columns else next(iter(columns), "")
+    baseline = view.baseline if view.baseline in together else next(iter(sorted(together)), "")
+    seeds = {seed for members in together.values() for seed in members}
+    names = sorted(together)
+    found = {
+        name: _differences(together[name], together[baseline], metric, view.take) for name in names
+    }
+    compared = {name: interval(values) for name, values in found.items() if name != baseline}
+    ps = [one.p if (one := compared.get(name)) else None for name in names]
+    variants = [
+        Variant(
+            name=name,
+            runs=together[name],
+            cells={key: interval(_values(together[name], key, view.take)) for key in columns},
+            difference=compared.get(name),
+            p=p,
+            pairs=len(found[name]),
+            of=len(seeds),
+        )
+        for name, p in zip(names, holm(ps), strict=True)
+    ]
+    better = view.better or direction(metric)
+    best = {
+        key: winner
+        for key in metrics
+        if (winner := _best(variants, key, better if key == metric else direction(key)))
+    }
+    return Report(
+        metrics=columns,
+        metric=metric,
+        baseline=baseline,
+        better=better,
+        variants=variants,
+        best=best,
+        running=sum(run.state == "running" for run in runs),
+        left_out=len(runs) - sum(len(members) for members in together.values()),
+    )
+
+
+def direction(metric: str) -> Better:
+    """Which values of a metric are the better ones, going by its name."""
+    return "higher" if any(part in metric.lower() for part in HIGHER) else "lower"
+
+
+def _place(run: Run) -> tuple[str, str]:
+    settings = flat(run.config)
+    return settings.get("variant") or run.group or NONE, settings.get("seed", run.id)
+
+
+def _value(run: Run, key: str, take: Take) -> float | None:
+    found = {"last": run.summary, "lowest": run.low, "highest": run.high}[take].get(key)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _values(runs: dict[str, Run], key: str, take: Take) -> list[float]:
+    found = (_value(run, key, take) for run in runs.values())
+    return [value for value in found if value is not None]
+
+
+def _differences(
+    runs: dict[str, Run], baseline: dict[str, Run], key: str, take: Take
+) -> list[float]:
+    found = []
+    for seed, run in runs.items():
+        if seed not in baseline:
+            continue
+        mine, theirs = _value(run, key, take), _value(baseline[seed], key, take)
+        if mine is not None and theirs is not None:
+            found.append(mine - theirs)
+    return found
+
+
+def _best(variants: Sequence[Variant], key: str, better: Better) -> str | None:
+    means = {v.name: cell.mean for v in variants if (cell := v.cells[key]) is not None}
+    if len(means) < 2:
+        return None
+    return (max if better == "higher" else min)(means, key=means.__getitem__)

@@ -1,0 +1,243 @@
+"""Runs beside one another: charts with a line for each run or group, and tables of differences."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import SplitResult
+
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from htga_client.wire import Run
+from htga_dashboard.components import graph as graphs
+from htga_dashboard.components import ids
+from htga_dashboard.components.attributes import attributes
+from htga_dashboard.components.controls import field, offered, one, several
+from htga_dashboard.figures import theme
+from htga_dashboard.models.comparison import MAX_SMOOTHING, MOST, Comparison
+from htga_dashboard.models.config import GROUP
+from htga_dashboard.models.differences import differing, keys_of
+from htga_dashboard.pages.compare import load as compared
+from htga_dashboard.pages.compare.load import HILL, SURVIVAL, TAILS, Drawn, legend, tables
+from htga_dashboard.pages.run import cards
+from htga_dashboard.source.http import SourceError
+from htga_dashboard.source.source import Source
+
+CHOICE = 200
+"""Runs that can be chosen from."""
+
+COMPARE = "compare"
+"""Name of the callback that draws."""
+
+AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
+SCALES = ["linear", "log"]
+BANDS = {"sd": "± sd", "t95": "95 % of the mean", "range": "min to max", "none": "no band"}
+
+
+def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Component:
+    """The page; its charts are drawn when the browser has said which theme it wants.
+
+    Args:
+        how: What the address says.
+        runs: Those of its runs that are there.
+        choice: Runs that can be added.
+    """
+    listed = {run.id: run for run in (*runs, *choice)}
+    missing = len(how.runs) - len(runs)
+    return html.Div(
+        [
+            dcc.Store(id=ids.COMPARE_QUERY, data=how.to_query()),
+            dcc.Store(id=ids.COMPARE_NEWS),
+            graphs.store(COMPARE),
+            html.Header(html.H1("Compare"), className="title"),
+            _controls(how, list(listed.values()), runs),
+            html.P(
+                f"Runs of this address that are no longer there: {missing}", className="left-out"
+            )
+            if missing
+            else None,
+            html.Ul(id=ids.COMPARE_LEGEND, className="legend"),
+            html.Div(id=ids.COMPARE_CHARTS, className="cards"),
+            html.Div(id=ids.COMPARE_TABLES),
+        ],
+        className="page compare",
+        **attributes(data_title="Compare", data_news=ids.COMPARE_NEWS, data_draws=""),
+    )
+
+
+async def read(source: Source, url: SplitResult) -> Component:
+    """The page as things are now."""
+    how = Comparison.from_query(url.query)
+    runs, choice = await asyncio.gather(source.several(how.runs[:MOST]), source.newest(CHOICE))
+    return layout(how, runs, choice)
+
+
+def charts(drawn: Drawn) -> list[Component]:
+    """A card for each key, and two for the tails."""
+    if not drawn.runs:
+        return [
+            html.Div(
+                [
+                    html.H2("Nothing to compare yet"),
+                    html.P("Choose runs above, or mark them in the table of runs."),
+                ],
+                className="empty",
+            )
+        ]
+    shown = [cards.card(f"compare-{place}", key, "") for place, key in enumerate(drawn.keys)]
+    if SURVIVAL in drawn.figures:
+        when = "at the latest step"
+        if len(drawn.runs) > TAILS:
+            when += f", of the first {TAILS} runs"
+        for name, title, note in (
+            (SURVIVAL, "Survival", "share of entries above a magnitude"),
+            (HILL, "Hill plots", "tail index by the size k of the tail"),
+        ):
+            shown.append(cards.card(name, title, f"{note}, {when}"))
+    if drawn.missing or not shown:
+        what = ", ".join(drawn.missing) or "anything yet"
+        shown.append(html.P(f"None of these runs has measured {what}.", className="left-out"))
+    return shown
+
+
+def register(app: Dash, source: Source) -> None:
+    """Draw what the controls say, write it into the address, and draw anew what has changed."""
+    _register_controls(app)
+    _register_drawing(app, source)
+
+
+def _register_controls(app: Dash) -> None:
+    @app.callback(
+        Output(ids.COMPARE_QUERY, "data"),
+        Input(ids.COMPARE_RUNS, "value"),
+        Input(ids.COMPARE_KEYS, "value"),
+        Input(ids.COMPARE_X, "value"),
+        Input(ids.COMPARE_SCALE, "value"),
+        Input(ids.COMPARE_SMOOTHING, "value"),
+        Input(ids.COMPARE_GROUP, "value"),
+        Input(ids.COMPARE_BAND, "value"),
+        prevent_initial_call=True,
+    )
+    async def choose(  # noqa: PLR0917 (Dash passes arguments by position)
+        runs: list[str] | None,
+        keys: list[str] | None,
+        x: Any,
+        scale: str,
+        smoothing: float,
+        by: list[str] | None,
+        band: Any,
+    ) -> str:
+        return Comparison(
+            runs=tuple(runs or ()),
+            keys=tuple(keys or ()),
+            x=x,
+            smoothing=smoothing or 0.0,
+            log=scale == "log",
+            group=tuple(by or ()),
+            band=band,
+        ).to_query()
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "keepAddress"),
+        Input(ids.COMPARE_QUERY, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _register_drawing(app: Dash, source: Source) -> None:
+    @app.callback(
+        Output(ids.COMPARE_CHARTS, "children"),
+        Output(ids.COMPARE_LEGEND, "children"),
+        Output(ids.COMPARE_TABLES, "children"),
+        Output(ids.COMPARE_KEYS, "options"),
+        Output(ids.COMPARE_GROUP, "options"),
+        Output(ids.figures(COMPARE), "data"),
+        Input(ids.COMPARE_QUERY, "data"),
+        Input(ids.COMPARE_NEWS, "data"),
+        Input(ids.THEME, "data"),
+        State(ids.figures(COMPARE), "data"),
+    )
+    async def draw(
+        query: str, news: dict[str, Any] | None, theme_name: str | None, before: Any
+    ) -> Any:
+        nothing = [no_update] * 5
+        if theme_name is None:  # the browser says it a moment after it has come
+            return *nothing, no_update
+        how = Comparison.from_query(query)
+        keys, beat = (before["keys"], before["beat"] + 1) if before else (None, 0)
+        same = graphs.handed({}, beat) | {"keys": keys, "of": before and before["of"]}
+        # What is on screen decides, not what this call is for: of two calls that overtake each
+        # other Dash keeps the later one, whose news may be none of ours.
+        if keys and before["of"] == [query, theme_name] and not _concerns(news, how):
+            return *nothing, same
+        try:
+            drawn = await compared.read(source, how, theme.named(theme_name))
+        except SourceError as error:
+            kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
+            return *kept, same
+        shown = [*drawn.keys, *drawn.missing, *([SURVIVAL] if SURVIVAL in drawn.figures else [])]
+        return (
+            no_update if keys and shown == keys else charts(drawn),
+            legend(drawn.groups, drawn.runs),
+            tables(drawn.runs, drawn.keys),
+            offered(keys_of(drawn.runs), how.keys),
+            offered(_groupings(drawn.runs), how.group),
+            graphs.handed(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
+        )
+
+    app.clientside_callback(
+        ClientsideFunction("htga", "compared"),
+        Input(ids.figures(COMPARE), "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _concerns(news: dict[str, Any] | None, how: Comparison) -> bool:
+    changed = set(news["runs"]) if news else set()
+    return "*" in changed or not changed.isdisjoint(how.runs)
+
+
+def _groupings(runs: Sequence[Run]) -> list[str]:
+    names = [row.name for row in differing(runs)]
+    return names if len({run.group for run in runs}) < 2 else [GROUP, *names]
+
+
+def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Component:
+    named = [{"label": f"{run.name or run.id} · {run.project}", "value": run.id} for run in choice]
+    smoothing = dcc.Slider(
+        id=ids.COMPARE_SMOOTHING,
+        min=0,
+        max=MAX_SMOOTHING,
+        step=0.01,
+        value=how.smoothing,
+        marks=None,
+        updatemode="mouseup",
+        allow_direct_input=False,
+    )
+    chosen = [run.id for run in runs]
+    return html.Div(
+        [
+            field("Runs", several(ids.COMPARE_RUNS, named, chosen, "Choose runs"), wide=True),
+            field(
+                "Charts",
+                several(
+                    ids.COMPARE_KEYS,
+                    offered(keys_of(runs), how.keys),
+                    how.keys,
+                    "Tail, norm and metrics",
+                ),
+                wide=True,
+            ),
+            field(
+                "One line for each",
+                several(ids.COMPARE_GROUP, offered(_groupings(runs), how.group), how.group, "run"),
+            ),
+            field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
+            field("Along", one(ids.COMPARE_X, AXES, how.x)),
+            field("Scale", one(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
+            field("Smoothing", smoothing),
+        ],
+        className="controls",
+    )

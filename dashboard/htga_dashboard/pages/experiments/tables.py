@@ -1,0 +1,82 @@
+"""A report of a study as a table of words, for the page and for files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from htga_dashboard.models.experiment import Report, Variant
+from htga_dashboard.models.number_format import significant
+from htga_dashboard.models.paired_tests import Interval
+
+DASH = "\N{EN DASH}"
+PM = "\N{PLUS-MINUS SIGN}"
+
+
+def heads(report: Report) -> list[str]:
+    """Of the columns."""
+    compared = f"{report.metric} to {report.baseline}"
+    return ["variant", "seeds", *report.metrics, compared, "pairs", "p (Holm)"]
+
+
+def row(variant: Variant, report: Report) -> list[str]:
+    """One variant in words, a cell for each of `heads`."""
+    is_baseline = variant.name == report.baseline
+    return [
+        variant.name,
+        f"{len(variant.runs)}/{variant.of}",
+        *(words(variant.cells[key]) for key in report.metrics),
+        "baseline" if is_baseline else words(variant.difference),
+        "" if is_baseline else f"{variant.pairs}/{variant.of}",
+        "" if is_baseline else probability(variant.p),
+    ]
+
+
+def words(found: Interval | None) -> str:
+    """A mean and half the width of its interval."""
+    if found is None:
+        return DASH
+    if found.half is None:
+        return f"{significant(found.mean)} (n = 1)"
+    return f"{significant(found.mean, 3)} {PM} {significant(found.half, 2)}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value; below a thousandth its size says nothing more."""
+    return DASH if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def to_csv(report: Report) -> str:
+    """Numbers to go on with: means, half widths and counts in columns of their own."""
+    sink = io.StringIO()
+    writer = csv.writer(sink)
+    compared = [f"{report.metric} difference", "difference half width", "pairs", "p (Holm)"]
+    cells = [part for key in report.metrics for part in (key, f"{key} half width", f"{key} n")]
+    writer.writerow(["variant", "seeds", *cells, *compared])
+    for variant in report.variants:
+        found = [part for key in report.metrics for part in _numbers(variant.cells[key])]
+        mean, half, _ = _numbers(variant.difference)
+        seeds = len(variant.runs)
+        writer.writerow([_text(variant.name), seeds, *found, mean, half, variant.pairs, variant.p])
+    return sink.getvalue()
+
+
+def to_markdown(report: Report) -> str:
+    """The table as it stands on the page."""
+    lines = [heads(report), ["---"] * len(heads(report))]
+    lines += [row(variant, report) for variant in report.variants]
+    return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
+
+
+def _numbers(found: Interval | None) -> Sequence[float | int | None]:
+    return (None, None, 0) if found is None else (found.mean, found.half, found.n)
+
+
+def _text(name: str) -> str:
+    """A spreadsheet would take these beginnings for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,232 @@
+"""How the collector is doing, what it watches, and whom it knows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import SplitResult
+
+from dash import Dash, Input, Output, dcc, html, no_update
+from dash.development.base_component import Component
+
+from htga_client.wire import Rule, Run, Status, Token
+from htga_dashboard.components import ids
+from htga_dashboard.components.attributes import attributes
+from htga_dashboard.models.number_format import significant
+from htga_dashboard.pages.health import rules
+from htga_dashboard.pages.health.rule_form import keys_of
+from htga_dashboard.pages.run import cards
+from htga_dashboard.source.http import RefusedError, SourceError
+from htga_dashboard.source.source import Source
+
+EVERY_S = 5
+"""From one look at the collector to the next."""
+
+RUNS = 200
+"""Newest runs whose projects and metrics can be chosen in a rule."""
+
+GIB = 2**30
+LITTLE_DISK, HARDLY_DISK = 5 * GIB, GIB
+LONG_QUEUE = 64
+SLOW_COMMIT_MS = 500
+
+Verdict = Literal["good", "warn", "bad", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number, what is to be said of it, and whether it is well."""
+
+    name: str
+    value: str
+    remark: str = ""
+    verdict: Verdict = ""
+
+
+def layout(
+    status: Status, found: Sequence[Rule], runs: Sequence[Run], tokens: Sequence[Token] | str
+) -> Component:
+    """The page; `tokens` is a sentence where they may not be seen."""
+    projects = sorted({run.project for run in runs} | {rule.project for rule in found})
+    metrics = sorted({name for run in runs for name in run.metrics})
+    return html.Div(
+        [
+            dcc.Interval(id=ids.HEALTH_TICK, interval=1000 * EVERY_S),
+            html.Header(
+                [
+                    html.H1("Health"),
+                    html.Span(_as_of(), id=ids.HEALTH_AS_OF, className="hint", role="status"),
+                ],
+                className="title",
+            ),
+            html.Dl(shown(status), id=ids.HEALTH_READINGS, className="readings"),
+            rules.layout(found, projects, keys_of(metrics)),
+            html.Article([html.Header(html.H2("Tokens")), _tokens(tokens)], className="card"),
+        ],
+        className="page health",
+        **attributes(data_title="Health"),
+    )
+
+
+def validation_layout() -> Component:
+    """Every component that the callbacks of `register` name, for Dash to check their ids."""
+    return html.Div(
+        [
+            dcc.Interval(id=ids.HEALTH_TICK),
+            html.Dl(id=ids.HEALTH_READINGS),
+            html.Span(id=ids.HEALTH_AS_OF),
+            rules.layout((), (), ()),
+        ]
+    )
+
+
+def readings(status: Status) -> list[Reading]:
+    """What there is to say of a collector, what matters most first."""
+    p50, p95 = status.commit_ms.p50, status.commit_ms.p95
+    slow = p95 is not None and p95 > SLOW_COMMIT_MS
+    disk: Verdict = (
+        "bad"
+        if status.disk_free < HARDLY_DISK
+        else "warn"
+        if status.disk_free < LITTLE_DISK
+        else "good"
+    )
+    last = status.last_write_s
+    return [
+        Reading("ingest", f"{significant(status.rows_per_s)} /s", "rows, over the last minute"),
+        Reading(
+            "queue",
+            f"{status.queue:,}",
+            "writes that wait",
+            "warn" if status.queue > LONG_QUEUE else "good",
+        ),
+        Reading(
+            "commit, median",
+            "\N{EN DASH}" if p50 is None else f"{significant(p50)} ms",
+            "" if p95 is None else f"95 % within {significant(p95)} ms",
+            "warn" if slow else "good",
+        ),
+        Reading("last row", "never" if last is None else f"{_span(last)} ago"),
+        Reading("runs", f"{status.runs:,}", f"{status.running:,} running"),
+        Reading("rows", f"{status.rows_total:,}", "ever stored"),
+        Reading("database", _size(status.database_bytes), status.database),
+        Reading("disk free", _size(status.disk_free), "", disk),
+        Reading("watching", f"{status.live_clients:,}", "open event streams"),
+        Reading("version", status.version, f"up for {_span(status.uptime_s)}"),
+    ]
+
+
+def shown(status: Status) -> list[Component]:
+    """The readings as they stand on the page; a verdict is a word and a sign, not only a colour."""
+    words = {"good": "well", "warn": "look at this", "bad": "act now", "": ""}
+    return [
+        html.Div(
+            [
+                html.Dt(reading.name),
+                html.Dd(
+                    [
+                        reading.value,
+                        html.Small(reading.remark),
+                        html.Small(words[reading.verdict], className=f"verdict {reading.verdict}"),
+                    ]
+                ),
+            ]
+        )
+        for reading in readings(status)
+    ]
+
+
+async def read(source: Source, _url: SplitResult) -> Component:
+    """The page as things are now."""
+    status, found, runs, tokens = await asyncio.gather(
+        source.status(), source.rules.all(), source.newest(RUNS), _tokens_of(source)
+    )
+    return layout(status, found, runs, tokens)
+
+
+def register(app: Dash, source: Source) -> None:
+    """Look again every few seconds; what is on screen stays when there is no answer."""
+
+    @app.callback(
+        Output(ids.HEALTH_READINGS, "children"),
+        Output(ids.HEALTH_AS_OF, "children"),
+        Input(ids.HEALTH_TICK, "n_intervals"),
+        prevent_initial_call=True,
+    )
+    async def look(_ticks: int) -> Any:
+        try:
+            return shown(await source.status()), _as_of()
+        except SourceError as error:
+            return no_update, f"{error} Trying again."
+
+    rules.register(app, source)
+
+
+async def _tokens_of(source: Source) -> Sequence[Token] | str:
+    try:
+        return await source.tokens()
+    except RefusedError as error:
+        return f"They are shown to those who bring an admin token. {error}"
+
+
+def _as_of() -> list[Component]:
+    now = str(time.time())
+    return [html.Span("as of "), html.Time(**attributes(data_unix=now))]
+
+
+def _tokens(tokens: Sequence[Token] | str) -> Component:
+    if isinstance(tokens, str):
+        return html.P(tokens, className="hint none")
+    if not tokens:
+        return html.P(
+            [
+                "None. ",
+                html.Code("htga token create NAME"),
+                " makes one; without any, only this machine is answered.",
+            ],
+            className="hint none",
+        )
+    heads = ("name", "may", "project", "made", "ends")
+    rows = [
+        html.Tr(
+            [
+                html.Th(token.name, scope="row"),
+                html.Td(", ".join(token.scopes)),
+                html.Td(token.project or "all"),
+                html.Td(cards.moment(token.created)),
+                html.Td(_end(token)),
+            ]
+        )
+        for token in tokens
+    ]
+    table = html.Table([html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)])
+    return html.Div(table, className="scroll", tabIndex=0)
+
+
+def _end(token: Token) -> Any:
+    if token.revoked is not None:
+        return ["revoked ", cards.moment(token.revoked)]
+    if token.expires is None:
+        return "never"
+    if token.expires < time.time():
+        return ["expired ", cards.moment(token.expires)]
+    return time.strftime("%d %b %Y", time.localtime(token.expires))
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:,.3g} TiB"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,73 @@
+"""The answer to a question in SQL as it stands on its page, with the ways to take it away."""
+
+from __future__ import annotations
+
+import dash_ag_grid as dag
+import pyarrow as pa
+from dash import html
+from dash.development.base_component import Component
+
+from htga_dashboard.components import ids
+from htga_dashboard.pages.query import result_table as answer
+
+SHOWN = 1_000
+"""Rows shown on the page at most."""
+
+SNIPPET = '''from htga_client import Client
+
+table = Client("{url}").query("""
+{sql}
+""")  # a pyarrow.Table: .to_pandas(), or polars.from_arrow(table)'''
+
+KINDS: dict[answer.Format, str] = {"csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
+"""Files that an answer can be taken away as."""
+
+
+def result(table: pa.Table) -> list[Component]:
+    """What came back, and how to take it away."""
+    count = table.num_rows
+    more = " or more" if count == SHOWN else ""
+    grid = dag.AgGrid(
+        rowData=answer.rows(table),
+        columnDefs=answer.columns(table),
+        defaultColDef={"sortable": True, "resizable": True, "minWidth": 90, "flex": 1},
+        dashGridOptions={"rowHeight": 36, "headerHeight": 38, "enableCellTextSelection": True},
+        className="grid",
+        style={"height": f"min({max(count, 1) * 36 + 42}px, 70dvh)"},
+    )
+    return [
+        html.Header(
+            [
+                html.H2(f"{count:,} row{'' if count == 1 else 's'}{more}"),
+                html.Span(f"The first {SHOWN:,} are shown." if more else ""),
+                html.Div(
+                    [
+                        html.Button(name, id=ids.export(kind), className="button")
+                        for kind, name in KINDS.items()
+                    ],
+                    className="exports",
+                ),
+            ],
+            className="answer",
+        ),
+        grid,
+    ]
+
+
+def snippet(sql: str, url: str) -> Component:
+    """The same in Python."""
+    return html.Details(
+        [html.Summary("The same in Python"), html.Pre(SNIPPET.format(sql=sql.strip(), url=url))],
+        className="card fold python",
+    )
+
+
+def refusal(reason: str) -> list[Component]:
+    """In place of an answer."""
+    return [
+        html.Div(
+            [html.H2("The query was not answered"), html.Pre(reason)],
+            className="card refusal",
+            role="alert",
+        )
+    ]

@@ -1,0 +1,248 @@
+"""Where the dashboard reads, and what it changes: the collector's HTTP API, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx2
+import pyarrow as pa
+
+from htga_client.wire import (
+    ARROW_STREAM,
+    Axis,
+    GroupedSeries,
+    GroupSeries,
+    Histograms,
+    Layer,
+    LayerMap,
+    Run,
+    RunEvent,
+    RunEvents,
+    RunPage,
+    Series,
+    Status,
+    Tail,
+    Token,
+    Tokens,
+)
+from htga_dashboard.models.step_range import Steps
+from htga_dashboard.source.edits import Edits
+from htga_dashboard.source.http import Exchange, NotFoundError, segment
+from htga_dashboard.source.rules import RuleBook
+
+ALL = Steps()
+
+PAGE = 1_000
+"""Runs asked for at a time."""
+
+
+class Source:
+    """Reads runs and their values from a collector, and changes what people may change of them.
+
+    Args:
+        client: Knows the collector's address, as its `base_url`, and the read token in its headers
+            where the collector asks for one. With `httpx2.ASGITransport(app=api)` for transport it
+            reads from a collector in the same process.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self.client = client
+        self._exchange = Exchange(client)
+        self.rules = RuleBook(self._exchange)
+        self.edits = Edits(self._exchange)
+
+    @property
+    def url(self) -> str:
+        """The collector's address."""
+        return self._exchange.url
+
+    async def runs(
+        self,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        tag: str | None = None,
+        sort: str = "-created",
+    ) -> RunPage:
+        """One page of runs, newest first; only those with a tag, where one is given."""
+        return await self._exchange.get(
+            RunPage, "/runs", limit=limit, cursor=cursor, tag=tag, sort=sort
+        )
+
+    async def newest(self, count: int, *, tag: str | None = None) -> list[Run]:
+        """The `count` newest runs, or all of them where there are fewer."""
+        runs: list[Run] = []
+        cursor: str | None = None
+        while len(runs) < count:
+            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor, tag=tag)
+            runs += page.items
+            cursor = page.next
+            if cursor is None:
+                break
+        return runs
+
+    async def run(self, run_id: str) -> Run:
+        """The run of this id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await self._exchange.get(Run, f"/runs/{segment(run_id)}")
+
+    async def several(self, run_ids: Sequence[str]) -> list[Run]:
+        """The runs of these ids in their order, without those that the collector does not know."""
+        found = await self._exchange.get(RunPage, "/runs", ids=",".join(run_ids), limit=PAGE)
+        return sorted(found.items, key=lambda run: run_ids.index(run.id))
+
+    async def events(self, run_id: str) -> tuple[RunEvent, ...]:
+        """What happened in a run, for people to read."""
+        return (await self._exchange.get(RunEvents, f"/runs/{segment(run_id)}/events")).items
+
+    async def series(
+        self,
+        run_id: str,
+        keys: Iterable[str],
+        *,
+        buckets: int,
+        layer: str = "",
+        steps: Steps = ALL,
+        since: str | None = None,
+    ) -> Series:
+        """Values of `keys` over `steps`, in at most `buckets` buckets; `since` is a cursor."""
+        return await self._exchange.get(
+            Series,
+            f"/runs/{segment(run_id)}/series",
+            keys=_listed(keys),
+            layer=layer,
+            start=steps.first,
+            stop=steps.stop,
+            buckets=buckets,
+            since=since,
+        )
+
+    async def groups(
+        self,
+        run_ids: Iterable[str],
+        keys: Iterable[str],
+        *,
+        by: Sequence[str],
+        x: Axis,
+        buckets: int,
+    ) -> tuple[GroupSeries, ...]:
+        """Values of `keys`, runs with equal settings `by` together, in the order of their runs.
+
+        Args:
+            run_ids: Of which runs; those that the collector does not know are left out.
+            keys: Scalars and metrics.
+            by: As the collector names settings: "group", "config.lr"; without any, each run is
+                alone.
+            x: What they are laid along.
+            buckets: Points of each at most.
+        """
+        found = await self._exchange.get(
+            GroupedSeries,
+            "/groups/series",
+            runs=",".join(run_ids),
+            keys=_listed(keys),
+            by=by,
+            x=x,
+            buckets=buckets,
+        )
+        return found.items
+
+    async def histograms(
+        self,
+        run_id: str,
+        *,
+        buckets: int,
+        bits: int = 1,
+        layer: str = "",
+        steps: Steps = ALL,
+        since: str | None = None,
+    ) -> Histograms:
+        """Histograms of |gradient| over `steps`, in at most `buckets` columns.
+
+        They are of a `layer`, or of the whole model; `2**bits` bins to an octave, after a cursor.
+        """
+        return await self._exchange.get(
+            Histograms,
+            f"/runs/{segment(run_id)}/histograms",
+            bits=bits,
+            layer=layer,
+            start=steps.first,
+            stop=steps.stop,
+            buckets=buckets,
+            since=since,
+        )
+
+    async def tail(self, run_id: str) -> Tail | None:
+        """The tail of a run's latest histogram; None where it has none."""
+        try:
+            return await self._exchange.get(Tail, f"/runs/{segment(run_id)}/tail")
+        except NotFoundError:
+            return None
+
+    async def layers(self, run_id: str) -> list[str]:
+        """Names of a run's layers, in the order in which they came."""
+        found = await self._exchange.get(_Layers, f"/runs/{segment(run_id)}/layers")
+        return list(dict.fromkeys(layer.name for layer in found["items"] if layer.name))
+
+    async def layer_map(
+        self, run_id: str, key: str, *, buckets: int, steps: Steps = ALL
+    ) -> LayerMap:
+        """One key of every layer over `steps`, in at most `buckets` buckets."""
+        return await self._exchange.get(
+            LayerMap,
+            f"/runs/{segment(run_id)}/layers/map",
+            key=key,
+            start=steps.first,
+            stop=steps.stop,
+            buckets=buckets,
+        )
+
+    async def status(self) -> Status:
+        """How the collector is doing."""
+        return await self._exchange.get(Status, "/status")
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """The collector's tokens, without their secrets."""
+        return (await self._exchange.get(Tokens, "/tokens")).items
+
+    async def query(self, sql: str, *, limit: int) -> pa.Table:
+        """The answer to one SELECT over the tables runs, steps and metrics.
+
+        Raises:
+            RefusedError: The collector would not answer it, and says why.
+        """
+        answer = await self._exchange.ask(
+            "POST", "/query", json={"sql": sql, "limit": limit}, headers={"accept": ARROW_STREAM}
+        )
+        table = pa.ipc.open_stream(answer.content).read_all()
+        table.validate(full=True)
+        return table
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def _listed(keys: Iterable[str]) -> str:
+    """Names as the collector takes them, separated by commas."""
+    return ",".join(quote(key, safe="") for key in keys)
+
+
+_Layers = dict[str, tuple[Layer, ...]]
