@@ -30,7 +30,7 @@ from htga.optim import amplify
 from htga.optim.rank_weights import RankWeights
 from htga.optim.reweight import reweight, reweight_plain
 from htga.tail import LogHistogram, measure
-from htga.tail.sketch import Sketch, counts_and_squares
+from htga.tail.histogram.sketch import Sketch, counts_and_squares
 from htga.telemetry.probe import Probe
 
 ROUNDS = 30
@@ -288,7 +288,7 @@ class Launches(TorchDispatchMode):
             with self:
                 yield self.found
             return
-        from htga.tail.triton_counting import kernel  # noqa: PLC0415 (maybe absent)
+        from htga.tail.histogram.triton_counting import kernel  # noqa: PLC0415 (maybe absent)
 
         kind, run = type(kernel), type(kernel).run
 

@@ -16,13 +16,13 @@ from htga.optim.reweight import reweight
 from htga.optim.samples import Sample, host_decides, sample_of
 from htga.optim.settings import PRESETS, Settings
 from htga.tail import TailEstimate, TailState, TailStatus
-from htga.tail.counting import uses_triton
-from htga.tail.hill import hill_of
-from htga.tail.moment import moment_of
+from htga.tail.estimators.hill import hill_of
+from htga.tail.estimators.moment import moment_of
+from htga.tail.histogram.counting import uses_triton
+from htga.tail.histogram.sketch import Sketch
 from htga.tail.norm import sum_of_squares
 from htga.tail.order_statistics import OrderStatistics
-from htga.tail.sketch import Sketch
-from htga.tail.triton_works import triton_works
+from htga.tail.triton.available import triton_works
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ from htga.optim.weights import warn_of_raw_weights
 from htga.optim.wrapper import Wrapper
 from htga.tail import K, TailState
 from htga.tail.entries import values
+from htga.tail.estimators.smoothing import SmoothingOf
 from htga.tail.measure import Estimator
 from htga.tail.norm import sum_of_squares
-from htga.tail.smoothing import SmoothingOf
 
 ADAPTIVE = (
     torch.optim.Adadelta,

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from htga.optim.settings import Normalize
-from htga.tail import LogHistogram, binned
-from htga.tail.sketch import Sketch
+from htga.tail import LogHistogram
+from htga.tail.histogram import binned
+from htga.tail.histogram.sketch import Sketch
 from htga.tail.tail_size import K, at_most
 
 TABLE_BITS = 5

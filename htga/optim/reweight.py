@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
-from htga.tail.counting import float32, uses_triton
 from htga.tail.entries import CHUNK, cut, widened
+from htga.tail.histogram.counting import float32, uses_triton
+from htga.tail.histogram.sketch import DEVICE_CHUNK
 from htga.tail.norm import norm
-from htga.tail.sketch import DEVICE_CHUNK
 
 ROW = 32
 """Entries that share a peak. With one entry in a few hundred in the tail, most peaks are low."""

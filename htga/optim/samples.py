@@ -15,9 +15,9 @@ from htga.optim.parts import Part, all_reduce
 from htga.optim.reweight import multiply
 from htga.optim.settings import Scope
 from htga.tail import LogHistogram
-from htga.tail.constants import constants
-from htga.tail.counting import uses_triton
-from htga.tail.sketch import BITS, Sketch, counts_and_squares
+from htga.tail.device_constants import constants
+from htga.tail.histogram.counting import uses_triton
+from htga.tail.histogram.sketch import BITS, Sketch, counts_and_squares
 from htga.tail.tail_size import MIN_N
 
 

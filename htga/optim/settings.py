@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from htga.tail.estimators.smoothing import SmoothingOf
 from htga.tail.measure import Estimator
-from htga.tail.smoothing import SmoothingOf
 from htga.tail.tail_size import K, check_k
 
 Actuator = Literal["gamma", "beta", "both", "none"]

@@ -22,12 +22,13 @@ from htga.optim.triton_control import control_kernel
 from htga.optim.triton_notes import NOTES, SQUARES, TOTAL
 from htga.optim.triton_outcome import outcome_kernel
 from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
-from htga.tail import TailState, binned
-from htga.tail.constants import constants
-from htga.tail.sketch import BITS
-from htga.tail.triton_estimate import Estimates
-from htga.tail.triton_excesses import BLOCK, Excesses
-from htga.tail.triton_launch import launch
+from htga.tail import TailState
+from htga.tail.device_constants import constants
+from htga.tail.estimators.triton_estimate import Estimates
+from htga.tail.estimators.triton_excesses import BLOCK, Excesses
+from htga.tail.histogram import binned
+from htga.tail.histogram.sketch import BITS
+from htga.tail.triton.launch import launch
 
 BINS, EDGES = 255 << BITS, 255 << TABLE_BITS
 """Of a sketch, and of the table of weights."""

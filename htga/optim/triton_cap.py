@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 from htga.optim.rank_weights import CAPPED
-from htga.tail.triton_excesses import PROGRAMS
+from htga.tail.estimators.triton_excesses import PROGRAMS
 
 TOP = tl.constexpr(CAPPED)
 

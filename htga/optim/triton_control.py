@@ -20,9 +20,9 @@ from htga.optim.triton_notes import (
     M1,
     START,
 )
-from htga.tail.binned import TINIEST
-from htga.tail.triton_estimate import judge
-from htga.tail.triton_excesses import SLOTS, added, count_of, tail_size
+from htga.tail.estimators.triton_estimate import judge
+from htga.tail.estimators.triton_excesses import SLOTS, added, count_of, tail_size
+from htga.tail.histogram.binned import TINIEST
 
 REFINEMENTS = tl.constexpr(2)
 TEMPERING_LIMIT = tl.constexpr(0.9)

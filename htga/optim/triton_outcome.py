@@ -7,7 +7,7 @@ import triton.language as tl
 
 from htga.optim.triton_mean_excess import mean_excess
 from htga.optim.triton_notes import M1
-from htga.tail.triton_excesses import added
+from htga.tail.estimators.triton_excesses import added
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types

@@ -12,7 +12,7 @@ import triton.language as tl
 from htga.optim.triton_cap import TOP, cap, greatest
 from htga.optim.triton_notes import FIRST, SQUARES, TOTAL
 from htga.optim.triton_ranks import average_rank, ranks_of
-from htga.tail.triton_excesses import added
+from htga.tail.estimators.triton_excesses import added
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types

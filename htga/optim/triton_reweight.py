@@ -13,8 +13,8 @@ import triton.language as tl
 from torch import Tensor
 
 from htga.optim.rank_weights import TABLE_BITS, RankWeights
-from htga.tail.triton_launch import launch
-from htga.tail.triton_segments import pointer, segments_of
+from htga.tail.histogram.triton_segments import pointer, segments_of
+from htga.tail.triton.launch import launch
 
 BLOCK = 1024
 """Entries that a program holds at a time."""

@@ -6,24 +6,24 @@ returns a `TailEstimate`. Bad data is reported in its `status`; only a bad argum
 
 from __future__ import annotations
 
-from htga.tail.choose_k import choose_k
-from htga.tail.confidence import confidence_interval
 from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate, TailStatus
-from htga.tail.fading_histogram import FadingHistogram
-from htga.tail.goodness_of_fit import ks_distance
-from htga.tail.hill import hill
-from htga.tail.jackknife import jackknife
-from htga.tail.log_histogram import LogHistogram
+from htga.tail.estimators.choose_k import choose_k
+from htga.tail.estimators.confidence import confidence_interval
+from htga.tail.estimators.goodness_of_fit import ks_distance
+from htga.tail.estimators.hill import hill
+from htga.tail.estimators.jackknife import jackknife
+from htga.tail.estimators.moment import moment
+from htga.tail.estimators.pickands import pickands
+from htga.tail.estimators.qq import qq
+from htga.tail.estimators.rank_regression import rank_regression
+from htga.tail.estimators.smoothing import smooth
+from htga.tail.estimators.stable_ecf import stable_ecf
+from htga.tail.estimators.stable_mmo import stable_mmo
+from htga.tail.estimators.stable_quantile import stable_quantile
+from htga.tail.histogram.fading import FadingHistogram
+from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.measure import Draw, Measurement, draw, measure
-from htga.tail.moment import moment
-from htga.tail.pickands import pickands
-from htga.tail.qq import qq
-from htga.tail.rank_regression import rank_regression
-from htga.tail.smoothing import smooth
-from htga.tail.stable_ecf import stable_ecf
-from htga.tail.stable_mmo import stable_mmo
-from htga.tail.stable_quantile import stable_quantile
 from htga.tail.state import TailState
 from htga.tail.tail_size import K
 

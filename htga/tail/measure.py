@@ -9,15 +9,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from htga.tail.counting import uses_triton
 from htga.tail.entries import Tensors, flatten, pieces
 from htga.tail.estimate import TailStatus
-from htga.tail.hill import hill_of
-from htga.tail.log_histogram import LogHistogram
-from htga.tail.moment import moment_of
+from htga.tail.estimators.hill import hill_of
+from htga.tail.estimators.moment import moment_of
+from htga.tail.estimators.sample import sketch_for
+from htga.tail.histogram.counting import uses_triton
+from htga.tail.histogram.log_histogram import LogHistogram
+from htga.tail.histogram.sketch import BITS, Sketch
 from htga.tail.norm import norm
-from htga.tail.sketch import BITS, Sketch
-from htga.tail.survey import sketch_for
 from htga.tail.systematic import fair_stride, systematic
 from htga.tail.tail_size import K, check_k
 
@@ -144,7 +144,7 @@ def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
 
 def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:
     if uses_triton(sketch.squares.device) and sketch.histogram.bits <= BITS:
-        from htga.tail.triton_estimate import Estimates  # noqa: PLC0415 (maybe absent)
+        from htga.tail.estimators.triton_estimate import Estimates  # noqa: PLC0415 (maybe absent)
 
         by_kernels = Estimates.of(sketch, k, estimator)
         alpha_hat, alpha_stderr, xi = by_kernels.numbers.unbind()

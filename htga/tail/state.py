@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from htga.tail.log_histogram import LogHistogram
+from htga.tail.histogram.log_histogram import LogHistogram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

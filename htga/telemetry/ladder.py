@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from htga.tail.binned import TINIEST
+from htga.tail.histogram.binned import TINIEST
 from htga.tail.tail_size import MIN_K
 from htga_client.statistics.hill import grouped_pareto
 from htga_client.wire.histogram import edges, n_bins

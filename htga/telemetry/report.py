@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from htga.tail import Draw, Measurement, TailState, TailStatus
-from htga.tail.smoothing import ALPHA_RANGE
+from htga.tail.estimators.smoothing import ALPHA_RANGE
 from htga.telemetry.ladder import hill_at
 from htga.telemetry.merged import Merged
 from htga.telemetry.readout import Readout

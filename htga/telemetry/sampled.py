@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from htga.tail import Draw, TailStatus
-from htga.tail.counting import MAGNITUDE, count_on_cpu, float32
+from htga.tail.histogram.counting import MAGNITUDE, count_on_cpu, float32
 from htga.tail.tail_size import MIN_K
 from htga_client.statistics.hill import default_k
 from htga_client.wire.histogram import n_bins

@@ -19,8 +19,9 @@ from htga.optim.outcome import Outcome
 from htga.optim.parts import part_of
 from htga.optim.rank_weights import RankWeights
 from htga.optim.samples import Sample, sample_of
-from htga.tail import sketch, triton_excesses
-from htga.tail.counting import uses_triton
+from htga.tail.estimators import triton_excesses
+from htga.tail.histogram import sketch
+from htga.tail.histogram.counting import uses_triton
 from tests.htga.distributions import gaussian, pareto, student_t
 
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ from htga.optim.triton_control import control_kernel
 from htga.optim.triton_outcome import outcome_kernel
 from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
 from htga.optim.triton_reweight import BLOCK, multiply_kernel, reciprocal_kernel, reweight_kernel
-from htga.tail.counting import READABLE
-from htga.tail.triton_excesses import BLOCK as SMALL
+from htga.tail.estimators.triton_excesses import BLOCK as SMALL
+from htga.tail.histogram.counting import READABLE
 
 REWEIGHT = {
     "table": "*i64",

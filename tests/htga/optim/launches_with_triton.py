@@ -13,7 +13,8 @@ from torch.optim import SGD
 
 from htga.optim import HTGA, amplify, htga, reweight
 from htga.optim.triton_reweight import reweight_by_triton
-from htga.tail import measure, sketch
+from htga.tail import measure
+from htga.tail.histogram import sketch
 from htga.tail.tail_size import at_most
 from tests.htga.distributions import student_t
 

@@ -15,8 +15,8 @@ from htga.optim import triton_reweight
 from htga.optim.rank_weights import RankWeights
 from htga.optim.reweight import multiply, reweight, reweight_plain
 from htga.optim.samples import reciprocal_rms
-from htga.tail.counting import uses_triton
-from htga.tail.sketch import Sketch
+from htga.tail.histogram.counting import uses_triton
+from htga.tail.histogram.sketch import Sketch
 from tests.htga.distributions import student_t
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from htga.optim.reweight import multiply, reweight, reweight_plain
 from htga.optim.settings import Normalize
 from htga.tail import hill
 from htga.tail.entries import CHUNK
-from htga.tail.sketch import Sketch
+from htga.tail.histogram.sketch import Sketch
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 from tests.support.triton_script import lines_of, needs_triton
 

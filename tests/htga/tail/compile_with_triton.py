@@ -8,20 +8,20 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from htga.tail.counting import READABLE
-from htga.tail.sketch import BITS
-from htga.tail.triton_counting import WINDOW, kernel
-from htga.tail.triton_estimate import estimate_kernel
-from htga.tail.triton_excesses import BLOCK as SMALL
-from htga.tail.triton_excesses import excess_kernel
-from htga.tail.triton_largest import (
+from htga.tail.estimators.triton_estimate import estimate_kernel
+from htga.tail.estimators.triton_excesses import BLOCK as SMALL
+from htga.tail.estimators.triton_excesses import excess_kernel
+from htga.tail.histogram.counting import READABLE
+from htga.tail.histogram.sketch import BITS
+from htga.tail.histogram.triton_counting import WINDOW, kernel
+from htga.tail.histogram.triton_segments import BLOCK, sum_kernel
+from htga.tail.histogram.triton_top_k import (
     DIGIT,
     collect_kernel,
     digit_kernel,
     floor_kernel,
     verdict_kernel,
 )
-from htga.tail.triton_segments import BLOCK, sum_kernel
 from htga_client.wire.histogram import n_bins
 
 

@@ -9,8 +9,9 @@ import sys
 
 import torch
 
-from htga.tail import LogHistogram, counting
-from htga.tail.counting import uses_triton
+from htga.tail import LogHistogram
+from htga.tail.histogram import counting
+from htga.tail.histogram.counting import uses_triton
 from tests.htga.distributions import student_t
 
 CPU = torch.device("cpu")

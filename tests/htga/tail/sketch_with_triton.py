@@ -10,9 +10,9 @@ import sys
 import torch
 from torch import Tensor
 
-from htga.tail import triton_sketch
-from htga.tail.counting import count_plain, uses_triton
-from htga.tail.sketch import _on_device, counts_and_squares
+from htga.tail.histogram import triton_sketch
+from htga.tail.histogram.counting import count_plain, uses_triton
+from htga.tail.histogram.sketch import _on_device, counts_and_squares
 from tests.htga.distributions import student_t
 
 CPU = torch.device("cpu")

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from htga.tail.counting import count, count_plain, uses_triton
 from htga.tail.entries import CHUNK
-from htga.tail.triton_works import forget
+from htga.tail.histogram.counting import count, count_plain, uses_triton
+from htga.tail.triton.available import forget
 from tests.htga.distributions import student_t
 from tests.support.triton_script import lines_of, needs_triton
 
@@ -69,7 +69,7 @@ def test_where_triton_fails_counts_are_made_without_it(
     x = student_t(1.5, 5000).float()
     expected = count([x], 3, CPU)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setitem(sys.modules, "htga.tail.triton_counting", None)
+    monkeypatch.setitem(sys.modules, "htga.tail.histogram.triton_counting", None)
     forget()
     for _ in range(2):
         assert torch.equal(count([x], 3, CPU), expected)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from htga.tail import choose_k, hill
-from htga.tail.double_bootstrap import double_bootstrap, moments
+from htga.tail.estimators.double_bootstrap import double_bootstrap, moments
 from tests.htga.distributions import burr, frechet, student_t
 
 

@@ -4,7 +4,7 @@ from powerlaw import Fit
 from scipy import stats
 
 from htga.tail import choose_k, hill, ks_distance
-from htga.tail.goodness_of_fit import ks_minimum
+from htga.tail.estimators.goodness_of_fit import ks_minimum
 from tests.htga.distributions import frechet, gaussian, pareto, student_t
 
 

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from htga.tail import LogHistogram, TailStatus, hill
-from htga.tail.binned import grouped_pareto
+from htga.tail.histogram.binned import grouped_pareto
 from htga_client.wire.histogram import edges
 from tests.htga.distributions import gaussian, laplace, pareto, pareto_grid, stable, student_t
 

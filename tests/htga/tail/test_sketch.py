@@ -11,8 +11,8 @@ from torch import Tensor
 
 from htga.tail import LogHistogram, hill
 from htga.tail.entries import CHUNK
-from htga.tail.sketch import Sketch, _on_device
-from htga.tail.triton_works import forget
+from htga.tail.histogram.sketch import Sketch, _on_device
+from htga.tail.triton.available import forget
 from tests.htga.distributions import student_t
 from tests.support.triton_script import lines_of, needs_triton
 
@@ -96,8 +96,8 @@ def test_where_the_kernels_cannot_be_built_sketches_are_made_without_them(
     x = student_t(1.5, 5000).float()
     expected = _on_device([x], 30, 3, None)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setattr("htga.tail.sketch.uses_triton", lambda _: True)
-    monkeypatch.setitem(sys.modules, "htga.tail.triton_sketch", None)
+    monkeypatch.setattr("htga.tail.histogram.sketch.uses_triton", lambda _: True)
+    monkeypatch.setitem(sys.modules, "htga.tail.histogram.triton_sketch", None)
     forget()
     for _ in range(2):
         found = _on_device([x], 30, 3, None)

@@ -7,7 +7,7 @@ from scipy import stats
 from torch import Tensor
 
 from htga.tail import TailEstimate, TailStatus, stable_ecf, stable_mmo, stable_quantile
-from htga.tail.stable_quantile import TABLE
+from htga.tail.estimators.stable_quantile import TABLE
 from tests.htga.distributions import gaussian, laplace, layers, stable, student_t
 
 ESTIMATORS = [stable_ecf, stable_mmo, stable_quantile]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from htga.tail import LogHistogram
 from htga.tail.entries import CHUNK
-from htga.tail.survey import survey
+from htga.tail.estimators.sample import survey
 from tests.htga.distributions import pareto, student_t
 
 any_float = st.one_of(

@@ -7,9 +7,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from htga.tail import binned
 from htga.tail.estimate import TailEstimate
-from htga.tail.log_histogram import LogHistogram
+from htga.tail.histogram import binned
+from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.tail_size import K
 from htga_client.wire.histogram import n_bins
 

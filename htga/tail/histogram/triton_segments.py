@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.tail.counting import READABLE
+from htga.tail.histogram.counting import READABLE
 
 BLOCK = 4096
 """Entries that a program holds at a time, and a segment at least unless its tensor is smaller."""

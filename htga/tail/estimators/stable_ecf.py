@@ -6,7 +6,7 @@ from math import log
 
 from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
-from htga.tail.stable import WholeSample
+from htga.tail.estimators.stable import WholeSample
 
 POINTS = (0.2, 0.8)
 """Where the characteristic function is read, for a sample whose median magnitude is 1."""

@@ -6,9 +6,9 @@ import torch
 
 from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
+from htga.tail.estimators.rank_regression import slope
+from htga.tail.estimators.sample import order_statistics
 from htga.tail.order_statistics import OrderStatistics
-from htga.tail.rank_regression import slope
-from htga.tail.survey import order_statistics
 from htga.tail.tail_size import K
 
 

@@ -6,7 +6,7 @@ import torch
 
 from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
-from htga.tail.stable import WholeSample
+from htga.tail.estimators.stable import WholeSample
 
 
 def stable_mmo(x: Tensors, m: int | None = None, *, seed: int | None = None) -> TailEstimate:

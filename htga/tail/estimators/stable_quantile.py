@@ -7,7 +7,7 @@ from torch import Tensor
 
 from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
-from htga.tail.stable import WholeSample
+from htga.tail.estimators.stable import WholeSample
 
 TABLE = (
     (0.50, 44.635118, 0.795),

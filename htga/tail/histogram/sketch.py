@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from htga.tail.counting import READABLE, count, count_on_cpu, uses_triton
 from htga.tail.entries import CHUNK, blocks, cut, widened
-from htga.tail.log_histogram import LogHistogram
+from htga.tail.histogram.counting import READABLE, count, count_on_cpu, uses_triton
+from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.norm import norm, sums_of_squares
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K, k_for
-from htga.tail.triton_works import triton_works
+from htga.tail.triton.available import triton_works
 from htga_client.wire.histogram import n_bins
 
 BITS = 3
@@ -111,7 +111,7 @@ class Sketch:
 def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
     """Counts of flat tensors of one device, and the sum of the squares of each, float64 [P]."""
     if _by_triton(parts):
-        from htga.tail import triton_sketch  # noqa: PLC0415 (it may not be there)
+        from htga.tail.histogram import triton_sketch  # noqa: PLC0415 (it may not be there)
 
         state, squares = triton_sketch.counts_and_squares(parts, BITS)
         return LogHistogram.of_state(state, BITS), squares
@@ -129,7 +129,7 @@ def _by_triton(parts: Sequence[Tensor]) -> bool:
 
 
 def _look_at_one(device: torch.device) -> None:
-    from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+    from htga.tail.histogram.triton_sketch import look  # noqa: PLC0415 (it may not be there)
 
     look([torch.ones(1, device=device)], 1, BITS, None)
 
@@ -176,7 +176,7 @@ def _bin_of(histogram: LogHistogram, size: int) -> int:
 
 def _on_device(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:
     if _by_triton(parts):
-        from htga.tail.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+        from htga.tail.histogram.triton_sketch import look  # noqa: PLC0415 (it may not be there)
 
         state, largest, squares = look(parts, size, bits, scales)
         histogram = LogHistogram.of_state(state, bits)

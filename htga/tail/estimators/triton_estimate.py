@@ -13,10 +13,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.tail.sketch import Sketch
+from htga.tail.estimators.triton_excesses import Excesses, added, count_of, tail_size
+from htga.tail.histogram.sketch import Sketch
 from htga.tail.tail_size import K
-from htga.tail.triton_excesses import Excesses, added, count_of, tail_size
-from htga.tail.triton_launch import launch
+from htga.tail.triton.launch import launch
 from htga_client.wire.histogram import n_bins
 
 TOO_FEW, DEGENERATE, LIGHT, NONFINITE = (tl.constexpr(i) for i in (1, 2, 3, 4))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
+from htga.tail.estimators.sample import order_statistics
 from htga.tail.light import moment_index
 from htga.tail.order_statistics import OrderStatistics
-from htga.tail.survey import order_statistics
 from htga.tail.tail_size import K
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from htga.tail import binned
 from htga.tail.estimate import TailEstimate
-from htga.tail.log_histogram import LogHistogram
+from htga.tail.histogram import binned
+from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.tail_size import K
 
 

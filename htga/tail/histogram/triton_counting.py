@@ -17,9 +17,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.tail.counting import READABLE
-from htga.tail.triton_launch import launch
-from htga.tail.triton_segments import BLOCK, magnitude, pointer, segments_of
+from htga.tail.histogram.counting import READABLE
+from htga.tail.histogram.triton_segments import BLOCK, magnitude, pointer, segments_of
+from htga.tail.triton.launch import launch
 
 WINDOW = 256
 """Bins that a program counts privately."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from htga.tail.entries import CHUNK, blocks, cut
-from htga.tail.triton_works import triton_works
+from htga.tail.triton.available import triton_works
 from htga_client.wire.histogram import n_bins
 
 FLOAT32 = torch.finfo(torch.float32)
@@ -35,7 +35,7 @@ def count(parts: Sequence[Tensor], bits: int, device: torch.device) -> Tensor:
     """
     state = torch.zeros(n_bins(bits) + 2, dtype=torch.int64, device=device)
     if uses_triton(device):
-        from htga.tail.triton_counting import count_into  # noqa: PLC0415 (it may not be there)
+        from htga.tail.histogram.triton_counting import count_into  # noqa: PLC0415 (it may not be there)
 
         count_into(state, [part for part in parts if part.dtype != torch.float64], bits)
         parts = [part for part in parts if part.dtype == torch.float64]
@@ -54,7 +54,7 @@ def uses_triton(device: torch.device) -> bool:
 
 
 def _count_one(device: torch.device) -> None:
-    from htga.tail.triton_counting import count_into  # noqa: PLC0415 (it may not be there)
+    from htga.tail.histogram.triton_counting import count_into  # noqa: PLC0415 (it may not be there)
 
     state = torch.zeros(n_bins(3) + 2, dtype=torch.int64, device=device)
     count_into(state, [torch.ones(1, device=device)], 3)

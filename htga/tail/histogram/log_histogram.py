@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from htga.tail import binned
-from htga.tail.counting import count, float32
 from htga.tail.entries import Tensors, pieces
 from htga.tail.estimate import TailEstimate
+from htga.tail.histogram import binned
+from htga.tail.histogram.counting import count, float32
 from htga.tail.tail_size import K
 from htga_client.wire.histogram import MAX_BITS, decode, encode, n_bins
 

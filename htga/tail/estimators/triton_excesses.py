@@ -9,10 +9,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.tail.constants import constants
-from htga.tail.sketch import Sketch
+from htga.tail.device_constants import constants
+from htga.tail.histogram.sketch import Sketch
 from htga.tail.tail_size import K
-from htga.tail.triton_launch import launch
+from htga.tail.triton.launch import launch
 from htga_client.wire.histogram import n_bins
 
 BLOCK = 512

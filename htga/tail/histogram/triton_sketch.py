@@ -17,17 +17,17 @@ from math import ceil, sqrt
 import torch
 from torch import Tensor
 
-from htga.tail.triton_counting import LAST, NOTES, WINDOW
-from htga.tail.triton_counting import kernel as counting_kernel
-from htga.tail.triton_largest import (
+from htga.tail.histogram.triton_counting import LAST, NOTES, WINDOW
+from htga.tail.histogram.triton_counting import kernel as counting_kernel
+from htga.tail.histogram.triton_segments import BLOCK, Segments, segments_of, sum_kernel
+from htga.tail.histogram.triton_top_k import (
     DIGIT,
     collect_kernel,
     digit_kernel,
     floor_kernel,
     verdict_kernel,
 )
-from htga.tail.triton_launch import launch
-from htga.tail.triton_segments import BLOCK, Segments, segments_of, sum_kernel
+from htga.tail.triton.launch import launch
 from htga_client.wire.histogram import n_bins
 
 SAMPLE = 2**18

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from htga.tail.entries import Tensors
-from htga.tail.survey import order_statistics
+from htga.tail.estimators.sample import order_statistics
 from htga.tail.tail_size import MIN_K
 
 CANDIDATES = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from htga.tail.triton_counting import COLLECTED, FLOOR, INFINITY, KEPT, LAST, keep
-from htga.tail.triton_segments import magnitude, pointer
+from htga.tail.histogram.triton_counting import COLLECTED, FLOOR, INFINITY, KEPT, LAST, keep
+from htga.tail.histogram.triton_segments import magnitude, pointer
 
 DIGIT = 12
 """Bits of a magnitude that are found first; what the histogram leaves then are fewer."""

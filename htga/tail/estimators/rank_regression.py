@@ -7,8 +7,8 @@ from torch import Tensor
 
 from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
+from htga.tail.estimators.sample import order_statistics
 from htga.tail.order_statistics import OrderStatistics
-from htga.tail.survey import order_statistics
 from htga.tail.tail_size import K
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from htga.tail.entries import Tensors, pieces
-from htga.tail.log_histogram import LogHistogram
+from htga.tail.histogram.log_histogram import LogHistogram
+from htga.tail.histogram.sketch import Sketch
 from htga.tail.order_statistics import OrderStatistics
-from htga.tail.sketch import Sketch
 from htga.tail.tail_size import K, at_most, check_k
 
 
