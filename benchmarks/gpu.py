@@ -27,8 +27,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from htga import HTGA
 from htga.optim import amplify
-from htga.optim.rank_weights import RankWeights
-from htga.optim.reweight import reweight, reweight_plain
+from htga.optim.weights.rank_weights import RankWeights
+from htga.optim.weights.reweight import reweight, reweight_plain
 from htga.tail import LogHistogram, measure
 from htga.tail.histogram.sketch import Sketch, counts_and_squares
 from htga.telemetry.probe import Probe

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from htga.optim.bi_clip import Bi2Clip, BiClip
-from htga.optim.clipped_sgd import ClippedSGD
+from htga.optim.baselines.bi_clip import Bi2Clip, BiClip
+from htga.optim.baselines.clipped_sgd import ClippedSGD
+from htga.optim.baselines.nsgd import NSGD
 from htga.optim.htga import HTGA
-from htga.optim.nsgd import NSGD
 from htga.optim.settings import PRESETS, Settings
 
 __all__ = ["HTGA", "NSGD", "PRESETS", "Bi2Clip", "BiClip", "ClippedSGD", "Settings"]

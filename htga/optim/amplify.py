@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from htga.optim.controller import Memory, Seen, advance, refined_beta, start
-from htga.optim.exact import reweight_exactly
-from htga.optim.outcome import SIZE_TOLERANCE, Outcome
-from htga.optim.parts import part_of
-from htga.optim.rank_weights import RankWeights, n_exact
-from htga.optim.reweight import reweight
-from htga.optim.samples import Sample, host_decides, sample_of
+from htga.optim.controller.controller import Memory, Seen, advance, refined_beta, start
+from htga.optim.controller.outcome import SIZE_TOLERANCE, Outcome
 from htga.optim.settings import PRESETS, Settings
+from htga.optim.weights.exact import reweight_exactly
+from htga.optim.weights.flat_parameter import part_of
+from htga.optim.weights.rank_weights import RankWeights, n_exact
+from htga.optim.weights.reweight import reweight
+from htga.optim.weights.samples import Sample, host_decides, sample_of
 from htga.tail import TailEstimate, TailState, TailStatus
 from htga.tail.estimators.hill import hill_of
 from htga.tail.estimators.moment import moment_of

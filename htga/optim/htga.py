@@ -11,11 +11,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from htga.optim.amplify import amplify_samples
-from htga.optim.controller import Memory, grown, start
-from htga.optim.outcome import Outcome
-from htga.optim.parts import Part, gradient_of, part_of
-from htga.optim.reweight import multiply
-from htga.optim.samples import host_decides, sample_of, split
+from htga.optim.controller.controller import Memory, grown, start
+from htga.optim.controller.outcome import Outcome
+from htga.optim.controller.summary import summary
 from htga.optim.settings import (
     Actuator,
     Apply,
@@ -29,8 +27,10 @@ from htga.optim.settings import (
     Ties,
     resolve,
 )
-from htga.optim.summary import summary
-from htga.optim.weights import warn_of_raw_weights
+from htga.optim.weights.by_sorting import warn_of_raw_weights
+from htga.optim.weights.flat_parameter import Part, gradient_of, part_of
+from htga.optim.weights.reweight import multiply
+from htga.optim.weights.samples import host_decides, sample_of, split
 from htga.optim.wrapper import Wrapper
 from htga.tail import K, TailState
 from htga.tail.entries import values

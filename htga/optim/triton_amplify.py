@@ -12,16 +12,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from htga.optim.controller import Memory
-from htga.optim.outcome import SIZE_TOLERANCE, Outcome
-from htga.optim.rank_weights import CAPPED, TABLE_BITS, RankWeights, n_exact
-from htga.optim.reweight import reweight
-from htga.optim.samples import Sample
+from htga.optim.controller.controller import Memory
+from htga.optim.controller.outcome import SIZE_TOLERANCE, Outcome
+from htga.optim.kernels.control import control_kernel
+from htga.optim.kernels.outcome import outcome_kernel
+from htga.optim.kernels.rank_weights import sizes_kernel, weights_kernel
+from htga.optim.kernels.scratch_layout import NOTES, SQUARES, TOTAL
 from htga.optim.settings import Settings
-from htga.optim.triton_control import control_kernel
-from htga.optim.triton_notes import NOTES, SQUARES, TOTAL
-from htga.optim.triton_outcome import outcome_kernel
-from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
+from htga.optim.weights.rank_weights import CAPPED, TABLE_BITS, RankWeights, n_exact
+from htga.optim.weights.reweight import reweight
+from htga.optim.weights.samples import Sample
 from htga.tail import TailState
 from htga.tail.device_constants import constants
 from htga.tail.estimators.triton_estimate import Estimates

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htga.optim import PRESETS, Settings, amplify, reweight, triton_amplify
-from htga.optim.controller import Memory, start
-from htga.optim.outcome import Outcome
-from htga.optim.parts import part_of
-from htga.optim.rank_weights import RankWeights
-from htga.optim.samples import Sample, sample_of
+from htga.optim import PRESETS, Settings, amplify, triton_amplify
+from htga.optim.controller.controller import Memory, start
+from htga.optim.controller.outcome import Outcome
+from htga.optim.weights import reweight
+from htga.optim.weights.flat_parameter import part_of
+from htga.optim.weights.rank_weights import RankWeights
+from htga.optim.weights.samples import Sample, sample_of
 from htga.tail.estimators import triton_excesses
 from htga.tail.histogram import sketch
 from htga.tail.histogram.counting import uses_triton

@@ -8,12 +8,17 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from htga.optim.rank_weights import TABLE_BITS
+from htga.optim.kernels.control import control_kernel
+from htga.optim.kernels.outcome import outcome_kernel
+from htga.optim.kernels.rank_weights import sizes_kernel, weights_kernel
 from htga.optim.triton_amplify import BINS, EDGES, ENTRIES
-from htga.optim.triton_control import control_kernel
-from htga.optim.triton_outcome import outcome_kernel
-from htga.optim.triton_rank_weights import sizes_kernel, weights_kernel
-from htga.optim.triton_reweight import BLOCK, multiply_kernel, reciprocal_kernel, reweight_kernel
+from htga.optim.weights.rank_weights import TABLE_BITS
+from htga.optim.weights.triton_reweight import (
+    BLOCK,
+    multiply_kernel,
+    reciprocal_kernel,
+    reweight_kernel,
+)
 from htga.tail.estimators.triton_excesses import BLOCK as SMALL
 from htga.tail.histogram.counting import READABLE
 

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch.optim import SGD
 
-from htga.optim import HTGA, amplify, htga, reweight
-from htga.optim.triton_reweight import reweight_by_triton
+from htga.optim import HTGA, amplify, htga
+from htga.optim.weights import reweight
+from htga.optim.weights.triton_reweight import reweight_by_triton
 from htga.tail import measure
 from htga.tail.histogram import sketch
 from htga.tail.tail_size import at_most

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htga.optim import triton_reweight
-from htga.optim.rank_weights import RankWeights
-from htga.optim.reweight import multiply, reweight, reweight_plain
-from htga.optim.samples import reciprocal_rms
+from htga.optim.weights import triton_reweight
+from htga.optim.weights.rank_weights import RankWeights
+from htga.optim.weights.reweight import multiply, reweight, reweight_plain
+from htga.optim.weights.samples import reciprocal_rms
 from htga.tail.histogram.counting import uses_triton
 from htga.tail.histogram.sketch import Sketch
 from tests.htga.distributions import student_t

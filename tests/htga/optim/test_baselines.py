@@ -10,7 +10,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from htga.optim import NSGD, Bi2Clip, BiClip, ClippedSGD
-from htga.optim.clipping import huber_sum
+from htga.optim.baselines.clipping import huber_sum
 from tests.htga.distributions import student_t
 from tests.htga.training import backward, net, same, train, weights
 

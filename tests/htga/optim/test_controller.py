@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from htga.optim import PRESETS
-from htga.optim.controller import (
+from htga.optim.controller.controller import (
     advance,
     exact_beta,
     integral_gamma,
@@ -18,7 +18,7 @@ from htga.optim.controller import (
     start,
 )
 from htga.optim.settings import Settings, resolve
-from htga.optim.weights import amplify
+from htga.optim.weights.by_sorting import amplify
 from htga.tail import hill, measure
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 

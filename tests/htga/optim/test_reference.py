@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from htga.optim import HTGA
-from htga.optim.reference import ReferenceMemory, step
+from htga.optim.controller.reference import ReferenceMemory, step
 from tests.htga.distributions import stable, student_t
 
 EXACT = {"ranks": "exact", "apply": "grad"}

@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from htga.optim.rank_weights import RankWeights, cap
-from htga.optim.reweight import multiply, reweight, reweight_plain
 from htga.optim.settings import Normalize
+from htga.optim.weights.rank_weights import RankWeights, cap
+from htga.optim.weights.reweight import multiply, reweight, reweight_plain
 from htga.tail import hill
 from htga.tail.entries import CHUNK
 from htga.tail.histogram.sketch import Sketch

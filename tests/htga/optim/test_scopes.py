@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.optim import SGD
 
 from htga.optim import HTGA
-from htga.optim.samples import split
+from htga.optim.weights.samples import split
 from htga.tail import LogHistogram, TailStatus, hill
 from tests.htga.distributions import gaussian, layers, student_t
 

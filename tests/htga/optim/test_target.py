@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import SGD
 
 from htga.optim import HTGA
-from htga.optim.controller import rank_constant
+from htga.optim.controller.controller import rank_constant
 from htga.tail import hill
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 

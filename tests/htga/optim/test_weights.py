@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import rankdata
 from torch import Tensor
 
-from htga.optim.weights import amplify, normalized, ranks
+from htga.optim.weights.by_sorting import amplify, normalized, ranks
 from tests.htga.distributions import gaussian, pareto, student_t
 
 finite = hnp.arrays(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from htga.optim.rank_weights import CAPPED
+from htga.optim.weights.rank_weights import CAPPED
 from htga.tail.estimators.triton_excesses import PROGRAMS
 
 TOP = tl.constexpr(CAPPED)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from htga.optim.triton_mean_excess import mean_excess
-from htga.optim.triton_notes import M1
+from htga.optim.kernels.mean_excess import mean_excess
+from htga.optim.kernels.scratch_layout import M1
 from htga.tail.estimators.triton_excesses import added
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htga.optim.rank_weights import CAPPED, cap
 from htga.optim.settings import Normalize, Settings, Ties
+from htga.optim.weights.rank_weights import CAPPED, cap
 
 
 def amplify(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from htga.optim.triton_mean_excess import mean_excess
-from htga.optim.triton_notes import (
+from htga.optim.kernels.mean_excess import mean_excess
+from htga.optim.kernels.scratch_layout import (
     BEYOND,
     CORNER,
     FIRST,

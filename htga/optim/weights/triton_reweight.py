@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.optim.rank_weights import TABLE_BITS, RankWeights
+from htga.optim.weights.rank_weights import TABLE_BITS, RankWeights
 from htga.tail.histogram.triton_segments import pointer, segments_of
 from htga.tail.triton.launch import launch
 

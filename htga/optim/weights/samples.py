@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from htga.optim.parts import Part, all_reduce
-from htga.optim.reweight import multiply
 from htga.optim.settings import Scope
+from htga.optim.weights.flat_parameter import Part, all_reduce
+from htga.optim.weights.reweight import multiply
 from htga.tail import LogHistogram
 from htga.tail.device_constants import constants
 from htga.tail.histogram.counting import uses_triton
@@ -161,7 +161,7 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
 def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> Tensor:
     sizes = constants(tuple(float(part.numel) for part in bucket.parts), squares.device)
     if uses_triton(squares.device):
-        from htga.optim import triton_reweight  # noqa: PLC0415 (maybe absent)
+        from htga.optim.weights import triton_reweight  # noqa: PLC0415 (maybe absent)
 
         return triton_reweight.reciprocal_rms(sizes, squares)
     return reciprocal_rms(sizes, squares)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from htga.optim.samples import Sample
 from htga.optim.settings import Settings
-from htga.optim.weights import amplify
+from htga.optim.weights.by_sorting import amplify
+from htga.optim.weights.samples import Sample
 from htga.tail.entries import widened
 
 

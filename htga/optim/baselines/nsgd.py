@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from htga.optim.clipping import global_norm
+from htga.optim.baselines.clipping import global_norm
 
 
 class NSGD(Optimizer):

@@ -8,7 +8,12 @@ from typing import Any, Literal, get_args, overload
 import torch
 from torch.optim import SGD
 
-from htga.optim.clipping import clip_coordinates, clip_huber_sum, clip_l2, clip_pseudo_huber
+from htga.optim.baselines.clipping import (
+    clip_coordinates,
+    clip_huber_sum,
+    clip_l2,
+    clip_pseudo_huber,
+)
 from htga.optim.wrapper import Wrapper
 
 Clipping = Literal["l2", "huber_norm", "huber_coord", "pseudo_huber", "huber_sum"]

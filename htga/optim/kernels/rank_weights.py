@@ -9,9 +9,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from htga.optim.triton_cap import TOP, cap, greatest
-from htga.optim.triton_notes import FIRST, SQUARES, TOTAL
-from htga.optim.triton_ranks import average_rank, ranks_of
+from htga.optim.kernels.cap import TOP, cap, greatest
+from htga.optim.kernels.ranks import average_rank, ranks_of
+from htga.optim.kernels.scratch_layout import FIRST, SQUARES, TOTAL
 from htga.tail.estimators.triton_excesses import added
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from htga.optim.clipping import bi_clip_coordinates, bi_clip_l2
+from htga.optim.baselines.clipping import bi_clip_coordinates, bi_clip_l2
 from htga.optim.wrapper import Wrapper
 from htga.tail.entries import values
 

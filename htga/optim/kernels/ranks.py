@@ -5,8 +5,16 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from htga.optim.rank_weights import STEEP
-from htga.optim.triton_notes import BEYOND, CORNER, FIRST, FLOOR, LOG_CORNER, LOG_KNOWN, START
+from htga.optim.kernels.scratch_layout import (
+    BEYOND,
+    CORNER,
+    FIRST,
+    FLOOR,
+    LOG_CORNER,
+    LOG_KNOWN,
+    START,
+)
+from htga.optim.weights.rank_weights import STEEP
 
 STEEPEST = tl.constexpr(STEEP)
 

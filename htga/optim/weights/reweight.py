@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htga.optim.rank_weights import TABLE_BITS, RankWeights
+from htga.optim.weights.rank_weights import TABLE_BITS, RankWeights
 from htga.tail.entries import CHUNK, cut, widened
 from htga.tail.histogram.counting import float32, uses_triton
 from htga.tail.histogram.sketch import DEVICE_CHUNK
@@ -45,7 +45,7 @@ def reweight(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | Non
         if scales is not None and len(some) < len(parts):
             their = torch.stack([scales[i] for i in chosen])
         if by_triton:
-            from htga.optim.triton_reweight import reweight_by_triton  # noqa: PLC0415 (maybe absent)
+            from htga.optim.weights.triton_reweight import reweight_by_triton  # noqa: PLC0415 (maybe absent)
 
             found.append(reweight_by_triton(some, weights, their))
         else:
@@ -75,7 +75,7 @@ def multiply(parts: Sequence[Tensor], factor: Tensor, *, unless: Tensor) -> None
     for by_triton, chosen in _kinds(parts):
         some = [parts[i] for i in chosen]
         if by_triton:
-            from htga.optim.triton_reweight import multiply_by_triton  # noqa: PLC0415 (maybe absent)
+            from htga.optim.weights.triton_reweight import multiply_by_triton  # noqa: PLC0415 (maybe absent)
 
             multiply_by_triton(some, factor, unless)
             continue

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from htga.optim.controller import Memory
+from htga.optim.controller.controller import Memory
 from htga.tail import TailState
 
 SIZE_TOLERANCE = 1e-3
