@@ -13,9 +13,9 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from collecting.answers import LENGTHS, LONGEST, listing, series
-from collecting.crowd import many
-from collecting.ingest import ingest
+from collector_load.ingest import ingest
+from collector_load.many_writers import many
+from collector_load.read_latency import LENGTHS, LONGEST, listing, series
 from machine import describe
 
 

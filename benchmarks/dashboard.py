@@ -12,11 +12,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from browsing.arriving import compare, load, spike, table, wire
-from browsing.floor import floor
-from browsing.staying import heap, live, tabs, zoom
-from collecting.service import collector
+from collector_load.service import collector
 from machine import describe
+from page_load.baseline import floor
+from page_load.first_paint import compare, load, spike, table, wire
+from page_load.live_update import heap, live, tabs, zoom
 from playwright.sync_api import sync_playwright
 
 from tests.browser import FLAGS, chromium

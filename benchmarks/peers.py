@@ -3,7 +3,7 @@
 Eight numbers a step, with and without a histogram of 128 bins, back to back; then 100 steps a
 second and `kill -9`; then a training whose gradients are watched at every step, by those that can.
 Each tracker is installed into an environment of its own, in the folder that
-HTGA_PEERS names or the cache, and set up as on one machine (see `tracking/trackers.py`). HTGA's
+HTGA_PEERS names or the cache, and set up as on one machine (`peer_trackers/trackers.py`). HTGA's
 costs are those of client and collector together; the trackers take turns, in rounds.
 
 python benchmarks/peers.py [TRACKER ...]
@@ -49,7 +49,7 @@ WATCHES = {
 
 TORCH = version("torch").partition("+")[0]
 ROUNDS, STEPS, SECONDS, KILLS = 3, 5000, 8, 5
-SCRIPTS = Path(__file__).with_name("tracking")
+SCRIPTS = Path(__file__).with_name("peer_trackers")
 WORKLOAD, GRADIENTS = SCRIPTS / "workload.py", SCRIPTS / "gradients.py"
 
 

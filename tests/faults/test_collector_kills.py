@@ -23,8 +23,8 @@ from htga_server.http.server import Server
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.support.collector import acknowledge_early
-from tests.support.dice import dice, rounds
 from tests.support.load import CollectorProcess, Load, lost, running, wait_until
+from tests.support.seeded_random import dice, rounds
 
 
 def killed(folder: Path, chance: random.Random, kills: int, *lies: str) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.dice import rounds
 from tests.support.load import BATCH, Load, running
+from tests.support.seeded_random import rounds
 
 WARM, MEASURED = 100, rounds(200, 10_000)
 """Requests of each writer, before its growth is measured and while it is."""

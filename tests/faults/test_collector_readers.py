@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 
 from htga_client.wire import PREFIX
-from tests.support.dice import rounds
 from tests.support.load import Load, lost, recover, running, wait_until
+from tests.support.seeded_random import rounds
 from tests.support.workers import Workers
 
 MOST_LOG = 256 * 2**20

@@ -18,8 +18,8 @@ from htga_client.wire import PREFIX
 from htga_server.app import create_app
 from htga_server.http.server import Server
 from htga_server.settings import Settings
-from tests.support.dice import dice, rounds
 from tests.support.load import CollectorProcess, Load, Writer, lost, recover, running, wait_until
+from tests.support.seeded_random import dice, rounds
 
 
 def meet_error(writer: Writer, client: httpx2.Client) -> None:

@@ -17,9 +17,9 @@ import pytest
 from htga_client.sender.sender import Sender
 from htga_client.spool.segment import Segment
 from htga_client.spool.spool import Spool
-from tests.support.dice import LONG
 from tests.support.faulty_collector import FaultyCollector
 from tests.support.processes import ROOT
+from tests.support.seeded_random import LONG
 from tests.support.senders import end, open_sender, put
 
 

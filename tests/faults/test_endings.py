@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.test_trainer_killed import deliver
-from tests.support.dice import LONG
 from tests.support.faulty_collector import FaultyCollector
 from tests.support.processes import PuttingRows
+from tests.support.seeded_random import LONG
 
 ENDINGS = {
     "the last line": "",

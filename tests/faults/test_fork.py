@@ -17,8 +17,8 @@ from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import uuid7
 from htga_client.sender.sender import Sender
 from tests.faults.test_trainer_killed import deliver
-from tests.support.dice import rounds
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.seeded_random import rounds
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork"),

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from htga_client.wire import ARROW_STREAM, PREFIX, histogram
-from tests.support.dice import LONG, dice, rounds
 from tests.support.load import CollectorProcess, running
 from tests.support.rows import new_run, stream
+from tests.support.seeded_random import LONG, dice, rounds
 
 CHANGED = rounds(600, 20_000)
 """Streams that are sent."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from tests.support.dice import LONG
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.seeded_random import LONG
 
 # ZeroMQ closes sockets when it is collected; the kernel's client has no other way.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

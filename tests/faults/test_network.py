@@ -23,9 +23,9 @@ from htga_client.run_ids import uuid7
 from htga_client.sender.delivery import Delivery
 from htga_client.sender.sender import Sender
 from htga_client.spool.spool import Spool
-from tests.support.dice import dice, rounds
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 from tests.support.processes import collecting
+from tests.support.seeded_random import dice, rounds
 from tests.support.senders import end, open_sender, put
 
 HTML = b"<html><body>please log in</body></html>"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from htga_client import Client
-from tests.support.dice import dice, rounds
-from tests.support.islands import HUB, can_make, islands
+from tests.support.network_namespaces import HUB, can_make, islands
 from tests.support.processes import PuttingRows, collecting
+from tests.support.seeded_random import dice, rounds
 
 RANKS = 8
 STEPS = 200

@@ -10,8 +10,8 @@ import pytest
 from htga_client import Client
 from htga_client.wire import PREFIX
 from tests.faults.test_trainer_killed import deliver
-from tests.support.dice import dice, rounds
 from tests.support.processes import PuttingRows, collecting
+from tests.support.seeded_random import dice, rounds
 
 STEPS = 200
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from htga_client.spool import frame
 from htga_client.spool.backing import File
 from htga_client.spool.segment import Segment
-from tests.support.dice import LONG, rounds
+from tests.support.seeded_random import LONG, rounds
 from tests.support.segments import steps, write
 
 

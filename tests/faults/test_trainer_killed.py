@@ -9,9 +9,9 @@ import pytest
 
 from htga_client.http.transport import HttpTransport
 from htga_client.sender.orphans import deliver_orphans
-from tests.support.dice import dice, rounds
 from tests.support.faulty_collector import FaultyCollector
 from tests.support.processes import PuttingRows
+from tests.support.seeded_random import dice, rounds
 
 RATE = 200
 

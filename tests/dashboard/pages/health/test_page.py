@@ -6,7 +6,7 @@ import pytest
 
 from htga_client.wire import Quantiles, Status
 from htga_dashboard.pages.health import page as health
-from tests.dashboard.test_pages import texts
+from tests.dashboard.pages.test_pages import texts
 
 
 def status(**other: Any) -> Status:

@@ -1,6 +1,6 @@
 """Whether the time that a refusal takes tells anything about the token that was refused.
 
-    python benchmarks/refusals.py
+    python benchmarks/token_timing.py
 
 Tokens that are wrong in different ways come in a random order, and are timed at the function that
 looks at them, where a difference of a tenth of a microsecond shows.

@@ -7,7 +7,7 @@ import pytest
 from htga_client.wire import Firing, Firings, Rule
 from htga_dashboard.pages.health import rules
 from htga_dashboard.pages.health.rule_form import condition, rule_of, values
-from tests.dashboard.test_pages import texts
+from tests.dashboard.pages.test_pages import texts
 
 RULE = Rule(
     id="1", project="p", name="heavy", kind="below", key="alpha_bar", threshold=1.2, steps=5

@@ -7,8 +7,8 @@ import time
 
 import httpx2
 import numpy as np
-from browsing.rows import register, send, steps
-from browsing.tab import TAIL, UNTIL, Rows, tab, until_drawn, watch_for
+from page_load.rows import register, send, steps
+from page_load.tab import TAIL, UNTIL, Rows, tab, until_drawn, watch_for
 from playwright.sync_api import Browser
 
 LIVE_ROWS = 100

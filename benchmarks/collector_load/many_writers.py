@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
-from collecting.requests import SCALARS, body, new_run
-from collecting.service import collector
+from collector_load.requests import SCALARS, body, new_run
+from collector_load.service import collector
 
 from htga_client.http.backoff import uneven
 from htga_client.sender.uploader import QUIET

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx2
 import psutil
-from collecting.floors import BATCH, STEPS, into_postgres, straight_into_sqlite
-from collecting.requests import ARROW, SCALARS, blobs, body, new_run
-from collecting.service import collector, postgres
+from collector_load.baselines import BATCH, STEPS, into_postgres, straight_into_sqlite
+from collector_load.requests import ARROW, SCALARS, blobs, body, new_run
+from collector_load.service import collector, postgres
 
 from htga_client.wire import PREFIX
 

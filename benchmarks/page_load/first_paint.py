@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 
 import httpx2
-from browsing.rows import BATCH, SPIKE, register, send, steps
-from browsing.tab import CHART, ROW, UNTIL, Rows, received, tab, until_drawn
+from page_load.rows import BATCH, SPIKE, register, send, steps
+from page_load.tab import CHART, ROW, UNTIL, Rows, received, tab, until_drawn
 from playwright.sync_api import Browser
 
 AFAR = {"x-forwarded-for": "203.0.113.1"}

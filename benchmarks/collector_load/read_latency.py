@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from collecting.requests import ARROW, SCALARS, body, new_run
-from collecting.service import collector
+from collector_load.requests import ARROW, SCALARS, body, new_run
+from collector_load.service import collector
 
 from htga_client.wire import ARROW_STREAM, PREFIX, histogram
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from browsing.tab import Rows, tab, until_drawn
+from page_load.tab import Rows, tab, until_drawn
 from playwright.sync_api import Browser
 
 from htga_dashboard.figures import plotly_script as library

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from collecting.requests import blobs
+from collector_load.requests import blobs
 
 STEPS, BATCH = 20_000, 2_000
 
