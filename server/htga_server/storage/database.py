@@ -38,8 +38,8 @@ PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
 
 def migrations() -> Path:
     """Folder of the Alembic environment: inside an installed package, at the root of a clone."""
-    installed = Path(__file__).parent / "migrations"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "migrations"
+    installed = Path(__file__).parents[1] / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "migrations"
 
 
 class Database:
