@@ -48,7 +48,7 @@ def _local(data: Path) -> Iterator[str]:
     except ModuleNotFoundError as error:
         fail(
             f"no collector answers on {DEFAULT_URL} (--url names another), and without one "
-            f"reading {data} needs {error.name}: pip install 'htga[server]'"
+            f"reading {data} needs {error.name}: in a clone of HTGA, pip install '.[server]'"
         )
     chosen = settings("", data)
     if not chosen.database_url and not (data / "htga.db").exists():

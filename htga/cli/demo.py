@@ -36,7 +36,7 @@ def train(url: str, steps: int) -> str:
 
         from htga.experiments import digits
     except ModuleNotFoundError as error:
-        fail(f"the demo needs {error.name}: pip install 'htga[all]'")
+        fail(f"the demo needs {error.name}: in a clone of HTGA, pip install '.[all]'")
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from htga import HTGA, telemetry

@@ -217,7 +217,7 @@ def _needs(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        fail(f"{what} needs {error.name}: pip install 'htga[torch,experiments]'")
+        fail(f"{what} needs {error.name}: in a clone of HTGA, pip install '.[torch,experiments]'")
 
 
 def _progress() -> Progress:

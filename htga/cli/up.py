@@ -43,7 +43,7 @@ def open_server(
     try:
         from htga_server.app import create_app
     except ModuleNotFoundError as error:
-        fail(f"the collector needs {error.name}: pip install 'htga[server]'")
+        fail(f"the collector needs {error.name}: in a clone of HTGA, pip install '.[server]'")
     beyond = not is_loopback(host)
     guarded = {"require_tokens": True} if require_tokens or (beyond and not insecure) else {}
     try:
@@ -89,7 +89,10 @@ def _add_dashboard(api: FastAPI) -> None:
         from htga_dashboard.app import create_app
         from htga_dashboard.source.source import Source
     except ModuleNotFoundError as error:
-        fail(f"the dashboard needs {error.name}: pip install 'htga[dashboard]'; or --no-dashboard")
+        fail(
+            f"the dashboard needs {error.name}: in a clone of HTGA, pip install '.[dashboard]'; "
+            "or --no-dashboard"
+        )
 
     class AsTheReader(httpx2.Auth):
         """Asks the API with the token of whoever the page is for."""

@@ -180,4 +180,4 @@ def test_without_the_packages_of_a_collector_reading_says_what_to_install(
         monkeypatch.setitem(sys.modules, "htga_server.app", None)
         result = htga("runs", "ls", "--data", str(tmp_path))
     assert result.exit_code == 1
-    assert "pip install 'htga[server]'" in result.stderr
+    assert "in a clone of HTGA, pip install '.[server]'" in result.stderr
