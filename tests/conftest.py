@@ -31,6 +31,20 @@ hypothesis.settings.register_profile("long", deadline=None, max_examples=200)
 hypothesis.settings.load_profile("long" if LONG else "ci")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they need, so that `make quick` can leave them out."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+        if "postgres" in {*item.fixturenames, parameters.get("database_url")}:
+            item.add_marker("postgres")
+        if FAULTS in item.path.parents:
+            item.add_marker("faults")
+
+
+FAULTS = Path(__file__).with_name("faults")
 MEMORY = Path("/dev/shm")  # noqa: S108  pytest makes a folder of its own in it, for its user alone
 # A commit waits for its disk, and ten thousand commits wait for minutes; what a test asserts does
 # not depend on it, but where it mounts a disk of its own.
