@@ -30,11 +30,13 @@ from htga_server.api import (
 )
 from htga_server.api.row_intake import Intake
 from htga_server.archive.housekeeping import Housekeeping
-from htga_server.http.metrics import Numbers, Observer
+from htga_server.http.access_log import Observer
+from htga_server.http.metrics import Numbers
 from htga_server.live.broker import Broker
 from htga_server.live.pacing import Fleet
 from htga_server.live.replicas import Replicas
 from htga_server.live.viewers import Attention
+from htga_server.migrate import migrate
 from htga_server.problems import NotFound
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
@@ -54,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(database.check)
-        await asyncio.to_thread(database.upgrade)
+        await asyncio.to_thread(migrate, database)
         if settings.require_tokens and not await database.read(any_valid):
             raise ValueError("tokens are required and there is none; `htga token create` makes one")
         replicas = None
