@@ -33,9 +33,9 @@ from htga_server.archive.housekeeping import Housekeeping
 from htga_server.http.access_log import Observer
 from htga_server.http.metrics import Numbers
 from htga_server.live.broker import Broker
-from htga_server.live.pacing import Fleet
+from htga_server.live.pacing import SenderPacing
 from htga_server.live.replicas import Replicas
-from htga_server.live.viewers import Attention
+from htga_server.live.viewers import ViewedRuns
 from htga_server.migrate import migrate
 from htga_server.problems import NotFound
 from htga_server.settings import Settings
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     database = Database(settings.url, most_waiting=settings.queued_requests)
-    broker, attention, messenger = Broker(), Attention(), Messenger()
+    broker, viewed, messenger = Broker(), ViewedRuns(), Messenger()
     watch = Watch(database, broker, messenger)
 
     @asynccontextmanager
@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             raise ValueError("tokens are required and there is none; `htga token create` makes one")
         replicas = None
         if database.dialect == "postgresql":
-            replicas = Replicas(database.url, broker, attention)
+            replicas = Replicas(database.url, broker, viewed)
             await replicas.start()
         beside = [
             asyncio.create_task(work.run())
@@ -82,8 +82,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     numbers = Numbers(database, broker)
-    app.state.attention, app.state.numbers = attention, numbers
-    app.state.intake = Intake(database, broker, attention, Fleet(), watch, numbers, settings)
+    app.state.viewed, app.state.numbers = viewed, numbers
+    app.state.intake = Intake(database, broker, viewed, SenderPacing(), watch, numbers, settings)
     app.add_middleware(Gate, settings=settings, database=database)
     app.add_middleware(Observer, numbers=numbers)
     problems.install(app)
