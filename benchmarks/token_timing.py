@@ -19,6 +19,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 from htga_server.access import tokens
+from htga_server.migrate import migrate
 from htga_server.storage.database import Database
 
 SAMPLES = 20_000
@@ -43,7 +44,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         database = Database(f"sqlite:///{name}/htga.db")
-        database.upgrade()
+        migrate(database)
         token = database.write_now(partial(tokens.create, name="one", scopes=("read",)))
         _, own, secret, _ = token.split("_")
         kinds = {

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from htga_client.wire import PREFIX
 from htga_server.app import create_app
 from htga_server.http.server import Server
+from htga_server.migrate import migrate
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.browser import FLAGS, chromium
@@ -82,7 +83,7 @@ def template(postgres: str) -> str:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     database = Database(postgres.replace("/postgres?", f"/{name}?"))
-    database.upgrade()
+    migrate(database)
     database.close()
     return name
 

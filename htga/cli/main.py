@@ -106,6 +106,7 @@ def dashboard(
 def upgrade(database: Db = "", data: Data = Path("htga-data")) -> None:
     """Bring the database to the newest schema."""
     from htga.cli.up import settings
+    from htga_server.migrate import migrate
     from htga_server.storage.database import Database
 
     chosen = settings(database, data)
@@ -113,7 +114,7 @@ def upgrade(database: Db = "", data: Data = Path("htga-data")) -> None:
         store = Database(chosen.url)
     except ValueError as error:
         fail(str(error))
-    store.upgrade()
+    migrate(store)
     store.close()
     typer.echo("The database is at the newest schema.")
 

@@ -18,6 +18,7 @@ def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
     from htga.cli.up import settings
     from htga_server.archive import retention
     from htga_server.archive.housekeeping import Housekeeping
+    from htga_server.migrate import migrate
     from htga_server.storage.database import Database
 
     chosen = settings(database, data)
@@ -28,7 +29,7 @@ def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
     except ValueError as error:
         fail(str(error))
     try:
-        store.upgrade()
+        migrate(store)
         due = store.read_now(partial(retention.due, settings=chosen, now=time.time()))
         rows = [(old.id, old.project, old.name, old.rows, _day(old.updated)) for old in due]
         print_table(("id", "project", "name", "rows", "last row"), rows)

@@ -113,6 +113,7 @@ def revoke(
 @contextmanager
 def _opened(database: str, data: Path) -> Iterator[Database]:
     from htga.cli.up import settings
+    from htga_server.migrate import migrate
     from htga_server.storage.database import Database
 
     try:
@@ -120,7 +121,7 @@ def _opened(database: str, data: Path) -> Iterator[Database]:
     except ValueError as error:
         fail(str(error))
     try:
-        store.upgrade()
+        migrate(store)
         yield store
     finally:
         store.close()

@@ -125,6 +125,7 @@ def _check(chosen: Settings) -> None:
     import sqlalchemy as sa
 
     from htga_server.access import tokens
+    from htga_server.migrate import migrate
     from htga_server.storage.database import Database
 
     database = Database(chosen.url)
@@ -132,7 +133,7 @@ def _check(chosen: Settings) -> None:
         database.check()
         if not chosen.require_tokens:
             return
-        database.upgrade()
+        migrate(database)
         if not database.read_now(tokens.any_valid):
             fail(
                 "whoever reaches this collector must bring a token, and there is none yet: "

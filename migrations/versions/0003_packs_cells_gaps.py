@@ -6,10 +6,9 @@ What is derived (tracks, cells) is not made here: the collector makes it for eve
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 from alembic import op
-
-from htga_server.timeseries import histogram_blocks as packs
 
 revision = "0003"
 down_revision = "0002"
@@ -18,6 +17,7 @@ depends_on = None
 
 KEY = ("run_key", "layer_id", "rank", "step", "attempt")
 CHUNK = 1000
+ZSTD = pa.Codec("zstd", 1)
 
 
 def key(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
@@ -86,8 +86,7 @@ def upgrade() -> None:
         op.bulk_insert(
             packed,
             [
-                dict(zip(KEY, one, strict=False))
-                | {"data": packs.pack(*packs.one(one.step, bytes(one.histogram)))}
+                dict(zip(KEY, one, strict=False)) | {"data": pack(bytes(one.histogram))}
                 for one in row
             ],
         )
@@ -105,7 +104,7 @@ def downgrade() -> None:
             {f"at_{name}": value for name, value in zip(KEY, row, strict=False)}
             | {"at_step": step, "histogram": blob}
             for row in rows
-            for step, blob in packs.items(row.step, bytes(row.data))
+            for step, blob in unpack(row.step, bytes(row.data))
         ]
         op.get_bind().execute(update.values(histogram=sa.bindparam("histogram")), found)
     with op.batch_alter_table("runs") as batch_op:
@@ -116,6 +115,24 @@ def downgrade() -> None:
             batch_op.drop_column(name)
     for name in ("tracks", "packs", "gaps", "cells"):
         op.drop_table(name)
+
+
+def pack(blob: bytes) -> bytes:
+    """One histogram in the layout of that day: version, number less one, size, then zstd."""
+    plain = b"\0" + len(blob).to_bytes(4, "little") + blob
+    head = bytes((1, 0)) + len(plain).to_bytes(4, "little")
+    return head + bytes(ZSTD.compress(plain, asbytes=True))
+
+
+def unpack(first: int, packed: bytes) -> Iterator[tuple[int, bytes]]:
+    """Step and bytes of each histogram: offsets of the steps, lengths, then the histograms."""
+    number, size = packed[1] + 1, int.from_bytes(packed[2:6], "little")
+    plain = ZSTD.decompress(packed[6:], size, asbytes=True)
+    at = 5 * number
+    for i in range(number):
+        length = int.from_bytes(plain[number + 4 * i : number + 4 * i + 4], "little")
+        yield first + plain[i], plain[at : at + length]
+        at += length
 
 
 def _steps() -> sa.TableClause:

@@ -30,11 +30,13 @@ from htga_server.api import (
 )
 from htga_server.api.row_intake import Intake
 from htga_server.archive.housekeeping import Housekeeping
-from htga_server.http.metrics import Numbers, Observer
+from htga_server.http.access_log import Observer
+from htga_server.http.metrics import Numbers
 from htga_server.live.broker import Broker
-from htga_server.live.pacing import Fleet
+from htga_server.live.pacing import SenderPacing
 from htga_server.live.replicas import Replicas
-from htga_server.live.viewers import Attention
+from htga_server.live.viewers import ViewedRuns
+from htga_server.migrate import migrate
 from htga_server.problems import NotFound
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
@@ -48,18 +50,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     database = Database(settings.url, most_waiting=settings.queued_requests)
-    broker, attention, messenger = Broker(), Attention(), Messenger()
+    broker, viewed, messenger = Broker(), ViewedRuns(), Messenger()
     watch = Watch(database, broker, messenger)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(database.check)
-        await asyncio.to_thread(database.upgrade)
+        await asyncio.to_thread(migrate, database)
         if settings.require_tokens and not await database.read(any_valid):
             raise ValueError("tokens are required and there is none; `htga token create` makes one")
         replicas = None
         if database.dialect == "postgresql":
-            replicas = Replicas(database.url, broker, attention)
+            replicas = Replicas(database.url, broker, viewed)
             await replicas.start()
         beside = [
             asyncio.create_task(work.run())
@@ -80,8 +82,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     numbers = Numbers(database, broker)
-    app.state.attention, app.state.numbers = attention, numbers
-    app.state.intake = Intake(database, broker, attention, Fleet(), watch, numbers, settings)
+    app.state.viewed, app.state.numbers = viewed, numbers
+    app.state.intake = Intake(database, broker, viewed, SenderPacing(), watch, numbers, settings)
     app.add_middleware(Gate, settings=settings, database=database)
     app.add_middleware(Observer, numbers=numbers)
     problems.install(app)

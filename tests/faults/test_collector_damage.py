@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from htga_client.wire import PREFIX
+from htga_server.migrate import migrate
 from htga_server.storage.database import Database
 from tests.support.load import ROOT, Load, Writer, lost, recover, running
 from tests.support.processes import Collector, collecting
@@ -178,7 +179,7 @@ def test_a_database_behind_a_link_has_its_log_where_it_is(
     (tmp_path / "htga.db").symlink_to(tmp_path / "disk" / "htga.db")
     database = Database(f"sqlite:///{tmp_path / 'htga.db'}")
     database.check()
-    database.upgrade()
+    migrate(database)
     assert (tmp_path / "disk" / "htga.db-wal").exists()
     assert "was deleted" not in caplog.text
     database.close()

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from htga_client.wire import ARROW_STREAM
+from htga_server.migrate import migrate
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.support.rows import new_run, stream
@@ -18,7 +19,7 @@ from tests.support.rows import new_run, stream
 def database(settings: Settings) -> Iterator[Database]:
     """A database of its own, with all tables."""
     database = Database(settings.url)
-    database.upgrade()
+    migrate(database)
     yield database
     database.close()
 

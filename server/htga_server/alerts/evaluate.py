@@ -13,7 +13,7 @@ from htga_server.alerts.conditions import Alarm, Steps, Values
 from htga_server.runs.lookup import name_ids
 from htga_server.storage.tables import tracks
 from htga_server.storage.values import numbers
-from htga_server.timeseries.series import LAYERS, METRICS, Track
+from htga_server.timeseries.series_key import LAYERS, METRICS, Track
 
 CHUNK = 20_000
 """Rows that are looked at at a time."""

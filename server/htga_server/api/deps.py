@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from htga_server.api.row_intake import Intake
 from htga_server.http.metrics import Numbers
 from htga_server.live.broker import Broker
-from htga_server.live.viewers import Attention
+from htga_server.live.viewers import ViewedRuns
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
@@ -26,8 +26,8 @@ async def _broker(request: Request) -> Broker:
     return cast("Broker", request.app.state.broker)
 
 
-async def _attention(request: Request) -> Attention:
-    return cast("Attention", request.app.state.attention)
+async def _viewed(request: Request) -> ViewedRuns:
+    return cast("ViewedRuns", request.app.state.viewed)
 
 
 async def _numbers(request: Request) -> Numbers:
@@ -44,7 +44,7 @@ async def _intake(request: Request) -> Intake:
 
 DatabaseDep = Annotated[Database, Depends(the_database)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
-AttentionDep = Annotated[Attention, Depends(_attention)]
+ViewedDep = Annotated[ViewedRuns, Depends(_viewed)]
 NumbersDep = Annotated[Numbers, Depends(_numbers)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 IntakeDep = Annotated[Intake, Depends(_intake)]

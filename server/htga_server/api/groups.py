@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import StringConstraints
 
 from htga_client.wire import Axis, GroupedSeries, Run, RunState
-from htga_server.api.deps import AttentionDep, DatabaseDep
+from htga_server.api.deps import DatabaseDep, ViewedDep
 from htga_server.api.permissions import READ, GrantDep, own_project
 from htga_server.api.runs import id_list
 from htga_server.api.series import RangeDep, key_list
@@ -27,7 +27,7 @@ Setting = Annotated[str, StringConstraints(pattern=r"^(run|group|config\.[\s\S]*
 async def read_groups(
     request: Request,
     db: DatabaseDep,
-    attention: AttentionDep,
+    viewed: ViewedDep,
     allowed: GrantDep,
     within: RangeDep,
     keys: str,
@@ -59,7 +59,7 @@ async def read_groups(
     found = await db.read(read)
     for group in found.items:
         for run_id in group.members:
-            attention.look(run_id)
+            viewed.mark_viewed(run_id)
     return answer(request, found)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
-from htga_server.api.deps import BrokerDep, DatabaseDep
+from htga_server.api.deps import BrokerDep, DatabaseDep, ViewedDep
 from htga_server.api.permissions import READ, GrantDep
 from htga_server.live.broker import Filter
+from htga_server.live.viewers import ViewedRuns
 from htga_server.storage.database import Database
 from htga_server.storage.tables import runs
 
@@ -22,6 +24,7 @@ async def live(
     broker: BrokerDep,
     db: DatabaseDep,
     allowed: GrantDep,
+    viewed: ViewedDep,
     run: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
@@ -31,11 +34,21 @@ async def live(
     this is not known any more, or that news were lost: look at everything anew.
     """
     only = None if allowed.project is None else _of_project(db, allowed.project)
+    events = broker.listen(run, after=last_event_id, only=only).events()
     return StreamingResponse(
-        broker.listen(run, after=last_event_id, only=only).events(),
+        events if run is None else _viewing(run, viewed, events),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+async def _viewing(
+    run_id: str, viewed: ViewedRuns, events: AsyncIterator[str]
+) -> AsyncIterator[str]:
+    """Pass events on, and keep the run viewed while its stream is open."""
+    async for event in events:
+        viewed.mark_viewed(run_id)
+        yield event
 
 
 def _of_project(database: Database, project: str) -> Filter:

@@ -16,8 +16,8 @@ from htga_server.ingest.decode import Batch, from_arrow, from_json
 from htga_server.ingest.prepare import prepare
 from htga_server.ingest.store import Posted, store
 from htga_server.live.broker import Broker
-from htga_server.live.pacing import Fleet
-from htga_server.live.viewers import Attention
+from htga_server.live.pacing import SenderPacing
+from htga_server.live.viewers import ViewedRuns
 from htga_server.problems import BadRequest, NoRoom
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
@@ -33,8 +33,8 @@ class Intake:
 
     database: Database
     broker: Broker
-    attention: Attention
-    fleet: Fleet
+    viewed: ViewedRuns
+    pacing: SenderPacing
     watch: Watch
     numbers: Numbers
     settings: Settings
@@ -61,8 +61,9 @@ class Intake:
         if receipt.accepted:
             self.broker.publish("rows", run_id, step=stored.last_step)
             self.watch.note(run_id, stored.reach)
-        pace = self.fleet.pace(run_id, posted.batch.writer)
-        return replace(receipt, followed=self.attention.follows(run_id), pace=pace)
+        viewed = self.viewed.is_viewed(run_id)
+        interval = self.pacing.next_interval(run_id, posted.batch.writer, viewed=viewed)
+        return replace(receipt, min_interval=interval, followed=viewed, pace=interval)
 
     def _posted(self, run_id: str, kind: str, body: bytes) -> Posted:
         return Posted(run_id, _batch(kind, body, self.settings.rows_per_request), self.settings)

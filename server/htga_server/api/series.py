@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from htga_client.wire import Histograms, Layer, LayerMap, Series, Tail
-from htga_server.api.deps import AttentionDep, DatabaseDep
+from htga_server.api.deps import DatabaseDep, ViewedDep
 from htga_server.api.permissions import READ
 from htga_server.http.responses import answer, arrow_answer, wants_arrow
 from htga_server.problems import BadRequest
@@ -36,11 +36,11 @@ def _range(
 RangeDep = Annotated[Range, Depends(_range)]
 
 
-async def _look(run_id: str, attention: AttentionDep) -> None:
-    attention.look(run_id)
+async def _mark_viewed(run_id: str, viewed: ViewedDep) -> None:
+    viewed.mark_viewed(run_id)
 
 
-LOOK = Depends(_look)
+VIEW = Depends(_mark_viewed)
 
 
 def key_list(keys: str) -> list[str]:
@@ -55,20 +55,25 @@ def key_list(keys: str) -> list[str]:
     return wanted
 
 
-@router.get("/{run_id}/series", response_model=Series, dependencies=[READ, LOOK])
+@router.get("/{run_id}/series", response_model=Series, dependencies=[READ])
 async def read_series(
     run_id: str,
     request: Request,
     db: DatabaseDep,
+    viewed: ViewedDep,
     within: RangeDep,
     keys: str,
     buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1200,
+    preview: bool = False,
 ) -> Response:
     """Values of keys (separated by commas; a comma within one is %2C) over `start <= step < stop`.
 
     With more rows than `buckets`, each bucket gives mean, min, max and last, so that no spike is
-    lost. `since` takes the `cursor` of the answer before and gives what came after it.
+    lost. `since` takes the `cursor` of the answer before and gives what came after it. A `preview`,
+    such as a row of a table shows, does not count as viewing the run.
     """
+    if not preview:
+        viewed.mark_viewed(run_id)
     wanted = key_list(keys)
     read = partial(series.read, run_id=run_id, keys=wanted, within=within, buckets=buckets)
     found = await db.read(read)
@@ -77,7 +82,7 @@ async def read_series(
     return answer(request, found)
 
 
-@router.get("/{run_id}/histograms", response_model=Histograms, dependencies=[READ, LOOK])
+@router.get("/{run_id}/histograms", response_model=Histograms, dependencies=[READ, VIEW])
 async def read_histograms(
     run_id: str,
     request: Request,
@@ -91,7 +96,7 @@ async def read_histograms(
     return answer(request, await db.read(read))
 
 
-@router.get("/{run_id}/tail", response_model=Tail, dependencies=[READ, LOOK])
+@router.get("/{run_id}/tail", response_model=Tail, dependencies=[READ, VIEW])
 async def read_tail(
     run_id: str,
     request: Request,
@@ -111,7 +116,7 @@ async def read_layers(run_id: str, db: DatabaseDep) -> dict[str, tuple[Layer, ..
     return {"items": await db.read(partial(layers.listing, run_id=run_id))}
 
 
-@router.get("/{run_id}/layers/map", response_model=LayerMap, dependencies=[READ, LOOK])
+@router.get("/{run_id}/layers/map", response_model=LayerMap, dependencies=[READ, VIEW])
 async def read_layer_map(
     run_id: str,
     request: Request,

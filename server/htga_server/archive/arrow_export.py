@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from htga_client.wire import SCALARS
 from htga_server.storage.tables import metrics, names, runs, steps
 from htga_server.storage.values import numbers
-from htga_server.timeseries.series import LAYERS, Track, histograms
+from htga_server.timeseries.series import histograms
+from htga_server.timeseries.series_key import LAYERS, Track
 
 LABELS = (("run_id", pa.string()), ("project", pa.string()), ("run", pa.string()))
 STEPS = pa.schema(

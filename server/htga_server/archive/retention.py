@@ -19,7 +19,7 @@ from htga_server.runs.lookup import HERE
 from htga_server.settings import Settings
 from htga_server.storage.tables import metrics, packs, runs, steps, tracks
 from htga_server.timeseries import append as settle
-from htga_server.timeseries.series import LAYERS, METRICS, Track
+from htga_server.timeseries.series_key import LAYERS, METRICS, Track
 
 BEGUN = 0.0
 """`pruned` of a run some of whose rows may still be here."""

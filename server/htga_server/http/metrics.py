@@ -1,26 +1,19 @@
-"""What the collector says of itself: numbers for Prometheus, and a line of JSON per request."""
+"""Numbers about the collector itself, for Prometheus and for the status page."""
 
 from __future__ import annotations
 
-import json
-import logging
-import secrets
 import time
 from pathlib import Path
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htga_client.wire import Quantiles, Receipt
 from htga_server.http.rolling_window import Recent
 from htga_server.live.broker import Broker
 from htga_server.storage.database import Database
 
-logger = logging.getLogger("htga.access")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-REQUEST_ID = "X-Request-ID"
 
 
 class Numbers:
@@ -107,58 +100,3 @@ class Numbers:
 
     def _gauge(self, name: str, what: str, value: object) -> None:
         Gauge(name, what, registry=self._registry).set_function(value)  # type: ignore[arg-type]
-
-
-class Observer:
-    """ASGI middleware that times and numbers every request.
-
-    Its id is in the answer's header and in the log, never taken from the request: what is logged
-    is of our making, or escaped by JSON.
-    """
-
-    def __init__(self, app: ASGIApp, *, numbers: Numbers) -> None:
-        self._app = app
-        self._numbers = numbers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begin, name, status = time.perf_counter(), secrets.token_hex(8), 500
-
-        async def sent(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = name
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sent)
-        finally:
-            seconds = time.perf_counter() - begin
-            route = _route(scope)
-            self._numbers.request(_method(scope), route, status, seconds)
-            level = logging.ERROR if status == 500 else logging.INFO
-            if logger.isEnabledFor(level):
-                line = {
-                    "request": name,
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "route": route,
-                    "status": status,
-                    "ms": round(seconds * 1e3, 1),
-                    "client": scope["client"][0] if scope.get("client") else None,
-                }
-                logger.log(level, "%s", json.dumps(line))
-
-
-def _route(scope: Scope) -> str:
-    """The path as its route is written; anything else is one label, for there is no end of them."""
-    return getattr(scope.get("route"), "path", None) or "other"
-
-
-def _method(scope: Scope) -> str:
-    known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-    return scope["method"] if scope["method"] in known else "other"

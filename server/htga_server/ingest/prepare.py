@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -22,14 +23,48 @@ from htga_client.wire import ROWS, SCALARS, Rejection
 from htga_client.wire.histogram import Histograms, decode_joined
 from htga_server.ingest.arrow_columns import codes, floats, ints, numbers, whole
 from htga_server.runs import events
+from htga_server.runs.events import Happened
 from htga_server.timeseries.histogram_blocks import Blobs, of_list
 from htga_server.timeseries.rollup import MAX_STEP
-from htga_server.timeseries.row_batch import Checked, Ints, Prepared, Rows, in_order
+from htga_server.timeseries.row_batch import Ints, Rows, in_order
 
 MAX_NAME = 1024
 MAX_METRICS = 256
 # What a map is in memory; Arrow can flatten a list of structs, but no map.
 PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a request brought, besides the rows that can be stored.
+
+    Attributes:
+        sent: How many rows there were.
+        events: What happened.
+        rejected: What cannot be stored, and why.
+        digest: Tells these rows from others that were sent under the same numbers.
+        last_step: The highest step of those that can be stored, or None without one.
+    """
+
+    sent: int
+    events: tuple[Happened, ...]
+    rejected: tuple[Rejection, ...]
+    digest: bytes
+    last_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The rows of requests, ready to be stored together.
+
+    Attributes:
+        steps, metrics: What can be stored.
+        requests: Of each request, the rest.
+    """
+
+    steps: Rows
+    metrics: Rows
+    requests: tuple[Checked, ...]
 
 
 def prepare(tables: Sequence[pa.Table]) -> Prepared:

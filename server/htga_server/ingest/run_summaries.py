@@ -15,7 +15,7 @@ from htga_server.ingest.sequencing import Admitted
 from htga_server.storage.tables import runs
 from htga_server.storage.values import to_json
 from htga_server.timeseries.row_batch import Ints, Rows
-from htga_server.timeseries.series import METRICS, Kind
+from htga_server.timeseries.series_key import METRICS, Kind
 
 Values = dict[str, float]
 

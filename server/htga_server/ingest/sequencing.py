@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from htga_client.wire import Receipt
 from htga_server.ingest.decode import Batch
+from htga_server.ingest.prepare import Checked
 from htga_server.problems import Conflict
 from htga_server.runs import writers
 from htga_server.runs.lookup import checked_open
@@ -18,7 +19,6 @@ from htga_server.runs.writers import Writer
 from htga_server.storage import bulk
 from htga_server.storage.tables import gaps
 from htga_server.storage.tables import writers as table
-from htga_server.timeseries.row_batch import Checked
 
 # Built once: building a statement takes longer than executing it.
 _ADVANCE = (

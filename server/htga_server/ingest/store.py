@@ -22,7 +22,7 @@ from htga_server.ingest import quotas
 from htga_server.ingest import run_summaries as summaries
 from htga_server.ingest import sequencing as admission
 from htga_server.ingest.decode import Batch
-from htga_server.ingest.prepare import prepare
+from htga_server.ingest.prepare import Prepared, prepare
 from htga_server.ingest.sequencing import Admitted
 from htga_server.problems import Quota, ServerError
 from htga_server.runs import events, writers
@@ -32,8 +32,8 @@ from htga_server.storage import bulk
 from htga_server.storage.tables import names
 from htga_server.timeseries import append as settle
 from htga_server.timeseries.append import Part
-from htga_server.timeseries.row_batch import Prepared, Rows
-from htga_server.timeseries.series import LAYERS, METRICS, Kind, Track
+from htga_server.timeseries.row_batch import Rows
+from htga_server.timeseries.series_key import LAYERS, METRICS, Kind, Track
 
 Reach = dict[int, tuple[int, int]]
 """By rank, a first and a last step."""

@@ -16,7 +16,8 @@ from typing import Any
 
 from htga_server.problems import Busy
 
-HEARTBEAT = 15.0
+HEARTBEAT = 5.0
+"""Seconds of silence after which a stream says that it is open; a run stays viewed so long."""
 INTERVAL = 0.05
 """Least seconds between two looks at what is new for one reader."""
 MOST_LISTENERS = 512

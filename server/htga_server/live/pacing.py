@@ -1,26 +1,30 @@
-"""How many senders there are, and so how often each may send."""
+"""How often each client may send, by the number of clients and whether its run is viewed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from htga_server.live.viewers import PATIENCE
+from htga_server.live.viewers import VIEW_TTL
 
-WINDOW = 10.0
-"""Seconds within which a sender is heard again, however slowly it sends."""
-REQUESTS = 100.0
-"""A second, that a process answers with time to spare: a fifth of what keeps it busy."""
-SLOWEST = 0.8 * PATIENCE
-"""Seconds between requests at most, so that a sender learns in time that its run is looked at."""
+VIEWED_SECONDS = 0.2
+"""Interval of a client whose run is viewed."""
+QUIET_SECONDS = 2.0
+"""Interval of all others, as long as there are few."""
+REQUESTS_PER_SECOND = 100.0
+"""A fifth of what keeps one process busy."""
+MAX_SECONDS = 0.8 * VIEW_TTL
+"""Longest interval: a client must learn in time that its run is viewed."""
+COUNT_SECONDS = 10.0
+"""A client that sends at all does so within this time, so it is counted."""
 
 
-class Fleet:
-    """Counts the senders of this process, to have many of them send seldom.
+class SenderPacing:
+    """Counts active senders so that each can be told to send less often as their number grows.
 
     A request costs what fifty rows do. A thousand senders that each send once a second would keep
-    a process busy with requests alone; their rows may as well wait, on their own disks, for others
-    to go with them. Lives on one event loop.
+    a process busy with requests alone; their rows can wait on their own disks and come together.
+    Lives on one event loop.
 
     Args:
         clock: Seconds from any beginning.
@@ -32,11 +36,14 @@ class Fleet:
         self._before: set[tuple[str, str | None]] = set()
         self._now: set[tuple[str, str | None]] = set()
 
-    def pace(self, run_id: str, writer: str | None) -> float:
-        """Seconds after which this sender is welcome again, if nobody is in a hurry."""
+    def next_interval(self, run_id: str, writer: str | None, *, viewed: bool) -> float:
+        """Count this sender; return the seconds that it should let pass before it sends again."""
         age = self._clock() - self._begun
-        if age >= WINDOW:
-            self._before = self._now if age < 2 * WINDOW else set()
+        if age >= COUNT_SECONDS:
+            self._before = self._now if age < 2 * COUNT_SECONDS else set()
             self._now, self._begun = set(), self._clock()
         self._now.add((run_id, writer))
-        return min(max(len(self._before), len(self._now)) / REQUESTS, SLOWEST)
+        if viewed:
+            return VIEWED_SECONDS
+        senders = max(len(self._before), len(self._now))
+        return min(max(QUIET_SECONDS, senders / REQUESTS_PER_SECOND), MAX_SECONDS)

@@ -12,7 +12,7 @@ import psycopg
 import sqlalchemy as sa
 
 from htga_server.live.broker import Broker, Key
-from htga_server.live.viewers import Attention
+from htga_server.live.viewers import ViewedRuns
 
 logger = logging.getLogger(__name__)
 CHANNEL = "htga"
@@ -30,13 +30,13 @@ class Replicas:
 
     Args:
         url: Of the Postgres database.
-        broker, attention: Told what others announce; what they announce is passed on to those.
+        broker, viewed: They get what other processes announce, and announce to those.
     """
 
-    def __init__(self, url: sa.URL, broker: Broker, attention: Attention) -> None:
+    def __init__(self, url: sa.URL, broker: Broker, viewed: ViewedRuns) -> None:
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._broker = broker
-        self._attention = attention
+        self._viewed = viewed
         self._self = secrets.token_hex(4)
         self._pending: dict[Key, dict[str, Any]] = {}
         self._news = asyncio.Event()
@@ -46,7 +46,7 @@ class Replicas:
         """Listen before the first request is answered, so that none is missed."""
         listening = asyncio.Event()
         self._broker.announce = self._note
-        self._attention.announce = lambda run_id: self._note((LOOK, run_id), {})
+        self._viewed.announce = lambda run_id: self._note((LOOK, run_id), {})
         self._tasks = [
             asyncio.create_task(self._keep(lambda: self._listen(listening))),
             asyncio.create_task(self._keep(self._tell)),
@@ -89,7 +89,7 @@ class Replicas:
                 return
             for event, run_id, data in said["news"]:
                 if event == LOOK:
-                    self._attention.hear(run_id)
+                    self._viewed.mark_viewed_by_peer(run_id)
                 else:
                     self._broker.deliver((event, run_id), data)
         except (ValueError, KeyError, TypeError):

@@ -1,26 +1,25 @@
-"""Which runs someone looks at."""
+"""Which runs somebody is viewing."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-PATIENCE = 10.0
-"""Seconds for which a run counts as looked at: pages that show it read it with each news."""
-MOST = 10_000
+VIEW_TTL = 10.0
+"""Seconds for which a run counts as viewed: an open page reads it again with every change."""
+MAX_RUNS = 10_000
 
 
-class Attention:
+class ViewedRuns:
     """Remembers which runs were read lately, in this process and in others.
 
-    Senders of other runs may take their time, so that a page left open somewhere does not have
-    every sender hurry. Lives on one event loop.
+    Clients of all other runs may send less often. Lives on one event loop.
 
     Args:
         clock: Seconds from any beginning.
 
     Attributes:
-        announce: Told of a run, at most every half `PATIENCE`, that is read here.
+        announce: Called with a run that is viewed here, at most once in half of `VIEW_TTL`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,19 +27,19 @@ class Attention:
         self._clock = clock
         self._until: dict[str, float] = {}
 
-    def look(self, run_id: str) -> None:
-        """Someone reads the run here."""
-        if self._until.get(run_id, 0.0) < self._clock() + PATIENCE / 2:
-            self.hear(run_id)
+    def mark_viewed(self, run_id: str) -> None:
+        """Note that a reader of this process views the run."""
+        if self._until.get(run_id, 0.0) < self._clock() + VIEW_TTL / 2:
+            self.mark_viewed_by_peer(run_id)
             self.announce(run_id)
 
-    def hear(self, run_id: str) -> None:
-        """Someone reads the run, here or elsewhere."""
+    def mark_viewed_by_peer(self, run_id: str) -> None:
+        """Note that a reader of some process views the run, without announcing it."""
         now = self._clock()
-        if len(self._until) >= MOST:
+        if len(self._until) >= MAX_RUNS:
             self._until = {one: until for one, until in self._until.items() if until > now}
-        self._until[run_id] = now + PATIENCE
+        self._until[run_id] = now + VIEW_TTL
 
-    def follows(self, run_id: str) -> bool:
-        """Whether the run was read lately."""
+    def is_viewed(self, run_id: str) -> bool:
+        """Whether the run was viewed within the last `VIEW_TTL` seconds."""
         return self._until.get(run_id, 0.0) > self._clock()

@@ -16,8 +16,9 @@ from htga_server.runs.lookup import is_pruned, key_of, name_ids
 from htga_server.storage.tables import cells
 from htga_server.timeseries import rollup as pyramid
 from htga_server.timeseries.rollup import FACTOR, WINDOW
-from htga_server.timeseries.series import LAYERS, Track, spans
 from htga_server.timeseries.series import histograms as stored_histograms
+from htga_server.timeseries.series import spans
+from htga_server.timeseries.series_key import LAYERS, Track
 
 SUMMED = 2
 """The lowest level that knows sums of histograms, of a window each."""

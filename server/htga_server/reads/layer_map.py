@@ -13,7 +13,8 @@ from htga_server.runs.lookup import key_of, name_ids
 from htga_server.storage.values import optional
 from htga_server.timeseries import rollup as pyramid
 from htga_server.timeseries.rollup import FACTOR, WINDOW, Cells
-from htga_server.timeseries.series import LAYERS, Tracks, cells_of_all, narrowest, spans
+from htga_server.timeseries.series import cells_of_all, narrowest, spans
+from htga_server.timeseries.series_key import LAYERS, Tracks
 
 MOST_CELLS = 150_000
 """More are not read for one answer: of very many layers, the buckets are fewer than asked for."""

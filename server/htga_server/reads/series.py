@@ -15,8 +15,9 @@ from htga_server.runs.lookup import is_pruned, key_of, name_ids
 from htga_server.storage.values import optional
 from htga_server.timeseries import rollup as pyramid
 from htga_server.timeseries.rollup import Cells, Stats
-from htga_server.timeseries.series import LAYERS, METRICS, Kind, Track, spans
 from htga_server.timeseries.series import read as read_track
+from htga_server.timeseries.series import spans
+from htga_server.timeseries.series_key import LAYERS, METRICS, Kind, Track
 
 MAX_BUCKETS = 20_000
 

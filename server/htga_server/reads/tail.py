@@ -13,7 +13,8 @@ from htga_server.runs.lookup import is_pruned, key_of, name_ids
 from htga_server.storage.tables import cells, packs
 from htga_server.storage.values import optional
 from htga_server.timeseries.rollup import MAX_STEP, WINDOW
-from htga_server.timeseries.series import LAYERS, Track, histograms
+from htga_server.timeseries.series import histograms
+from htga_server.timeseries.series_key import LAYERS, Track
 
 
 def read(

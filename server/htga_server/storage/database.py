@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from starlette.concurrency import run_in_threadpool
 
 from htga_server.problems import Busy, ServerError
 from htga_server.storage import engines
 from htga_server.storage.wal import Log
 from htga_server.storage.write_queue import Job, alone, attempt
-from htga_server.timeseries import rebuild as derived
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -34,12 +31,6 @@ LAST_READS_SECONDS = 2.0
 RETRY_DELAYS = (0.05, 0.2)
 PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
 """SQLSTATEs of Postgres, or their beginnings, after which the same transaction may succeed."""
-
-
-def migrations() -> Path:
-    """Folder of the Alembic environment: inside an installed package, at the root of a clone."""
-    installed = Path(__file__).parents[1] / "migrations"
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "migrations"
 
 
 class Database:
@@ -88,17 +79,6 @@ class Database:
         self._most_waiting = most_waiting
         self._idle = threading.Condition()
         self._readers = 0
-
-    def upgrade(self) -> None:
-        """Bring the schema to the newest revision; nothing happens if it is there."""
-        config = Config(toml_file=None)
-        config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
-        with self._writing.begin() as connection:
-            if self.dialect == "postgresql":
-                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-        self.write_now(derived.complete)
 
     def check(self) -> None:
         """Refuse a database that would lose what it acknowledged.

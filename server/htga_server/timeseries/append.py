@@ -30,15 +30,8 @@ from htga_server.timeseries import (
 from htga_server.timeseries.histogram_compaction import Sums
 from htga_server.timeseries.rollup import WINDOW, Cells
 from htga_server.timeseries.row_batch import Ints, Rows
-from htga_server.timeseries.series import (
-    LAYERS,
-    Kind,
-    Track,
-    rows_as_cells,
-    rows_of_stretches,
-    spans,
-    spans_of_all,
-)
+from htga_server.timeseries.series import rows_as_cells, rows_of_stretches, spans, spans_of_all
+from htga_server.timeseries.series_key import LAYERS, Kind, Track
 
 CHUNK = 256
 """Windows that are settled at a time when all are."""

@@ -18,7 +18,8 @@ from htga_server.timeseries import histogram_blocks as packs
 from htga_server.timeseries.histogram_blocks import add_up
 from htga_server.timeseries.rollup import FACTOR, WINDOW
 from htga_server.timeseries.row_batch import Rows
-from htga_server.timeseries.series import LAYERS, Track, between, histograms, of_tracks
+from htga_server.timeseries.series import histograms
+from htga_server.timeseries.series_key import LAYERS, Track, between, of_tracks
 
 Sums = dict[int, tuple[int, bytes]]
 """By window or cell, how many histograms were added up, and their sum."""

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from htga_server.storage.tables import cells, names, tracks
 from htga_server.timeseries import append as settle
-from htga_server.timeseries.series import LAYERS, METRICS, Kind, Track
+from htga_server.timeseries.series_key import LAYERS, METRICS, Kind, Track
 
 
 def complete(connection: sa.Connection) -> None:

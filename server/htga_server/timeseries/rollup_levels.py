@@ -14,7 +14,8 @@ from htga_server.timeseries import histogram_compaction as repack
 from htga_server.timeseries import rollup as pyramid
 from htga_server.timeseries.histogram_compaction import Sums
 from htga_server.timeseries.rollup import FACTOR, TOP, WINDOW, Cells
-from htga_server.timeseries.series import Track, stored_cells
+from htga_server.timeseries.series import stored_cells
+from htga_server.timeseries.series_key import Track
 
 
 def lowest(

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from htga_client.wire import Rejection
 from htga_client.wire.histogram import Histograms, decode_joined
-from htga_server.runs.events import Happened
 from htga_server.storage.bulk import Column
 from htga_server.timeseries.histogram_blocks import Blobs
 
@@ -85,39 +83,6 @@ class Rows:
             key: (c.values.astype(np.float64), everywhere if c.measured is None else c.measured)
             for key, c in self.columns.items()
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a request brought, besides the rows that can be stored.
-
-    Attributes:
-        sent: How many rows there were.
-        events: What happened.
-        rejected: What cannot be stored, and why.
-        digest: Tells these rows from others that were sent under the same numbers.
-        last_step: The highest step of those that can be stored, or None without one.
-    """
-
-    sent: int
-    events: tuple[Happened, ...]
-    rejected: tuple[Rejection, ...]
-    digest: bytes
-    last_step: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """The rows of requests, ready to be stored together.
-
-    Attributes:
-        steps, metrics: What can be stored.
-        requests: Of each request, the rest.
-    """
-
-    steps: Rows
-    metrics: Rows
-    requests: tuple[Checked, ...]
 
 
 def in_step(rows: Rows) -> Rows:

@@ -107,6 +107,9 @@ def test_the_course_of_a_run_is_drawn_in_its_row(
     watched.goto(dashboard.url)
     path = watched.locator(".ag-row .sparkline path")
     expect(path).to_have_attribute("d", "M0.0 24.0L48.0 2.0L96.0 13.0")
+    row = {"rows": [{"step": 3, "alpha_hat": 2.0}]}
+    receipt = httpx2.post(f"{dashboard.url}/api/v1/runs/{run_id}/rows", json=row).json()
+    assert receipt["min_interval"] == 2.0, "a row of the table counts as a view of the run"
 
 
 def test_marked_runs_are_deleted_and_come_back(

@@ -24,6 +24,7 @@ from htga_server.access.rate_limits import Bucket, Failures
 from htga_server.api.permissions import Needs
 from htga_server.app import create_app
 from htga_server.http.server import Server
+from htga_server.migrate import migrate
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.support.routes import routes
@@ -63,7 +64,7 @@ def addresses(app: FastAPI, run_id: str) -> list[str]:
 @pytest.fixture
 def mint(settings: Settings) -> Iterator[Mint]:
     database = Database(settings.url)
-    database.upgrade()
+    migrate(database)
 
     def make(*scopes: str, **other: Any) -> str:
         known: dict[str, Any] = {"name": "test", "scopes": scopes} | other

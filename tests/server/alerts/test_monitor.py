@@ -24,6 +24,7 @@ from htga_server.alerts import rules
 from htga_server.alerts.monitor import IDLE_FOR_BUSY, Watch
 from htga_server.alerts.webhook_queue import Messenger
 from htga_server.live.broker import Broker
+from htga_server.migrate import migrate
 from htga_server.runs import events
 from htga_server.runs import store as runs
 from htga_server.settings import Settings
@@ -45,7 +46,7 @@ def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
     monkeypatch.setattr("htga_server.alerts.monitor.IDLE_FOR_BUSY", 0.0)
     assert IDLE_FOR_BUSY > 0
     opened = Database(settings.url)
-    opened.upgrade()
+    migrate(opened)
     for rule in (LOW, BURST, OTHERS):
         opened.write_now(partial(rules.create, rule=rule))
     yield opened

@@ -13,6 +13,7 @@ from htga_client.wire import NewRun
 from htga_server.ingest import decode
 from htga_server.ingest import store as ingest
 from htga_server.ingest.store import Posted, Stored
+from htga_server.migrate import migrate
 from htga_server.problems import Conflict, NotFound, Quota, ServerError
 from htga_server.runs import store as runs
 from htga_server.settings import Settings
@@ -104,7 +105,7 @@ def history() -> list[tuple[str, bytes]]:
 def stored(settings: Settings, sizes: list[int]) -> tuple[list[str], dict[str, list[Any]]]:
     """What is answered and what the tables hold, if so many requests at a time are stored."""
     database = Database(settings.url)
-    database.upgrade()
+    migrate(database)
     for run_id in RUNS:
         new = NewRun(id=run_id, project="p", name="n")
         database.write_now(partial(runs.register, new=new, limits=settings))

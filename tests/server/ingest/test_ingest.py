@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from htga_client.wire import ARROW_STREAM, NewRun, histogram
 from htga_server.app import create_app
 from htga_server.http.server import Server
+from htga_server.migrate import migrate
 from htga_server.problems import Busy, NotFound
 from htga_server.runs import store as runs
 from htga_server.settings import Settings
@@ -350,7 +351,7 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
     settings: Settings,
 ) -> None:
     database = Database(settings.url)
-    database.upgrade()
+    migrate(database)
     commits = []
     sa.event.listen(database._writing, "commit", lambda _: commits.append(1))
     gate, taken = threading.Event(), threading.Event()

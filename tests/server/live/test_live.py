@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +13,15 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from htga_client.wire import PREFIX
+from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server.http.server import Server
 from htga_server.live.broker import Broker
-from htga_server.live.pacing import REQUESTS
-from htga_server.live.viewers import PATIENCE, Attention
+from htga_server.live.pacing import REQUESTS_PER_SECOND, VIEWED_SECONDS
+from htga_server.live.viewers import VIEW_TTL, ViewedRuns
 from htga_server.storage.tables import runs
 from tests.support.load import wait_until
 from tests.support.processes import collecting
-from tests.support.rows import new_run
+from tests.support.rows import new_run, stream
 
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -88,29 +89,42 @@ def test_a_heartbeat_is_news_only_of_a_run_that_seemed_dead(
 
 
 @sqlite_only
-def test_a_receipt_says_whether_anyone_looks_at_the_run(api: httpx2.Client) -> None:
-    run_id, other = (api.post("/runs", json=new_run()).json()["id"] for _ in range(2))
-    with listening(api):  # as the list of runs does, which has no need of haste
-        assert not is_followed(api, run_id)
+def test_a_receipt_says_whether_anyone_views_the_run(api: httpx2.Client) -> None:
+    run_id, other, third = (api.post("/runs", json=new_run()).json()["id"] for _ in range(3))
+    with listening(api):  # as the table of runs does, which asks for previews, too
+        api.get(f"/runs/{run_id}/series?keys=alpha_hat&preview=true")
+        api.get("/runs")
+        api.get(f"/runs/{run_id}")
+        assert not is_viewed(api, run_id)
     for what in ("series?keys=alpha_hat", "histograms", "tail", "layers/map"):
         api.get(f"/runs/{run_id}/{what}")
-        assert is_followed(api, run_id), what
-    assert not is_followed(api, other)
+        assert is_viewed(api, run_id), what
+    assert not is_viewed(api, other)
     api.get(f"/groups/series?runs={other}&keys=alpha_hat")
-    assert is_followed(api, other)
+    assert is_viewed(api, other)
+    assert not is_viewed(api, third)
+    with listening(api, run=third):
+        assert is_viewed(api, third)
 
 
 @sqlite_only
 def test_a_receipt_says_how_long_rows_may_wait_where_there_are_many_senders(
     api: httpx2.Client,
 ) -> None:
-    ids = [api.post("/runs", json=new_run()).json()["id"] for _ in range(3)]
-    paces = [receipt(api, run_id)["pace"] for run_id in ids]
-    assert paces == [pytest.approx(i / REQUESTS) for i in (1, 2, 3)]
+    run_id = api.post("/runs", json=new_run()).json()["id"]
+    intervals, headers = [], {"content-type": ARROW_STREAM}
+    for number in range(220):
+        body = stream([{"step": 1, "rank": number}], writer=str(uuid.uuid4()))
+        answer = api.post(f"/runs/{run_id}/rows", content=body, headers=headers)
+        intervals.append(answer.json()["min_interval"])
+    assert intervals[0] == 2.0
+    assert intervals[-1] == pytest.approx(220 / REQUESTS_PER_SECOND)
 
 
-def is_followed(api: httpx2.Client, run_id: str) -> bool:
-    return bool(receipt(api, run_id)["followed"])
+def is_viewed(api: httpx2.Client, run_id: str) -> bool:
+    answer = receipt(api, run_id)
+    assert answer["followed"] == (answer["min_interval"] == VIEWED_SECONDS)
+    return bool(answer["followed"])
 
 
 def receipt(api: httpx2.Client, run_id: str) -> Any:
@@ -118,26 +132,26 @@ def receipt(api: httpx2.Client, run_id: str) -> Any:
     return api.post(f"/runs/{run_id}/rows", json={"rows": rows}).json()
 
 
-def test_attention_to_a_run_wanes_unless_it_is_read_again() -> None:
+def test_a_run_is_viewed_no_longer_unless_it_is_read_again() -> None:
     now = 100.0
-    attention, announced = Attention(lambda: now), list[str]()
-    attention.announce = announced.append
-    attention.look("a")
-    now += 0.9 * PATIENCE
-    assert attention.follows("a")
-    attention.look("a")
-    now += 0.9 * PATIENCE
-    assert attention.follows("a")
-    now += PATIENCE
-    assert not attention.follows("a")
+    viewed, announced = ViewedRuns(lambda: now), list[str]()
+    viewed.announce = announced.append
+    viewed.mark_viewed("a")
+    now += 0.9 * VIEW_TTL
+    assert viewed.is_viewed("a")
+    viewed.mark_viewed("a")
+    now += 0.9 * VIEW_TTL
+    assert viewed.is_viewed("a")
+    now += VIEW_TTL
+    assert not viewed.is_viewed("a")
     assert announced == ["a", "a"]
 
 
 def test_many_reads_are_announced_once() -> None:
-    attention, announced = Attention(lambda: 100.0), list[str]()
-    attention.announce = announced.append
+    viewed, announced = ViewedRuns(lambda: 100.0), list[str]()
+    viewed.announce = announced.append
     for _ in range(100):
-        attention.look("a")
+        viewed.mark_viewed("a")
     assert announced == ["a"]
 
 
@@ -219,7 +233,7 @@ def test_what_one_collector_stores_is_announced_by_another_on_the_same_postgres(
         assert next(events) == ("rows", {"run": run_id, "step": 5})
         read = there.get(f"/runs/{run_id}/series", params={"keys": "alpha_hat"}).json()
         assert read["keys"]["alpha_hat"]["last"] == [2.0]
-        wait_until(lambda: is_followed(here, run_id))  # who reads there is known here
+        wait_until(lambda: is_viewed(here, run_id))  # who reads there is known here
 
 
 def test_a_listener_that_does_not_listen_costs_one_entry_per_run() -> None:

@@ -1,5 +1,12 @@
-from htga_server.live.pacing import REQUESTS, SLOWEST, WINDOW, Fleet
-from htga_server.live.viewers import PATIENCE
+from htga_server.live.pacing import (
+    COUNT_SECONDS,
+    MAX_SECONDS,
+    QUIET_SECONDS,
+    REQUESTS_PER_SECOND,
+    VIEWED_SECONDS,
+    SenderPacing,
+)
+from htga_server.live.viewers import VIEW_TTL
 
 
 class Clock:
@@ -9,36 +16,44 @@ class Clock:
         return self.now
 
 
-def paces(fleet: Fleet, senders: int) -> list[float]:
-    return [fleet.pace("run", str(i)) for i in range(senders)]
+def interval(pacing: SenderPacing, writer: str | None, run_id: str = "run") -> float:
+    return pacing.next_interval(run_id, writer, viewed=False)
+
+
+def intervals(pacing: SenderPacing, senders: int) -> list[float]:
+    return [interval(pacing, str(i)) for i in range(senders)]
 
 
 def test_the_more_senders_the_seldomer_each_is_asked_to_send() -> None:
-    fleet = Fleet(Clock())
-    assert paces(fleet, 100)[-1] == 1.0
-    assert paces(fleet, 300)[-1] == 300 / REQUESTS
-    assert paces(fleet, 300)[0] == 300 / REQUESTS  # none is new
+    pacing = SenderPacing(Clock())
+    assert intervals(pacing, 100)[-1] == QUIET_SECONDS
+    assert intervals(pacing, 300)[-1] == 300 / REQUESTS_PER_SECOND
+    assert intervals(pacing, 300)[0] == 300 / REQUESTS_PER_SECOND  # none is new
 
 
 def test_each_writer_of_a_run_is_a_sender_and_is_counted_once() -> None:
-    fleet = Fleet(Clock())
-    assert fleet.pace("run", "a") == fleet.pace("run", "a") == 1 / REQUESTS
-    assert fleet.pace("run", "b") == 2 / REQUESTS
-    assert fleet.pace("run", None) == 3 / REQUESTS
+    pacing = SenderPacing(Clock())
+    intervals(pacing, 300)
+    assert interval(pacing, "a") == interval(pacing, "a") == 301 / REQUESTS_PER_SECOND
+    assert interval(pacing, "b") == 302 / REQUESTS_PER_SECOND
+    assert interval(pacing, None) == 303 / REQUESTS_PER_SECOND
+    assert interval(pacing, "a", "other") == 304 / REQUESTS_PER_SECOND
 
 
-def test_however_many_there_are_each_learns_in_time_that_its_run_is_looked_at() -> None:
-    assert paces(Fleet(Clock()), 5000)[-1] == SLOWEST < PATIENCE
+def test_however_many_there_are_each_learns_in_time_that_its_run_is_viewed() -> None:
+    pacing = SenderPacing(Clock())
+    assert intervals(pacing, 5000)[-1] == MAX_SECONDS < VIEW_TTL
+    assert pacing.next_interval("run", "0", viewed=True) == VIEWED_SECONDS
 
 
-def test_senders_that_are_gone_are_forgotten_after_two_windows() -> None:
+def test_senders_that_are_gone_are_forgotten_after_two_counts() -> None:
     clock = Clock()
-    fleet = Fleet(clock)
-    paces(fleet, 400)
-    clock.now += WINDOW
-    assert fleet.pace("run", "0") == 4.0  # the others have a window in which to come back
-    clock.now += WINDOW
-    assert fleet.pace("run", "0") == 1 / REQUESTS
-    paces(fleet, 400)
-    clock.now += 2 * WINDOW
-    assert fleet.pace("run", "0") == 1 / REQUESTS
+    pacing = SenderPacing(clock)
+    intervals(pacing, 400)
+    clock.now += COUNT_SECONDS
+    assert interval(pacing, "0") == 4.0  # the others have that long to come back
+    clock.now += COUNT_SECONDS
+    assert interval(pacing, "0") == QUIET_SECONDS
+    intervals(pacing, 400)
+    clock.now += 2 * COUNT_SECONDS
+    assert interval(pacing, "0") == QUIET_SECONDS

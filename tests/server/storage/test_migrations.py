@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import math
 import uuid
 from typing import Any
@@ -10,11 +11,12 @@ from alembic.config import Config
 
 from htga_client.wire import NewRun, histogram
 from htga_server.archive import arrow_export as export
+from htga_server.migrate import migrate, migrations
 from htga_server.reads import histograms, series
 from htga_server.runs import store as runs
 from htga_server.runs import totals as census
 from htga_server.settings import Settings
-from htga_server.storage.database import Database, migrations
+from htga_server.storage.database import Database
 from htga_server.storage.tables import RUN_TABLES, metadata
 from htga_server.storage.tables import runs as runs_table
 from tests.support.rows import store, stream
@@ -29,17 +31,27 @@ def config(connection: sa.Connection) -> Config:
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(settings: Settings) -> None:
     database = Database(settings.url)
-    database.upgrade()
+    migrate(database)
     database.write_now(lambda connection: command.check(config(connection)))
     database.close()
+
+
+def test_a_migration_imports_nothing_that_may_change_after_it() -> None:
+    versions = sorted((migrations() / "versions").glob("*.py"))
+    assert len(versions) >= 9
+    for path in versions:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+        found |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        assert not [name for name in found if name.startswith("htga")], path.name
 
 
 def test_upgrading_twice_changes_nothing_and_downgrading_leaves_nothing(
     settings: Settings,
 ) -> None:
     database = Database(settings.url)
-    database.upgrade()
-    database.upgrade()
+    migrate(database)
+    migrate(database)
     database.write_now(lambda connection: command.downgrade(config(connection), "base"))
     left = database.read_now(lambda connection: sa.inspect(connection).get_table_names())
     assert left == ["alembic_version"]
@@ -48,7 +60,7 @@ def test_upgrading_twice_changes_nothing_and_downgrading_leaves_nothing(
 
 def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Settings) -> None:
     database = Database(settings.url)
-    database.upgrade()
+    migrate(database)
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
     database.write_now(lambda c: runs.register(c, new, settings))
     rows = [
@@ -82,14 +94,14 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
         lambda c: c.scalar(sa.text("SELECT count(*) FROM steps WHERE histogram IS NOT NULL"))
     )
     assert old == 200
-    database.upgrade()
+    migrate(database)
     assert said() == before
     database.close()
 
 
 def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Settings) -> None:
     database = Database(settings.url)
-    database.upgrade()
+    migrate(database)
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
     database.write_now(lambda c: runs.register(c, new, settings))
     rows: list[dict[str, Any]] = [
@@ -99,7 +111,7 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
     ]
     store(database, settings, new.id, stream(rows))
     database.write_now(lambda connection: command.downgrade(config(connection), "0005"))
-    database.upgrade()
+    migrate(database)
     assert database.read_now(census.take).rows == len(rows) == 14
     database.close()
 

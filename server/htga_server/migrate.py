@@ -1,0 +1,33 @@
+"""Bring a database to the newest schema, and complete what its tables derive from the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from htga_server.storage.database import Database
+from htga_server.timeseries import rebuild
+
+
+def migrations() -> Path:
+    """Folder of the Alembic environment: inside an installed package, at the root of a clone."""
+    installed = Path(__file__).parent / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "migrations"
+
+
+def migrate(database: Database) -> None:
+    """Upgrade the schema; a database that is up to date does not change."""
+    config = Config(toml_file=None)
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
+
+    def upgrade(connection: sa.Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    database.write_now(upgrade)
+    database.write_now(rebuild.complete)
