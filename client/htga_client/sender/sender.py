@@ -160,17 +160,17 @@ class Sender:
 
         Settled is a row that the collector has, or without a collector, the disk.
         """
-        life, deadline = self._lifecycle, time.monotonic() + timeout
+        life, deadline, seq = self._lifecycle, time.monotonic() + timeout, self._spool.end
         if self._crew.started and not life.written and not life.closed:
             mark = self._intake.mark()
             if not mark.passed.wait(timeout):
                 return False
-            life.wanted = max(life.wanted, mark.end)
-            life.nudge()
+            seq = mark.end
+        life.want(seq)
         with life.changed:
             seconds = max(0.0, deadline - time.monotonic())
-            life.changed.wait_for(lambda: self._settled >= life.wanted or life.over, seconds)
-            return self._settled >= life.wanted and not self._books.dropped
+            life.changed.wait_for(lambda: self._settled >= seq or life.over, seconds)
+            return self._settled >= seq and not self._books.dropped
 
     def finish(self, state: State = "finished", *, timeout: float = EXIT_GRACE) -> bool:
         """End the run: deliver what waits, say how it ended, stop the threads.

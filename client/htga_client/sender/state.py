@@ -46,6 +46,12 @@ class Lifecycle:
             if end > self.awaited:
                 self.changed.notify_all()
 
+    def want(self, seq: int) -> None:
+        """Have the rows before number `seq` delivered at once."""
+        with self.changed:
+            self.wanted = max(self.wanted, seq)
+            self.nudge()
+
     def nudge(self) -> None:
         """Have whoever pauses try again now."""
         with self.changed:
