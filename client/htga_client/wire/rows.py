@@ -111,13 +111,14 @@ class Receipt:
 
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
-    `followed` says whether anyone read the run lately; if not, a sender may take its time, and lets
-    rows wait for `pace` seconds, so that many senders do not bury the collector in requests.
+    `min_interval` is how many seconds a sender should let pass between two requests: little while
+    someone reads the run, and the more the more senders there are.
     """
 
     accepted: int
     duplicates: int
     rejected: tuple[Rejection, ...] = ()
     next_seq: int | None = None
+    min_interval: float = 2.0
     followed: bool = False
     pace: float = 0.0

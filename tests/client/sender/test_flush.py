@@ -32,7 +32,7 @@ class TracedFlush:
         self.held = False
         self._go_on = threading.Event()
         self._sender = sender
-        self._changed = sender._lifecycle.changed
+        self._changed = sender._state.changed
         self._stored = stored
         self._left = hold_at
         self._waits = 0
@@ -155,7 +155,7 @@ def test_a_flush_after_close_does_not_answer_for_rows_that_stay_on_disk(
     faulty.stop()
     sender = open_sender(faulty.url, tmp_path / "spool")
     put(sender, 3)
-    assert sender._intake.mark().passed.wait(20)
+    assert sender._queue.mark().passed.wait(20)
     end(sender)
     assert sender.stats.queued == 3
     assert not sender.flush(0.0)
