@@ -93,7 +93,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file with the newest schema and no row, to be copied: migrating takes longer."""
     file = tmp_path_factory.mktemp("template") / "htga.db"
     database = Database(f"sqlite:///{file}")
-    database.upgrade()
+    migrate(database)
     database.close()
     assert not file.with_name("htga.db-wal").exists()
     return file

@@ -16,11 +16,13 @@ import numpy as np
 from collector_load.requests import SCALARS, body, new_run
 from collector_load.service import collector
 
-from htga_client.http.backoff import uneven
-from htga_client.sender.uploader import QUIET
+from htga_client.http.backoff import jittered
+from htga_client.sender.uploader import MAX_INTERVAL
 from htga_client.wire import ARROW_STREAM, PREFIX
 
 RUNS, SECONDS, WARM = 1000, 60, 12.0
+FIRST = 2.0
+"""Seconds within which all runs send their first request."""
 
 
 async def posted(
@@ -37,7 +39,9 @@ async def posted(
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
     said = dict(line.split(": ", 1) for line in lines[1:] if line)
     answer = json.loads(await reader.readexactly(int(said["content-length"])))
-    pause = max(float(said.get("retry-after", 0)), uneven(max(QUIET, answer.get("pace", 0.0))))
+    pause = max(
+        float(said.get("retry-after", 0)), jittered(min(answer["min_interval"], MAX_INTERVAL))
+    )
     return int(lines[0].split()[1]), pause
 
 
@@ -57,7 +61,7 @@ class Crowd:
 
     async def send(self, port: int, run_id: str, begin: float) -> None:
         """Log ten steps a second, and send them as our client does if nobody looks."""
-        own, acked, due = str(uuid.uuid4()), 0, begin + QUIET
+        own, acked, due = str(uuid.uuid4()), 0, begin + FIRST
         streams = await asyncio.open_connection("127.0.0.1", port)
         while due < begin + SECONDS:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -73,12 +77,12 @@ class Crowd:
         streams[1].close()
 
     async def run(self, url: str) -> None:
-        """Register the runs, and let all of them begin within `QUIET`."""
+        """Register the runs, and let all of them begin within `FIRST`."""
         with httpx2.Client(base_url=url + PREFIX, timeout=60) as plain:
             ids = [new_run(plain, f"run-{number}") for number in range(RUNS)]
         port, begin = int(url.rsplit(":", 1)[1]), time.perf_counter()
         await asyncio.gather(
-            *(self.send(port, r, begin + QUIET * i / RUNS) for i, r in enumerate(ids))
+            *(self.send(port, r, begin + FIRST * i / RUNS) for i, r in enumerate(ids))
         )
 
 

@@ -9,10 +9,10 @@ DEFAULT_URL = "http://127.0.0.1:8642"
 
 
 def checked_url(url: str) -> str:
-    """The base address without a slash at its end.
+    """The base address without trailing slashes.
 
     Raises:
-        ValueError: Not http or https, no host, or a port that is no port.
+        ValueError: The address is not http or https, has no host, or an impossible port.
     """
     try:
         parts = urlsplit(url)
@@ -25,7 +25,7 @@ def checked_url(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is of this machine."""
+    """Whether an address belongs to this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -37,7 +37,10 @@ def sync(
     except ValueError as error:
         fail(str(error))
     tries = _Tries(url)
-    done = list(deliver_orphans(folder, transport, pause=tries.pause, any_url=True, patience=1.0))
+    orphans = deliver_orphans(
+        folder, transport, pause=tries.pause, any_url=True, auth_retry_seconds=1.0
+    )
+    done = list(orphans)
     transport.close()
     if as_json:
         print_json([asdict(run) for run in done])

@@ -18,7 +18,7 @@ from htga.telemetry.run import Run
 from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
 from htga_client import wire
-from htga_client.console import say
+from htga_client.console import notify
 from htga_client.errors import ClientError, Refused
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import random_name, uuid7
@@ -164,7 +164,7 @@ def attach(
         probe = Probe(optimizer, None, **measuring) if measuring["sharded"] else None
         return Run(new.id, url="", probe=probe, rank=own.rank)
     folder = Path(setting(dir, "DIR", DEFAULT_DIR)).absolute()
-    sender = Sender(transport, new, folder=folder, tells_end=own.rank == 0)
+    sender = Sender(transport, new, folder=folder, owns_run=own.rank == 0)
     if transport is not None and new.resume != "allow":
         _check_resume(sender)
     probe = Probe(optimizer, sender.put, **measuring)
@@ -174,7 +174,7 @@ def attach(
     weakref.finalize(probe, sender.finish, timeout=0.0).atexit = False
     if own.rank == 0:
         where = page or f"kept on disk, to be delivered by htga sync --dir {folder}"
-        say(f"run {new.name} of {new.project}: {where}")
+        notify(f"run {new.name} of {new.project}: {where}")
     sender.start()
     return run
 

@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from htga_client.wire.json_codec import plain
+from htga_client.wire.json_codec import to_jsonable
 
 
 def config_of(config: object) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def config_of(config: object) -> dict[str, Any]:
     if config is None:
         return {}
     if isinstance(config, Mapping) or (is_dataclass(config) and not isinstance(config, type)):
-        result: dict[str, Any] = plain(config)
+        result: dict[str, Any] = to_jsonable(config)
         return result
     raise TypeError(
         "config must be a mapping, a dataclass, an argparse.Namespace or the path of a YAML or "

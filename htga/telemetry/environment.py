@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 import htga
-from htga_client.wire.json_codec import plain
+from htga_client.wire.json_codec import to_jsonable
 
 GIT_PATIENCE = 2.0
 """Seconds that git may take; a large working tree on a slow disk must not hold up a training."""
@@ -47,7 +47,7 @@ def describe(optimizer: Optimizer, model: nn.Module | None) -> dict[str, Any]:
     if model is not None:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         facts["model"] = {"class": type(model).__name__, "parameters": parameters}
-    result: dict[str, Any] = plain(facts)
+    result: dict[str, Any] = to_jsonable(facts)
     return result
 
 

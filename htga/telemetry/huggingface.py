@@ -61,4 +61,4 @@ class TelemetryCallback(TrainerCallback, ExportableState):
         """What a checkpoint keeps of the run; no secret, since checkpoints are passed on."""
         run_id = None if self.run is None else self.run.id
         options = {name: value for name, value in self._options.items() if name != "token"}
-        return {"args": codec.plain(options), "attributes": {"run_id": run_id}}
+        return {"args": codec.to_jsonable(options), "attributes": {"run_id": run_id}}

@@ -17,10 +17,10 @@ from htga.telemetry.guard import Guard
 from htga.telemetry.probe import Probe
 from htga.telemetry.readout import Readout
 from htga_client import wire
-from htga_client.console import logger, say
+from htga_client.console import logger, notify
 from htga_client.sender.queue import Item
 from htga_client.sender.sender import Sender
-from htga_client.stats import Stats
+from htga_client.sender.stats import SenderStats
 from htga_client.wire import json_codec as codec
 from htga_client.wire.row_encoder import Row
 
@@ -73,9 +73,9 @@ class Run:
         return self._url
 
     @property
-    def stats(self) -> Stats:
+    def stats(self) -> SenderStats:
         """What became of the rows so far."""
-        return Stats() if self._sender is None else self._sender.stats
+        return SenderStats() if self._sender is None else self._sender.stats
 
     def log(
         self, metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **named: Any
@@ -136,7 +136,7 @@ class Run:
             return
         with self._guard:
             event = wire.Event(kind="alert", level=level, title=str(title), text=str(text))
-            say(f"{title}: {text}" if text else str(title), level=_LEVELS[level])
+            notify(f"{title}: {text}" if text else str(title), level=_LEVELS[level])
             self._sender.put(
                 {
                     "step": self._step(),
@@ -226,7 +226,7 @@ class Run:
         """Warn, of each thing once."""
         if what not in self._told:
             self._told.add(what)
-            say(text, level=logging.WARNING)
+            notify(text, level=logging.WARNING)
 
 
 def _number(value: Any) -> float:

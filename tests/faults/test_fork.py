@@ -45,9 +45,9 @@ class LocksHeld:
     def __init__(self, sender: Sender) -> None:
         self._over = threading.Event()
         locks = [
-            sender._lifecycle.changed,
+            sender._state.changed,
             sender._spool._lock,
-            sender._intake._counting,
+            sender._queue._lock,
             sender._starting,
         ]
         self._threads = [threading.Thread(target=self._hold, args=(lock,)) for lock in locks]

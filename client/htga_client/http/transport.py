@@ -1,4 +1,4 @@
-"""The way of a run's rows to the collector."""
+"""What a sender sends to the collector: runs, rows, ends and heartbeats."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Protocol, TypeVar
 
 from htga_client import wire
 from htga_client.errors import NotAnAcknowledgement
-from htga_client.wire import json_codec as codec
+from htga_client.wire.json_codec import dumps, loads
 
 T = TypeVar("T")
 
 
 class Transport(Protocol):
-    """What a sender needs. Every method raises the errors of `htga_client.errors`, no others.
+    """A channel to one collector. Its methods raise the errors of `htga_client.errors` only.
 
     A transport must work in a forked child as if it had been made there.
     """
 
     @property
     def url(self) -> str:
-        """Where the rows go, for messages."""
+        """The collector's address, for messages."""
 
     def register(self, run: wire.NewRun) -> wire.Run:
         """Make the run known; doing so twice changes nothing."""
@@ -28,16 +28,16 @@ class Transport(Protocol):
         """Deliver one Arrow IPC stream and return the receipt for its rows."""
 
     def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
-        """Say how the run ended."""
+        """Report how the run ended."""
 
     def heartbeat(self, run_id: str) -> None:
-        """Say that the run is alive although it sends no rows."""
+        """Report that the run is alive although it sends no rows."""
 
     def close(self) -> None:
-        """Release what is held; a later call opens it again."""
+        """Close the sockets; a later call opens new ones."""
 
     def clone(self) -> Transport:
-        """Another way to the same collector, for another thread."""
+        """Another channel to the same collector, for another thread."""
 
 
 class HttpTransport:
@@ -52,7 +52,7 @@ class HttpTransport:
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        # Not before: a machine that sends nothing, such as one that only measures, needs no HTTP.
+        # Imported late: a machine that only measures, and sends nothing, needs no HTTP.
         from htga_client.http.connection import Connection  # noqa: PLC0415
 
         self._connection = Connection(url, token, max_answer=1 << 20)
@@ -65,9 +65,7 @@ class HttpTransport:
 
     def register(self, run: wire.NewRun) -> wire.Run:
         """`POST /runs`."""
-        return self._answer(
-            wire.Run, self._connection.request("POST", "/runs", content=codec.dumps(run))
-        )
+        return self._answer(wire.Run, self._connection.request("POST", "/runs", content=dumps(run)))
 
     def send(self, run_id: str, body: bytes) -> wire.Receipt:
         """`POST /runs/{id}/rows`."""
@@ -78,9 +76,7 @@ class HttpTransport:
 
     def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
         """`POST /runs/{id}/finish`."""
-        answer = self._connection.request(
-            "POST", f"/runs/{run_id}/finish", content=codec.dumps(finish)
-        )
+        answer = self._connection.request("POST", f"/runs/{run_id}/finish", content=dumps(finish))
         return self._answer(wire.Run, answer)
 
     def heartbeat(self, run_id: str) -> None:
@@ -97,7 +93,7 @@ class HttpTransport:
 
     def _answer(self, cls: type[T], body: bytes) -> T:
         try:
-            return codec.loads(cls, body)
+            return loads(cls, body)
         except ValueError as error:
             raise NotAnAcknowledgement(
                 f"{self.url} gave an answer that is no collector's ({error})"

@@ -18,7 +18,7 @@ from htga_client.http.backoff import Backoff
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import random_name, uuid7
 from htga_client.sender.sender import Sender
-from htga_client.stats import Stats
+from htga_client.sender.stats import SenderStats
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 
 MakeSender = Callable[..., Sender]
@@ -32,7 +32,7 @@ def row(step: int, **metrics: float) -> dict[str, Any]:
     return {"step": step, "time": 1.0, "metrics": metrics}
 
 
-def balanced(stats: Stats) -> bool:
+def balanced(stats: SenderStats) -> bool:
     return stats.logged == stats.acked + stats.queued + sum(stats.dropped.values())
 
 
@@ -201,7 +201,7 @@ def test_a_refusal_at_the_start_is_told_with_its_remedy(
     remedy: str,
 ) -> None:
     faulty.always = refuse(status)
-    sender = make_sender(faulty.url, patience=0.01)
+    sender = make_sender(faulty.url, auth_retry_seconds=0.01)
     sender.put(row(0))
     while sender.stats.retries < 2:
         assert not sender.flush(0.05)
@@ -218,7 +218,7 @@ def test_a_refused_token_keeps_the_rows(
     faulty: FaultyCollector, make_sender: MakeSender, status: int
 ) -> None:
     faulty.always = refuse(status, "who are you")
-    sender = make_sender(faulty.url, patience=0.01)
+    sender = make_sender(faulty.url, auth_retry_seconds=0.01)
     for step in range(5):
         sender.put(row(step))
     while sender.stats.retries < 4:
@@ -385,7 +385,7 @@ def test_a_forked_child_sends_as_its_own_writer_and_never_hangs(
 
     def keep_locking() -> None:
         while not busy.is_set():
-            with sender._lifecycle.changed, sender._spool._lock, sender._intake._counting:
+            with sender._state.changed, sender._spool._lock, sender._queue._lock:
                 pass
 
     holder = threading.Thread(target=keep_locking)
@@ -420,6 +420,6 @@ def test_a_forked_child_that_puts_nothing_does_nothing_even_at_its_end(
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)
-        os._exit(0 if sender.finish() and not sender._crew.started else 1)
+        os._exit(0 if sender.finish() and not sender._threads.started else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert sum(path.endswith("/runs") for _, path, _ in faulty.requests) == 1

@@ -1,4 +1,4 @@
-"""What a spool's bytes lie on: a file, or memory where no file can be written."""
+"""The bytes of one segment: in a file, or in memory where no file can be written."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ from pathlib import Path
 from typing import Protocol
 
 
-class Medium(Protocol):
-    """Bytes that are appended, read anywhere, and thrown away as a whole."""
+class SegmentFile(Protocol):
+    """Bytes that are appended, read at any position, and removed as a whole.
+
+    Attributes:
+        durable: Whether the bytes outlive this process.
+    """
 
     durable: bool
 
     @property
     def size(self) -> int:
-        """Bytes held."""
+        """Number of bytes held."""
 
     def write(self, data: bytes) -> None:
         """Append all of `data`, or raise OSError and leave what was there before."""
 
     def read(self, at: int, size: int) -> bytes:
-        """Up to `size` bytes from `at` on."""
+        """Up to `size` bytes from position `at` on."""
 
-    def syncing(self) -> Callable[[], None] | None:
-        """What returns once all that was written so far outlives a power cut; None if it does.
+    def prepare_sync(self) -> Callable[[], None] | None:
+        """A function that syncs everything written so far to the disk; None if that is done.
 
-        It may run while others write, close and remove, and raises OSError.
+        It returns once the bytes would outlive a power cut, and raises OSError if they would not.
+        Other threads may write, close and remove meanwhile.
         """
 
     def close(self) -> None:
-        """Write no more."""
+        """Take no more writes."""
 
     def remove(self) -> None:
-        """Throw it away."""
+        """Delete the bytes."""
 
 
-class Memory:
-    """A `Medium` that dies with the process."""
+class InMemorySegment:
+    """A `SegmentFile` that dies with the process."""
 
     durable = False
 
@@ -46,7 +51,7 @@ class Memory:
 
     @property
     def size(self) -> int:
-        """Bytes held."""
+        """Number of bytes held."""
         return len(self._data)
 
     def write(self, data: bytes) -> None:
@@ -57,23 +62,23 @@ class Memory:
         """A copy of a part."""
         return bytes(self._data[at : at + size])
 
-    def syncing(self) -> None:
-        """Nothing can be done."""
+    def prepare_sync(self) -> None:
+        """Memory cannot be synced."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: memory needs no closing."""
 
     def remove(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._data = bytearray()
 
 
-class File:
-    """A `Medium` on disk.
+class DiskSegment:
+    """A `SegmentFile` on disk.
 
     Args:
-        path: Of the file.
-        descriptor: It, open for appending; None where it is only read.
+        path: Path of the file.
+        descriptor: Its descriptor, open for appending; None if it is only read.
 
     Attributes:
         size: Bytes of whole writes.
@@ -88,17 +93,17 @@ class File:
         self._dirty = self._new = descriptor is not None  # even its name may not be on disk yet
 
     @classmethod
-    def create(cls, path: Path) -> File:
+    def create(cls, path: Path) -> DiskSegment:
         """A new file that only its owner may read.
 
         Raises:
-            OSError: It cannot be made, or exists.
+            OSError: The file exists, or cannot be made.
         """
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         return cls(path, os.open(path, flags, 0o600))
 
     def write(self, data: bytes) -> None:
-        """Append; a full disk may take a part of it, which is taken back."""
+        """Append; if a full disk takes only a part, the part is cut off again."""
         if self._descriptor is None:
             raise OSError(f"{self.path} is closed")
         rest = memoryview(data)
@@ -120,8 +125,8 @@ class File:
             file.seek(at)
             return file.read(size)
 
-    def syncing(self) -> Callable[[], None] | None:
-        """Sync the data, and once the name."""
+    def prepare_sync(self) -> Callable[[], None] | None:
+        """A function that syncs the data, and the first time the file's name."""
         if self._descriptor is None or not self._dirty:
             return None
         descriptor, new = os.dup(self._descriptor), self._new
@@ -138,7 +143,7 @@ class File:
         return sync
 
     def close(self) -> None:
-        """Close the descriptor; in a forked child that leaves the parent's alone."""
+        """Close the descriptor; in a forked child this leaves the parent's open."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -150,7 +155,7 @@ class File:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return when the names in a folder outlive a power cut."""
+    """Return once the names in a folder would outlive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

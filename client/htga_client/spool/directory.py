@@ -1,9 +1,9 @@
-"""Whose a folder of spooled rows is.
+"""A writer's directory in a spool, owned by one process at a time.
 
 A spool is a folder per run, in it a folder per writer, and in that: `run.json`, the run as it was
 registered and where its rows go; `finish.json`, once the run has ended; `lock`; and the segments.
-Who holds the lock owns the folder. The operating system lets go of it when a process dies, however
-it dies, so a folder that can be locked has lost its owner.
+The process that holds the lock owns the directory. The operating system releases the lock when a
+process dies, however it dies, so a directory that can be locked has lost its owner.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from pathlib import Path
 from typing import Any
 
 from htga_client import wire
-from htga_client.spool.backing import sync_folder
-from htga_client.wire import json_codec as codec
+from htga_client.spool.segment_file import sync_folder
+from htga_client.wire.json_codec import dumps, loads, to_jsonable
 
 try:
     import fcntl
 except ModuleNotFoundError:  # Windows: nothing is spooled there
     fcntl = None  # type: ignore[assignment]
 
-DEAD = "dead"
-"""Folder beside those of the runs, for rows that the collector refuses."""
+DEAD_LETTERS = "dead"
+"""Name of the folder beside those of the runs, for rows that the collector refuses."""
 
 _SUFFIX = ".seg"
 
 
-class Claim:
-    """A writer's folder, owned by this process. Made by `create` and `adopt`.
+class SpoolDirectory:
+    """A writer's directory that this process owns. Made by `create` and `take_over`.
 
     Attributes:
-        root: The spool.
-        folder: This writer's.
-        run: The run; its `writer` is who wrote the rows.
-        url: The collector they were meant for; empty if none was.
+        root: Folder of the whole spool.
+        folder: Folder of this writer.
+        run: The run; its `writer` wrote the rows.
+        url: The collector that the rows were meant for; empty if there was none.
     """
 
     def __init__(self, folder: Path, lock: int, run: wire.NewRun, url: str) -> None:
@@ -49,11 +49,16 @@ class Claim:
         self._lock = lock
 
     @classmethod
-    def create(cls, root: Path, run: wire.NewRun, url: str) -> Claim:
-        """Make a writer's folder.
+    def create(cls, root: Path, run: wire.NewRun, url: str) -> SpoolDirectory:
+        """Make a writer's directory.
+
+        Args:
+            root: Folder of the whole spool; made if need be.
+            run: The run, with its writer.
+            url: The collector that the rows are meant for; empty if there is none.
 
         Raises:
-            OSError: The folder cannot be made, or this platform cannot lock a file.
+            OSError: The directory cannot be made, or this platform cannot lock a file.
         """
         if run.writer is None:
             raise ValueError("a spool is a writer's: run.writer must be given")
@@ -64,14 +69,14 @@ class Claim:
         lock = _lock(folder)
         if lock is None:
             raise BlockingIOError(f"{folder} belongs to another process")
-        claim = cls(folder, lock, run, url)
-        # Last and in one move: a folder with run.json in it and without a lock is an orphan.
-        claim._write("run.json", {"url": url, "run": codec.plain(run)})
-        return claim
+        directory = cls(folder, lock, run, url)
+        # Last and in one move: a directory with run.json and without a lock is an orphan.
+        directory._write("run.json", {"url": url, "run": to_jsonable(run)})
+        return directory
 
     @classmethod
-    def adopt(cls, folder: Path) -> Claim | None:
-        """Take over the folder of a process that is gone; None if it is not, or left nothing."""
+    def take_over(cls, folder: Path) -> SpoolDirectory | None:
+        """Own the directory of a dead process; None if the process lives or has left nothing."""
         with contextlib.suppress(OSError, ValueError):
             if not (folder / "run.json").exists():
                 return None
@@ -79,22 +84,22 @@ class Claim:
             if lock is None:
                 return None
             try:
-                # Read under the lock: another may have delivered and removed it meanwhile.
-                said = json.loads((folder / "run.json").read_bytes())
-                run = codec.loads(wire.NewRun, json.dumps(said["run"]).encode())
-                return cls(folder, lock, run, str(said["url"]))
+                # Read under the lock: another process may have delivered and removed it meanwhile.
+                saved = json.loads((folder / "run.json").read_bytes())
+                run = loads(wire.NewRun, json.dumps(saved["run"]).encode())
+                return cls(folder, lock, run, str(saved["url"]))
             except (OSError, ValueError, KeyError, TypeError):
                 os.close(lock)
         return None
 
     @property
     def finish(self) -> wire.Finish | None:
-        """How the run ended, if it has said so."""
+        """How the run ended; None if it has not, or was killed."""
         with contextlib.suppress(OSError, ValueError):
-            return codec.loads(wire.Finish, (self.folder / "finish.json").read_bytes())
+            return loads(wire.Finish, (self.folder / "finish.json").read_bytes())
         return None
 
-    def say_finish(self, finish: wire.Finish) -> None:
+    def save_finish(self, finish: wire.Finish) -> None:
         """Keep how the run ended.
 
         Raises:
@@ -111,13 +116,13 @@ class Claim:
         return self.folder / f"{first:020d}{_SUFFIX}"
 
     def release(self) -> None:
-        """Leave the folder to others. In a forked child this leaves it with the parent."""
+        """Give up the directory. In a forked child this leaves it with the parent."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
 
     def remove(self) -> None:
-        """Delete the folder, and that of the run if no other writer has rows in it."""
+        """Delete the directory, and the run's folder if no other writer has rows in it."""
         with contextlib.suppress(OSError):
             for path in [*self.segments(), self.folder / "finish.json", self.folder / "run.json"]:
                 path.unlink(missing_ok=True)
@@ -130,24 +135,24 @@ class Claim:
         temporary = self.folder / f"{name}.tmp"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(codec.dumps(value))
+            file.write(dumps(value))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.folder / name)
         sync_folder(self.folder)
 
 
-def orphans(root: Path, *, run_id: str | None = None) -> Iterator[Claim]:
-    """Adopt what processes that are gone have left in a spool, oldest writer first.
+def orphans(root: Path, *, run_id: str | None = None) -> Iterator[SpoolDirectory]:
+    """Take over the directories that dead processes have left in a spool, oldest writer first.
 
     Args:
-        root: The spool; need not exist.
-        run_id: Only of this run.
+        root: Folder of the whole spool; need not exist.
+        run_id: Only this run.
     """
     # A writer's UUID begins with its time, so its name sorts by age.
     for folder in sorted(root.glob(f"{run_id or '*'}/*"), key=lambda path: path.name):
-        if folder.parent.name != DEAD and (claim := Claim.adopt(folder)) is not None:
-            yield claim
+        if folder.parent.name != DEAD_LETTERS and (directory := SpoolDirectory.take_over(folder)):
+            yield directory
 
 
 def _make_root(root: Path) -> None:
@@ -158,7 +163,7 @@ def _make_root(root: Path) -> None:
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock, or None where another process does."""
+    """A descriptor that holds the directory's lock, or None if another process does."""
     if fcntl is None:
         raise OSError("files cannot be locked on this platform")
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
