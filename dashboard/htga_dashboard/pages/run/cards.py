@@ -14,10 +14,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Run, RunEvent
+from htga_client.wire.flat_config import flat
 from htga_dashboard.components import ids
 from htga_dashboard.components.cards import state, time_ago
 from htga_dashboard.components.dialog import opener
-from htga_dashboard.models.config import flat
 from htga_dashboard.models.number_format import significant, step
 from htga_dashboard.models.step_range import Steps
 
