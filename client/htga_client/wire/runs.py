@@ -96,10 +96,18 @@ class RunPatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
-    """A page of runs; `next` is the cursor of the following page, or None at the end."""
+    """A page of runs.
+
+    Attributes:
+        next: The cursor of the following page, or None at the end.
+        total: Number of runs over all pages; only in a first page, and only if it was asked for.
+        unknown: Names in the search under which no run has a value; only in a first page.
+    """
 
     items: tuple[Run, ...]
     next: str | None = None
+    total: int | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

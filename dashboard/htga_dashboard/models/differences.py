@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from htga_client.wire import SCALARS, Run
-from htga_dashboard.models.config import flat
+from htga_client.wire.flat_config import flat
 
 ABSENT = "\N{EN DASH}"
 

@@ -13,7 +13,7 @@ from typing import Literal, Self, get_args
 from urllib.parse import parse_qs, urlencode
 
 from htga_client.wire import Run
-from htga_dashboard.models.config import NONE, flat
+from htga_client.wire.flat_config import NONE, flat
 from htga_dashboard.models.paired_tests import Interval, holm, interval
 
 TAG = "study:"

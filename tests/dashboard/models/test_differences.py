@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from htga_dashboard.models.config import flat, named
+from htga_client.wire.flat_config import flat
+from htga_dashboard.models.config import named
 from htga_dashboard.models.differences import Row, differing, keys_of, usual_keys
 from tests.support.series import run
 

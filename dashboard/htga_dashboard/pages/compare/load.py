@@ -10,6 +10,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import GroupSeries, Run, Tail
+from htga_dashboard.components import cards
 from htga_dashboard.figures import overlay, theme
 from htga_dashboard.figures import tail_overlay as together
 from htga_dashboard.figures.layout import Figure
@@ -18,7 +19,6 @@ from htga_dashboard.models.config import named
 from htga_dashboard.models.differences import Row, differing, keys_of, usual_keys
 from htga_dashboard.models.lines import line
 from htga_dashboard.models.number_format import significant
-from htga_dashboard.pages.run import cards
 from htga_dashboard.source.source import Source
 
 BUCKETS = 500

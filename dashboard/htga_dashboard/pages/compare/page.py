@@ -11,8 +11,8 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
+from htga_dashboard.components import cards, ids
 from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.components.controls import field, offered, one, several
 from htga_dashboard.figures import theme
@@ -21,7 +21,6 @@ from htga_dashboard.models.config import GROUP
 from htga_dashboard.models.differences import differing, keys_of
 from htga_dashboard.pages.compare import load as compared
 from htga_dashboard.pages.compare.load import HILL, SURVIVAL, TAILS, Drawn, legend, tables
-from htga_dashboard.pages.run import cards
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 

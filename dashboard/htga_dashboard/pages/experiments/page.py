@@ -11,15 +11,14 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
+from htga_dashboard.components import cards, ids
 from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.components.controls import field, offered, one
 from htga_dashboard.figures import forest, theme
 from htga_dashboard.models.experiment import TAG, View, report, studies
 from htga_dashboard.pages.experiments import tables as study_tables
 from htga_dashboard.pages.experiments.body import FOREST, body
-from htga_dashboard.pages.run import cards
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 

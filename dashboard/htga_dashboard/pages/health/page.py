@@ -13,12 +13,11 @@ from dash import Dash, Input, Output, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import Rule, Run, Status, Token
-from htga_dashboard.components import ids
+from htga_dashboard.components import cards, ids
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.models.number_format import significant
 from htga_dashboard.pages.health import rules
 from htga_dashboard.pages.health.rule_form import keys_of
-from htga_dashboard.pages.run import cards
 from htga_dashboard.source.http import RefusedError, SourceError
 from htga_dashboard.source.source import Source
 
@@ -196,7 +195,7 @@ def _tokens(tokens: Sequence[Token] | str) -> Component:
                 html.Th(token.name, scope="row"),
                 html.Td(", ".join(token.scopes)),
                 html.Td(token.project or "all"),
-                html.Td(cards.moment(token.created)),
+                html.Td(cards.time_ago(token.created)),
                 html.Td(_end(token)),
             ]
         )
@@ -208,11 +207,11 @@ def _tokens(tokens: Sequence[Token] | str) -> Component:
 
 def _end(token: Token) -> Any:
     if token.revoked is not None:
-        return ["revoked ", cards.moment(token.revoked)]
+        return ["revoked ", cards.time_ago(token.revoked)]
     if token.expires is None:
         return "never"
     if token.expires < time.time():
-        return ["expired ", cards.moment(token.expires)]
+        return ["expired ", cards.time_ago(token.expires)]
     return time.strftime("%d %b %Y", time.localtime(token.expires))
 
 

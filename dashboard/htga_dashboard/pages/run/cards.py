@@ -14,27 +14,15 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Run, RunEvent
-from htga_dashboard.components import graph as graphs
+from htga_client.wire.flat_config import flat
 from htga_dashboard.components import ids
-from htga_dashboard.components.attributes import attributes
+from htga_dashboard.components.cards import state, time_ago
 from htga_dashboard.components.dialog import opener
-from htga_dashboard.models.config import flat
 from htga_dashboard.models.number_format import significant, step
 from htga_dashboard.models.step_range import Steps
 
 METRICS_READ = 3
 """User metrics among the readings at the top; all of them have a chart."""
-
-
-def card(name: str, title: str, note: str, *, wide: bool = False, steps: bool = False) -> Component:
-    """A titled graph; `steps` as in `graphs.place`."""
-    return html.Article(
-        [
-            html.Header([html.H2(title, title=title), html.Span(note)]),
-            html.Div(graphs.place(name, steps=steps), className="plot"),
-        ],
-        className="card wide" if wide else "card",
-    )
 
 
 def waiting() -> Component:
@@ -53,22 +41,13 @@ def left_out(count: int) -> Component:
     return html.P(f"{count:,} more metrics have no chart here.", className="left-out")
 
 
-def failure(reason: str) -> Component:
-    """In place of the charts, when they could not be fetched."""
-    return html.Div(
-        [html.H2("The charts could not be fetched"), html.P(reason), html.P("Trying again.")],
-        className="empty",
-        role="alert",
-    )
-
-
 def heading(run: Run) -> list[Component]:
     """Name, state and dates."""
-    facts: list[Component] = [html.Span(["started ", moment(run.created)])]
+    facts: list[Component] = [html.Span(["started ", time_ago(run.created)])]
     if run.finished:
-        facts.append(html.Span(["ended ", moment(run.finished)]))
+        facts.append(html.Span(["ended ", time_ago(run.finished)]))
     elif run.updated:
-        facts.append(html.Span(["last step ", moment(run.updated)]))
+        facts.append(html.Span(["last step ", time_ago(run.updated)]))
     if run.attempt > 1:
         facts.append(html.Span(f"attempt {run.attempt}"))
     if run.group:
@@ -87,11 +66,6 @@ def heading(run: Run) -> list[Component]:
             className="facts",
         ),
     ]
-
-
-def state(word: str) -> Component:
-    """A run's state as sign and word."""
-    return html.Span(word, className=f"state {word}")
 
 
 def readings(run: Run) -> list[Component]:
@@ -179,7 +153,7 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
                 html.Span(f"step {event.step:,}"),
                 html.B(event.title or event.kind),
                 html.Span(event.text),
-                html.Small(moment(event.time)),
+                html.Small(time_ago(event.time)),
             ]
         )
         for event in reversed(happened)
@@ -216,8 +190,3 @@ def details(run: Run) -> list[Component]:
 def _table(values: dict[str, Any]) -> Component:
     rows = [html.Div([html.Dt(name), html.Dd(text)]) for name, text in flat(values).items()]
     return html.Dl(rows, className="table", tabIndex=0)
-
-
-def moment(unix: float | None) -> Component:
-    """A moment, which the browser writes as a time ago, in its own time zone on hovering."""
-    return html.Time() if unix is None else html.Time(**attributes(data_unix=str(unix)))

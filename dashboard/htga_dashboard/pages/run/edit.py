@@ -11,6 +11,7 @@ from htga_client.wire import Run, RunPatch
 from htga_dashboard.components import ids
 from htga_dashboard.components.controls import field
 from htga_dashboard.components.dialog import dialog
+from htga_dashboard.models.tags import tags_of
 from htga_dashboard.pages.run import cards
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
@@ -57,11 +58,6 @@ def patch(before: list[str], now: list[str | None]) -> RunPatch | None:
     return RunPatch(
         name=name, group=group, tags=None if tags is None else tags_of(tags), notes=notes
     )
-
-
-def tags_of(text: str) -> tuple[str, ...]:
-    """Tags with commas between them, each once."""
-    return tuple(dict.fromkeys(tag.strip() for tag in text.split(",") if tag.strip()))
 
 
 def register(app: Dash, source: Source) -> None:

@@ -14,6 +14,7 @@ from htga_client.wire import Histograms, Run, Series
 from htga_dashboard.components import graph as graphs
 from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
+from htga_dashboard.components.cards import card
 from htga_dashboard.figures import theme
 from htga_dashboard.models.charts import METRICS, charts_of
 from htga_dashboard.models.step_range import Steps
@@ -129,12 +130,12 @@ async def read(source: Source, run_id: str, url: SplitResult, palette: theme.The
 def charts(run: Run, view: View) -> list[Component]:
     """A card for each of the figures of `view`."""
     shown = [
-        cards.card(chart.name, chart.title, chart.note, wide=chart.wide, steps=True)
+        card(chart.name, chart.title, chart.note, wide=chart.wide, steps=True)
         for chart in charts_of(run)
     ]
     if view.heat.step is not None:
         title, note = "|gradient| over steps", "share of the entries"
-        shown.insert(2, cards.card(HEAT, title, note, wide=True, steps=True))
+        shown.insert(2, card(HEAT, title, note, wide=True, steps=True))
     if len(run.metrics) > METRICS:
         shown.append(cards.left_out(len(run.metrics) - METRICS))
     return shown or [cards.waiting()]

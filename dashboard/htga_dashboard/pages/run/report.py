@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from importlib import metadata
 
 from htga_client.wire import Run
+from htga_client.wire.flat_config import flat
 from htga_dashboard.components import graph as graphs
 from htga_dashboard.figures import plotly_script as library
 from htga_dashboard.figures import theme
 from htga_dashboard.figures.layout import Figure
 from htga_dashboard.models.charts import charts_of
-from htga_dashboard.models.config import flat
 from htga_dashboard.models.number_format import significant
 from htga_dashboard.pages.run.view_state import HEAT
 

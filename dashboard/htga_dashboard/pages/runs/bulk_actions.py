@@ -13,7 +13,7 @@ from htga_client.wire import RunPatch
 from htga_dashboard.components import ids
 from htga_dashboard.components.controls import field
 from htga_dashboard.components.dialog import dialog, opener
-from htga_dashboard.pages.run.edit import tags_of
+from htga_dashboard.models.tags import tags_of
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 

@@ -11,8 +11,8 @@ import dash_ag_grid as dag
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
+from htga_client.wire.flat_config import flat
 from htga_dashboard.components import ids
-from htga_dashboard.models.config import flat
 
 MOST_SETTINGS, MOST_TEXT = 60, 200
 """Settings of a run in the table, and letters of each of them; its page has all."""
