@@ -27,6 +27,7 @@ class InProcess(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a request."""
+        assert not request.url.path.endswith("/live"), "take the fixture `collector` for a stream"
         request.read()
         return _call(lambda: self._answer(request))
 

@@ -112,8 +112,7 @@ class Receipt:
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
     `min_interval` is how many seconds a sender should let pass before its next request: few while
-    somebody views the run, more the more senders there are. `followed` (somebody views the run) and
-    `pace` (the same seconds) say it to clients of before.
+    somebody views the run, more the more senders there are.
     """
 
     accepted: int
@@ -121,5 +120,3 @@ class Receipt:
     rejected: tuple[Rejection, ...] = ()
     next_seq: int | None = None
     min_interval: float = 2.0
-    followed: bool = False
-    pace: float = 0.0

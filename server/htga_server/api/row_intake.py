@@ -63,7 +63,7 @@ class Intake:
             self.watch.note(run_id, stored.reach)
         viewed = self.viewed.is_viewed(run_id)
         interval = self.pacing.next_interval(run_id, posted.batch.writer, viewed=viewed)
-        return replace(receipt, min_interval=interval, followed=viewed, pace=interval)
+        return replace(receipt, min_interval=interval)
 
     def _posted(self, run_id: str, kind: str, body: bytes) -> Posted:
         return Posted(run_id, _batch(kind, body, self.settings.rows_per_request), self.settings)
