@@ -30,6 +30,7 @@ from htga_dashboard.pages.health import page as health
 from htga_dashboard.pages.query import page as query
 from htga_dashboard.pages.run import page as run
 from htga_dashboard.pages.runs import page as runs
+from htga_dashboard.pages.runs.load import Found
 from htga_dashboard.source.http import NotFoundError, SourceError
 from htga_dashboard.source.source import Source
 
@@ -82,7 +83,7 @@ def create_app(
     pages = html.Div(
         [
             shell.layout(),
-            runs.layout([], url=""),
+            runs.layout(Found(), url=""),
             run.validation_layout(),
             compare.layout(Comparison(), [], []),
             query.layout("", url=""),

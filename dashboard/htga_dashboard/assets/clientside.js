@@ -76,6 +76,7 @@ dash_clientside.htga = {
     ];
   },
 
+  // Rows of runs are added, updated and removed; if any came or went, the runs are counted again.
   applyChanges: async (changes, grid) => {
     const api = await htga.grid(grid);
     const known = (id) => api.getRowNode(id);
@@ -83,22 +84,27 @@ dash_clientside.htga = {
     const gone = changes.gone.filter(known).map((id) => ({ id }));
     if (changes.all)
       api.forEachNode(({ data }) => data.members || kept.has(data.id) || gone.push({ id: data.id }));
-    api.applyTransaction({
-      addIndex: 0,
-      add: changes.rows.filter((row) => !known(row.id)),
-      update: changes.rows.filter((row) => known(row.id)),
-      remove: gone,
-    });
-    htga.table.changed(api);
+    const added = changes.rows.filter((row) => !known(row.id));
+    const update = changes.rows.filter((row) => known(row.id));
+    api.applyTransaction({ addIndex: 0, add: added, update, remove: gone });
+    htga.table.changed(api, changes);
+    if (!changes.all && added.length + gone.length) htga.live.ask("counts");
     htga.live.landed(null);
+    return [changes.hint ?? dash_clientside.no_update, changes.shown ?? dash_clientside.no_update];
   },
 
-  // How the table of runs is looked at: its address says so, and a hint what is wrong with it.
-  lookAtRuns: async (text, by, columns, grid) => {
-    const api = await htga.grid(grid);
-    const shown = columns === "settings";
-    htga.address.say({ q: text ? [text] : [], by: by || [], columns: shown ? [columns] : [] });
-    return htga.table.look(api, { text: text || "", by: by || [], settings: shown });
+  groupRuns: async (by, columns, grid) => {
+    const settings = columns === "settings";
+    htga.address.say({ by: by || [], columns: settings ? [columns] : [] });
+    htga.table.group(await htga.grid(grid), { by: by || [], settings });
+  },
+
+  loadMoreRuns: (_clicks, limit) => limit + Number(document.getElementById("runs-more").dataset.more),
+
+  // Another search, or more runs of it: all rows are asked for.
+  searchRuns: (text) => {
+    htga.address.say({ q: text ? [text] : [] });
+    htga.live.ask("*");
   },
 
   // Something was done to the runs that were marked.

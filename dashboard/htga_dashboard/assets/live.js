@@ -12,6 +12,7 @@ htga.live = (() => {
   const CHECK_MS = 60000; // a run that fell silent says nothing
   const ANY = "*";
   const LATEST = "latest"; // the runs that had news last
+  const COUNTS = "counts"; // how many runs there are
 
   const fresh = new Set(); // runs with news that no page has fetched yet
   const seen = {}; // what was last heard of each run
@@ -84,10 +85,14 @@ htga.live = (() => {
       }
     });
 
-  const news = (run) => {
+  const ask = (run) => {
     fresh.add(run);
-    htga.alerts.heard();
     handOver();
+  };
+
+  const news = (run) => {
+    htga.alerts.heard();
+    ask(run);
   };
 
   const heard = {
@@ -108,6 +113,7 @@ htga.live = (() => {
     reset: () => news(ANY),
     run: ({ run, state }) => {
       seen[run] = { ...seen[run], state };
+      fresh.add(COUNTS);
       news(run);
     },
   };
@@ -153,5 +159,5 @@ htga.live = (() => {
   setInterval(() => page() && news(ANY), CHECK_MS);
   addEventListener("pageshow", ({ persisted }) => persisted && open()); // by the back button
 
-  return { landed, arrived, quiet, expectAnswer, page };
+  return { landed, arrived, quiet, expectAnswer, page, ask };
 })();

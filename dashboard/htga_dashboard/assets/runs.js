@@ -33,9 +33,9 @@
   functions.htgaAgo = (unix) => htga.ago(unix);
   functions.htgaDate = (unix) => htga.date(unix);
 
-  // How the table is looked at: what is searched for, which settings it is grouped by, which of the
-  // groups are open, and whether the settings that differ have columns.
-  const view = { terms: [], by: [], open: new Set(), settings: false, filters: false };
+  // The settings that the table is grouped by, the groups that are open, whether the settings that
+  // differ have columns, and how many runs match and how many there are.
+  const view = { by: [], open: new Set(), settings: false, matching: 0, total: 0 };
 
   const runsOf = (api) => {
     const rows = [];
@@ -43,22 +43,23 @@
     return rows;
   };
 
-  // The height of the table follows its rows, and with no rows at all the page says what to do.
-  const counted = (api) => {
-    const rows = runsOf(api);
-    const shown = rows.filter((row) => htga.filter.passes(view.terms, row));
+  // The height of the table follows its rows, and without any run the page shows how to send one.
+  const updateCount = (api) => {
     const page = document.querySelector("[data-rows]");
-    page.dataset.rows = rows.length;
+    const loaded = runsOf(api).length;
+    const { matching, total } = view;
+    page.dataset.rows = total;
     page.style.setProperty("--rows", Math.max(api.getDisplayedRowCount(), 1));
-    const [some, all] = [shown.length, rows.length].map((count) => count.toLocaleString("en"));
-    document.getElementById("runs-count").textContent = some === all ? all : `${some} of ${all}`;
+    const words = (count) => count.toLocaleString("en");
+    const of = matching === total ? "" : `${words(matching)} of `;
+    const part = loaded < matching ? `, the newest ${words(loaded)} loaded` : "";
+    document.getElementById("runs-count").textContent =
+      `${of}${words(total)} run${total === 1 ? "" : "s"}${part}`;
+    document.getElementById("runs-more").hidden = loaded >= matching;
   };
 
-  const isShown = ({ data }) => {
-    if (data.members) return true;
-    if (!htga.filter.passes(view.terms, data)) return false;
-    return !view.by.length || view.open.has(htga.groups.idOf(data, view.by));
-  };
+  const isShown = ({ data }) =>
+    Boolean(data.members) || !view.by.length || view.open.has(htga.groups.idOf(data, view.by));
 
   // Every group is followed by its runs, whatever the table is sorted by.
   const underGroups = ({ nodes }) => {
@@ -71,14 +72,13 @@
     nodes.splice(0, nodes.length, ...groups.flatMap((node) => [node, ...(runs.get(node.data.id) || [])]));
   };
 
-  functions.htgaFilters = () => view.filters;
+  functions.htgaFilters = () => view.by.length > 0;
   functions.htgaIsShown = isShown;
   functions.htgaUnderGroups = underGroups;
 
-  // The rows of groups are made anew from the runs that are there now.
+  // The rows of groups are built again from the runs that are there now.
   const regroup = (api) => {
-    const shown = runsOf(api).filter((row) => htga.filter.passes(view.terms, row));
-    const groups = view.by.length ? htga.groups.rowsOf(shown, view.by) : [];
+    const groups = view.by.length ? htga.groups.rowsOf(runsOf(api), view.by) : [];
     const made = new Set(groups.map(({ id }) => id));
     const gone = [];
     api.forEachNode(({ data }) => data.members && !made.has(data.id) && gone.push({ id: data.id }));
@@ -89,10 +89,8 @@
         remove: gone,
       });
     // To filter is to draw all rows again, which is a third of what the table takes to appear.
-    const before = view.filters;
-    view.filters = view.terms.length + view.by.length > 0;
-    if (before || view.filters) api.onFilterChanged();
-    counted(api);
+    if (groups.length || gone.length) api.onFilterChanged();
+    updateCount(api);
     fit(api);
   };
 
@@ -164,23 +162,26 @@
   const meet = (api) => {
     if (met.has(api)) return;
     met.add(api);
-    api.addEventListener("modelUpdated", () => counted(api));
+    api.addEventListener("modelUpdated", () => updateCount(api));
     api.addEventListener("gridSizeChanged", () => fit(api));
     api.addEventListener("selectionChanged", () => marked(api));
   };
 
   window.htga = window.htga || {};
   htga.table = {
-    look: (api, { text, by, settings }) => {
-      Object.assign(view, { terms: htga.filter.parse(text), by, settings });
+    group: (api, { by, settings }) => {
+      Object.assign(view, { by, settings });
       meet(api);
       setColumns(api);
       regroup(api);
-      const rows = runsOf(api);
-      const unknown = rows.length ? htga.filter.unknown(view.terms, rows) : undefined;
-      return unknown === undefined ? "" : `No run has anything called “${unknown}”.`;
     },
-    changed: regroup,
+    // The rows have changed, and with them, where they were counted, the numbers of runs.
+    changed: (api, { all, matching = view.matching, total = view.total }) => {
+      Object.assign(view, { matching, total });
+      meet(api);
+      if (all && view.settings) setColumns(api);
+      regroup(api);
+    },
     deselect: async () => (await htga.grid("runs-grid")).deselectAll(),
   };
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -62,27 +63,38 @@ class Source:
     async def runs(
         self,
         *,
-        limit: int = 100,
-        cursor: str | None = None,
+        q: str | None = None,
         tag: str | None = None,
         sort: str = "-created",
+        limit: int = 100,
+        cursor: str | None = None,
+        count: bool = False,
     ) -> RunPage:
-        """One page of runs, newest first; only those with a tag, where one is given."""
+        """One page of the runs that match the search `q` and have `tag`, the newest first."""
         return await self._exchange.get(
-            RunPage, "/runs", limit=limit, cursor=cursor, tag=tag, sort=sort
+            RunPage,
+            "/runs",
+            q=q or None,
+            tag=tag,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+            count="true" if count else None,
         )
 
-    async def newest(self, count: int, *, tag: str | None = None) -> list[Run]:
-        """The `count` newest runs, or all of them where there are fewer."""
-        runs: list[Run] = []
-        cursor: str | None = None
-        while len(runs) < count:
-            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor, tag=tag)
-            runs += page.items
-            cursor = page.next
-            if cursor is None:
-                break
-        return runs
+    async def search(self, q: str, limit: int, *, tag: str | None = None) -> RunPage:
+        """The newest `limit` runs that match, as one page with the total and the unknown names."""
+        first = page = await self.runs(q=q, tag=tag, limit=min(limit, PAGE), count=True)
+        items = list(page.items)
+        while page.next is not None and len(items) < limit:
+            size = min(limit - len(items), PAGE)
+            page = await self.runs(q=q, tag=tag, limit=size, cursor=page.next)
+            items += page.items
+        return replace(first, items=tuple(items), next=page.next)
+
+    async def newest(self, limit: int, *, tag: str | None = None) -> list[Run]:
+        """The newest `limit` runs, or all of them where there are fewer."""
+        return list((await self.search("", limit, tag=tag)).items)
 
     async def run(self, run_id: str) -> Run:
         """The run of this id.
@@ -92,9 +104,10 @@ class Source:
         """
         return await self._exchange.get(Run, f"/runs/{segment(run_id)}")
 
-    async def several(self, run_ids: Sequence[str]) -> list[Run]:
-        """The runs of these ids in their order, without those that the collector does not know."""
-        found = await self._exchange.get(RunPage, "/runs", ids=",".join(run_ids), limit=PAGE)
+    async def several(self, run_ids: Sequence[str], q: str = "") -> list[Run]:
+        """The runs of these ids in their order, without unknown ones and those not matching `q`."""
+        ids = ",".join(run_ids)
+        found = await self._exchange.get(RunPage, "/runs", ids=ids, q=q or None, limit=PAGE)
         return sorted(found.items, key=lambda run: run_ids.index(run.id))
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:

@@ -22,14 +22,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from htga_client.wire.flat_config import flat
+from htga_client.wire.flat_config import leaves, text
 
 FIELDS = frozenset({"name", "project", "state", "group", "tags", "step", "archived"})
 """Keys that every run has, whatever its settings are called."""
 
 _ALIASES = {"tag": "tags", "run": "name"}
 _TERM = re.compile(r"""(-?)(?:([^\s"':=<>!]+)(!=|<=|>=|[:=<>]))?("[^"]*"?|[^\s"]+)""")
+_PLAIN = re.compile(r"[\w %-]*")  # stands in JSON as it does in a name or in a value
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "=": operator.eq,
     "<": operator.lt,
@@ -82,16 +84,14 @@ class Candidate:
     summary: str
 
     @cached_property
-    def settings(self) -> list[tuple[str, str]]:
-        """Path and text of every setting, in lower case."""
-        found = flat(json.loads(self.config))
-        return [(path.lower(), text.lower()) for path, text in found.items()]
+    def settings(self) -> list[tuple[str, Any]]:
+        """Path, in lower case, and value of every setting."""
+        return [(path.lower(), value) for path, value in leaves(json.loads(self.config))]
 
     @cached_property
-    def measured(self) -> list[tuple[str, str]]:
-        """Name and latest value of every scalar and metric, in lower case."""
-        found = json.loads(self.summary)
-        return [(name.lower(), f"{float(v)!r}".removesuffix(".0")) for name, v in found.items()]
+    def measured(self) -> list[tuple[str, float]]:
+        """Name, in lower case, and latest value of every scalar and metric."""
+        return [(name.lower(), float(value)) for name, value in json.loads(self.summary).items()]
 
     def values(self, key: str) -> list[str]:
         """Every value of `key` as text in lower case; there is none if the run has no such key."""
@@ -104,19 +104,24 @@ class Candidate:
                 return ["yes" if self.archived else "no"]
             case "name" | "project" | "state" | "group":
                 return [str(getattr(self, key)).lower()]
-        found = [value for name, value in self.measured if name == key]
-        return found + [v for path, v in self.settings if path == key or path.endswith(f".{key}")]
+        found = []
+        if _may_hold(self.summary, key):
+            found += [repr(v).removesuffix(".0") for name, v in self.measured if name == key]
+        if _may_hold(self.config, key.rpartition(".")[2]):
+            found += [
+                text(value).lower()
+                for path, value in self.settings
+                if path == key or path.endswith(f".{key}")
+            ]
+        return found
 
-    def contains(self, text: str) -> bool:
-        """Whether `text`, in lower case, stands anywhere in the run."""
+    def contains(self, wanted: str) -> bool:
+        """Whether `wanted`, in lower case, stands anywhere in the run."""
         own = (self.id, self.notes, self.name, self.project, self.state, self.group, *self.tags)
-        if any(text in value.lower() for value in own):
-            return True
-        # A plain word can be in a setting only if it is in the JSON: most runs need no decoding.
-        if text.isascii() and text.isalnum() and "\\" not in self.config:  # noqa: SIM102
-            if text not in self.config.lower():
-                return False
-        return any(text in f"{path}={value}" for path, value in self.settings)
+        return any(wanted in value.lower() for value in own) or (
+            _may_hold(self.config, wanted)
+            and any(wanted in f"{path}={text(value).lower()}" for path, value in self.settings)
+        )
 
 
 def parse(search: str) -> tuple[Term, ...]:
@@ -138,12 +143,12 @@ def _terms(search: str) -> Iterator[Term]:
     for minus, key, sign, quoted in _TERM.findall(search):
         name = key.lower()
         negated = (minus == "-") is not (sign == "!=")
-        text = quoted.replace('"', "").lower()
+        said = quoted.replace('"', "").lower()
         yield Term(
             key=_ALIASES.get(name, name),
             sign="=" if sign == "!=" else sign,
-            text=text,
-            number=_number(text),
+            text=said,
+            number=_number(said),
             negated=negated,
         )
 
@@ -162,10 +167,16 @@ def _holds(term: Term, run: Candidate) -> bool:
     return any(_COMPARE[term.sign](number, term.number) for number in numbers)
 
 
-def _number(text: str) -> float | None:
-    """`text` as a number, or None: `float` alone would take "1_000" and NaN, too."""
+def _may_hold(json_text: str, wanted: str) -> bool:
+    """False if no name and no value in a JSON text can hold `wanted`: most need no decoding."""
+    plain = wanted.isascii() and _PLAIN.fullmatch(wanted) is not None and "\\" not in json_text
+    return not plain or wanted in json_text.lower()
+
+
+def _number(word: str) -> float | None:
+    """A word as a number, or None: `float` alone would take "1_000" and NaN, too."""
     try:
-        number = float(text)
+        number = float(word)
     except ValueError:
         return None
-    return None if math.isnan(number) or "_" in text else number
+    return None if math.isnan(number) or "_" in word else number

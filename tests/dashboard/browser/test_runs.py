@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from htga_server.http.server import Server
-from tests.support.rows import probe_rows
+from tests.support.rows import new_run, probe_rows
 
 pytestmark = pytest.mark.browser
 
@@ -66,7 +66,51 @@ def test_a_search_for_what_no_run_has_says_so(
 ) -> None:
     watched.goto(f"{dashboard.url}/?q=lrr<0.01")
     expect(watched.get_by_text("No run has anything called “lrr”.")).to_be_visible()
-    expect(watched.locator("#runs-count")).to_have_text(f"0 of {len(sweep)}")
+    expect(watched.locator("#runs-count")).to_have_text(f"0 of {len(sweep)} runs")
+
+
+def test_a_search_finds_the_oldest_of_more_runs_than_are_loaded(
+    watched: Page, dashboard: Server, register: Register
+) -> None:
+    register(dashboard, name="first of all", config={"lr": 0.125})
+    with httpx2.Client(base_url=f"{dashboard.url}/api/v1") as client:
+        for place in range(1001):
+            assert client.post("/runs", json=new_run(name=f"run {place}")).status_code == 201
+    watched.goto(dashboard.url)
+    count = watched.locator("#runs-count")
+    more = watched.get_by_role("button", name="Load 1,000 more")
+    expect(count).to_have_text("1,002 runs, the newest 1,000 loaded")
+    watched.get_by_label("Search").fill("lr=0.125")
+    expect(watched.locator(NAMES)).to_have_text(["first of all"])
+    expect(count).to_have_text("1 of 1,002 runs")
+    expect(more).to_be_hidden()
+    watched.get_by_label("Search").fill("name:run")
+    expect(count).to_have_text("1,001 of 1,002 runs, the newest 1,000 loaded")
+    more.click()
+    expect(count).to_have_text("1,001 of 1,002 runs")
+    expect(more).to_be_hidden()
+    watched.get_by_label("Search").fill("")
+    expect(count).to_have_text("1,002 runs")
+
+
+def test_the_rows_follow_what_the_search_finds_while_runs_train(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    low, high = (register(dashboard, name=name) for name in ("low", "high"))
+    for run_id, value in ((low, 1.0), (high, 3.0)):
+        send(dashboard, run_id, probe_rows(range(1), alpha_bar=value))
+    watched.goto(f"{dashboard.url}/?q=alpha_bar>2")
+    expect(watched.locator(NAMES)).to_have_text(["high"])
+    count = watched.locator("#runs-count")
+    expect(count).to_have_text("1 of 2 runs")
+    send(dashboard, low, probe_rows(range(1, 2), alpha_bar=5.0))
+    expect(watched.locator(NAMES)).to_have_text(["high", "low"])
+    expect(count).to_have_text("2 runs")
+    send(dashboard, high, probe_rows(range(1, 2), alpha_bar=1.0))
+    expect(watched.locator(NAMES)).to_have_text(["low"])
+    expect(count).to_have_text("1 of 2 runs")
+    register(dashboard, name="new")
+    expect(count).to_have_text("1 of 3 runs")
 
 
 def test_groups_show_means_open_to_their_runs_and_follow_these(

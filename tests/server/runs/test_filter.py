@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from htga_client.wire.flat_config import flat
 from htga_server.runs.filter import FIELDS, Candidate, keys_of, matches, parse
 from tests.support.rows import new_run
 
@@ -19,7 +20,7 @@ CONFIG = {
     "method": "HTGA",
     "optimizer": {"lr": 0.1, "nesterov": True, "betas": [0.9, 0.99]},
     "lr": "warm",
-    "größe": "Ärger K",
+    "größe": "Ärger \u212aelvin",
     "name": "of a setting",
     "empty": {},
 }
@@ -46,7 +47,7 @@ HOLD = [
     '"warm start"',
     '"optimizer.lr=0.1"',
     "nesterov=true",
-    "ärger k",
+    "ärger kelvin",
     '"größe=ärger',
     "state:run",
     "run:maple",
@@ -80,6 +81,7 @@ FAIL = [
     "tag!=keep",
     "lr>0.1 ",
     "lr!=0.1",
+    "r=0.1",
     "lr<x",
     "alpha_bar<=nan",
     "step=1_200",
@@ -150,7 +152,8 @@ def test_a_negated_term_holds_for_all_other_runs(
 @given(text=WORDS, run=candidates())
 def test_text_is_found_wherever_it_stands(text: str, run: Candidate) -> None:
     own = (run.id, run.notes, run.name, run.project, run.state, run.group, *run.tags)
-    everything = [one.lower() for one in own] + [f"{n}={value}" for n, value in run.settings]
+    settings = [f"{path}={value}" for path, value in flat(json.loads(run.config)).items()]
+    everything = [one.lower() for one in (*own, *settings)]
     assert run.contains(text.lower()) == any(text.lower() in one for one in everything)
 
 

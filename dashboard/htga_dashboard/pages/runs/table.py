@@ -99,7 +99,7 @@ def grid(runs: Sequence[Run]) -> Component:
             "isExternalFilterPresent": {"function": "htgaFilters()"},
             "doesExternalFilterPass": {"function": "htgaIsShown(params)"},
             "postSortRows": {"function": "htgaUnderGroups(params)"},
-            "localeText": {"noMatchingRows": "No run matches the search"},
+            "localeText": {"noRowsToShow": "No run matches the search"},
         },
         className="grid",
         style={"height": "var(--grid-height)"},
@@ -126,8 +126,6 @@ def row(run: Run) -> dict[str, Any]:
         "group": run.group,
         "tags": ", ".join(run.tags),
         "started": run.created,
-        "archived": "yes" if run.archived else "no",
-        "notes": run.notes[:MOST_TEXT],
         "config": {
             name: text[:MOST_TEXT]
             for name, text in itertools.islice(flat(run.config).items(), MOST_SETTINGS)
