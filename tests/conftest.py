@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Before torch is imported. Tests run beside each other, one to a core; the threads that torch would
+# start in each of them wait for one another by spinning, which takes four times the processor time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import tempfile
 import uuid
