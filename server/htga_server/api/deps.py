@@ -1,6 +1,6 @@
-"""What routes ask for.
+"""The dependencies of routes.
 
-All are coroutines: FastAPI would call plain functions in threads, at a tenth of a millisecond each.
+All are coroutines, because FastAPI runs plain functions in threads, at 0.1 ms each.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from htga_server.api.row_intake import Intake
-from htga_server.http.metrics import Numbers
+from htga_server.api.row_ingest import RowIngestService
+from htga_server.http.metrics import Metrics
 from htga_server.live.broker import Broker
 from htga_server.live.viewers import ViewedRuns
 from htga_server.settings import Settings
@@ -30,21 +30,21 @@ async def _viewed(request: Request) -> ViewedRuns:
     return cast("ViewedRuns", request.app.state.viewed)
 
 
-async def _numbers(request: Request) -> Numbers:
-    return cast("Numbers", request.app.state.numbers)
+async def _metrics(request: Request) -> Metrics:
+    return cast("Metrics", request.app.state.metrics)
 
 
 async def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
-async def _intake(request: Request) -> Intake:
-    return cast("Intake", request.app.state.intake)
+async def _row_ingest(request: Request) -> RowIngestService:
+    return cast("RowIngestService", request.app.state.row_ingest)
 
 
 DatabaseDep = Annotated[Database, Depends(the_database)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 ViewedDep = Annotated[ViewedRuns, Depends(_viewed)]
-NumbersDep = Annotated[Numbers, Depends(_numbers)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
-IntakeDep = Annotated[Intake, Depends(_intake)]
+RowIngestDep = Annotated[RowIngestService, Depends(_row_ingest)]

@@ -1,4 +1,4 @@
-"""A run's row as the resource that is shown of it."""
+"""From rows of the table of runs to `wire.Run`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from htga_client.wire import Run, RunState
 from htga_server.problems import NotFound
-from htga_server.runs.lookup import HERE
+from htga_server.runs.lookup import NOT_DELETED
 from htga_server.storage.tables import names, runs
 
 STALE_AFTER = 120.0
@@ -38,29 +38,29 @@ COLUMNS: tuple[sa.Column[Any], ...] = (
     runs.c.low,
     runs.c.high,
 )
-"""What `record` takes, in its order."""
+"""The columns that `to_run` takes, in its order."""
 
 
-def find(connection: sa.Connection, run_id: str, *which: sa.ColumnElement[bool]) -> Run:
-    """One run.
+def get_any(connection: sa.Connection, run_id: str, *which: sa.ColumnElement[bool]) -> Run:
+    """Return one run, deleted or not.
 
     Raises:
-        NotFound: There is no such run, or it is none of `which`.
+        NotFound: No such run exists, or it does not fulfil `which`.
     """
     query = sa.select(*COLUMNS).where(runs.c.id == run_id, *which)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"no run {run_id[:40]!r}")
-    return record(row, metric_names(connection, [row.run_key]))
+    return to_run(row, metric_names(connection, [row.run_key]))
 
 
 def get(connection: sa.Connection, run_id: str) -> Run:
-    """One run that was not deleted; raises as `find`."""
-    return find(connection, run_id, HERE)
+    """Return one run that was not deleted; raise as `get_any`."""
+    return get_any(connection, run_id, NOT_DELETED)
 
 
 def metric_names(connection: sa.Connection, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """The names of runs' metrics, by run."""
+    """Return the names of runs' metrics, by run."""
     rows = connection.execute(
         sa.select(names.c.run_key, names.c.name)
         .where(names.c.run_key.in_(keys), names.c.kind == "metric")
@@ -72,9 +72,9 @@ def metric_names(connection: sa.Connection, keys: Sequence[int]) -> dict[int, tu
     return {key: tuple(own) for key, own in found.items()}
 
 
-def record(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
-    """The resource of a row of `COLUMNS`."""
-    # Unpacked, for a list shows a thousand: an attribute of a row costs ten times as much.
+def to_run(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
+    """Return the run in a row of `COLUMNS`."""
+    # Unpacked, because a list has a thousand rows and an attribute costs ten times as much.
     (
         run_key,
         run_id,
@@ -102,7 +102,7 @@ def record(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
         id=run_id,
         project=project,
         name=name,
-        state=state if state != "running" else alive(updated or created, heartbeat),
+        state=state if state != "running" else liveness(updated or created, heartbeat),
         group=group,
         tags=tuple(tags),
         config=config,
@@ -123,15 +123,15 @@ def record(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
 
 
 def state_of(row: sa.Row[Any]) -> RunState:
-    """The state of a run, by its row."""
+    """Return the state of a run from its row."""
     if row.state != "running":
         return row.state  # type: ignore[no-any-return] # the column holds nothing else
-    return alive(row.updated or row.created, row.heartbeat)
+    return liveness(row.updated or row.created, row.heartbeat)
 
 
-def alive(heard: float, heartbeat: float | None) -> RunState:
-    """Whether a run that has not ended still says something."""
-    silent = time.time() - max(heard, heartbeat or 0.0)
+def liveness(last_row: float, heartbeat: float | None) -> RunState:
+    """Return how alive a run is that has not ended."""
+    silent = time.time() - max(last_row, heartbeat or 0.0)
     return "lost" if silent > LOST_AFTER else "stale" if silent > STALE_AFTER else "running"
 
 

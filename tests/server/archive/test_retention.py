@@ -74,7 +74,7 @@ def test_a_pruned_run_is_shown_and_queried_as_before(
         return asked
 
     before = shown()
-    monkeypatch.setattr(housekeeping, "CHUNK", 300)
+    monkeypatch.setattr(housekeeping, "ROWS_PER_TRANSACTION", 300)
     prune(database, settings, days=31, keep_days=30.0)
     assert rows(database) == rows(database, metrics) == rows(database, packs) == 0
     after = shown()

@@ -33,7 +33,7 @@ def database(collector: Server) -> Database:
 def keep_house(database: Database, settings: Settings, *, hours: float) -> None:
     """The chores of a time to come."""
     then = time.time() + hours * HOUR
-    asyncio.run(Housekeeping(database, settings, clock=lambda: then).round())
+    asyncio.run(Housekeeping(database, settings, clock=lambda: then).run_once())
 
 
 def stored(database: Database) -> dict[str, int]:
@@ -107,7 +107,7 @@ def test_a_deleted_run_is_purged_when_its_time_is_over_and_no_other_is(
     full = stored(database)
     keep_house(database, settings, hours=settings.undo_hours - 0.1)
     assert stored(database) == full
-    monkeypatch.setattr(housekeeping, "CHUNK", 64)  # several chunks of steps
+    monkeypatch.setattr(housekeeping, "ROWS_PER_TRANSACTION", 64)  # several chunks of steps
     keep_house(database, settings, hours=settings.undo_hours + 0.1)
     assert stored(database) == empty | {"runs": 1}
     assert [run["id"] for run in api.get("/runs").json()["items"]] == [other["id"]]

@@ -10,15 +10,14 @@ from alembic import command
 from alembic.config import Config
 
 from htga_client.wire import NewRun, histogram
-from htga_server.archive import arrow_export as export
+from htga_server.archive import arrow_export
 from htga_server.migrate import migrate, migrations
 from htga_server.reads import histograms, series
-from htga_server.runs import store as runs
-from htga_server.runs import totals as census
+from htga_server.runs.store import register
+from htga_server.runs.totals import count_runs
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
-from htga_server.storage.tables import RUN_TABLES, metadata
-from htga_server.storage.tables import runs as runs_table
+from htga_server.storage.tables import RUN_TABLES, metadata, runs
 from tests.support.rows import store, stream
 
 
@@ -62,7 +61,7 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
     database = Database(settings.url)
     migrate(database)
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
-    database.write_now(lambda c: runs.register(c, new, settings))
+    database.write_now(lambda c: register(c, new, settings))
     rows = [
         {
             "step": step,
@@ -83,7 +82,7 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
             database.read_now(lambda c: histograms.read(c, new.id, within, 5000, 3)),
             database.read_now(lambda c: histograms.read(c, new.id, within, 4, 3)),
             database.read_now(
-                lambda c: [b.to_pylist()[:6] for b in export.step_batches(c, runs_table.c.id != "")]
+                lambda c: [b.to_pylist()[:6] for b in arrow_export.step_batches(c, runs.c.id != "")]
             )[0][1:5],
         ]
 
@@ -103,7 +102,7 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
     database = Database(settings.url)
     migrate(database)
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
-    database.write_now(lambda c: runs.register(c, new, settings))
+    database.write_now(lambda c: register(c, new, settings))
     rows: list[dict[str, Any]] = [
         *({"step": s, "layer": x, "alpha_hat": 1.0} for s in range(5) for x in ("", "a")),
         *({"step": s, "metrics": [("loss", 1.0), ("lr", 1.0)]} for s in range(5, 8)),
@@ -112,7 +111,7 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
     store(database, settings, new.id, stream(rows))
     database.write_now(lambda connection: command.downgrade(config(connection), "0005"))
     migrate(database)
-    assert database.read_now(census.take).rows == len(rows) == 14
+    assert database.read_now(count_runs).rows == len(rows) == 14
     database.close()
 
 
