@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import math
 import uuid
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,8 +12,10 @@ from alembic.config import Config
 
 from htga_client.wire import NewRun, histogram
 from htga_server.archive import arrow_export
+from htga_server.archive.retention import being_pruned
 from htga_server.migrate import migrate, migrations
 from htga_server.reads import histograms, series
+from htga_server.runs.deletion import expire
 from htga_server.runs.store import register
 from htga_server.runs.totals import count_runs
 from htga_server.settings import Settings
@@ -112,6 +115,37 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
     database.write_now(lambda connection: command.downgrade(config(connection), "0005"))
     migrate(database)
     assert database.read_now(count_runs).rows == len(rows) == 14
+    database.close()
+
+
+def test_runs_that_were_being_purged_or_pruned_still_are_after_the_upgrade(
+    settings: Settings,
+) -> None:
+    database = Database(settings.url)
+    migrate(database)
+    ids = {}
+    for name in ("purging", "pruning", "deleted", "kept"):
+        ids[name] = str(uuid.uuid4())
+        new = NewRun(id=ids[name], project="p", name=name)
+        database.write_now(partial(register, new=new, limits=settings))
+    database.write_now(lambda connection: command.downgrade(config(connection), "0009"))
+    for name, column, moment in (
+        ("purging", "deleted", 0.0),
+        ("pruning", "pruned", 0.0),
+        ("deleted", "deleted", 7.0),
+    ):
+        change = sa.update(runs).where(runs.c.name == name).values({column: moment})
+        database.write_now(partial(sa.Connection.execute, statement=change))
+    migrate(database)
+    assert database.write_now(lambda c: expire(c, before=5.0)).popitem()[1] == ids["purging"]
+    assert list(database.read_now(being_pruned).values()) == [ids["pruning"]]
+    times = sa.select(runs.c.name, runs.c.deleted, runs.c.pruned).order_by(runs.c.name)
+    found = database.read_now(lambda c: [tuple(row) for row in c.execute(times)])
+    assert [row[0] for row in found if row[1]] == ["deleted", "purging"]
+    assert [row[0] for row in found if row[2]] == ["pruning"]
+    database.write_now(lambda connection: command.downgrade(config(connection), "0009"))
+    old = sa.text("SELECT name FROM runs WHERE deleted = 0.0 OR pruned = 0.0 ORDER BY name")
+    assert database.read_now(lambda c: c.execute(old).scalars().all()) == ["pruning", "purging"]
     database.close()
 
 
