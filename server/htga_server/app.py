@@ -28,7 +28,7 @@ from htga_server.api import (
     status,
     tokens,
 )
-from htga_server.api.row_ingest import RowIngestService
+from htga_server.api.rows import RowIngestService
 from htga_server.archive.housekeeping import Housekeeping
 from htga_server.http.access_log import AccessLog
 from htga_server.http.metrics import Metrics

@@ -80,20 +80,13 @@ def create(
 
 def listing(connection: sa.Connection, project: str | None = None) -> tuple[Token, ...]:
     """List the tokens of a project, or all, oldest first."""
-    query = sa.select(tokens).order_by(tokens.c.created)
+    shown = [column for column in tokens.columns if column.name != "digest"]
+    query = sa.select(*shown).order_by(tokens.c.created)
     if project is not None:
         query = query.where(tokens.c.project == project)
     return tuple(
-        Token(
-            id=row.id,
-            name=row.name,
-            scopes=tuple(row.scopes.split(",")),
-            project=row.project,
-            created=row.created,
-            expires=row.expires,
-            revoked=row.revoked,
-        )
-        for row in connection.execute(query)
+        Token(**row | {"scopes": tuple(row["scopes"].split(","))})
+        for row in map(dict, connection.execute(query).mappings())
     )
 
 

@@ -110,13 +110,7 @@ def _rows(
 
 
 def _before(
-    connection: sa.Connection,
-    series: SeriesKey,
-    key: str,
-    *,
-    attempt: int,
-    step: int,
-    limit: int,
+    connection: sa.Connection, series: SeriesKey, key: str, *, attempt: int, step: int, limit: int
 ) -> tuple[Steps, Values]:
     """Return the last values, at most `limit`, before a step as an attempt at it found them."""
     table = series.kind.table

@@ -5,11 +5,11 @@ All are coroutines, because FastAPI runs plain functions in threads, at 0.1 ms e
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from htga_server.api.row_ingest import RowIngestService
 from htga_server.http.metrics import Metrics
 from htga_server.live.broker import Broker
 from htga_server.live.viewers import ViewedRuns
@@ -17,34 +17,17 @@ from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
 
-async def the_database(request: Request) -> Database:
-    """The collector's database."""
-    return cast("Database", request.app.state.database)
+def from_state(name: str) -> Callable[[Request], Awaitable[Any]]:
+    """Return a dependency on an object in the state of the app."""
+
+    async def find(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return find
 
 
-async def _broker(request: Request) -> Broker:
-    return cast("Broker", request.app.state.broker)
-
-
-async def _viewed(request: Request) -> ViewedRuns:
-    return cast("ViewedRuns", request.app.state.viewed)
-
-
-async def _metrics(request: Request) -> Metrics:
-    return cast("Metrics", request.app.state.metrics)
-
-
-async def _settings(request: Request) -> Settings:
-    return cast("Settings", request.app.state.settings)
-
-
-async def _row_ingest(request: Request) -> RowIngestService:
-    return cast("RowIngestService", request.app.state.row_ingest)
-
-
-DatabaseDep = Annotated[Database, Depends(the_database)]
-BrokerDep = Annotated[Broker, Depends(_broker)]
-ViewedDep = Annotated[ViewedRuns, Depends(_viewed)]
-MetricsDep = Annotated[Metrics, Depends(_metrics)]
-SettingsDep = Annotated[Settings, Depends(_settings)]
-RowIngestDep = Annotated[RowIngestService, Depends(_row_ingest)]
+DatabaseDep = Annotated[Database, Depends(from_state("database"))]
+BrokerDep = Annotated[Broker, Depends(from_state("broker"))]
+ViewedDep = Annotated[ViewedRuns, Depends(from_state("viewed"))]
+MetricsDep = Annotated[Metrics, Depends(from_state("metrics"))]
+SettingsDep = Annotated[Settings, Depends(from_state("settings"))]

@@ -10,7 +10,6 @@ from fastapi import Depends, Request
 from htga_client.wire import TokenScope
 from htga_server.access.middleware import SCOPE_GRANT
 from htga_server.access.tokens import Grant
-from htga_server.api.deps import the_database
 from htga_server.problems import Forbidden, NotFound
 from htga_server.storage.tables import runs
 
@@ -45,8 +44,7 @@ class RequireScope:
         if allowed.project is None or run_id is None:
             return
         query = sa.select(runs.c.project).where(runs.c.id == run_id)
-        database = await the_database(request)
-        project = await database.read(lambda connection: connection.scalar(query))
+        project = await request.app.state.database.read(lambda connection: connection.scalar(query))
         if project != allowed.project:
             raise NotFound(f"no run {run_id[:40]!r}")
 

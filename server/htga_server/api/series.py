@@ -24,11 +24,7 @@ Rank = Annotated[int, Query(ge=0, lt=2**31)]
 
 
 def _range(
-    layer: str = "",
-    rank: Rank = 0,
-    start: Step = None,
-    stop: Step = None,
-    since: str | None = None,
+    layer: str = "", rank: Rank = 0, start: Step = None, stop: Step = None, since: str | None = None
 ) -> Range:
     return Range(layer=layer, rank=rank, start=start, stop=stop, since=since)
 

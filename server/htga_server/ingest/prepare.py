@@ -132,6 +132,11 @@ class _Places(NamedTuple):
     rank: Ints
     time: NDArray[np.float64]
 
+    def take(self, rows: Ints) -> _Places:
+        """Select rows by index."""
+        own = (self.source[rows], self.row[rows], self.step[rows], self.rank[rows])
+        return _Places(*own, self.time[rows])
+
 
 def _joined(tables: Sequence[pa.Table]) -> pa.Table:
     table = pa.concat_tables(tables, promote_options="default").combine_chunks()
@@ -179,19 +184,9 @@ def _steps(table: pa.Table, places: _Places, histograms: tuple[Histograms, Binar
     columns = {name: to_column(table[name]) for name in sent if table[name].null_count < len(table)}
     has = np.asarray(table["histogram"].is_valid())
     names, name = dictionary_encode(pc.fill_null(table["layer"], ""))
-    rows = Rows(
-        names,
-        places.source,
-        name,
-        places.rank,
-        places.step,
-        places.time,
-        places.row,
-        columns,
-        np.where(has, np.cumsum(has) - 1, -1),
-        blobs=histograms[1],
-        decoded=histograms[0],
-    )
+    histogram = np.where(has, np.cumsum(has) - 1, -1)
+    at = (places.source, name, places.rank, places.step, places.time, places.row)
+    rows = Rows(names, *at, columns, histogram, blobs=histograms[1], decoded=histograms[0])
     measured = has.copy()
     for column in columns.values():
         measured |= True if column.measured is None else column.measured
@@ -204,21 +199,9 @@ def _metrics(places: _Places, pairs: pa.Array) -> Rows:
     owner = np.repeat(np.arange(len(lengths)), lengths)
     names, name = dictionary_encode(flat.field(0))
     columns = {"value": to_column(flat.field(1))}
-    none = np.full(owner.size, -1)
-    return sort_rows(
-        Rows(
-            names,
-            places.source[owner],
-            name,
-            places.rank[owner],
-            places.step[owner],
-            places.time[owner],
-            places.row[owner],
-            columns,
-            none,
-            *_nothing(),
-        )
-    )
+    none, at = np.full(owner.size, -1), places.take(owner)
+    rows = (names, at.source, name, at.rank, at.step, at.time, at.row, columns, none)
+    return sort_rows(Rows(*rows, *_nothing()))
 
 
 def _check(table: pa.Table, sound: NDArray[np.bool_], pairs: pa.Array) -> dict[int, str]:

@@ -81,11 +81,7 @@ def align(key: str, members: Sequence[Rollups], places: Floats) -> Aligned:
 
 
 def _put(
-    values: Floats,
-    at: NDArray[np.int64],
-    x: Floats,
-    stats: rollup.Stats,
-    places: Floats,
+    values: Floats, at: NDArray[np.int64], x: Floats, stats: rollup.Stats, places: Floats
 ) -> None:
     """Fill mean, low and high of one run, [3, G], from its cells at the places `at`."""
     if at.size == 0:

@@ -76,13 +76,7 @@ def read(
 
 
 def _read_sums(
-    connection: sa.Connection,
-    key: SeriesKey,
-    start: int,
-    stop: int,
-    *,
-    last_step: int,
-    level: int,
+    connection: sa.Connection, key: SeriesKey, start: int, stop: int, *, last_step: int, level: int
 ) -> list[HistogramSum]:
     """Read `start <= step < stop`: sums where the level has them, single histograms elsewhere."""
     closed = last_step // WINDOW_STEPS * WINDOW_STEPS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -96,10 +96,7 @@ def store(
                 "layer": one.layer,
                 "step": one.step,
                 "time": one.time,
-                "kind": one.event.kind,
-                "level": one.event.level,
-                "title": one.event.title,
-                "text": one.event.text,
+                **asdict(one.event),
             }
             for event_id, one in enumerate(new_events, first)
         ],

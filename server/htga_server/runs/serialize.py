@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,30 +16,11 @@ from htga_server.storage.tables import names, runs
 
 STALE_AFTER = 120.0
 LOST_AFTER = 900.0
-COLUMNS: tuple[sa.Column[Any], ...] = (
-    runs.c.run_key,
-    runs.c.id,
-    runs.c.project,
-    runs.c.name,
-    runs.c.run_group,
-    runs.c.tags,
-    runs.c.config,
-    runs.c.notes,
-    runs.c.environment,
-    runs.c.state,
-    runs.c.attempt,
-    runs.c.created,
-    runs.c.updated,
-    runs.c.finished,
-    runs.c.heartbeat,
-    runs.c.archived,
-    runs.c.last_step,
-    runs.c.summary,
-    runs.c.pruned,
-    runs.c.low,
-    runs.c.high,
-)
+_NAMES = [column.name for column in runs.columns if column.name not in {"rows", "bytes", "deleted"}]
+COLUMNS: tuple[sa.Column[Any], ...] = tuple(runs.c[name] for name in _NAMES)
 """The columns that `to_run` takes, in its order."""
+_CONVERTED = {"group", "tags", "metrics", "pruned"}
+_SAME = [field.name for field in fields(Run) if field.name not in _CONVERTED]
 
 
 def get_any(connection: sa.Connection, run_id: str, *which: sa.ColumnElement[bool]) -> Run:
@@ -74,51 +56,18 @@ def metric_names(connection: sa.Connection, keys: Sequence[int]) -> dict[int, tu
 
 def to_run(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
     """Return the run in a row of `COLUMNS`."""
-    # Unpacked, because a list has a thousand rows and an attribute costs ten times as much.
-    (
-        run_key,
-        run_id,
-        project,
-        name,
-        group,
-        tags,
-        config,
-        notes,
-        environment,
-        state,
-        attempt,
-        created,
-        updated,
-        finished,
-        heartbeat,
-        archived,
-        last_step,
-        summary,
-        pruned,
-        low,
-        high,
-    ) = tuple(row)
+    # A dict, because a list has a thousand rows and an attribute of a row costs ten times as much.
+    found = dict(zip(_NAMES, row, strict=True))
+    if found["state"] == "running":
+        found["state"] = liveness(found["updated"] or found["created"], found["heartbeat"])
+    for name in ("summary", "low", "high"):
+        found[name] = _floats(found[name])
     return Run(
-        id=run_id,
-        project=project,
-        name=name,
-        state=state if state != "running" else liveness(updated or created, heartbeat),
-        group=group,
-        tags=tuple(tags),
-        config=config,
-        notes=notes,
-        environment=environment,
-        attempt=attempt,
-        created=created,
-        updated=updated,
-        finished=finished,
-        archived=archived,
-        last_step=last_step,
-        summary=_floats(summary),
-        metrics=metrics.get(run_key, ()),
-        pruned=pruned is not None,
-        low=_floats(low),
-        high=_floats(high),
+        group=found["run_group"],
+        tags=tuple(found["tags"]),
+        metrics=metrics.get(found["run_key"], ()),
+        pruned=found["pruned"] is not None,
+        **{name: found[name] for name in _SAME},
     )
 
 

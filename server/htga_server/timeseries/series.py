@@ -21,8 +21,8 @@ from htga_server.timeseries.rollup import FACTOR, WINDOW_STEPS, Rollups
 from htga_server.timeseries.series_key import (
     KINDS,
     LAYERS,
+    OneOrMore,
     SeriesKey,
-    SeriesKeys,
     SeriesKind,
     name_id_column,
     range_conditions,
@@ -99,11 +99,7 @@ def first_row_time(connection: sa.Connection, run_key: int) -> float:
 
 
 def read_rows(
-    connection: sa.Connection,
-    key: SeriesKey | SeriesKeys,
-    start: int,
-    stop: int,
-    columns: Sequence[str],
+    connection: sa.Connection, key: OneOrMore, start: int, stop: int, columns: Sequence[str]
 ) -> tuple[Ints, Rollups]:
     """Read the rows of `start <= step < stop`, each as a rollup of one step.
 
@@ -149,7 +145,7 @@ def _latest(rows: Sequence[Any], columns: Sequence[str]) -> tuple[Ints, Rollups]
 
 def read_cells(
     connection: sa.Connection,
-    key: SeriesKey | SeriesKeys,
+    key: OneOrMore,
     level: int,
     within: tuple[int, int],
     columns: Sequence[str],
@@ -195,11 +191,7 @@ def read_series(
 
 
 def finest_cells(
-    connection: sa.Connection,
-    key: SeriesKey | SeriesKeys,
-    start: int,
-    stop: int,
-    columns: Sequence[str],
+    connection: sa.Connection, key: OneOrMore, start: int, stop: int, columns: Sequence[str]
 ) -> tuple[Ints, Rollups]:
     """Read rows, or of a pruned run the cells of the lowest level; return as `read_rows`."""
     found = read_rows(connection, key, start, stop, columns)

@@ -54,6 +54,9 @@ class SeriesKeys(NamedTuple):
     rank: int
 
 
+OneOrMore = SeriesKey | SeriesKeys
+
+
 def range_conditions(
     kind: SeriesKind, table: sa.Table, column: sa.Column[Any]
 ) -> list[sa.ColumnElement[bool]]:
@@ -67,9 +70,7 @@ def range_conditions(
     return [*own, column >= sa.bindparam("start"), column < sa.bindparam("stop")]
 
 
-def range_parameters(
-    key: SeriesKey | SeriesKeys, start: int, stop: int, **others: int
-) -> dict[str, Any]:
+def range_parameters(key: OneOrMore, start: int, stop: int, **others: int) -> dict[str, Any]:
     """Return the parameters of a statement with `range_conditions`, and its other ones."""
     own = {"run_key": key.run_key, "name_ids": key.name_ids, "rank": key.rank}
     return {**own, "start": start, "stop": stop, **others}
