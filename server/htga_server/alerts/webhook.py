@@ -97,11 +97,13 @@ async def post(
         hidden = [ip for ip in ips if not allowed(ip)]
         if hidden or not ips:
             raise OSError(f"{host} is not out on the internet: {', '.join(hidden) or 'nowhere'}")
-        # To the vetted address itself, and not by a proxy, which would resolve the name again.
+        # To the vetted address itself, and not by a proxy, which would resolve the name again. Each
+        # phase has a limit of its own: httpx2 closes the socket of a handshake that it gives up,
+        # but not that of one that is cancelled.
         target = httpx2.URL(scheme="https", host=ips[0], port=port, raw_path=path.encode())
         async with (
             httpx2.AsyncClient(
-                verify=trust or ssl.create_default_context(), trust_env=False, timeout=None
+                verify=trust or ssl.create_default_context(), trust_env=False, timeout=SECONDS / 4
             ) as client,
             _as_os_error(host),
             client.stream(
