@@ -33,11 +33,6 @@ def ints(column: pa.ChunkedArray | pa.Array) -> Ints:
     return np.asarray(combined(column).to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
-def floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Return the floats of a column without nulls."""
-    return np.asarray(combined(column).to_numpy(zero_copy_only=False))
-
-
 def combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """Return a column as one array."""
     if isinstance(column, pa.ChunkedArray):

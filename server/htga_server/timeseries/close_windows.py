@@ -71,5 +71,8 @@ def _rows_of_batch(closing: Closing) -> Rollups:
         none = np.zeros(0, np.int64)
         return rollup.of_rows(none, none.astype(np.float64), {})
     window = batch.step // WINDOW_STEPS
-    own = batch[(window < closing.open_window) & ~np.isin(window, list(closing.stored))]
+    keep = window < closing.open_window
+    for stored in closing.stored:
+        keep &= window != stored
+    own = batch[keep]
     return rollup.of_rows(own.step, own.time, own.values())

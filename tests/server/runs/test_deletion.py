@@ -131,7 +131,7 @@ def test_who_sends_to_a_run_that_is_being_purged_is_put_off(
 ) -> None:
     post(probe_rows(range(3)))
     api.delete(f"/runs/{run_id}")
-    half = sa.update(runs).values(deleted=0.0)
+    half = sa.update(runs).values(purging=True)
     database.write_now(lambda connection: connection.execute(half))
     new = {"id": run_id, "project": "digits", "name": "n"}
     answers = [
@@ -140,6 +140,6 @@ def test_who_sends_to_a_run_that_is_being_purged_is_put_off(
         api.post(f"/runs/{run_id}/restore"),
     ]
     assert {(answer.status_code, answer.json()["type"]) for answer in answers} == {(503, "busy")}
-    keep_house(database, settings, hours=0)  # takes up what was begun
+    keep_house(database, settings, hours=0)  # continues what was begun
     assert api.post("/runs", json=new).status_code == 201
     assert api.get(f"/runs/{run_id}").json()["last_step"] is None
