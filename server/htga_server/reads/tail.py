@@ -53,7 +53,7 @@ def _summed(connection: sa.Connection, key: SeriesKey, before: int) -> tuple[int
     """Return the last step and the histogram sum of a window, which a pruned run still has."""
     row = connection.execute(
         sa.select(cells.c.step, cells.c.histogram)
-        .where(*key.conditions(cells), cells.c.level == 2, cells.c.read_histograms > 0)
+        .where(*key.conditions(cells), cells.c.level == 2, cells.c.histograms > 0)
         .where(cells.c.cell <= before // WINDOW_STEPS)
         .order_by(cells.c.cell.desc())
         .limit(1)

@@ -153,7 +153,7 @@ def test_rows_whose_archive_is_damaged_stay(
     post(probe_rows(range(100)))
     api.post(f"/runs/{run_id}/finish", json={})
     api.post(f"/runs/{run_id}/archive")
-    begun = sa.update(runs).values(pruned=0.0)  # cut short after it was archived
+    begun = sa.update(runs).values(pruned=1.0, pruning=True)  # interrupted after the archiving
     database.write_now(lambda connection: connection.execute(begun))
     path = settings.archive / run_id / "steps.parquet"
     whole = path.read_bytes()
