@@ -26,6 +26,7 @@ from htga_server.access import header_limits, tokens
 from htga_server.access.login_page import login_page
 from htga_server.access.rate_limits import ClientUsage, Failures, RateLimits
 from htga_server.access.tokens import EVERYTHING, Grant
+from htga_server.problems import problem_response
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
@@ -91,12 +92,9 @@ class RequestGuard:
             await self._forward(token, None, scope, receive, send)
             return
         usage = self._rates.usage(token.split("_")[1])
-        too_fast = self._rates.check(usage)
-        if too_fast is not None:
-            detail, seconds = too_fast
-            late = problems.problem_response(
-                429, detail, slug="too-fast", headers={"Retry-After": str(seconds)}
-            )
+        if (too_fast := self._rates.check(usage)) is not None:
+            headers_sent = {"Retry-After": str(too_fast[1])}
+            late = problem_response(429, too_fast[0], slug="too-fast", headers=headers_sent)
             await self._refuse(late, scope, receive, send)
             return
         counted = scope["path"] != LIVE_PATH  # a stream stays open without any work
@@ -126,7 +124,7 @@ class RequestGuard:
         hosts = headers.getlist("host")
         host = host_name(hosts[0]) if len(hosts) == 1 else None
         if host is None or host not in {name.lower() for name in self._settings.allowed_hosts}:
-            return problems.problem_response(
+            return problem_response(
                 400,
                 "this Host is not answered; the operator lists names in HTGA_ALLOWED_HOSTS",
                 slug="unknown-host",
@@ -135,18 +133,18 @@ class RequestGuard:
         own = f"{'https' if secure else 'http'}://{hosts[0].lower()}"
         for origin in headers.getlist("origin"):
             if origin.lower() not in {own, *self._settings.allowed_origins}:
-                return problems.problem_response(
+                return problem_response(
                     403, "pages of another origin are not answered", slug="foreign-origin"
                 )
         if (
             headers.get("sec-fetch-site") == "cross-site"
             and scope.get("method") not in SAFE_METHODS
         ):
-            return problems.problem_response(403, "sent by another site", slug="foreign-origin")
+            return problem_response(403, "sent by another site", slug="foreign-origin")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["path"].startswith("/api/") and kind and kind not in BODY_TYPES:
             wanted = " or ".join(sorted(BODY_TYPES))
-            return problems.problem_response(
+            return problem_response(
                 415, f"Content-Type must be {wanted}", slug="unsupported-media-type"
             )
         return None
@@ -164,7 +162,7 @@ class RequestGuard:
     def _reject_token(self, scope: Scope, headers: Headers, *, sent: bool) -> Response:
         who = scope["client"][0] if scope.get("client") else ""
         if sent and self._failures.too_many(who):
-            return problems.problem_response(
+            return problem_response(
                 429,
                 "too many wrong tokens from this address; wait a minute",
                 slug="too-many-failures",
@@ -172,7 +170,7 @@ class RequestGuard:
             )
         if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
             return login_page("" if not sent else "That token is not valid (any more).", 401)
-        return problems.problem_response(
+        return problem_response(
             401,
             "bring a valid token as Authorization: Bearer htga_...; `htga token create` makes one",
             headers={"WWW-Authenticate": "Bearer"},

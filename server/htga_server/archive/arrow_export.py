@@ -16,30 +16,13 @@ from htga_server.storage.values import to_array
 from htga_server.timeseries.series import read_histograms
 from htga_server.timeseries.series_key import LAYERS, SeriesKey
 
-LABELS = (("run_id", pa.string()), ("project", pa.string()), ("run", pa.string()))
+LABELS = tuple((name, pa.string()) for name in ("run_id", "project", "run"))
+PLACE = (*LABELS, ("attempt", pa.int32()), ("rank", pa.int32()), ("step", pa.int64()))
+TIME = ("time", pa.float64())
 STEPS = pa.schema(
-    [
-        *LABELS,
-        ("attempt", pa.int32()),
-        ("rank", pa.int32()),
-        ("step", pa.int64()),
-        ("layer", pa.string()),
-        ("time", pa.float64()),
-        *SCALARS.items(),
-        ("histogram", pa.binary()),
-    ]
+    [*PLACE, ("layer", pa.string()), TIME, *SCALARS.items(), ("histogram", pa.binary())]
 )
-METRICS = pa.schema(
-    [
-        *LABELS,
-        ("attempt", pa.int32()),
-        ("rank", pa.int32()),
-        ("step", pa.int64()),
-        ("key", pa.string()),
-        ("time", pa.float64()),
-        ("value", pa.float64()),
-    ]
-)
+METRICS = pa.schema([*PLACE, ("key", pa.string()), TIME, ("value", pa.float64())])
 CHUNK = 20_000
 
 

@@ -20,23 +20,15 @@ from htga_server.problems import BadRequest
 from htga_server.runs.lookup import NOT_DELETED
 from htga_server.storage.tables import runs
 
+_TEXT, _TIME = pa.string(), pa.float64()
 RUNS = pa.schema(
     [
-        ("id", pa.string()),
-        ("project", pa.string()),
-        ("name", pa.string()),
-        ("group", pa.string()),
-        ("tags", pa.list_(pa.string())),
-        ("config", pa.string()),
-        ("notes", pa.string()),
-        ("state", pa.string()),
+        *((name, _TEXT) for name in ("id", "project", "name", "group")),
+        ("tags", pa.list_(_TEXT)),
+        *((name, _TEXT) for name in ("config", "notes", "state")),
         ("attempt", pa.int32()),
-        ("created", pa.float64()),
-        ("updated", pa.float64()),
-        ("finished", pa.float64()),
-        ("archived", pa.bool_()),
-        ("last_step", pa.int64()),
-        ("summary", pa.string()),
+        *((name, _TIME) for name in ("created", "updated", "finished")),
+        *(("archived", pa.bool_()), ("last_step", pa.int64()), ("summary", _TEXT)),
     ]
 )
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
 from fastapi import Request, Response
 from pydantic import TypeAdapter
 
-from htga_client.wire import (
-    ARROW_STREAM,
-    GroupedSeries,
-    Histograms,
-    LayerMap,
-    Run,
-    RunPage,
-    Series,
-    Tail,
-)
+from htga_client.wire import ARROW_STREAM
 
-ADAPTERS: dict[type, TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind)
-    for kind in (Run, RunPage, Series, GroupedSeries, Histograms, LayerMap, Tail)
-}
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def json_response(request: Request, resource: Any) -> Response:
     """Return a dataclass of `wire` as JSON, without validating what we made ourselves."""
-    return with_etag(request, ADAPTERS[type(resource)].dump_json(resource), "application/json")
+    return with_etag(request, _adapter(type(resource)).dump_json(resource), "application/json")
 
 
 def wants_arrow(request: Request) -> bool:

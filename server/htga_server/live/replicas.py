@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
+from collections.abc import Awaitable
 from typing import Any
 
 import psycopg
@@ -71,10 +72,11 @@ class Replicas:
                 logger.warning("the link to other collectors is down: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
 
+    def _connect(self) -> Awaitable[psycopg.AsyncConnection[Any]]:
+        return psycopg.AsyncConnection.connect(self._address, autocommit=True)
+
     async def _listen(self, listening: asyncio.Event) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._address, autocommit=True
-        ) as connection:
+        async with await self._connect() as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             if listening.is_set():
                 self._broker.reset()  # notifications may have been missed meanwhile
@@ -96,9 +98,7 @@ class Replicas:
             logger.warning("a notification on %s is none of ours", CHANNEL)
 
     async def _notify(self) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._address, autocommit=True
-        ) as connection:
+        async with await self._connect() as connection:
             while True:
                 await self._wake.wait()
                 await asyncio.sleep(GATHER_SECONDS)

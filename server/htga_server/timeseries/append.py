@@ -12,9 +12,8 @@ from htga_server.storage import bulk
 from htga_server.storage.bulk import Column
 from htga_server.storage.tables import tracks
 from htga_server.timeseries.close_windows import close_windows
-from htga_server.timeseries.closing import Closing
 from htga_server.timeseries.rollup import WINDOW_STEPS
-from htga_server.timeseries.row_batch import Ints, Rows
+from htga_server.timeseries.row_batch import Closing, Ints, Rows
 from htga_server.timeseries.series import step_ranges_of_runs
 from htga_server.timeseries.series_key import SeriesKey, SeriesKind
 

@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from htga_server.storage import bulk
 from htga_server.storage.tables import cells, packs
 from htga_server.timeseries import rollup
-from htga_server.timeseries.closing import Closing
 from htga_server.timeseries.histogram_compaction import compact
 from htga_server.timeseries.rollup import WINDOW_STEPS, Rollups
 from htga_server.timeseries.rollup_levels import base_levels, join_ranges, upper_levels
+from htga_server.timeseries.row_batch import Closing
 from htga_server.timeseries.series import read_rows_of_ranges, step_ranges
 from htga_server.timeseries.series_key import SeriesKey, SeriesKind
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from htga_client.wire.histogram import decode_all
 from htga_server.storage import bulk
 from htga_server.storage.tables import cells, packs
-from htga_server.timeseries.closing import Closing, window_bounds
 from htga_server.timeseries.histogram_blocks import (
     decode_items,
     encode_block,
@@ -22,6 +21,7 @@ from htga_server.timeseries.histogram_blocks import (
     sum_histograms,
 )
 from htga_server.timeseries.rollup import FACTOR, WINDOW_STEPS
+from htga_server.timeseries.row_batch import Closing
 from htga_server.timeseries.series_key import (
     LAYERS,
     SeriesKey,
@@ -132,7 +132,7 @@ def _compact_stored(
             scattered.add(closing.attempt)
     steps = sorted(stored.histograms)
     for attempt in sorted(scattered):
-        bounds = range_parameters(closing.key, *window_bounds(window), attempt=attempt)
+        bounds = range_parameters(closing.key, *_bounds(window), attempt=attempt)
         connection.execute(_DELETE, bounds)
         own = [step for step in steps if attempt in stored.histograms[step]]
         blobs = from_list([stored.histograms[step][attempt] for step in own])
@@ -144,7 +144,7 @@ def _read_windows(
     connection: sa.Connection, wanted: Sequence[tuple[SeriesKey, int]]
 ) -> list[_Stored]:
     """Return the stored histograms of windows, of any runs, with one statement."""
-    ranges = [(k.run_key, k.name_id, k.rank, *window_bounds(window)) for k, window in wanted]
+    ranges = [(k.run_key, k.name_id, k.rank, *_bounds(window)) for k, window in wanted]
     names = ("step", "attempt", "data")
     rows = bulk.select_ranges(connection, packs, ("run_key", LAYERS.name_id, "rank"), names, ranges)
     found = [_Stored() for _ in wanted]
@@ -153,6 +153,10 @@ def _read_windows(
         for step, blob in decode_items(first, bytes(data)):
             found[at].histograms.setdefault(step, {})[attempt] = blob
     return found
+
+
+def _bounds(window: int) -> tuple[int, int]:
+    return window * WINDOW_STEPS, (window + 1) * WINDOW_STEPS
 
 
 def _equal_values(values: NDArray[np.int64]) -> list[slice]:

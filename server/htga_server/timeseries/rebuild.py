@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from htga_server.storage import bulk
 from htga_server.storage.tables import cells, names, tracks
 from htga_server.timeseries.close_windows import close_windows
-from htga_server.timeseries.closing import Closing
 from htga_server.timeseries.rollup import WINDOW_STEPS
+from htga_server.timeseries.row_batch import Closing
 from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, SeriesKind
 
 WINDOWS_AT_ONCE = 256

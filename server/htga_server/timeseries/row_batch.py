@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from htga_client.wire.histogram import Histograms, decode_joined
 from htga_server.storage.bulk import Column
 from htga_server.timeseries.histogram_blocks import BinaryColumn
+from htga_server.timeseries.series_key import SeriesKey
 
 Ints = NDArray[np.int64]
 
@@ -83,6 +85,24 @@ class Rows:
             key: (c.values.astype(np.float64), everywhere if c.measured is None else c.measured)
             for key, c in self.columns.items()
         }
+
+
+class Closing(NamedTuple):
+    """Windows of one series.
+
+    Attributes:
+        key: The series.
+        open_window: The window of its last step; that one stays open.
+        stored: Windows of which rows are stored, to be read back.
+        batch: Rows that come now. Windows that are not in `stored` consist of these alone.
+        attempt: The attempt of the batch.
+    """
+
+    key: SeriesKey
+    open_window: int
+    stored: Collection[int]
+    batch: Rows | None = None
+    attempt: int = 0
 
 
 def compact_histograms(rows: Rows) -> Rows:
