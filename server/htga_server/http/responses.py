@@ -20,7 +20,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 def json_response(request: Request, resource: Any) -> Response:
     """Return a dataclass of `wire` as JSON, without validating what we made ourselves."""
-    return with_etag(request, _adapter(type(resource)).dump_json(resource), "application/json")
+    return with_etag(request, _adapter(resource.__class__).dump_json(resource), "application/json")
 
 
 def wants_arrow(request: Request) -> bool:
