@@ -10,11 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from htga import levy as levy
-    from htga import optim as optim
-    from htga import tail as tail
-    from htga import telemetry as telemetry
-    from htga.optim import HTGA as HTGA
+    from htga import levy, optim, tail, telemetry
+    from htga.optim import HTGA
 
 __all__ = ["HTGA", "levy", "optim", "tail", "telemetry"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from htga_client.reader import Client as Client
+    from htga_client.reader import Client
 
 __all__ = ["Client"]
 

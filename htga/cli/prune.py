@@ -16,8 +16,8 @@ from htga.cli.output import fail, print_table
 def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
     """Prune what the settings say is due, or only list it."""
     from htga.cli.up import settings
-    from htga_server.archive import retention
     from htga_server.archive.housekeeping import Housekeeping
+    from htga_server.archive.retention import expired
     from htga_server.migrate import migrate
     from htga_server.storage.database import Database
 
@@ -30,12 +30,12 @@ def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
         fail(str(error))
     try:
         migrate(store)
-        due = store.read_now(partial(retention.due, settings=chosen, now=time.time()))
-        rows = [(old.id, old.project, old.name, old.rows, _day(old.updated)) for old in due]
+        due = store.read_now(partial(expired, settings=chosen, now=time.time()))
+        rows = [(run.id, run.project, run.name, run.rows, _day(run.updated)) for run in due]
         print_table(("id", "project", "name", "rows", "last row"), rows)
         if not dry_run:
             asyncio.run(Housekeeping(store, chosen).prune())
-            left = store.read_now(partial(retention.due, settings=chosen, now=time.time()))
+            left = store.read_now(partial(expired, settings=chosen, now=time.time()))
             typer.echo(f"{len(due) - len(left)} of {len(due)} runs are in the archive alone now")
     finally:
         store.close()

@@ -49,7 +49,7 @@ SLUGS = {
     431: "headers-too-large",
 }
 FULL = ("database or disk is full", "No space left on device", "could not extend file")
-"""What SQLite and Postgres say when there is no room."""
+"""The words of SQLite and Postgres for a full disk."""
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -59,11 +59,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     }
     for status in (400, 401, 403, 404, 408, 409, 413, 414, 415, 422, 429, 431, 503, 507)
 }
-"""Every route's errors, for the API's description."""
+"""The errors of every route, for the API's description."""
 
 
 class ServerError(Exception):
-    """What a request went wrong with: HTTP status, kind (as one word), and any further members."""
+    """An error of a request: HTTP status, kind in one word, detail, and further members."""
 
     status = 500
     slug = "error"
@@ -79,21 +79,21 @@ class ServerError(Exception):
 
 
 class BadRequest(ServerError):
-    """The request cannot be understood. It must not be sent again as it is."""
+    """The request is invalid; sending it again cannot succeed."""
 
     status = 422
     slug = "invalid"
 
 
 class TooLarge(ServerError):
-    """The request is larger than is taken; in smaller parts it may be."""
+    """The request exceeds a limit; smaller parts may succeed."""
 
     status = 413
     slug = "too-large"
 
 
 class NotFound(ServerError):
-    """There is no such thing."""
+    """The resource does not exist, or the token must not know of it."""
 
     status = 404
     slug = "not-found"
@@ -107,21 +107,21 @@ class Conflict(ServerError):
 
 
 class Forbidden(ServerError):
-    """Whoever asks may not do that."""
+    """The token does not allow this."""
 
     status = 403
     slug = "forbidden"
 
 
 class Quota(ServerError):
-    """There would be more of something than is allowed, now and later."""
+    """A quota would be exceeded; waiting does not help."""
 
     status = 422
     slug = "quota"
 
 
 class NoRoom(ServerError):
-    """The project has filled what it may. Senders keep their rows until someone has made room."""
+    """The project is full. Senders keep their rows until there is room."""
 
     status = 507
     slug = "quota-storage"
@@ -132,23 +132,23 @@ class NoRoom(ServerError):
 
 
 class Busy(ServerError):
-    """The collector has more to do than it can; the same request will be taken later."""
+    """The collector is overloaded; the same request may succeed later."""
 
     status = 503
     slug = "busy"
 
 
 def too_large(limit: int, size: int) -> HTTPException:
-    """The error for a body beyond its limit, as FastAPI lets it through while it reads one."""
+    """Return the error for a body beyond its limit, of a type that FastAPI passes through."""
     return HTTPException(413, f"the body is larger than {limit} bytes ({size} came so far)")
 
 
 def too_slow(seconds: float) -> HTTPException:
-    """The error for a body that does not come to its end, likewise."""
+    """Return the error for a body that takes too long, likewise."""
     return HTTPException(408, f"the body took longer than {seconds:g} s")
 
 
-def answer(
+def problem_response(
     status: int,
     detail: str,
     *,
@@ -156,10 +156,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, object] | None = None,
 ) -> JSONResponse:
-    """A problem document as a response.
-
-    `type` names the kind in one word, relative to the API's documentation.
-    """
+    """Return a problem document, whose `type` names its kind in one word."""
     problem = Problem(
         title=TITLES.get(status, "Error"),
         status=status,
@@ -168,7 +165,7 @@ def answer(
     )
     headers = dict(headers or {})
     if status in {429, 503}:
-        # Spread, so that all who were put off do not come back at once.
+        # Spread, so that refused clients do not return at once.
         headers.setdefault("Retry-After", str(random.randint(2, 10)))  # noqa: S311
     return JSONResponse(
         {**asdict(problem), **(members or {})}, status, headers=headers, media_type=MEDIA_TYPE
@@ -176,42 +173,42 @@ def answer(
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the app a problem document."""
+    """Turn every error of the app into a problem document."""
 
     @app.exception_handler(ServerError)
     async def _server(_: Request, error: ServerError) -> JSONResponse:
-        return answer(
+        return problem_response(
             error.status, str(error), slug=error.slug, headers=error.headers, members=error.members
         )
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(error.status_code, str(error.detail), headers=error.headers)
+        return problem_response(error.status_code, str(error.detail), headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return answer(422, f"{where}: {first['msg']}"[:500])
+        return problem_response(422, f"{where}: {first['msg']}"[:500])
 
     @app.exception_handler(sa.exc.DBAPIError)
     async def _database(_: Request, error: sa.exc.DBAPIError) -> JSONResponse:
-        # The statement and its parameters stay out of the answer; the driver's words suffice.
+        # The response has the driver's words only, never the statement or its parameters.
         words = f"the database: {error.orig}"[:300]
         logger.error("%s", words)
         if isinstance(error, sa.exc.DataError):
-            return answer(422, words)
+            return problem_response(422, words)
         if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError):
-            return answer(500, "the collector made a mistake; see its log")
+            return problem_response(500, "the collector made a mistake; see its log")
         is_full = any(word in words for word in FULL)
         if is_full:
-            return answer(503, words, slug="storage-full", headers={"Retry-After": "60"})
-        return answer(503, words, slug="database")
+            return problem_response(503, words, slug="storage-full", headers={"Retry-After": "60"})
+        return problem_response(503, words, slug="database")
 
     @app.exception_handler(sa.exc.TimeoutError)
     async def _no_connection(_: Request, error: sa.exc.TimeoutError) -> JSONResponse:
-        return answer(503, f"the database: {error}"[:300], slug="database")
+        return problem_response(503, f"the database: {error}"[:300], slug="database")
 
     @app.exception_handler(ClientDisconnect)
     async def _gone(_: Request, error: ClientDisconnect) -> JSONResponse:  # noqa: ARG001
-        return answer(400, "the client left before its request was whole")
+        return problem_response(400, "the client left before its request was whole")

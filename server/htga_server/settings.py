@@ -1,4 +1,4 @@
-"""What an operator can set, from the environment (`HTGA_DATABASE_URL`, ...) or by hand."""
+"""The settings of a collector, from the environment (`HTGA_DATABASE_URL`, ...) or from code."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ class Settings(BaseSettings):
 
     Attributes:
         database_url: SQLAlchemy URL; SQLite or Postgres. Empty means a SQLite file in `data`.
-        data: Folder of the SQLite file and of the archive; made if missing.
-        allowed_hosts: Values of the Host header that are answered, without the port. A page of
-            another site that resolves its own name to this machine is turned away by it.
-        allowed_origins: Origins of pages, such as "https://htga.example", that may ask besides our
-            own; for a proxy that changes the name or the scheme.
-        require_tokens: Answer only to those who bring a valid token.
-        body_limit: Largest request body in bytes, both as sent and unpacked.
-        body_seconds: How long a request body may take to arrive.
-        rows_per_request: Most rows in one request.
-        layers_per_run, metrics_per_run, writers_per_run: Most of each in one run.
-        runs_per_project: Most runs in one project.
-        bytes_per_project: Most bytes of rows, as sent and unpacked, that the database keeps of one
-            project; None sets no limit.
-        requests_per_second, request_burst, bytes_per_second, in_flight: What one token may ask for,
-            where tokens are asked for; those beyond are put off with 429.
-        queued_requests: Requests that may wait to be stored; those beyond are put off with 503.
-        undo_hours: How long a run that was deleted can be restored.
-        keep_days: Days after its last row for which a run's rows stay in the database; they are in
-            the archive alone from then on. None keeps them.
-        keep_days_of: The same by project, which wins; 0 keeps them.
-        query_seconds: How long one SQL query of a user may run.
+        data: Folder of the SQLite file and of the archive; created if missing.
+        allowed_hosts: Host headers to accept, without the port. This stops a page of another site
+            that resolves its own name to this machine (DNS rebinding).
+        allowed_origins: Further origins of pages, such as "https://htga.example", whose requests
+            are accepted; for a proxy that changes the name or the scheme.
+        require_tokens: Refuse requests without a valid token.
+        body_limit: Maximum size of a request body in bytes, both as sent and decompressed.
+        body_seconds: Maximum time for a request body to arrive.
+        rows_per_request: Maximum rows in one request.
+        layers_per_run, metrics_per_run, writers_per_run: Maximum of each in one run.
+        runs_per_project: Maximum runs in one project.
+        bytes_per_project: Maximum bytes of rows, as sent and decompressed, that the database keeps
+            of one project; None sets no limit.
+        requests_per_second, request_burst, bytes_per_second, in_flight: Limits for one token, if
+            tokens are required; beyond them a request gets 429.
+        queued_requests: Maximum requests that wait to be stored; further ones get 503.
+        undo_hours: How long a deleted run can be restored.
+        keep_days: Days after its last row for which a run's rows stay in the database; later they
+            are in the archive alone. None keeps them for ever.
+        keep_days_of: The same by project, which takes precedence; 0 keeps them for ever.
+        query_seconds: Maximum time of one SQL query.
     """
 
     model_config = SettingsConfigDict(env_prefix="HTGA_", frozen=True, extra="ignore")
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """The database URL with its default filled in and the Postgres driver named."""
+        """The database URL, with its default and with the Postgres driver."""
         if not self.database_url:
             return f"sqlite:///{(self.data / 'htga.db').absolute()}"
         scheme, _, rest = self.database_url.partition("://")
@@ -71,16 +71,16 @@ class Settings(BaseSettings):
         return f"{driver}://{rest}"
 
     def days_of(self, project: str) -> float | None:
-        """For how many days rows of a project stay in the database; None for ever."""
+        """Return for how many days rows of a project stay in the database; None for ever."""
         return self.keep_days_of.get(project, self.keep_days or 0) or None
 
     @property
     def disk(self) -> Path:
-        """The data folder, or the one above it that exists: on Postgres there may be none yet."""
+        """The data folder, or its nearest parent that exists; on Postgres there may be none yet."""
         path = self.data.absolute()
         return next(folder for folder in (path, *path.parents) if folder.exists())
 
     @property
     def archive(self) -> Path:
-        """The folder that holds one folder per archived run."""
+        """The folder with a folder for each archived run."""
         return self.data / "archive"

@@ -114,7 +114,7 @@ def test_control_one_that_acknowledges_before_postgres_commits_loses_rows(
     own_postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # For it to come back in the end.
-    monkeypatch.setattr(Database, "write_together", Database.write_together)
+    monkeypatch.setattr(Database, "write_batched", Database.write_batched)
     acknowledge_early()
     with on_postgres(own_postgres, tmp_path) as collector:
         with Load(collector.url, writers=2) as load:

@@ -11,7 +11,7 @@ from tests.support.seeded_random import rounds
 
 WARM, MEASURED = 100, rounds(200, 10_000)
 """Requests of each writer, before its growth is measured and while it is."""
-MOST = 16 * 2**20
+MAX_GROWTH = 16 * 2**20
 
 
 def growth(folder: Path, *lies: str) -> int:
@@ -30,8 +30,8 @@ def growth(folder: Path, *lies: str) -> int:
 
 
 def test_the_memory_of_a_collector_under_load_stays_where_it_is(tmp_path: Path) -> None:
-    assert growth(tmp_path) < MOST
+    assert growth(tmp_path) < MAX_GROWTH
 
 
 def test_control_a_collector_that_keeps_something_of_each_request_grows(tmp_path: Path) -> None:
-    assert growth(tmp_path, "leaking") > MOST
+    assert growth(tmp_path, "leaking") > MAX_GROWTH

@@ -13,7 +13,7 @@ from tests.support.load import Load, lost, recover, running, wait_until
 from tests.support.seeded_random import rounds
 from tests.support.workers import Workers
 
-MOST_LOG = 256 * 2**20
+MAX_LOG = 256 * 2**20
 DASHBOARDS = 50
 
 
@@ -28,7 +28,7 @@ def test_a_reader_who_stays_long_holds_up_no_writer(tmp_path: Path) -> None:
         assert reader.execute("SELECT count(*) FROM steps").fetchone() == before
         reader.close()
         load.wait_for_more(2000)
-        assert (tmp_path / "htga.db-wal").stat().st_size <= MOST_LOG
+        assert (tmp_path / "htga.db-wal").stat().st_size <= MAX_LOG
         assert all(set(writer.statuses) == {200} for writer in load.writers)
 
 
@@ -83,7 +83,7 @@ def test_fifty_dashboards_and_a_reader_who_stays_hold_up_no_writer_and_nobody_he
     assert dashboards.troubles == []
     assert set(dashboards.statuses) == {200}
     assert all(set(writer.statuses) == {200} for writer in load.writers)
-    assert size <= MOST_LOG
+    assert size <= MAX_LOG
 
 
 def test_control_without_a_log_a_reader_who_stays_holds_up_writers(tmp_path: Path) -> None:

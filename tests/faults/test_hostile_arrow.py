@@ -19,7 +19,7 @@ from tests.support.seeded_random import LONG, dice, rounds
 
 CHANGED = rounds(600, 20_000)
 """Streams that are sent."""
-MOST_MEMORY = 512 * 2**20
+MAX_MEMORY = 512 * 2**20
 SAME = 7
 """Seed of the changes that are the same at every run."""
 ODD = (0, 1, -1, 2**31 - 1, -(2**31), 255, 65_536)
@@ -89,7 +89,7 @@ def test_a_changed_stream_is_read_or_refused_and_ends_no_collector(tmp_path: Pat
     print(f"{CHANGED:,} changed streams: {dict(said)}, {peak / 2**20:.0f} MiB at most")
     assert said.keys() <= {200, 409, 413, 422}
     assert min(said[200], said[422]) > CHANGED / 10  # or the changes were too mild, or too wild
-    assert peak < MOST_MEMORY
+    assert peak < MAX_MEMORY
 
 
 def test_control_one_that_believes_arrows_buffers_is_ended_by_a_signal(tmp_path: Path) -> None:

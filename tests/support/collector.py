@@ -25,23 +25,23 @@ from htga_server.api import runs as routes_of_runs
 from htga_server.app import create_app
 from htga_server.http.server import Server
 from htga_server.ingest import decode
-from htga_server.ingest.store import Posted, Stored
+from htga_server.ingest.store import IngestRequest, IngestResult
 from htga_server.settings import Settings
 from htga_server.storage import engines
 from htga_server.storage.database import Database
-from htga_server.storage.wal import Log
+from htga_server.storage.wal import WalGuard
 
 
-def acknowledged(posted: Posted) -> Stored:
+def acknowledged(posted: IngestRequest) -> IngestResult:
     """The answer to a request, stored or not."""
     sent = posted.batch.table.num_rows
     receipt = Receipt(accepted=sent, duplicates=0, next_seq=posted.batch.first_seq + sent)
-    return Stored(receipt, None, {})
+    return IngestResult(receipt, None, {})
 
 
 def acknowledge_early() -> None:
     """Answer as soon as the work is queued, and commit a moment later."""
-    write = Database.write_together
+    write = Database.write_batched
 
     async def lying(self: Database, work: Any, item: Any) -> Any:
         async def later() -> None:
@@ -52,12 +52,12 @@ def acknowledge_early() -> None:
         asyncio.get_running_loop().create_task(later())
         return acknowledged(item)
 
-    Database.write_together = lying  # type: ignore[method-assign]
+    Database.write_batched = lying  # type: ignore[method-assign]
 
 
 def acknowledge_regardless() -> None:
     """Answer as if what could not be stored had been."""
-    write = Database.write_together
+    write = Database.write_batched
 
     async def lying(self: Database, work: Any, item: Any) -> Any:
         try:
@@ -65,7 +65,7 @@ def acknowledge_regardless() -> None:
         except sa.exc.DBAPIError:
             return acknowledged(item)
 
-    Database.write_together = lying  # type: ignore[method-assign]
+    Database.write_batched = lying  # type: ignore[method-assign]
 
 
 def keep_no_log() -> None:
@@ -79,18 +79,18 @@ def keep_no_log() -> None:
 
 def look_for_no_log() -> None:
     """Believe that the log is where it was."""
-    Log.is_gone = lambda _: False  # type: ignore[assignment, method-assign]
+    WalGuard.was_replaced = lambda _: False  # type: ignore[assignment, method-assign]
 
 
 def leak() -> None:
     """Keep 64 KiB of each request."""
-    write, kept = Database.write_together, []
+    write, kept = Database.write_batched, []
 
     async def leaking(self: Database, work: Any, item: Any) -> Any:
         kept.append(b"x" * 2**16)
         return await write(self, work, item)
 
-    Database.write_together = leaking  # type: ignore[method-assign]
+    Database.write_batched = leaking  # type: ignore[method-assign]
 
 
 def trust_any_file() -> None:

@@ -23,10 +23,10 @@ from tests.support.workers import Workers
 
 ROOT = Path(__file__).parents[2]
 BATCH = 20
-MOST = 20_000
-"""Most rows that are read one by one in an answer."""
-SINGLE = 2000
-"""Most histograms."""
+MAX_ROWS = 20_000
+"""Rows that one answer holds one by one."""
+MAX_HISTOGRAMS = 2000
+"""Histograms that one answer holds."""
 
 
 def value(step: int) -> float:
@@ -195,8 +195,8 @@ def lost(url: str, load: Load) -> int:
             missing += len(set(range(load.highest[place])) - set(steps))
             wanted = {step: step + 6 for step in steps}
             kept: dict[int, int] = {}
-            for start in range(0, writer.sent, SINGLE):
-                kept |= counted(client, writer, start=start, stop=start + SINGLE)
+            for start in range(0, writer.sent, MAX_HISTOGRAMS):
+                kept |= counted(client, writer, start=start, stop=start + MAX_HISTOGRAMS)
             other = {at: (kept.get(at), wanted.get(at)) for at in kept.keys() | wanted.keys()}
             other = {at: pair for at, pair in other.items() if len(set(pair)) > 1}
             assert not other, f"histograms and rows differ: {sorted(other.items())[:50]}"
@@ -212,11 +212,15 @@ def lost(url: str, load: Load) -> int:
 def stored(client: httpx2.Client, writer: Writer) -> list[int]:
     """The steps that are there, each of them read by itself."""
     steps: list[int] = []
-    for start in range(0, writer.sent, MOST):
-        asked: dict[str, str | int] = {"keys": "alpha_hat,loss", "buckets": MOST, "start": start}
+    for start in range(0, writer.sent, MAX_ROWS):
+        asked: dict[str, str | int] = {
+            "keys": "alpha_hat,loss",
+            "buckets": MAX_ROWS,
+            "start": start,
+        }
         asked["rank"] = writer.rank
-        if start + MOST < writer.sent:
-            asked["stop"] = start + MOST
+        if start + MAX_ROWS < writer.sent:
+            asked["stop"] = start + MAX_ROWS
         answer = client.get(f"/runs/{writer.run_id}/series", params=asked)
         if answer.status_code in {404, 422}:  # no run, or no key: nothing of it was kept
             continue
@@ -231,7 +235,7 @@ def stored(client: httpx2.Client, writer: Writer) -> list[int]:
 
 def counted(client: httpx2.Client, writer: Writer, **within: int) -> dict[int, int]:
     """By step, the number of entries in the histograms of each bucket."""
-    asked = {"buckets": SINGLE, "bits": 3, "rank": writer.rank, **within}
+    asked = {"buckets": MAX_HISTOGRAMS, "bits": 3, "rank": writer.rank, **within}
     found = client.get(f"/runs/{writer.run_id}/histograms", params=asked).json()
     return dict(zip(found["step"], map(sum, found["counts"]), strict=True))
 

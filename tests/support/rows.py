@@ -13,8 +13,7 @@ import pyarrow as pa
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER
 from htga_client.wire.histogram import encode
 from htga_server.ingest import decode
-from htga_server.ingest import store as ingest
-from htga_server.ingest.store import Posted, Stored
+from htga_server.ingest.store import IngestRequest, IngestResult, store_requests
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
@@ -48,10 +47,10 @@ def ipc(table: pa.Table, options: pa.ipc.IpcWriteOptions | None = None) -> bytes
     return bytes(sink.getvalue().to_pybytes())
 
 
-def store(database: Database, settings: Settings, run_id: str, body: bytes) -> Stored:
+def store(database: Database, settings: Settings, run_id: str, body: bytes) -> IngestResult:
     """Store an Arrow stream in a run as a request of its own."""
-    posted = Posted(run_id, decode.from_arrow(body, 50_000), settings)
-    (answer,) = database.write_now(lambda connection: ingest.store(connection, [posted]))
+    request = IngestRequest(run_id, decode.from_arrow(body, 50_000), settings)
+    (answer,) = database.write_now(lambda connection: store_requests(connection, [request]))
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -112,7 +112,7 @@ class Receipt:
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
     `min_interval` is how many seconds a sender should let pass before its next request: few while
-    somebody views the run, more the more senders there are.
+    the run is viewed, more the more senders there are.
     """
 
     accepted: int

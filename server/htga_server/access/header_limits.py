@@ -1,29 +1,29 @@
-"""How much a request may hold besides its body."""
+"""Limits on the address and the headers of a request."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 from starlette.types import Scope
 
-from htga_server import problems
+from htga_server.problems import problem_response
 
-LONGEST_ADDRESS = 32 * 2**10
-"""Bytes of path and query: a page may compare hundreds of runs by their ids."""
-LARGEST_HEADERS = 32 * 2**10
+MAX_ADDRESS_BYTES = 32 * 2**10
+"""Bytes of path and query; a page may name hundreds of runs by their ids."""
+MAX_HEADER_BYTES = 32 * 2**10
 """Bytes of all headers."""
-MOST_PARAMETERS = 64
+MAX_PARAMETERS = 64
 
 
-def refusal(scope: Scope) -> Response | None:
-    """The answer to a request that brings more than is read; None where it may go on."""
+def check(scope: Scope) -> Response | None:
+    """Return the refusal of a request that exceeds a limit, or None."""
     query: bytes = scope.get("query_string", b"")
-    size = len(scope.get("raw_path") or scope["path"]) + len(query)
-    if size > LONGEST_ADDRESS:
-        return problems.answer(414, f"an address has at most {LONGEST_ADDRESS} bytes, not {size}")
-    size = sum(len(name) + len(value) for name, value in scope["headers"])
-    if size > LARGEST_HEADERS:
-        return problems.answer(431, f"headers have at most {LARGEST_HEADERS} bytes, not {size}")
-    number = query.count(b"&") + 1
-    if number > MOST_PARAMETERS:
-        return problems.answer(422, f"a query has at most {MOST_PARAMETERS} parts, not {number}")
+    address = len(scope.get("raw_path") or scope["path"]) + len(query)
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    for status, what, limit, actual in (
+        (414, "an address has at most {} bytes", MAX_ADDRESS_BYTES, address),
+        (431, "headers have at most {} bytes", MAX_HEADER_BYTES, headers),
+        (422, "a query has at most {} parts", MAX_PARAMETERS, query.count(b"&") + 1),
+    ):
+        if actual > limit:
+            return problem_response(status, f"{what.format(limit)}, not {actual}")
     return None

@@ -1,8 +1,7 @@
-"""The gate that every request passes first, whatever route it is for, WebSockets included.
+"""The guard that every request passes before any route, WebSockets included.
 
-It turns away names and origins that are not ours, what is too large or comes too slowly, and, where
-tokens are asked for, whoever brings none. What a token may do on which route is
-`htga_server.policy`'s.
+It refuses foreign hosts and origins, bodies that are too large or too slow, and requests without a
+valid token where one is required. `htga_server.api.permissions` says which scope a route needs.
 """
 
 from __future__ import annotations
@@ -23,33 +22,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server import problems
-from htga_server.access import header_limits as heads
-from htga_server.access import tokens
-from htga_server.access.login_page import login_form
-from htga_server.access.rate_limits import Failures, Rates, Share
+from htga_server.access import header_limits, tokens
+from htga_server.access.login_page import login_page
+from htga_server.access.rate_limits import ClientUsage, Failures, RateLimits
 from htga_server.access.tokens import EVERYTHING, Grant
+from htga_server.problems import problem_response
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
-GRANT = "htga.grant"
-"""Key of an ASGI scope that says what its sender may do."""
+SCOPE_GRANT = "htga.grant"
+"""The key of an ASGI scope that holds the grant of its sender."""
 COOKIE = "htga_token"
-OPEN = ("/healthz", "/login")
-"""Paths that are answered to everyone."""
-LIVE = f"{PREFIX}/live"
-SAFE = {"GET", "HEAD", "OPTIONS"}
+PUBLIC_PATHS = ("/healthz", "/login")
+"""Paths that need no token."""
+LIVE_PATH = f"{PREFIX}/live"
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 BODY_TYPES = {ARROW_STREAM, "application/json"}
-HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-POLICY = "default-src 'none'; frame-ancestors 'none'"
+CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 reader: contextvars.ContextVar[str | None] = contextvars.ContextVar("reader", default=None)
-"""The token of the request that is being answered, for what asks the API on its behalf."""
+"""The token of the current request, for the dashboard's own requests to the API."""
 
 
-class Gate:
+class RequestGuard:
     """ASGI middleware; see the module.
 
     Args:
@@ -67,63 +66,65 @@ class Gate:
         self._app = app
         self._settings = settings
         self._database = database
-        self._known = tokens.Known()
+        self._grants = tokens.GrantCache()
         self._failures = Failures(clock)
-        self._rates = Rates(settings, clock=clock)
+        self._rates = RateLimits(settings, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Forward a request, or refuse it."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = heads.refusal(scope) or self._stranger(scope, headers)
+        refusal = header_limits.check(scope) or self._check_host_and_origin(scope, headers)
         token = token_of(headers)
         grant: Grant | None = EVERYTHING
-        if refusal is None and self._settings.require_tokens and scope["path"] not in OPEN:
-            grant = await self._grant(token)
+        if refusal is None and self._settings.require_tokens and scope["path"] not in PUBLIC_PATHS:
+            grant = await self._authenticate(token)
             if grant is None:
-                refusal = self._unknown(scope, headers, brought_one=token is not None)
+                refusal = self._reject_token(scope, headers, sent=token is not None)
         if refusal is not None:
             await self._refuse(refusal, scope, receive, send)
             return
-        scope[GRANT] = grant
+        scope[SCOPE_GRANT] = grant
         if token is None or not self._settings.require_tokens or reader.get() is not None:
-            # Nobody to count for; or the dashboard, which asks while it answers a request.
-            await self._pass(token, None, scope, receive, send)
+            # No token to limit, or a request by the dashboard for one that was counted already.
+            await self._forward(token, None, scope, receive, send)
             return
-        share = self._rates.share(token.split("_")[1])
-        put_off = self._rates.refusal(share)
-        if put_off is not None:
-            detail, seconds = put_off
-            late = problems.answer(
-                429, detail, slug="too-fast", headers={"Retry-After": str(seconds)}
-            )
+        usage = self._rates.usage(token.split("_")[1])
+        if (too_fast := self._rates.check(usage)) is not None:
+            headers_sent = {"Retry-After": str(too_fast[1])}
+            late = problem_response(429, too_fast[0], slug="too-fast", headers=headers_sent)
             await self._refuse(late, scope, receive, send)
             return
-        counts = scope["path"] != LIVE  # a stream stays open without asking for anything
-        share.in_flight += counts
+        counted = scope["path"] != LIVE_PATH  # a stream stays open without any work
+        usage.in_flight += counted
         try:
-            await self._pass(token, share, scope, receive, send)
+            await self._forward(token, usage, scope, receive, send)
         finally:
-            share.in_flight -= counts
+            usage.in_flight -= counted
 
-    async def _pass(
-        self, token: str | None, share: Share | None, scope: Scope, receive: Receive, send: Send
+    async def _forward(
+        self,
+        token: str | None,
+        usage: ClientUsage | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         reset = reader.set(token)
         try:
-            limited = self._limited(receive, share) if scope["type"] == "http" else receive
+            limited = self._limit_body(receive, usage) if scope["type"] == "http" else receive
             await self._app(scope, limited, _with_headers(send))
         finally:
             reader.reset(reset)
 
-    def _stranger(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to a request under a name, from a page or of a kind that is not ours."""
+    def _check_host_and_origin(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return the refusal of a foreign host, origin or content type, or None."""
         hosts = headers.getlist("host")
         host = host_name(hosts[0]) if len(hosts) == 1 else None
         if host is None or host not in {name.lower() for name in self._settings.allowed_hosts}:
-            return problems.answer(
+            return problem_response(
                 400,
                 "this Host is not answered; the operator lists names in HTGA_ALLOWED_HOSTS",
                 slug="unknown-host",
@@ -132,41 +133,44 @@ class Gate:
         own = f"{'https' if secure else 'http'}://{hosts[0].lower()}"
         for origin in headers.getlist("origin"):
             if origin.lower() not in {own, *self._settings.allowed_origins}:
-                return problems.answer(
+                return problem_response(
                     403, "pages of another origin are not answered", slug="foreign-origin"
                 )
-        if headers.get("sec-fetch-site") == "cross-site" and scope.get("method") not in SAFE:
-            return problems.answer(403, "sent by another site", slug="foreign-origin")
+        if (
+            headers.get("sec-fetch-site") == "cross-site"
+            and scope.get("method") not in SAFE_METHODS
+        ):
+            return problem_response(403, "sent by another site", slug="foreign-origin")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["path"].startswith("/api/") and kind and kind not in BODY_TYPES:
             wanted = " or ".join(sorted(BODY_TYPES))
-            return problems.answer(
+            return problem_response(
                 415, f"Content-Type must be {wanted}", slug="unsupported-media-type"
             )
         return None
 
-    async def _grant(self, token: str | None) -> Grant | None:
+    async def _authenticate(self, token: str | None) -> Grant | None:
         if token is None:
             return None
-        grant = self._known.get(token)
+        grant = self._grants.get(token)
         if grant is None:
             grant = await self._database.read(lambda connection: tokens.find(connection, token))
             if grant is not None:
-                self._known.keep(token, grant)
+                self._grants.put(token, grant)
         return grant
 
-    def _unknown(self, scope: Scope, headers: Headers, *, brought_one: bool) -> Response:
+    def _reject_token(self, scope: Scope, headers: Headers, *, sent: bool) -> Response:
         who = scope["client"][0] if scope.get("client") else ""
-        if brought_one and self._failures.too_many(who):
-            return problems.answer(
+        if sent and self._failures.too_many(who):
+            return problem_response(
                 429,
                 "too many wrong tokens from this address; wait a minute",
                 slug="too-many-failures",
                 headers={"Retry-After": "60"},
             )
         if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
-            return login_form("" if not brought_one else "That token is not valid (any more).", 401)
-        return problems.answer(
+            return login_page("" if not sent else "That token is not valid (any more).", 401)
+        return problem_response(
             401,
             "bring a valid token as Authorization: Bearer htga_...; `htga token create` makes one",
             headers={"WWW-Authenticate": "Bearer"},
@@ -179,34 +183,34 @@ class Gate:
             return
         await answer(scope, receive, _with_headers(send))
 
-    def _limited(self, receive: Receive, share: Share | None) -> Receive:
-        """`receive` that counts a body, for its length is a claim, and the time that it takes."""
+    def _limit_body(self, receive: Receive, usage: ClientUsage | None) -> Receive:
+        """Return a `receive` that limits the size and the time of a body as it arrives."""
         limit, seconds, size = self._settings.body_limit, self._settings.body_seconds, 0
         until = asyncio.get_running_loop().time() + seconds
-        is_whole = False
+        complete = False
 
-        async def counted() -> Message:
-            nonlocal size, is_whole
+        async def receive_counted() -> Message:
+            nonlocal size, complete
             try:
-                # After a body comes the client's leaving, which may take as long as it likes.
-                async with asyncio.timeout_at(None if is_whole else until):
+                # After the body the only message is that the client left, which may take for ever.
+                async with asyncio.timeout_at(None if complete else until):
                     message = await receive()
             except TimeoutError:
                 raise problems.too_slow(seconds) from None
-            is_whole = not message.get("more_body", False)
-            came = len(message.get("body", b""))
-            size += came
-            if share is not None:
-                share.bytes.take(came)
+            complete = not message.get("more_body", False)
+            size_of_part = len(message.get("body", b""))
+            size += size_of_part
+            if usage is not None:
+                usage.bytes.take(size_of_part)
             if size > limit:
                 raise problems.too_large(limit, size)
             return message
 
-        return counted
+        return receive_counted
 
 
 def token_of(headers: Mapping[str, str]) -> str | None:
-    """The token of a request: a bearer's, or the one a browser keeps as a cookie."""
+    """Return the token of a request, from its Authorization header or its cookie."""
     kind, _, token = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and token.strip():
         return token.strip()
@@ -219,9 +223,9 @@ def token_of(headers: Mapping[str, str]) -> str | None:
 
 @lru_cache(1024)
 def host_name(host: str) -> str | None:
-    """The name in a Host header, in lower case and without its port; None if it is no such header.
+    """Return the name in a Host header in lower case, without its port; None if it is malformed.
 
-    A name is compared whole, never by a pattern: "127.0.0.1.evil.example" is not 127.0.0.1.
+    Names are compared whole, never by a pattern: "127.0.0.1.evil.example" is not 127.0.0.1.
     """
     if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9a-zA-Z_.-]+)(:\d{1,5})?", host):
         return None
@@ -236,9 +240,9 @@ def _with_headers(send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-            headers.setdefault("Content-Security-Policy", POLICY)
+            headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
             headers.add_vary_header("Origin")
         await send(message)
 

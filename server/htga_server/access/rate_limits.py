@@ -1,4 +1,4 @@
-"""How much one token may ask for, so that none takes the collector from the others."""
+"""Rate limits for each token, so that no token keeps the collector from the others."""
 
 from __future__ import annotations
 
@@ -10,74 +10,71 @@ from collections.abc import Callable
 
 from htga_server.settings import Settings
 
-LONGEST = 30
-"""Seconds that anybody is put off at most."""
-MOST_KEPT = 10_000
+MAX_RETRY_SECONDS = 30
+"""Longest time for which a client is told to wait."""
+MAX_KEPT = 10_000
 FAILURES_PER_MINUTE = 10
 
 
-class Bucket:
-    """What flows in at a rate, up to a burst, may be taken; taking too much leaves a debt."""
+class TokenBucket:
+    """A token bucket; it may go into debt."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
         self._level, self._since = burst, 0.0
 
     def wait(self, now: float, need: float = 0.0) -> float:
-        """Seconds until more than nothing, and at least `need`, may be taken."""
+        """Return the seconds until the level is at least `need`, and not in debt."""
         self._level = min(self._burst, self._level + (now - self._since) * self._rate)
         self._since = now
         return max(0.0, (need - self._level) / self._rate)
 
     def take(self, amount: float) -> None:
-        """Take it, whether it is there or not."""
+        """Take an amount, even if that makes a debt."""
         self._level -= amount
 
 
-class Share:
-    """What one token has under way, and what it may still ask for."""
+class ClientUsage:
+    """The running requests of one token, and its buckets for requests and bytes."""
 
     def __init__(self, settings: Settings) -> None:
-        self.requests = Bucket(settings.requests_per_second, settings.request_burst)
-        self.bytes = Bucket(
+        self.requests = TokenBucket(settings.requests_per_second, settings.request_burst)
+        self.bytes = TokenBucket(
             settings.bytes_per_second, max(settings.bytes_per_second, settings.body_limit)
         )
         self.in_flight = 0
 
 
-class Rates:
-    """The shares of all tokens.
+class RateLimits:
+    """The usage of all tokens.
 
     Args:
-        clock: Seconds from any moment on.
+        clock: Seconds from any beginning.
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._shares: dict[str, Share] = {}
+        self._usages: dict[str, ClientUsage] = {}
 
-    def share(self, token_id: str) -> Share:
-        """That of a token."""
-        if token_id not in self._shares and len(self._shares) >= MOST_KEPT:
-            self._shares = {key: one for key, one in self._shares.items() if one.in_flight}
-        return self._shares.setdefault(token_id, Share(self._settings))
+    def usage(self, token_id: str) -> ClientUsage:
+        """Return the usage of a token."""
+        if token_id not in self._usages and len(self._usages) >= MAX_KEPT:
+            self._usages = {key: one for key, one in self._usages.items() if one.in_flight}
+        return self._usages.setdefault(token_id, ClientUsage(self._settings))
 
-    def refusal(self, share: Share) -> tuple[str, int] | None:
-        """Why a request must wait, and for how many seconds; None where it may go on.
-
-        A request that may go on is counted.
-        """
+    def check(self, usage: ClientUsage) -> tuple[str, int] | None:
+        """Return why a request must wait and for how many seconds, or None, which counts it."""
         now = self._clock()
-        if share.in_flight >= self._settings.in_flight:
-            return f"{share.in_flight} requests of this token are under way", _spread(0.0)
-        if wait := share.requests.wait(now, 1.0):
-            most = self._settings.requests_per_second
-            return f"this token asks more than {most:g} times a second", _spread(wait)
-        if wait := share.bytes.wait(now):
-            most = self._settings.bytes_per_second / 2**20
-            return f"this token sends more than {most:g} MiB a second", _spread(wait)
-        share.requests.take(1.0)
+        if usage.in_flight >= self._settings.in_flight:
+            return f"{usage.in_flight} requests of this token are under way", _retry_after(0.0)
+        if wait := usage.requests.wait(now, 1.0):
+            limit = self._settings.requests_per_second
+            return f"this token asks more than {limit:g} times a second", _retry_after(wait)
+        if wait := usage.bytes.wait(now):
+            limit = self._settings.bytes_per_second / 2**20
+            return f"this token sends more than {limit:g} MiB a second", _retry_after(wait)
+        usage.requests.take(1.0)
         return None
 
 
@@ -88,12 +85,12 @@ class Failures:
         self._clock = clock
         self._times: dict[str, deque[float]] = defaultdict(deque)
 
-    def too_many(self, who: str) -> bool:
-        """Note another, and say whether there were too many."""
+    def too_many(self, address: str) -> bool:
+        """Count another failure; return whether there were too many."""
         now = self._clock()
-        if who not in self._times and len(self._times) >= MOST_KEPT:
+        if address not in self._times and len(self._times) >= MAX_KEPT:
             self._times.clear()
-        times = self._times[who]
+        times = self._times[address]
         while times and now - times[0] >= 60:
             times.popleft()
         if len(times) >= FAILURES_PER_MINUTE:
@@ -102,6 +99,6 @@ class Failures:
         return False
 
 
-def _spread(wait: float) -> int:
-    """Whole seconds, not less than `wait`, so that all who were put off do not come at once."""
-    return min(LONGEST, max(1, math.ceil(wait)) + random.randint(0, 3))  # noqa: S311
+def _retry_after(wait: float) -> int:
+    """Return whole seconds, at least `wait`, spread so that clients do not return at once."""
+    return min(MAX_RETRY_SECONDS, max(1, math.ceil(wait)) + random.randint(0, 3))  # noqa: S311

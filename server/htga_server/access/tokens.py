@@ -1,7 +1,7 @@
-"""Tokens: who may do what. The database holds their hashes only.
+"""Access tokens. The database holds only hashes of their secrets.
 
-A token is `htga_<id>_<secret>_<checksum>`: the id finds it, the secret proves it, and the checksum
-tells a token that was copied badly, or found in a log by a scanner, from any other text.
+A token is `htga_<id>_<secret>_<checksum>`: the id identifies it, the secret proves it, and the
+checksum tells a token from a mistyped one, and from any other text for scanners of secrets.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from htga_server.storage.tables import tokens
 SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
 PARTS = 4
 FRESH_SECONDS = 2.0
-"""How long an answer of the database about a token is believed."""
-MOST_KEPT = 10_000
-NOBODYS = bytes(32)
-"""The digest of no secret that anybody knows."""
+"""How long a grant is cached."""
+MAX_KEPT = 10_000
+NO_DIGEST = bytes(32)
+"""The digest of no known secret."""
 
-# A digest whether there is such a token or not: reading one or none would take different times.
+# Returns a digest even for an unknown id, so that both cases take the same time.
 _ASKED = sa.select(sa.bindparam("token_id", type_=sa.String).label("id")).subquery("asked")
-_DIGEST = sa.select(sa.func.coalesce(tokens.c.digest, NOBODYS)).select_from(
+_DIGEST = sa.select(sa.func.coalesce(tokens.c.digest, NO_DIGEST)).select_from(
     _ASKED.outerjoin(tokens, tokens.c.id == _ASKED.c.id)
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What whoever sent a request may do; with a project, in that one only."""
+    """What the sender of a request may do; with a project, only there."""
 
     scopes: frozenset[TokenScope]
     project: str | None = None
@@ -55,10 +55,10 @@ def create(
     project: str | None = None,
     expires: float | None = None,
 ) -> str:
-    """Make a token, and return it for the only time.
+    """Create a token and return it; the secret cannot be read again.
 
     Raises:
-        BadRequest: There is no such scope, or none at all.
+        BadRequest: A scope is unknown, or none is given.
     """
     if not scopes or not set(scopes) <= set(SCOPES):
         raise BadRequest(f"scopes must be of {', '.join(SCOPES)}, got {', '.join(scopes)!r}")
@@ -79,29 +79,22 @@ def create(
 
 
 def listing(connection: sa.Connection, project: str | None = None) -> tuple[Token, ...]:
-    """The tokens of a project, or all, oldest first."""
-    query = sa.select(tokens).order_by(tokens.c.created)
+    """List the tokens of a project, or all, oldest first."""
+    shown = [column for column in tokens.columns if column.name != "digest"]
+    query = sa.select(*shown).order_by(tokens.c.created)
     if project is not None:
         query = query.where(tokens.c.project == project)
     return tuple(
-        Token(
-            id=row.id,
-            name=row.name,
-            scopes=tuple(row.scopes.split(",")),
-            project=row.project,
-            created=row.created,
-            expires=row.expires,
-            revoked=row.revoked,
-        )
-        for row in connection.execute(query)
+        Token(**row | {"scopes": tuple(row["scopes"].split(","))})
+        for row in map(dict, connection.execute(query).mappings())
     )
 
 
 def revoke(connection: sa.Connection, token_id: str) -> None:
-    """Let a token count for nothing from now on.
+    """Revoke a token.
 
     Raises:
-        NotFound: There is none of this id.
+        NotFound: No token has this id.
     """
     found = sa.update(tokens).where(tokens.c.id == token_id)
     if not connection.execute(
@@ -111,7 +104,7 @@ def revoke(connection: sa.Connection, token_id: str) -> None:
 
 
 def any_valid(connection: sa.Connection) -> bool:
-    """Whether anybody could come in."""
+    """Return whether any token is valid."""
     now = time.time()
     return any(
         one.revoked is None and (one.expires is None or one.expires > now)
@@ -120,7 +113,7 @@ def any_valid(connection: sa.Connection) -> bool:
 
 
 def find(connection: sa.Connection, token: str) -> Grant | None:
-    """What a token allows, or None where it allows nothing; the work is that of one that exists."""
+    """Return what a token allows, or None; an unknown token takes as long as a known one."""
     body, _, checksum = token.rpartition("_")
     parts = token.split("_")
     well_formed = (
@@ -136,10 +129,10 @@ def find(connection: sa.Connection, token: str) -> Grant | None:
     return Grant(frozenset(row.scopes.split(",")), row.project)
 
 
-class Known:
-    """Remembers for a moment what tokens allow, so that not every request asks the database.
+class GrantCache:
+    """Caches grants briefly, so that not every request queries the database.
 
-    A token that is revoked works for up to `FRESH_SECONDS` more.
+    A revoked token works for up to `FRESH_SECONDS` more.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -147,19 +140,19 @@ class Known:
         self._grants: dict[bytes, tuple[float, Grant]] = {}
 
     def get(self, token: str) -> Grant | None:
-        """What was said of the token a moment ago, if anything."""
+        """Return the cached grant of a token, or None."""
         since, grant = self._grants.get(_digest(token), (float("-inf"), None))
         return grant if self._clock() - since < FRESH_SECONDS else None
 
-    def keep(self, token: str, grant: Grant) -> None:
-        """Remember what the database said just now."""
-        if len(self._grants) >= MOST_KEPT:
+    def put(self, token: str, grant: Grant) -> None:
+        """Cache a grant."""
+        if len(self._grants) >= MAX_KEPT:
             self._grants.clear()
         self._grants[_digest(token)] = (self._clock(), grant)
 
 
 def _digest(secret: str) -> bytes:
-    # The secret has 256 random bits: a slow hash would protect nothing more.
+    # The secret has 256 random bits, so a slow hash would add no protection.
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 

@@ -1,4 +1,4 @@
-"""Trying a rule on what is stored, before it is made: what it would have said, and when."""
+"""Backtest a rule on stored values: where it would have fired."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import time
 import sqlalchemy as sa
 
 from htga_client.wire import Firing, Firings, Trial
-from htga_server.alerts import conditions as alarms
-from htga_server.alerts import evaluate as signals
+from htga_server.alerts import conditions
+from htga_server.alerts.evaluate import detect, watched_series
 from htga_server.problems import BadRequest
-from htga_server.runs.lookup import HERE
+from htga_server.runs.lookup import NOT_DELETED
 from htga_server.storage.tables import runs
 from htga_server.timeseries.rollup import MAX_STEP
 
-MOST_FIRINGS = 1000
-MOST_RUNS = 200
+MAX_FIRINGS = 1000
+MAX_RUNS = 200
 
 
-def run(connection: sa.Connection, trial: Trial, *, seconds: float) -> Firings:
-    """Where a rule would have fired, in the newest runs first.
+def backtest(connection: sa.Connection, trial: Trial, *, seconds: float) -> Firings:
+    """Return where a rule would have fired, newest runs first.
 
-    An answer ends after the run with which it holds `MOST_FIRINGS`, or `MOST_RUNS` were looked at.
+    An answer ends after the run that completes `MAX_FIRINGS`, or after `MAX_RUNS` runs.
 
     Args:
-        seconds: How long it may take.
+        seconds: Maximum time.
 
     Raises:
-        BadRequest: The cursor is none of ours, or it takes too long.
+        BadRequest: The cursor is invalid, or the backtest takes too long.
     """
-    alarm, until = alarms.of_rule(trial.rule), time.monotonic() + seconds
+    detector, until = conditions.from_rule(trial.rule), time.monotonic() + seconds
     query = sa.select(runs.c.run_key, runs.c.id, runs.c.name).where(
-        HERE, runs.c.project == trial.rule.project
+        NOT_DELETED, runs.c.project == trial.rule.project
     )
     if trial.runs:
         query = query.where(runs.c.id.in_(trial.runs))
@@ -40,23 +40,23 @@ def run(connection: sa.Connection, trial: Trial, *, seconds: float) -> Firings:
             raise BadRequest(f"cursor {trial.cursor[:40]!r} is none of ours")
         query = query.where(runs.c.run_key < int(trial.cursor))
     found: list[Firing] = []
-    rows = connection.execute(query.order_by(runs.c.run_key.desc()).limit(MOST_RUNS + 1)).all()
+    rows = connection.execute(query.order_by(runs.c.run_key.desc()).limit(MAX_RUNS + 1)).all()
     for number, row in enumerate(rows, 1):
-        for track, own in signals.watched(connection, row.run_key, [alarm]).items():
-            for one in signals.look(connection, track, own, 0, MAX_STEP):
-                if len(found) < MOST_FIRINGS:
+        for series, own in watched_series(connection, row.run_key, [detector]).items():
+            for one in detect(connection, series, own, 0, MAX_STEP):
+                if len(found) < MAX_FIRINGS:
                     found.append(
                         Firing(
                             run_id=row.id,
                             run_name=row.name,
-                            rank=track.rank,
+                            rank=series.rank,
                             step=one.step,
                             value=one.value,
-                            text=alarm.text(one.value),
+                            text=detector.text(one.value),
                         )
                     )
         if time.monotonic() > until:
             raise BadRequest(f"the trial took longer than {seconds:g} s; name fewer runs")
-        if number < len(rows) and (len(found) >= MOST_FIRINGS or number == MOST_RUNS):
+        if number < len(rows) and (len(found) >= MAX_FIRINGS or number == MAX_RUNS):
             return Firings(items=tuple(found), next=str(row.run_key))
     return Firings(items=tuple(found))

@@ -1,7 +1,7 @@
-"""What a person should see in the values of a key, and where it begins. Pure functions of arrays.
+"""Detectors: conditions on the values of a key, and where they begin. Pure functions of arrays.
 
-Whether an alarm goes off at a value depends on that value and on no more than `context` values
-before it. So it goes off at the same steps however the values come, all at once or one by one.
+Whether a detector fires at a value depends on that value and at most `context` values before it.
+So it fires at the same steps whether the values arrive at once or one by one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from htga_client.wire import Level, NewRule
 
-WINDOW = 100
-"""Values whose median says what is usual."""
+BASELINE_VALUES = 100
+"""Values whose median is the baseline."""
 GROWTH = 3.0
-"""Times the usual loss that count as divergence."""
-APART = 50
-"""Steps; a run that diverges again within them has not stopped diverging."""
+"""A loss above so many times its baseline diverges."""
+REARM_STEPS = 50
+"""A run that diverges again within so many steps has not stopped diverging."""
 LOSSES = ("loss", "train_loss", "train/loss")
 GRADIENTS = ("grad_norm",)
 
@@ -30,18 +30,18 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """What to look for in the values of a key.
+class Detector:
+    """A condition on the values of a key, and the event that it makes.
 
     Attributes:
-        key: A scalar, or a metric.
-        kind, title: Of the event.
-        level: Of the event, by the value.
-        context: Number of values before one that decide about it, at most.
-        goes_off: Says of values with increasing steps, shape [N], where it goes off. What it says
-            of the first `context` holds only if no values came before them.
-        text: What it says of a value.
-        webhook: Who is told, too.
+        key: A scalar or a metric.
+        kind, title: Kind and title of the event.
+        level: Returns the level of the event for a value.
+        context: Maximum number of earlier values that decide about a value.
+        fires: Returns the mask of values, with increasing steps and of shape [N], at which the
+            detector fires. The first `context` entries are valid only if no values precede them.
+        text: Returns the text of the event for a value.
+        webhook: URL to post the event to.
     """
 
     key: str
@@ -49,45 +49,45 @@ class Alarm:
     level: Callable[[float], Level]
     title: str
     context: int
-    goes_off: Callable[[Steps, Values], Mask]
+    fires: Callable[[Steps, Values], Mask]
     text: Callable[[float], str]
     webhook: str | None = None
 
 
-def of_rule(rule: NewRule) -> Alarm:
-    """The alarm that a rule describes."""
-    return Alarm(
+def from_rule(rule: NewRule) -> Detector:
+    """Return the detector of a rule."""
+    return Detector(
         key=rule.key,
         kind="alert",
         level=lambda _value: rule.level,
         title=rule.name,
-        context=rule.steps + (WINDOW if rule.kind == "burst" else 0),
-        goes_off=lambda _steps, values: nth_in_a_row(holds(rule, values), rule.steps),
+        context=rule.steps + (BASELINE_VALUES if rule.kind == "burst" else 0),
+        fires=lambda _steps, values: after_n(holds(rule, values), rule.steps),
         text=lambda value: _words(rule, value),
         webhook=rule.webhook,
     )
 
 
-def divergence(key: str) -> Alarm:
-    """The alarm for a loss that explodes, or for a loss or a gradient that is not finite.
+def divergence(key: str) -> Detector:
+    """Return the detector for a loss that explodes, or a loss or gradient that is not finite.
 
-    A batch's loss may jump in a training that goes well, so a finite one is no more than a warning.
+    The loss of a batch may jump in a healthy training, so a finite one is only a warning.
     """
     diverges = grows if key in LOSSES else lambda values: ~np.isfinite(values)
-    jump = f"more than {GROWTH:g} times the median of the {WINDOW} values before"
-    return Alarm(
+    jump = f"more than {GROWTH:g} times the median of the {BASELINE_VALUES} values before"
+    return Detector(
         key=key,
         kind="divergence",
         level=lambda value: "warning" if math.isfinite(value) else "error",
         title=f"{key} diverges",
-        context=WINDOW + APART,
-        goes_off=lambda steps, values: begins(steps, diverges(values), APART),
+        context=BASELINE_VALUES + REARM_STEPS,
+        fires=lambda steps, values: rising_edges(steps, diverges(values), REARM_STEPS),
         text=lambda value: f"{key} is {value:g}: {jump if math.isfinite(value) else 'not finite'}",
     )
 
 
 def holds(rule: NewRule, values: Values) -> Mask:
-    """Where a value is what a rule speaks of."""
+    """Return where the condition of a rule holds."""
     match rule.kind:
         case "below":
             return values < rule.threshold
@@ -97,42 +97,44 @@ def holds(rule: NewRule, values: Values) -> Mask:
             near: Mask = np.abs(values - rule.threshold) <= 1e-6 * abs(rule.threshold)
             return near
         case "burst":
-            return values > rule.threshold * usual(values)
+            return values > rule.threshold * rolling_median(values)
         case "nonfinite":
             return ~np.isfinite(values)
 
 
 def grows(values: Values) -> Mask:
-    """Where a loss is not finite, or far above what it was."""
-    before = usual(values)
+    """Return where a loss is not finite, or far above its baseline."""
+    before = rolling_median(values)
     return ~np.isfinite(values) | ((before > 0) & (values > GROWTH * before))
 
 
-def usual(values: Values) -> Values:
-    """The median of those of the `WINDOW` values before each that are finite.
+def rolling_median(values: Values) -> Values:
+    """Return the median of the finite ones among the `BASELINE_VALUES` values before each.
 
-    It is NaN where there are fewer values before, or none of them is finite.
+    It is NaN where fewer values precede, or none of them is finite.
     """
     found = np.full(values.size, np.nan)
-    if values.size > WINDOW:
+    if values.size > BASELINE_VALUES:
         finite = np.where(np.isfinite(values), values, np.nan)
-        ordered = np.sort(np.lib.stride_tricks.sliding_window_view(finite, WINDOW)[:-1], axis=1)
+        ordered = np.sort(
+            np.lib.stride_tricks.sliding_window_view(finite, BASELINE_VALUES)[:-1], axis=1
+        )
         number = np.isfinite(ordered).sum(axis=1)  # NaN comes last
         middle = np.stack([np.maximum(number - 1, 0) // 2, number // 2], axis=1)
-        found[WINDOW:] = (np.take_along_axis(ordered, middle, axis=1) / 2).sum(axis=1)
+        found[BASELINE_VALUES:] = (np.take_along_axis(ordered, middle, axis=1) / 2).sum(axis=1)
     return found
 
 
-def nth_in_a_row(mask: Mask, n: int) -> Mask:
-    """Where the n-th of consecutive true values stands."""
+def after_n(mask: Mask, n: int) -> Mask:
+    """Return the places of the n-th of consecutive true values."""
     place = np.arange(mask.size)
     last_false: Steps = np.maximum.accumulate(np.where(mask, -1, place))
     found: Mask = mask & (place == last_false + n)
     return found
 
 
-def begins(steps: Steps, mask: Mask, apart: int) -> Mask:
-    """The true values with no other one less than or equal to `apart` steps before them."""
+def rising_edges(steps: Steps, mask: Mask, apart: int) -> Mask:
+    """Return the true values without another one at most `apart` steps before them."""
     found = np.zeros(mask.size, np.bool_)
     at = steps[mask]
     found[mask] = np.diff(at, prepend=at[:1] - apart - 1) > apart
@@ -144,7 +146,8 @@ def _words(rule: NewRule, value: float) -> str:
         "below": f"below {rule.threshold:g}",
         "above": f"above {rule.threshold:g}",
         "at_bound": f"at its bound {rule.threshold:g}",
-        "burst": f"more than {rule.threshold:g} times the median of the {WINDOW} values before",
+        "burst": f"more than {rule.threshold:g} times the median"
+        f" of the {BASELINE_VALUES} values before",
         "nonfinite": "not finite",
     }[rule.kind]
     lasting = f", {rule.steps} times in a row" if rule.steps > 1 else ""

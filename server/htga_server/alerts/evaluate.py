@@ -1,4 +1,4 @@
-"""Looking for alarms in what is stored; whether live or on trial, in the one same way."""
+"""Run detectors over stored values, in the same way live and in a backtest."""
 
 from __future__ import annotations
 
@@ -9,98 +9,100 @@ import numpy as np
 import sqlalchemy as sa
 
 from htga_client.wire import SCALARS
-from htga_server.alerts.conditions import Alarm, Steps, Values
+from htga_server.alerts.conditions import Detector, Steps, Values
 from htga_server.runs.lookup import name_ids
 from htga_server.storage.tables import tracks
-from htga_server.storage.values import numbers
-from htga_server.timeseries.series_key import LAYERS, METRICS, Track
+from htga_server.storage.values import to_array
+from htga_server.timeseries.series_key import KINDS, LAYERS, METRICS, SeriesKey
 
-CHUNK = 20_000
-"""Rows that are looked at at a time."""
+ROWS_AT_ONCE = 20_000
 
 
-class Found(NamedTuple):
-    """Where an alarm went off."""
+class Detection(NamedTuple):
+    """A value at which a detector fired."""
 
-    alarm: Alarm
-    track: Track
+    detector: Detector
+    series: SeriesKey
     attempt: int
     step: int
     time: float
     value: float
 
 
-def watched(
-    connection: sa.Connection, run_key: int, alarms: Iterable[Alarm]
-) -> dict[Track, list[Alarm]]:
-    """The tracks of a run that hold the alarms' keys: the whole model and metrics, on all ranks."""
+def watched_series(
+    connection: sa.Connection, run_key: int, detectors: Iterable[Detector]
+) -> dict[SeriesKey, list[Detector]]:
+    """Return the series with the detectors' keys: the whole model and metrics, on all ranks."""
     whole = name_ids(connection, run_key, "layer").get("")
     metrics = name_ids(connection, run_key, "metric")
-    wanted: dict[tuple[str, int], list[Alarm]] = {}
-    for alarm in alarms:
-        kind = LAYERS if alarm.key in SCALARS else METRICS
-        name_id = whole if kind is LAYERS else metrics.get(alarm.key)
+    wanted: dict[tuple[str, int], list[Detector]] = {}
+    for detector in detectors:
+        kind = LAYERS if detector.key in SCALARS else METRICS
+        name_id = whole if kind is LAYERS else metrics.get(detector.key)
         if name_id is not None:
-            wanted.setdefault((kind.name, name_id), []).append(alarm)
+            wanted.setdefault((kind.name, name_id), []).append(detector)
     place = sa.tuple_(tracks.c.kind, tracks.c.name_id)
     rows = connection.execute(
         sa.select(tracks.c.kind, tracks.c.name_id, tracks.c.rank)
         .where(tracks.c.run_key == run_key, place.in_(list(wanted)))
         .order_by(tracks.c.kind, tracks.c.name_id, tracks.c.rank)
     )
-    kinds = {kind.name: kind for kind in (LAYERS, METRICS)}
     return {
-        Track(kinds[kind], run_key, name_id, rank): wanted[kind, name_id]
+        SeriesKey(KINDS[kind], run_key, name_id, rank): wanted[kind, name_id]
         for kind, name_id, rank in rows
     }
 
 
-def look(
-    connection: sa.Connection, track: Track, alarms: Sequence[Alarm], start: int, stop: int
-) -> Iterator[Found]:
-    """Where alarms go off in `start <= step < stop`, each attempt at a step for itself.
+def detect(
+    connection: sa.Connection,
+    series: SeriesKey,
+    detectors: Sequence[Detector],
+    start: int,
+    stop: int,
+) -> Iterator[Detection]:
+    """Yield where detectors fire in `start <= step < stop`, for each attempt by itself.
 
-    What lies before `start` is read as far as it decides.
+    Values before `start` are read as far back as the detectors need.
     """
-    columns = {alarm: _column(track, alarm) for alarm in alarms}
+    columns = {detector: _column(series, detector) for detector in detectors}
     keys = list(dict.fromkeys(columns.values()))
-    while rows := _rows(connection, track, keys, start, stop):
+    while rows := _rows(connection, series, keys, start, stop):
         start = rows[-1][0] + 1
         step = np.array([row[0] for row in rows], np.int64)
         attempts = np.array([row[1] for row in rows], np.int64)
         for column, key in enumerate(keys, 3):
-            values, measured = numbers([row[column] for row in rows])
-            own = [alarm for alarm in alarms if columns[alarm] == key]
-            most = max(alarm.context for alarm in own)
+            values, measured = to_array([row[column] for row in rows])
+            own = [detector for detector in detectors if columns[detector] == key]
+            limit = max(detector.context for detector in own)
             for attempt in np.unique(attempts[measured]).tolist():
                 which = np.flatnonzero(measured & (attempts == attempt))
                 first = int(step[which[0]])
-                before = _before(connection, track, key, attempt=attempt, step=first, most=most)
+                before = _before(connection, series, key, attempt=attempt, step=first, limit=limit)
                 steps = np.concatenate([before[0], step[which]])
                 all_values = np.concatenate([before[1], values[which]])
-                for alarm in own:
-                    goes_off = alarm.goes_off(steps, all_values)[before[0].size :]
-                    for at in which[goes_off].tolist():
+                for detector in own:
+                    fires = detector.fires(steps, all_values)[before[0].size :]
+                    for at in which[fires].tolist():
                         when, value = rows[at][2], float(values[at])
-                        yield Found(alarm, track, attempt, rows[at][0], when, value)
+                        yield Detection(detector, series, attempt, rows[at][0], when, value)
 
 
-def _column(track: Track, alarm: Alarm) -> str:
-    return alarm.key if track.kind is LAYERS else "value"
+def _column(series: SeriesKey, detector: Detector) -> str:
+    return detector.key if series.kind is LAYERS else "value"
 
 
 def _rows(
-    connection: sa.Connection, track: Track, keys: Sequence[str], start: int, stop: int
+    connection: sa.Connection, series: SeriesKey, keys: Sequence[str], start: int, stop: int
 ) -> list[Any]:
-    """Step, attempt, time and values of the next rows, all attempts at a step together."""
-    table = track.kind.table
+    """Return step, attempt, time and values of the next rows, with all attempts at each step."""
+    table = series.kind.table
     query = (
         sa.select(table.c.step, table.c.attempt, table.c.time, *(table.c[key] for key in keys))
-        .where(*track.of(table), table.c.step >= start, table.c.step < stop)
+        .where(*series.conditions(table), table.c.step >= start, table.c.step < stop)
         .order_by(table.c.step, table.c.attempt)
     )
-    rows: list[Any] = list(connection.execute(query.limit(CHUNK)))
-    if len(rows) == CHUNK:
+    rows: list[Any] = list(connection.execute(query.limit(ROWS_AT_ONCE)))
+    if len(rows) == ROWS_AT_ONCE:
         last = rows[-1][0]
         rest = query.where(table.c.step == last)
         rows = [row for row in rows if row[0] < last] + list(connection.execute(rest))
@@ -108,23 +110,23 @@ def _rows(
 
 
 def _before(
-    connection: sa.Connection, track: Track, key: str, *, attempt: int, step: int, most: int
+    connection: sa.Connection, series: SeriesKey, key: str, *, attempt: int, step: int, limit: int
 ) -> tuple[Steps, Values]:
-    """The last values before a step as an attempt at it found them, `most` of them if there are."""
-    table = track.kind.table
+    """Return the last values, at most `limit`, before a step as an attempt at it found them."""
+    table = series.kind.table
     query = (
         sa.select(table.c.step, table.c[key])
-        .where(*track.of(table), table.c.step < step, table.c.attempt <= attempt)
+        .where(*series.conditions(table), table.c.step < step, table.c.attempt <= attempt)
         .where(table.c[key].is_not(None))
         .order_by(table.c.step.desc(), table.c.attempt.desc())
     )
-    limit = most
+    rows_read = limit
     while True:
-        rows = connection.execute(query.limit(limit)).all()
-        found: dict[int, Any] = dict(map(tuple, reversed(rows)))  # of a step the latest attempt
-        if len(found) >= most or len(rows) < limit:
+        rows = connection.execute(query.limit(rows_read)).all()
+        found: dict[int, Any] = dict(map(tuple, reversed(rows)))  # the latest attempt at each step
+        if len(found) >= limit or len(rows) < rows_read:
             break
-        limit *= 4  # steps were taken more than once
-    steps = sorted(found)[-most:]
-    values, _ = numbers([found[at] for at in steps])
+        rows_read *= 4  # some steps have several attempts
+    steps = sorted(found)[-limit:]
+    values, _ = to_array([found[at] for at in steps])
     return np.array(steps, np.int64), values

@@ -1,4 +1,4 @@
-"""Rules that people make for the runs of a project. Functions of a connection."""
+"""Alert rules of projects. Functions of a connection."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from htga_client.wire import NewRule, Rule
 from htga_server.problems import BadRequest, NotFound, Quota
 from htga_server.storage.tables import rules
 
-MOST = 100
-"""Rules of a project."""
-MOST_STEPS = 10_000
+MAX_RULES = 100
+"""Rules in one project."""
+MAX_STEPS_IN_A_ROW = 10_000
 MAX_TEXT = 1024
 
 
@@ -23,14 +23,14 @@ def check(rule: NewRule) -> None:
     """Refuse a rule that makes no sense.
 
     Raises:
-        BadRequest: Says what, and what would.
+        BadRequest: Names the field and the values that it takes.
     """
     for what in ("project", "name", "key"):
         text = getattr(rule, what)
         if not 0 < len(text) <= MAX_TEXT or "\0" in text:
             raise BadRequest(f"{what} must have 1 to {MAX_TEXT} characters and no NUL")
-    if not 1 <= rule.steps <= MOST_STEPS:
-        raise BadRequest(f"steps must be 1 to {MOST_STEPS}, got {rule.steps}")
+    if not 1 <= rule.steps <= MAX_STEPS_IN_A_ROW:
+        raise BadRequest(f"steps must be 1 to {MAX_STEPS_IN_A_ROW}, got {rule.steps}")
     if not math.isfinite(rule.threshold):
         raise BadRequest(f"threshold must be finite, got {rule.threshold}")
     if rule.kind == "burst" and rule.threshold <= 0:
@@ -40,7 +40,7 @@ def check(rule: NewRule) -> None:
 def listing(
     connection: sa.Connection, project: str | None = None, *, enabled: bool | None = None
 ) -> tuple[Rule, ...]:
-    """The rules of a project, or all, oldest first."""
+    """List the rules of a project, or all, oldest first."""
     query = sa.select(rules).order_by(rules.c.created, rules.c.id)
     if project is not None:
         query = query.where(rules.c.project == project)
@@ -51,14 +51,14 @@ def listing(
 
 
 def create(connection: sa.Connection, rule: NewRule) -> Rule:
-    """Keep a new rule.
+    """Create a rule.
 
     Raises:
         Quota: The project has as many as it may have.
     """
     own = sa.select(sa.func.count()).select_from(rules).where(rules.c.project == rule.project)
-    if (connection.scalar(own) or 0) >= MOST:
-        raise Quota(f"project {rule.project!r} has {MOST} rules; delete some", limit=MOST)
+    if (connection.scalar(own) or 0) >= MAX_RULES:
+        raise Quota(f"project {rule.project!r} has {MAX_RULES} rules; delete some", limit=MAX_RULES)
     made = Rule(id=str(uuid.uuid4()), **asdict(rule))
     connection.execute(sa.insert(rules).values(**asdict(made), created=time.time()))
     return made
@@ -67,23 +67,23 @@ def create(connection: sa.Connection, rule: NewRule) -> Rule:
 def replace(
     connection: sa.Connection, rule_id: str, rule: NewRule, project: str | None = None
 ) -> Rule:
-    """Put a rule in the place of one that is there.
+    """Replace a rule.
 
     Args:
-        project: The one whose rules may be changed; all where it is None.
+        project: The project whose rules may be changed; None for all.
 
     Raises:
-        NotFound: There is no such rule.
+        NotFound: No such rule exists.
     """
     _do(connection, sa.update(rules).values(**asdict(rule)), rule_id, project)
     return Rule(id=rule_id, **asdict(rule))
 
 
 def delete(connection: sa.Connection, rule_id: str, project: str | None = None) -> None:
-    """Remove a rule; the events that it wrote stay.
+    """Delete a rule; the events that it wrote stay.
 
     Raises:
-        NotFound: There is no such rule.
+        NotFound: No such rule exists.
     """
     _do(connection, sa.delete(rules), rule_id, project)
 

@@ -1,37 +1,38 @@
-"""Telling an address of a user's choice. It is out on the internet, or it is not told.
+"""Post to a user-supplied URL, only if it resolves to public addresses (SSRF protection).
 
-A name can point anywhere, and somewhere else a moment later. So it is looked up once, every address
-that it has must be public, and the connection goes to one of those, while the certificate must be
-the name's. No redirect is followed, and of the answer only its first line is read.
+A name can point anywhere, and elsewhere a moment later. So it is resolved once, all its addresses
+must be public, and the connection goes to one of them, with the certificate checked for the name.
+No redirect is followed, and of the answer only the head is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
+
+import httpx2
 
 from htga_server.problems import BadRequest
 
 SECONDS = 10.0
-"""How long all of it may take."""
+"""How long a post may take in all."""
 MAX_URL = 2048
-MAX_LINE = 1024
 EMBEDDING = [ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::/16", "2001::/32")]
-"""Networks of version 6 whose addresses lead to one of version 4."""
+"""IPv6 networks whose addresses lead to an IPv4 address."""
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 
 
 def address(url: str) -> tuple[str, int, str]:
-    """Host, port and path of a webhook.
+    """Return host, port and path of a webhook.
 
     Raises:
-        BadRequest: It is no https address, or its host is not out on the internet.
+        BadRequest: It is no https URL, or its host is an address that is not public.
     """
     try:
         parts = urlsplit(url)
@@ -53,7 +54,7 @@ def address(url: str) -> tuple[str, int, str]:
 
 
 def is_public(ip: str) -> bool:
-    """Whether an address is out on the internet: not of this machine, nor of a network near it."""
+    """Return whether an address is on the public internet."""
     found = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
@@ -64,13 +65,13 @@ def is_public(ip: str) -> bool:
 
 
 async def lookup(host: str, port: int) -> list[str]:
-    """The addresses of a name."""
+    """Return the addresses of a name."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=1)  # SOCK_STREAM
     return [str(one[4][0]) for one in found]
 
 
-async def tell(
+async def post(
     url: str,
     message: Mapping[str, Any],
     *,
@@ -81,42 +82,52 @@ async def tell(
     """Post a message as JSON.
 
     Args:
-        lookup: Finds the addresses of a name.
-        allowed: Says of each whether it may be called.
-        trust: Whose certificates are believed; those of the system where it is None.
+        lookup: Resolves a name to addresses.
+        allowed: Says whether an address may be called.
+        trust: The certificates to trust; None trusts those of the system.
 
     Raises:
-        OSError: It was not told; says why.
+        OSError: The message was not delivered; says why.
+        TimeoutError: It took longer than `SECONDS`.
     """
     host, port, path = address(url)
-    body = json.dumps(message).encode()
+    named = f"[{host}]" if ":" in host else host
     async with asyncio.timeout(SECONDS):
         ips = await lookup(host, port)
         hidden = [ip for ip in ips if not allowed(ip)]
         if hidden or not ips:
             raise OSError(f"{host} is not out on the internet: {', '.join(hidden) or 'nowhere'}")
-        reader, writer = await asyncio.open_connection(
-            ips[0],
-            port,
-            ssl=trust or ssl.create_default_context(),
-            server_hostname=host,
-            limit=MAX_LINE,
-        )
-        try:
-            named = f"[{host}]" if ":" in host else host
-            writer.write(
-                f"POST {path} HTTP/1.1\r\nHost: {named}:{port}\r\n"
-                "Content-Type: application/json\r\nUser-Agent: htga\r\nConnection: close\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n".encode()
-                + body
-            )
-            await writer.drain()
-            try:
-                line = (await reader.readuntil(b"\n")).decode("latin-1").split()
-            except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-                raise OSError(f"{host} does not answer in HTTP") from error
-        finally:
-            writer.transport.abort()
-    status = line[1] if len(line) > 1 and line[0].startswith("HTTP/") else "no HTTP"
-    if not status.startswith("2"):
-        raise OSError(f"{host} answers {status[:40]}")
+        # To the vetted address itself, and not by a proxy, which would resolve the name again. Each
+        # phase has a limit of its own: httpx2 closes the socket of a handshake that it gives up,
+        # but not that of one that is cancelled.
+        target = httpx2.URL(scheme="https", host=ips[0], port=port, raw_path=path.encode())
+        async with (
+            httpx2.AsyncClient(
+                verify=trust or ssl.create_default_context(), trust_env=False, timeout=SECONDS / 4
+            ) as client,
+            _as_os_error(host),
+            client.stream(
+                "POST",
+                target,
+                json=dict(message),
+                headers={"Host": f"{named}:{port}", "User-Agent": "htga", "Connection": "close"},
+                extensions={"sni_hostname": host},
+                follow_redirects=False,
+            ) as answer,
+        ):
+            if not answer.is_success:  # the body is never read
+                raise OSError(f"{host} answers {answer.status_code}")
+
+
+@asynccontextmanager
+async def _as_os_error(host: str) -> AsyncIterator[None]:
+    """Raise what went wrong with the connection, or with the answer, as an `OSError`."""
+    try:
+        yield
+    except httpx2.ProtocolError as error:
+        raise OSError(f"{host} does not answer in HTTP") from error
+    except httpx2.TransportError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        raise cause or OSError(f"{host}: {error}") from error

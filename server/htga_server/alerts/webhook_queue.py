@@ -1,4 +1,4 @@
-"""Telling webhooks, one after the other, beside everything else."""
+"""A queue of messages to webhooks, sent one after the other in the background."""
 
 from __future__ import annotations
 
@@ -12,52 +12,54 @@ from typing import Any
 from htga_server.alerts import webhook
 
 logger = logging.getLogger(__name__)
-MOST = 1000
-"""Messages that wait; those beyond are dropped, for their events are kept anyway."""
-AGAIN = (2.0, 20.0)
-"""Seconds before a message is sent again that did not arrive."""
+MAX_WAITING = 1000
+"""Messages that may wait; further ones are dropped, but their events are stored anyway."""
+RETRY_DELAYS = (2.0, 20.0)
+"""Seconds before a failed message is sent again."""
 
-Tell = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+Post = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
-class Messenger:
+class WebhookQueue:
     """Sends messages in turn.
 
     Args:
-        tell: Sends one.
-        again: As `AGAIN`.
+        post: Sends one message.
+        retry_delays: As `RETRY_DELAYS`.
     """
 
-    def __init__(self, tell: Tell = webhook.tell, again: tuple[float, ...] = AGAIN) -> None:
-        self._tell = tell
-        self._again = again
+    def __init__(
+        self, post: Post = webhook.post, retry_delays: tuple[float, ...] = RETRY_DELAYS
+    ) -> None:
+        self._post = post
+        self._retry_delays = retry_delays
         self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
-        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
 
     def send(self, url: str, message: Mapping[str, Any]) -> None:
-        """Have a message sent soon."""
-        if len(self._waiting) >= MOST:
-            logger.warning("%d messages wait for webhooks; one more is dropped", MOST)
+        """Queue a message."""
+        if len(self._waiting) >= MAX_WAITING:
+            logger.warning("%d messages wait for webhooks; one more is dropped", MAX_WAITING)
             return
         self._waiting.append((url, message))
-        self._news.set()
+        self._wake.set()
 
     async def run(self) -> None:
-        """Send what there is, until cancelled."""
+        """Send messages until cancelled."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._wake.wait()
+            self._wake.clear()
             while self._waiting:
                 await self._deliver(*self._waiting.popleft())
 
     async def _deliver(self, url: str, message: Mapping[str, Any]) -> None:
-        for delay in (*self._again, None):
+        for delay in (*self._retry_delays, None):
             try:
-                await self._tell(url, message)
+                await self._post(url, message)
             except (OSError, TimeoutError, ssl.SSLError) as error:
                 if delay is None:
-                    # The address may hold a secret; its host is enough to know which.
-                    logger.warning("a webhook was not told: %s", error or "it took too long")
+                    # The URL may hold a secret; the error names the host, which is enough.
+                    logger.warning("a webhook was not reached: %s", error or "it took too long")
                     return
                 await asyncio.sleep(delay)
             else:

@@ -1,4 +1,4 @@
-"""What to be warned of."""
+"""The route of alerts over all runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from htga_client.wire import Alerts
 from htga_server.api.deps import DatabaseDep
-from htga_server.api.permissions import READ, GrantDep, own_project
+from htga_server.api.permissions import READ, GrantDep, effective_project
 from htga_server.runs import events
 
 router = APIRouter(prefix="/alerts", tags=["runs"])
@@ -22,6 +22,6 @@ async def alerts(
     project: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Alerts:
-    """Warnings and errors, the latest first, of the hundred runs that had news last."""
-    own = own_project(allowed, project)
+    """List warnings and errors, the latest first, of the hundred runs that were updated last."""
+    own = effective_project(allowed, project)
     return Alerts(items=await db.read(partial(events.alerts, project=own, limit=limit)))

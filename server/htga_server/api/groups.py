@@ -1,4 +1,4 @@
-"""Runs in groups."""
+"""The route of grouped runs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import StringConstraints
 
 from htga_client.wire import Axis, GroupedSeries, Run, RunState
 from htga_server.api.deps import DatabaseDep, ViewedDep
-from htga_server.api.permissions import READ, GrantDep, own_project
+from htga_server.api.permissions import READ, GrantDep, effective_project
 from htga_server.api.runs import id_list
 from htga_server.api.series import RangeDep, key_list
-from htga_server.http.responses import answer
+from htga_server.http.responses import json_response
 from htga_server.problems import BadRequest
 from htga_server.reads import groups
-from htga_server.reads.groups import Wanted
-from htga_server.runs import store as runs
+from htga_server.reads.groups import GroupQuery
+from htga_server.runs import store
 
 router = APIRouter(prefix="/groups", tags=["series"])
 Setting = Annotated[str, StringConstraints(pattern=r"^(run|group|config\.[\s\S]*)$")]
@@ -39,28 +39,27 @@ async def read_groups(
     state: RunState | None = None,
     tag: str | None = None,
 ) -> Response:
-    """The mean over the runs of each group, with its spread and a 95 % interval.
+    """The mean over the runs of each group, with its standard deviation and a 95 % interval.
 
-    The runs are those of a `project`, newest first, or `runs`: ids, separated by commas, in the
-    order asked for, without those that there are not. `by` is `group`, or `config.` and the name of
-    a setting; it can be said several times. If it is left out, or `run`, each run is alone. `x` is
-    `step`, `time` (seconds since 1970) or `relative` (seconds since a run's first row).
+    The runs are those of a `project`, newest first, or `runs`: ids, separated by commas; unknown
+    ones are left out. `by` is `group`, or `config.` and the name of a setting, and can be repeated.
+    Without it, or with `run`, each run is alone. `x` is `step`, `time` (seconds since 1970) or
+    `relative` (seconds since a run's first row).
     """
     if (project is None) == (ids is None):
-        raise BadRequest("say either project or runs, and not both")
-    asked = None if ids is None else id_list(ids)
-    own = own_project(allowed, project)
-
-    wanted = Wanted(by=by, keys=key_list(keys), axis=x, within=within, buckets=buckets)
+        raise BadRequest("give either project or runs, not both")
+    requested = None if ids is None else id_list(ids)
+    own = effective_project(allowed, project)
+    query = GroupQuery(by=by, keys=key_list(keys), axis=x, within=within, buckets=buckets)
 
     def read(connection: sa.Connection) -> GroupedSeries:
-        return groups.read(connection, _chosen(connection, asked, own, state, tag), wanted)
+        return groups.read(connection, _chosen(connection, requested, own, state, tag), query)
 
     found = await db.read(read)
     for group in found.items:
         for run_id in group.members:
             viewed.mark_viewed(run_id)
-    return answer(request, found)
+    return json_response(request, found)
 
 
 def _chosen(
@@ -70,9 +69,9 @@ def _chosen(
     state: RunState | None,
     tag: str | None,
 ) -> list[Run]:
-    """The runs in their order, and one more where there are too many."""
-    most = groups.MOST_RUNS + 1
-    found = runs.page(connection, ids=ids, project=project, state=state, tag=tag, limit=most)
+    """Return the runs in their order, and one more than allowed if there are too many."""
+    limit = groups.MAX_RUNS + 1
+    found = store.page(connection, ids=ids, project=project, state=state, tag=tag, limit=limit)
     if ids is None:
         return list(found.items)
     return sorted(found.items, key=lambda run: ids.index(run.id))

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it write?"""
+"""Routes of liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from htga_server.api.deps import DatabaseDep, NumbersDep, SettingsDep
+from htga_server.api.deps import DatabaseDep, MetricsDep, SettingsDep
 from htga_server.api.permissions import READ
 from htga_server.problems import Busy
 
-LEAST_FREE = 0.05
+MIN_FREE = 0.05
 
 router = APIRouter(tags=["health"])
 
@@ -21,7 +21,7 @@ router = APIRouter(tags=["health"])
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """The process answers."""
+    """The process is alive."""
     return {"status": "ok"}
 
 
@@ -35,12 +35,12 @@ async def readyz(db: DatabaseDep, settings: SettingsDep) -> dict[str, str]:
     """
     await db.write(lambda connection: connection.execute(sa.text("SELECT 1")))
     disk = shutil.disk_usage(settings.disk)
-    if disk.free < disk.total * LEAST_FREE:
+    if disk.free < disk.total * MIN_FREE:
         raise Busy(f"{disk.free >> 20} MiB of disk are left", slug="storage-low")
     return {"status": "ok"}
 
 
 @router.get("/metrics", dependencies=[READ], response_class=PlainTextResponse)
-async def metrics(numbers: NumbersDep) -> PlainTextResponse:
-    """Numbers about the collector itself, for Prometheus."""
-    return PlainTextResponse(numbers.text(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(metrics: MetricsDep) -> PlainTextResponse:
+    """Return metrics of the collector itself, for Prometheus."""
+    return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE_LATEST)

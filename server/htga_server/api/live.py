@@ -1,4 +1,4 @@
-"""Server-sent events."""
+"""The route of server-sent events."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ async def live(
     run: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
-    """What changed, as it changes: `rows` ({run, step}), `run` ({run, state}) and `reset` ({}).
+    """Stream what changes: `rows` ({run, step}), `run` ({run, state}) and `reset` ({}).
 
-    With the header `Last-Event-ID` it begins with what came after that event; `reset` says that
-    this is not known any more, or that news were lost: look at everything anew.
+    With the header `Last-Event-ID` the stream begins after that event; `reset` means that events
+    may be missing, so read everything again.
     """
     only = None if allowed.project is None else _of_project(db, allowed.project)
-    events = broker.listen(run, after=last_event_id, only=only).events()
+    events = broker.subscribe(run, after=last_event_id, only=only).events()
     return StreamingResponse(
         events if run is None else _viewing(run, viewed, events),
         media_type="text/event-stream",

@@ -1,4 +1,4 @@
-"""A token as a cookie, so that a browser can open the dashboard."""
+"""Routes to log in from a browser, with a token that is kept as a cookie."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from htga_server.access import tokens
-from htga_server.access.login_page import login_form
+from htga_server.access.login_page import login_page
 from htga_server.access.middleware import COOKIE
 from htga_server.api.deps import DatabaseDep
 
@@ -17,20 +17,20 @@ DAYS_30 = 30 * 24 * 3600
 
 
 @router.get("/login")
-async def ask() -> Response:
-    """The form."""
-    return login_form("", 200)
+async def show_form() -> Response:
+    """Show the form."""
+    return login_page("", 200)
 
 
 @router.post("/login")
-async def keep(request: Request, db: DatabaseDep) -> Response:
-    """Keep a valid token as a cookie that no script can read and no other site can send."""
+async def log_in(request: Request, db: DatabaseDep) -> Response:
+    """Set a valid token as a cookie that no script can read and no other site can send."""
     form = parse_qs((await request.body()).decode("utf-8", "replace"))
     token = form.get("token", [""])[0].strip()
     if await db.read(lambda connection: tokens.find(connection, token)) is None:
-        return login_form("That token is not valid.", 401)
-    answer = RedirectResponse("/", 303)
-    answer.set_cookie(
+        return login_page("That token is not valid.", 401)
+    json_response = RedirectResponse("/", 303)
+    json_response.set_cookie(
         COOKIE,
         token,
         max_age=DAYS_30,
@@ -38,4 +38,4 @@ async def keep(request: Request, db: DatabaseDep) -> Response:
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    return answer
+    return json_response

@@ -1,4 +1,4 @@
-"""What a token must allow on which route. Every route of the API has one of these."""
+"""The scope that a token needs for a route. Every route of the API requires one."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ import sqlalchemy as sa
 from fastapi import Depends, Request
 
 from htga_client.wire import TokenScope
-from htga_server.access.middleware import GRANT
+from htga_server.access.middleware import SCOPE_GRANT
 from htga_server.access.tokens import Grant
-from htga_server.api.deps import the_database
 from htga_server.problems import Forbidden, NotFound
 from htga_server.storage.tables import runs
 
 
 async def grant(request: Request) -> Grant:
-    """What the sender of a request may do."""
-    return cast("Grant", request.scope[GRANT])
+    """Return what the sender of a request may do."""
+    return cast("Grant", request.scope[SCOPE_GRANT])
 
 
 GrantDep = Annotated[Grant, Depends(grant)]
 
 
-class Needs:
-    """A dependency: the token must have a scope, and reach the run that the path names.
+class RequireScope:
+    """A dependency: the token must have a scope, and its project the run that the path names.
 
-    A run of another project is answered like one that does not exist.
+    A run of another project is treated like one that does not exist.
 
     Raises:
         Forbidden: The token lacks the scope.
@@ -45,21 +44,20 @@ class Needs:
         if allowed.project is None or run_id is None:
             return
         query = sa.select(runs.c.project).where(runs.c.id == run_id)
-        database = await the_database(request)
-        project = await database.read(lambda connection: connection.scalar(query))
+        project = await request.app.state.database.read(lambda connection: connection.scalar(query))
         if project != allowed.project:
             raise NotFound(f"no run {run_id[:40]!r}")
 
 
-READ, INGEST, ADMIN = (Depends(Needs(scope)) for scope in ("read", "ingest", "admin"))
+READ, INGEST, ADMIN = (Depends(RequireScope(scope)) for scope in ("read", "ingest", "admin"))
 
 
-def own_project(allowed: Grant, asked: str | None) -> str | None:
-    """The project to look in: the token's own where it has one.
+def effective_project(allowed: Grant, requested: str | None) -> str | None:
+    """Return the project to read: the token's own if it has one, else the requested one.
 
     Raises:
-        Forbidden: Another was asked for.
+        Forbidden: The token is for another project than the requested one.
     """
-    if allowed.project is not None and asked not in {None, allowed.project}:
+    if allowed.project is not None and requested not in {None, allowed.project}:
         raise Forbidden(f"this token is for project {allowed.project!r} only")
-    return allowed.project if allowed.project is not None else asked
+    return allowed.project if allowed.project is not None else requested

@@ -1,4 +1,4 @@
-"""Rules of what is to be watched in the runs of a project."""
+"""Routes of alert rules."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from functools import partial
 from fastapi import APIRouter
 
 from htga_client.wire import Firings, NewRule, Rule, Rules, Trial
-from htga_server.alerts import backtest as trial
 from htga_server.alerts import rules, webhook
+from htga_server.alerts.backtest import backtest
 from htga_server.api.deps import DatabaseDep, SettingsDep
-from htga_server.api.permissions import ADMIN, READ, GrantDep, own_project
+from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
 
 @router.get("", dependencies=[READ])
 async def listing(db: DatabaseDep, allowed: GrantDep, project: str | None = None) -> Rules:
-    """The rules of a project, or all."""
-    project = own_project(allowed, project)
+    """List the rules of a project, or all."""
+    project = effective_project(allowed, project)
     return Rules(items=await db.read(partial(rules.listing, project=project)))
 
 
 @router.post("", status_code=201, dependencies=[ADMIN])
 async def create(rule: NewRule, db: DatabaseDep, allowed: GrantDep) -> Rule:
-    """Make a rule; it is watched from now on."""
+    """Create a rule; it applies from now on."""
     _check(rule)
-    own_project(allowed, rule.project)
+    effective_project(allowed, rule.project)
     return await db.write(partial(rules.create, rule=rule))
 
 
 @router.post("/try", dependencies=[READ])
 async def try_out(
-    asked: Trial, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
+    trial: Trial, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
 ) -> Firings:
-    """Where a rule would have fired in what is stored; nothing is written."""
-    rules.check(asked.rule)
-    own_project(allowed, asked.rule.project)
-    return await db.read(partial(trial.run, trial=asked, seconds=settings.query_seconds))
+    """Show where a rule would have fired in stored runs; nothing is written."""
+    rules.check(trial.rule)
+    effective_project(allowed, trial.rule.project)
+    return await db.read(partial(backtest, trial=trial, seconds=settings.query_seconds))
 
 
 @router.put("/{rule_id}", dependencies=[ADMIN])
 async def replace(rule_id: str, rule: NewRule, db: DatabaseDep, allowed: GrantDep) -> Rule:
-    """Put a rule in the place of one that is there."""
+    """Replace a rule."""
     _check(rule)
-    own_project(allowed, rule.project)
+    effective_project(allowed, rule.project)
     change = partial(rules.replace, rule_id=rule_id, rule=rule, project=allowed.project)
     return await db.write(change)
 
 
 @router.delete("/{rule_id}", status_code=204, dependencies=[ADMIN])
 async def delete(rule_id: str, db: DatabaseDep, allowed: GrantDep) -> None:
-    """Remove a rule; the events that it wrote stay."""
+    """Delete a rule; the events that it wrote stay."""
     await db.write(partial(rules.delete, rule_id=rule_id, project=allowed.project))
 
 

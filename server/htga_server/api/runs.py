@@ -1,4 +1,4 @@
-"""Runs: register, list, show, change, finish, delete."""
+"""Routes of runs: register, list, show, change, finish, delete."""
 
 from __future__ import annotations
 
@@ -11,25 +11,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from htga_client.wire import Finish, Gap, NewRun, Run, RunEvents, RunPage, RunPatch, RunState
 from htga_server.api.deps import BrokerDep, DatabaseDep, SettingsDep
-from htga_server.api.permissions import ADMIN, INGEST, READ, GrantDep, own_project
-from htga_server.http.responses import answer
+from htga_server.api.permissions import ADMIN, INGEST, READ, GrantDep, effective_project
+from htga_server.http.responses import json_response
 from htga_server.problems import BadRequest
-from htga_server.runs import (
-    deletion as trash,
-)
-from htga_server.runs import (
-    events,
-    writers,
-)
-from htga_server.runs import (
-    pagination as order,
-)
-from htga_server.runs import (
-    serialize as records,
-)
-from htga_server.runs import (
-    store as runs,
-)
+from htga_server.runs import deletion, events, pagination, serialize, store, writers
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 MAX_LABEL = 1024
@@ -50,16 +35,16 @@ async def register(
     """Register a run under an id that the client made; registering again changes nothing."""
     _check(project=new.project)
     _check(name=new.name, group=new.group, notes=new.notes, tags=new.tags)
-    own_project(allowed, new.project)
+    effective_project(allowed, new.project)
     new = replace(new, id=_uuid("id", new.id), writer=new.writer and _uuid("writer", new.writer))
-    run, made = await db.write(partial(runs.register, new=new, limits=settings))
+    run, made = await db.write(partial(store.register, new=new, limits=settings))
     response.status_code = 201 if made else 200
     broker.publish("run", run.id, state=run.state)
     return run
 
 
 def id_list(ids: str) -> list[str]:
-    """Ids of runs that stand in an address, separated by commas.
+    """Split the ids of runs in a query parameter, separated by commas.
 
     Raises:
         BadRequest: There are too many.
@@ -67,7 +52,7 @@ def id_list(ids: str) -> list[str]:
     wanted = dict.fromkeys(ids.split(","))
     if len(wanted) > MAX_IDS:
         raise BadRequest(f"more than {MAX_IDS} ids of runs, got {len(wanted)}; ask in parts")
-    return [one for one in wanted if "\0" not in one]  # which Postgres would not take for text
+    return [one for one in wanted if "\0" not in one]  # Postgres accepts no NUL in text
 
 
 @router.get("", response_model=RunPage, dependencies=[READ])
@@ -81,7 +66,7 @@ async def page(
     group: str | None = None,
     tag: str | None = None,
     q: str | None = None,
-    sort: order.Sort = "-created",
+    sort: pagination.Sort = "-created",
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     count: bool = False,
@@ -93,9 +78,9 @@ async def page(
     """
     found = await db.read(
         partial(
-            runs.page,
+            store.page,
             ids=None if ids is None else id_list(ids),
-            project=own_project(allowed, project),
+            project=effective_project(allowed, project),
             state=state,
             group=group,
             tag=tag,
@@ -106,71 +91,71 @@ async def page(
             count=count,
         )
     )
-    return answer(request, found)
+    return json_response(request, found)
 
 
 @router.get("/{run_id}", response_model=Run, dependencies=[READ])
 async def show(run_id: str, request: Request, db: DatabaseDep) -> Response:
-    """One run, with the latest value of everything it measured."""
-    return answer(request, await db.read(partial(records.get, run_id=run_id)))
+    """Show one run, with the latest value of everything it measured."""
+    return json_response(request, await db.read(partial(serialize.get, run_id=run_id)))
 
 
 @router.patch("/{run_id}", dependencies=[INGEST])
 async def change(run_id: str, patch: RunPatch, db: DatabaseDep, broker: BrokerDep) -> Run:
-    """Change a run's name, group, tags or notes; what is left out, or null, stays."""
+    """Change a run's name, group, tags or notes; a field that is missing or null stays."""
     _check(name=patch.name, group=patch.group, notes=patch.notes, tags=patch.tags or ())
-    run = await db.write(partial(runs.change, run_id=run_id, patch=patch))
+    run = await db.write(partial(store.change, run_id=run_id, patch=patch))
     broker.publish("run", run.id, state=run.state)
     return run
 
 
 @router.get("/{run_id}/gaps", dependencies=[READ])
 async def gaps(run_id: str, db: DatabaseDep) -> dict[str, tuple[Gap, ...]]:
-    """Sequence numbers of rows that were lost on their way here, as their writers say."""
+    """List the sequence numbers of rows that writers declared as lost."""
     return {"items": await db.read(partial(writers.declared_gaps, run_id=run_id))}
 
 
 @router.get("/{run_id}/events", dependencies=[READ])
-async def happened(run_id: str, db: DatabaseDep) -> RunEvents:
-    """The latest thousand events of a run: alerts, gradients that ceased to be finite."""
+async def list_events(run_id: str, db: DatabaseDep) -> RunEvents:
+    """List the latest thousand events of a run: alerts, divergence, non-finite gradients."""
     return RunEvents(items=await db.read(partial(events.listing, run_id=run_id)))
 
 
 @router.post("/{run_id}/finish", dependencies=[INGEST])
 async def finish(run_id: str, how: Finish, db: DatabaseDep, broker: BrokerDep) -> Run:
     """Mark a run as finished or failed."""
-    run = await db.write(partial(runs.finish, run_id=run_id, how=how))
+    run = await db.write(partial(store.finish, run_id=run_id, how=how))
     broker.publish("run", run.id, state=run.state)
     return run
 
 
 @router.post("/{run_id}/heartbeat", status_code=204, dependencies=[INGEST])
-async def keep_alive(run_id: str, db: DatabaseDep, broker: BrokerDep) -> None:
-    """Say that a run is alive although it sends no rows."""
-    run, came_back = await db.write(partial(runs.keep_alive, run_id=run_id))
+async def heartbeat(run_id: str, db: DatabaseDep, broker: BrokerDep) -> None:
+    """Keep a run alive although it sends no rows."""
+    run, came_back = await db.write(partial(store.record_heartbeat, run_id=run_id))
     if came_back:
         broker.publish("run", run.id, state=run.state)
 
 
 @router.delete("/{run_id}", status_code=204, dependencies=[ADMIN])
 async def delete(run_id: str, db: DatabaseDep, broker: BrokerDep) -> None:
-    """Delete a run. Its rows and its archive are purged after a while, and restored until then."""
-    await db.write(partial(trash.delete, run_id=run_id))
+    """Delete a run. It can be restored until its rows and its archive are purged, a day later."""
+    await db.write(partial(deletion.delete, run_id=run_id))
     broker.publish("run", run_id, state="deleted")
 
 
 @router.post("/{run_id}/restore", dependencies=[ADMIN])
 async def restore(run_id: str, db: DatabaseDep, broker: BrokerDep) -> Run:
     """Undo the deletion of a run."""
-    await db.write(partial(trash.restore, run_id=run_id))
-    run = await db.read(partial(records.get, run_id=run_id))
+    await db.write(partial(deletion.restore, run_id=run_id))
+    run = await db.read(partial(serialize.get, run_id=run_id))
     broker.publish("run", run.id, state=run.state)
     return run
 
 
-def _check(**said: str | tuple[str, ...] | None) -> None:
-    """Refuse what no database holds as text, and a run or a project without a name."""
-    for what, value in said.items():
+def _check(**fields: str | tuple[str, ...] | None) -> None:
+    """Refuse text that no database can hold, and a run or a project without a name."""
+    for what, value in fields.items():
         texts = value if isinstance(value, tuple) else (value or "",)
         if any("\0" in text for text in texts):
             raise BadRequest(f"{what} must hold no NUL")

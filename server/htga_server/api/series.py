@@ -1,4 +1,4 @@
-"""Reading: scalars and histograms over steps."""
+"""Routes that read a run: series, histograms, tail, layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from htga_client.wire import Histograms, Layer, LayerMap, Series, Tail
 from htga_server.api.deps import DatabaseDep, ViewedDep
 from htga_server.api.permissions import READ
-from htga_server.http.responses import answer, arrow_answer, wants_arrow
+from htga_server.http.responses import arrow_response, json_response, wants_arrow
 from htga_server.problems import BadRequest
 from htga_server.reads import histograms, layer_map, layers, series, tail
 from htga_server.reads.series import MAX_BUCKETS, Range
@@ -24,11 +24,7 @@ Rank = Annotated[int, Query(ge=0, lt=2**31)]
 
 
 def _range(
-    layer: str = "",
-    rank: Rank = 0,
-    start: Step = None,
-    stop: Step = None,
-    since: str | None = None,
+    layer: str = "", rank: Rank = 0, start: Step = None, stop: Step = None, since: str | None = None
 ) -> Range:
     return Range(layer=layer, rank=rank, start=start, stop=stop, since=since)
 
@@ -44,7 +40,7 @@ VIEW = Depends(_mark_viewed)
 
 
 def key_list(keys: str) -> list[str]:
-    """Names of keys that stand in an address, separated by commas.
+    """Split the names of keys in a query parameter, separated by commas.
 
     Raises:
         BadRequest: There are none, or too many.
@@ -78,8 +74,8 @@ async def read_series(
     read = partial(series.read, run_id=run_id, keys=wanted, within=within, buckets=buckets)
     found = await db.read(read)
     if wants_arrow(request):
-        return arrow_answer(request, series.to_arrow(found))
-    return answer(request, found)
+        return arrow_response(request, series.to_arrow(found))
+    return json_response(request, found)
 
 
 @router.get("/{run_id}/histograms", response_model=Histograms, dependencies=[READ, VIEW])
@@ -93,7 +89,7 @@ async def read_histograms(
 ) -> Response:
     """Histograms of |gradient|, summed per bucket of steps, on `2**bits` bins per octave."""
     read = partial(histograms.read, run_id=run_id, within=within, buckets=buckets, bits=bits)
-    return answer(request, await db.read(read))
+    return json_response(request, await db.read(read))
 
 
 @router.get("/{run_id}/tail", response_model=Tail, dependencies=[READ, VIEW])
@@ -107,12 +103,12 @@ async def read_tail(
 ) -> Response:
     """Survival, Hill plot at every threshold and one fit, of the latest histogram by `step`."""
     read = partial(tail.read, run_id=run_id, layer=layer, rank=rank, step=step)
-    return answer(request, await db.read(read))
+    return json_response(request, await db.read(read))
 
 
 @router.get("/{run_id}/layers", dependencies=[READ])
 async def read_layers(run_id: str, db: DatabaseDep) -> dict[str, tuple[Layer, ...]]:
-    """The layers of a run by rank, in the order in which they came."""
+    """List the layers of a run by rank, in the order in which they first came."""
     return {"items": await db.read(partial(layers.listing, run_id=run_id))}
 
 
@@ -130,4 +126,4 @@ async def read_layer_map(
     """One scalar of every layer over `start <= step < stop`, on common buckets."""
     within = Range(rank=rank, start=start, stop=stop)
     read = partial(layer_map.read, run_id=run_id, key=key, within=within, buckets=buckets)
-    return answer(request, await db.read(read))
+    return json_response(request, await db.read(read))

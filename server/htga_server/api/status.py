@@ -1,4 +1,4 @@
-"""How the collector is doing."""
+"""The route of the collector's status."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from functools import partial
 from fastapi import APIRouter
 
 from htga_client.wire import Status
-from htga_server.api.deps import BrokerDep, DatabaseDep, NumbersDep, SettingsDep
+from htga_server.api.deps import BrokerDep, DatabaseDep, MetricsDep, SettingsDep
 from htga_server.api.permissions import READ, GrantDep
-from htga_server.runs import totals as census
+from htga_server.runs.totals import count_runs
 
 router = APIRouter(tags=["health"])
 VERSION = importlib.metadata.version("htga")
@@ -22,24 +22,24 @@ VERSION = importlib.metadata.version("htga")
 async def status(
     db: DatabaseDep,
     broker: BrokerDep,
-    numbers: NumbersDep,
+    metrics: MetricsDep,
     settings: SettingsDep,
     allowed: GrantDep,
 ) -> Status:
-    """Numbers about the collector and its database, for people."""
-    counted = await db.read(partial(census.take, project=allowed.project))
+    """Return numbers about the collector and its database, for people."""
+    totals = await db.read(partial(count_runs, project=allowed.project))
     return Status(
         version=VERSION,
-        uptime_s=numbers.uptime,
+        uptime_s=metrics.uptime,
         database=db.dialect,
         database_bytes=await db.read(db.size),
-        runs=counted.runs,
-        running=counted.running,
-        rows_total=counted.rows,
-        rows_per_s=numbers.rows_per_second,
+        runs=totals.runs,
+        running=totals.running,
+        rows_total=totals.rows,
+        rows_per_s=metrics.rows_per_second,
         queue=db.waiting,
-        commit_ms=numbers.commit_ms,
-        live_clients=broker.readers,
-        last_write_s=None if counted.updated is None else max(0.0, time.time() - counted.updated),
+        commit_ms=metrics.commit_ms,
+        live_clients=broker.subscriber_count,
+        last_write_s=None if totals.updated is None else max(0.0, time.time() - totals.updated),
         disk_free=shutil.disk_usage(settings.disk).free,
     )

@@ -1,4 +1,4 @@
-"""Who may reach the collector. Tokens are made and revoked at its command line only."""
+"""The route that lists tokens; the command line alone creates and revokes them."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ router = APIRouter(tags=["health"])
 
 @router.get("/tokens", dependencies=[ADMIN])
 async def listing(db: DatabaseDep, allowed: GrantDep) -> Tokens:
-    """The tokens, without their secrets; whoever is of one project sees those of that one."""
+    """List tokens without their secrets; a project's token sees those of its project only."""
     return Tokens(items=await db.read(partial(tokens.listing, project=allowed.project)))

@@ -1,4 +1,4 @@
-"""Stored rows as Arrow tables with the names that people know: run, layer and key in words."""
+"""Stored rows as Arrow batches that name run, layer and key."""
 
 from __future__ import annotations
 
@@ -12,48 +12,31 @@ import sqlalchemy as sa
 
 from htga_client.wire import SCALARS
 from htga_server.storage.tables import metrics, names, runs, steps
-from htga_server.storage.values import numbers
-from htga_server.timeseries.series import histograms
-from htga_server.timeseries.series_key import LAYERS, Track
+from htga_server.storage.values import to_array
+from htga_server.timeseries.series import read_histograms
+from htga_server.timeseries.series_key import LAYERS, SeriesKey
 
-LABELS = (("run_id", pa.string()), ("project", pa.string()), ("run", pa.string()))
+LABELS = tuple((name, pa.string()) for name in ("run_id", "project", "run"))
+PLACE = (*LABELS, ("attempt", pa.int32()), ("rank", pa.int32()), ("step", pa.int64()))
+TIME = ("time", pa.float64())
 STEPS = pa.schema(
-    [
-        *LABELS,
-        ("attempt", pa.int32()),
-        ("rank", pa.int32()),
-        ("step", pa.int64()),
-        ("layer", pa.string()),
-        ("time", pa.float64()),
-        *SCALARS.items(),
-        ("histogram", pa.binary()),
-    ]
+    [*PLACE, ("layer", pa.string()), TIME, *SCALARS.items(), ("histogram", pa.binary())]
 )
-METRICS = pa.schema(
-    [
-        *LABELS,
-        ("attempt", pa.int32()),
-        ("rank", pa.int32()),
-        ("step", pa.int64()),
-        ("key", pa.string()),
-        ("time", pa.float64()),
-        ("value", pa.float64()),
-    ]
-)
+METRICS = pa.schema([*PLACE, ("key", pa.string()), TIME, ("value", pa.float64())])
 CHUNK = 20_000
 
 
 def step_batches(
     connection: sa.Connection, *which: sa.ColumnElement[bool]
 ) -> Iterator[pa.RecordBatch]:
-    """Steps of the runs that fulfil `which` (conditions on `tables.runs`), run by run."""
+    """Yield the steps of runs that fulfil `which` (conditions on `tables.runs`), run by run."""
     return _batches(connection, steps, "layer", STEPS, which)
 
 
 def metric_batches(
     connection: sa.Connection, *which: sa.ColumnElement[bool]
 ) -> Iterator[pa.RecordBatch]:
-    """Values of the user's metrics, likewise."""
+    """Yield the values of the user's metrics, likewise."""
     return _batches(connection, metrics, "metric", METRICS, which)
 
 
@@ -95,18 +78,18 @@ def _batches(
 
 
 def _histograms(connection: sa.Connection, rows: Sequence[Any]) -> tuple[bytes | None, ...]:
-    """The histogram of each row, of which those of one layer on one rank lie together."""
+    """Return the histogram of each row; rows of one layer and rank are adjacent."""
     found: list[bytes | None] = []
     for (run_key, layer_id, rank), own in groupby(rows, lambda row: (row[0], row[1], row.rank)):
         part = list(own)
-        track = Track(LAYERS, run_key, layer_id, rank)
-        stored = histograms(connection, track, part[0].step, part[-1].step + 1)
+        series = SeriesKey(LAYERS, run_key, layer_id, rank)
+        stored = read_histograms(connection, series, part[0].step, part[-1].step + 1)
         found += [stored.get(row.step, {}).get(row.attempt) for row in part]
     return tuple(found)
 
 
 def _array(column: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
     if pa.types.is_floating(kind):
-        values, measured = numbers(column)
+        values, measured = to_array(column)
         return pa.array(values, kind, mask=np.logical_not(measured))
     return pa.array(column, kind)

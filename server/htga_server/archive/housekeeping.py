@@ -1,4 +1,4 @@
-"""What a collector does by itself, now and then: it purges what was deleted, prunes what is old."""
+"""Periodic chores: purging deleted runs and pruning old ones."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from htga_server.archive import parquet as archive
-from htga_server.archive import retention
+from htga_server.archive import parquet, retention
 from htga_server.problems import ServerError
-from htga_server.runs import deletion as trash
+from htga_server.runs import deletion
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
 logger = logging.getLogger(__name__)
-EVERY = 60.0
-"""Seconds between two rounds."""
-CHUNK = 10_000
-"""Rows that are removed in one transaction: ingest waits for no more than that."""
+INTERVAL_SECONDS = 60.0
+"""Seconds between two runs of the chores."""
+ROWS_PER_TRANSACTION = 10_000
+"""Rows removed in one transaction; ingest waits no longer than that takes."""
 
 
 class Housekeeping:
-    """One collector's chores; several on one database may do them at the same time.
+    """The chores of one collector; several collectors on one database may run them at once.
 
     Args:
         clock: Seconds since the epoch.
@@ -39,40 +38,42 @@ class Housekeeping:
         self._clock = clock
 
     async def run(self) -> None:
-        """A round every now and then, until cancelled."""
+        """Run the chores periodically until cancelled."""
         while True:
             try:
-                await self.round()
+                await self.run_once()
             except (sa.exc.DBAPIError, ServerError, OSError) as error:
-                logger.warning("housekeeping is put off: %s", error)
-            await asyncio.sleep(EVERY)
+                logger.warning("housekeeping failed and will be tried again: %s", error)
+            await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def round(self) -> None:
-        """Do what is due now."""
+    async def run_once(self) -> None:
+        """Purge and prune what is due now."""
         await self._purge()
         await self.prune()
 
     async def prune(self) -> None:
-        """Move the rows of old runs to the archive."""
-        look = partial(retention.due, settings=self._settings, now=self._clock())
-        for old in await self._database.read(look):
-            await self._unless_in_trouble(self._close, old.id)
-        for run_key, run_id in (await self._database.read(retention.begun)).items():
-            await self._unless_in_trouble(self._empty, run_key, run_id)
+        """Move the rows of expired runs to the archive."""
+        find = partial(retention.expired, settings=self._settings, now=self._clock())
+        for run in await self._database.read(find):
+            await self._log_failure(self._archive_and_close, run.id)
+        for run_key, run_id in (await self._database.read(retention.being_pruned)).items():
+            await self._log_failure(self._prune_rows, run_key, run_id)
 
-    async def _close(self, run_id: str) -> None:
+    async def _archive_and_close(self, run_id: str) -> None:
         folder = self._settings.archive
-        await self._database.write(partial(retention.close, run_id=run_id, folder=folder))
+        await self._database.write(
+            partial(retention.archive_and_close, run_id=run_id, folder=folder)
+        )
 
-    async def _empty(self, run_key: int, run_id: str) -> None:
-        await asyncio.to_thread(archive.verify, run_id, self._settings.archive)
-        await self._in_chunks(partial(retention.prune, run_key=run_key, most=CHUNK))
+    async def _prune_rows(self, run_key: int, run_id: str) -> None:
+        await asyncio.to_thread(parquet.verify_run, run_id, self._settings.archive)
+        await self._until_done(
+            partial(retention.prune, run_key=run_key, limit=ROWS_PER_TRANSACTION)
+        )
         logger.info("pruned run %s", run_id)
 
-    async def _unless_in_trouble(
-        self, work: Callable[..., Awaitable[None]], *arguments: object
-    ) -> None:
-        """Trouble with one run must not keep the others from their turn."""
+    async def _log_failure(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Log the failure of one run, so that the others get their turn."""
         try:
             await work(*arguments)
         except (ServerError, OSError) as error:
@@ -80,13 +81,15 @@ class Housekeeping:
 
     async def _purge(self) -> None:
         before = self._clock() - self._settings.undo_hours * 3600
-        expired = await self._database.write(partial(trash.expire, before=before))
+        expired = await self._database.write(partial(deletion.expire, before=before))
         for run_key, run_id in expired.items():
-            # Files first: while the run is there, a round that was cut short is taken up again.
-            await asyncio.to_thread(archive.remove, run_id, self._settings.archive)
-            await self._in_chunks(partial(trash.purge, run_key=run_key, most=CHUNK))
+            # Files first: as long as the run's row exists, an interrupted purge is continued.
+            await asyncio.to_thread(parquet.remove_files, run_id, self._settings.archive)
+            await self._until_done(
+                partial(deletion.purge, run_key=run_key, limit=ROWS_PER_TRANSACTION)
+            )
             logger.info("purged run %s", run_id)
 
-    async def _in_chunks(self, work: Callable[[sa.Connection], bool]) -> None:
+    async def _until_done(self, work: Callable[[sa.Connection], bool]) -> None:
         while not await self._database.write(work):
             pass

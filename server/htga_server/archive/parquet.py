@@ -1,4 +1,4 @@
-"""Finished runs as Parquet: one folder per run, with a manifest that says what must be in it."""
+"""Archived runs as Parquet: a folder for each run, with a manifest of its files."""
 
 from __future__ import annotations
 
@@ -19,86 +19,88 @@ import sqlalchemy as sa
 from htga_client.wire import Archive
 from htga_server.archive.arrow_export import METRICS, STEPS, metric_batches, step_batches
 from htga_server.problems import Conflict
-from htga_server.runs.lookup import HERE, lock_open
+from htga_server.runs.lookup import NOT_DELETED, lock_writable
 from htga_server.runs.serialize import get
 from htga_server.storage.tables import runs
 
 MANIFEST = "manifest.json"
 
 
-def create(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
-    """Write a run to `folder/<run id>` and mark it as archived.
+def archive_run(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
+    """Write a run to `folder/<run id>` and mark it as archived; its rows stay in the database.
 
-    The files are written beside their place, synced, read back and counted, and only then moved
-    there in one rename. The rows stay in the database.
+    The files are written to a temporary folder, read back, counted and synced; one rename then
+    moves the folder into place.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
         Conflict: The run has not finished, or is in the archive alone.
     """
-    lock_open(connection, run_id)
+    lock_writable(connection, run_id)
     run = get(connection, run_id)
     if run.state not in {"finished", "failed", "lost"}:
         raise Conflict(f"run {run_id} is {run.state}; only a run that is over is archived")
-    part = folder / f"{run.id}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    partial = folder / f"{run.id}.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     this = runs.c.id == run.id
     rows = {
-        "steps": _write(part / "steps.parquet", STEPS, step_batches(connection, this)),
-        "metrics": _write(part / "metrics.parquet", METRICS, metric_batches(connection, this)),
+        "steps": _write(partial / "steps.parquet", STEPS, step_batches(connection, this)),
+        "metrics": _write(partial / "metrics.parquet", METRICS, metric_batches(connection, this)),
     }
     archive = Archive(
         run_id=run.id,
         rows=rows,
-        files={f"{name}.parquet": _describe(part / f"{name}.parquet") for name in rows},
+        files={f"{name}.parquet": _describe(partial / f"{name}.parquet") for name in rows},
         created=time.time(),
     )
     text = json.dumps(asdict(archive) | {"run": asdict(run)}, indent=1)
-    (part / MANIFEST).write_text(text, encoding="utf-8")
-    for path in part.iterdir():
+    (partial / MANIFEST).write_text(text, encoding="utf-8")
+    for path in partial.iterdir():
         _sync(path)
     final = folder / run.id
-    if final.is_symlink():  # it leads to what is not ours to remove
+    if final.is_symlink():  # what it points to is not ours to remove
         final.unlink()
     shutil.rmtree(final, ignore_errors=True)
-    part.rename(final)
+    partial.rename(final)
     _sync(folder)
     connection.execute(sa.update(runs).where(this).values(archived=True))
     return archive
 
 
-def find(run_id: str, folder: Path) -> Path | None:
-    """Where an archived run lies, if it does: a link to another place is not followed."""
-    own = folder / run_id
-    if not (own / MANIFEST).exists() or any(path.is_symlink() for path in (own, *own.iterdir())):
+def find_folder(run_id: str, folder: Path) -> Path | None:
+    """Return the folder of an archived run, or None; symbolic links are not followed."""
+    folder_of_run = folder / run_id
+    if not (folder_of_run / MANIFEST).exists() or any(
+        path.is_symlink() for path in (folder_of_run, *folder_of_run.iterdir())
+    ):
         return None
-    return own
+    return folder_of_run
 
 
-def verify(run_id: str, folder: Path) -> None:
-    """Check that a run's files are what its manifest says.
+def verify_run(run_id: str, folder: Path) -> None:
+    """Check that a run's files match its manifest.
 
     Raises:
-        OSError: One is missing, or another.
+        OSError: A file is missing or differs.
     """
     manifest = json.loads((folder / run_id / MANIFEST).read_text(encoding="utf-8"))
-    for name, said in manifest["files"].items():
-        if _describe(folder / run_id / name) != said:
+    for name, expected in manifest["files"].items():
+        if _describe(folder / run_id / name) != expected:
             raise OSError(f"{folder / run_id / name} is not the file that was archived")
 
 
-def ids(connection: sa.Connection, folder: Path, project: str | None = None) -> list[str]:
-    """The runs in the archive, of one project or of all; not those that were deleted."""
+def archived_ids(connection: sa.Connection, folder: Path, project: str | None = None) -> list[str]:
+    """Return the ids of archived runs of a project, or of all, without deleted ones."""
     found = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
-    found = [run_id for run_id in found if find(run_id, folder) is not None]
-    seen = HERE if project is None else sa.and_(HERE, runs.c.project == project)
-    own = set(connection.scalars(sa.select(runs.c.id).where(seen)))
-    return [run_id for run_id in found if run_id in own]
+    found = [run_id for run_id in found if find_folder(run_id, folder) is not None]
+    visible = NOT_DELETED if project is None else sa.and_(NOT_DELETED, runs.c.project == project)
+    known = set(connection.scalars(sa.select(runs.c.id).where(visible)))
+    return [run_id for run_id in found if run_id in known]
 
 
-def remove(run_id: str, folder: Path) -> None:
-    """Delete a run's files, if there are any; `run_id` must come from the database."""
+def remove_files(run_id: str, folder: Path) -> None:
+    """Delete a run's files, if any; `run_id` must come from the database."""
     shutil.rmtree(folder / run_id, ignore_errors=True)
 
 
@@ -121,7 +123,7 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _sync(path: Path) -> None:
-    """Have a file, or a folder's list of names, reach the disk."""
+    """Sync a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,8 +1,8 @@
-"""Which runs are so old that their rows are kept in the archive alone. Functions of a connection.
+"""Retention: rows of old runs move to the archive. Functions of a connection.
 
-Such a run is archived, and closed in the same transaction: nothing can come that the archive does
-not have. Then its rows and histograms go, bit by bit. Summaries of eight steps, histograms of 64
-steps and events stay.
+An expired run is archived and closed in one transaction, so no row can arrive that the archive
+lacks. Then its rows and histograms are removed, some at a time. Rollups of eight steps, histogram
+sums of 64 steps and events stay in the database.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from htga_server.archive import parquet as archive
-from htga_server.runs import deletion as trash
-from htga_server.runs.lookup import HERE
+from htga_server.archive import parquet
+from htga_server.runs import deletion
+from htga_server.runs.lookup import NOT_DELETED
 from htga_server.settings import Settings
 from htga_server.storage.tables import metrics, packs, runs, steps, tracks
-from htga_server.timeseries import append as settle
-from htga_server.timeseries.series_key import LAYERS, METRICS, Track
+from htga_server.timeseries.close_windows import close_last_window
+from htga_server.timeseries.series_key import KINDS, SeriesKey
 
-BEGUN = 0.0
-"""`pruned` of a run some of whose rows may still be here."""
 DAY = 24 * 3600.0
 
 
-class Old(NamedTuple):
-    """A run whose rows are due."""
+class ExpiredRun(NamedTuple):
+    """A run whose rows have expired."""
 
     run_key: int
     id: str
@@ -37,45 +35,45 @@ class Old(NamedTuple):
     updated: float
 
 
-def due(connection: sa.Connection, settings: Settings, now: float) -> list[Old]:
-    """Runs without a new row for as many days as their project keeps rows, oldest first."""
+def expired(connection: sa.Connection, settings: Settings, now: float) -> list[ExpiredRun]:
+    """Return runs without a new row for as long as their project keeps rows, oldest first."""
     query = sa.select(
         runs.c.run_key, runs.c.id, runs.c.project, runs.c.name, runs.c.rows, runs.c.updated
-    ).where(HERE, runs.c.pruned.is_(None), runs.c.updated.is_not(None))
-    found = [Old(*row) for row in connection.execute(query.order_by(runs.c.updated))]
-    kept = {old.project: settings.days_of(old.project) for old in found}
+    ).where(NOT_DELETED, runs.c.pruned.is_(None), runs.c.updated.is_not(None))
+    found = [ExpiredRun(*row) for row in connection.execute(query.order_by(runs.c.updated))]
+    kept = {run.project: settings.days_of(run.project) for run in found}
     return [
-        old for old in found if (d := kept[old.project]) is not None and old.updated < now - d * DAY
+        run for run in found if (d := kept[run.project]) is not None and run.updated < now - d * DAY
     ]
 
 
-def begun(connection: sa.Connection) -> dict[int, str]:
-    """The ids, by key, of the runs some of whose rows may still be here."""
-    query = sa.select(runs.c.run_key, runs.c.id).where(runs.c.pruned == BEGUN)
+def being_pruned(connection: sa.Connection) -> dict[int, str]:
+    """Return the ids, by key, of closed runs some of whose rows are still in the database."""
+    query = sa.select(runs.c.run_key, runs.c.id).where(runs.c.pruning)
     return {row.run_key: row.id for row in connection.execute(query)}
 
 
-def close(connection: sa.Connection, run_id: str, folder: Path) -> None:
-    """Archive a run, and take no more rows of it.
+def archive_and_close(connection: sa.Connection, run_id: str, folder: Path) -> None:
+    """Archive a run and close it to further rows.
 
     Raises:
-        NotFound: There is no such run.
-        Conflict: It is not over, or closed.
+        NotFound: No such run exists.
+        Conflict: It is not over, or closed already.
     """
-    archive.create(connection, run_id, folder)
+    parquet.archive_run(connection, run_id, folder)
     run_key = connection.scalars(sa.select(runs.c.run_key).where(runs.c.id == run_id)).one()
     own = sa.select(tracks.c.kind, tracks.c.name_id, tracks.c.rank)
-    kinds = {kind.name: kind for kind in (LAYERS, METRICS)}
     for kind, name_id, rank in connection.execute(own.where(tracks.c.run_key == run_key)).all():
-        settle.seal(connection, Track(kinds[kind], run_key, name_id, rank))
-    connection.execute(sa.update(runs).where(runs.c.run_key == run_key).values(pruned=BEGUN))
+        close_last_window(connection, SeriesKey(KINDS[kind], run_key, name_id, rank))
+    closed = sa.update(runs).where(runs.c.run_key == run_key)
+    connection.execute(closed.values(pruned=time.time(), pruning=True))
 
 
-def prune(connection: sa.Connection, run_key: int, *, most: int) -> bool:
-    """Remove up to `most` rows of a closed run; returns whether none is left."""
+def prune(connection: sa.Connection, run_key: int, *, limit: int) -> bool:
+    """Remove up to `limit` rows of a closed run; return whether none is left."""
     for table in (steps, metrics, packs):
-        if trash.remove(connection, table, run_key, most=most):
+        if deletion.delete_rows(connection, table, run_key, limit=limit):
             return False
-    done = sa.update(runs).where(runs.c.run_key == run_key).values(pruned=time.time(), bytes=0)
+    done = sa.update(runs).where(runs.c.run_key == run_key).values(pruning=False, bytes=0)
     connection.execute(done)
     return True

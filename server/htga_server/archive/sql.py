@@ -1,7 +1,6 @@
-"""SQL over live and archived runs alike, by DuckDB.
+"""SQL over live and archived runs by DuckDB.
 
-The query sees three tables, `runs`, `steps` and `metrics`, and nothing else: no file, no network,
-no setting.
+A query sees the tables `runs`, `steps` and `metrics`. It can reach no file, network or setting.
 """
 
 from __future__ import annotations
@@ -15,32 +14,24 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import sqlalchemy as sa
 
-from htga_server.archive import parquet as archive
+from htga_server.archive import parquet
 from htga_server.archive.arrow_export import METRICS, STEPS, metric_batches, step_batches
 from htga_server.problems import BadRequest
-from htga_server.runs.lookup import HERE
+from htga_server.runs.lookup import NOT_DELETED
 from htga_server.storage.tables import runs
 
+_TEXT, _TIME = pa.string(), pa.float64()
 RUNS = pa.schema(
     [
-        ("id", pa.string()),
-        ("project", pa.string()),
-        ("name", pa.string()),
-        ("group", pa.string()),
-        ("tags", pa.list_(pa.string())),
-        ("config", pa.string()),
-        ("notes", pa.string()),
-        ("state", pa.string()),
+        *((name, _TEXT) for name in ("id", "project", "name", "group")),
+        ("tags", pa.list_(_TEXT)),
+        *((name, _TEXT) for name in ("config", "notes", "state")),
         ("attempt", pa.int32()),
-        ("created", pa.float64()),
-        ("updated", pa.float64()),
-        ("finished", pa.float64()),
-        ("archived", pa.bool_()),
-        ("last_step", pa.int64()),
-        ("summary", pa.string()),
+        *((name, _TIME) for name in ("created", "updated", "finished")),
+        *(("archived", pa.bool_()), ("last_step", pa.int64()), ("summary", _TEXT)),
     ]
 )
-LOCKED: dict[str, str | bool | int | float | list[str]] = {
+DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
@@ -48,7 +39,7 @@ LOCKED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def run(
+def run_query(
     connection: sa.Connection,
     sql: str,
     *,
@@ -57,52 +48,54 @@ def run(
     seconds: float,
     project: str | None = None,
 ) -> pa.Table:
-    """Answer one SELECT.
+    """Execute one SELECT.
 
     Args:
-        folder: Where the archive lies.
-        limit: Most rows to return.
-        seconds: How long it may take.
-        project: The one whose runs are seen; all where it is None.
+        folder: The folder of the archive.
+        limit: Maximum number of rows to return.
+        seconds: Maximum time.
+        project: The project whose runs are visible; None for all.
 
     Raises:
         BadRequest: It is no single SELECT, does not parse, fails, or takes too long.
     """
-    seen = HERE if project is None else sa.and_(HERE, runs.c.project == project)
-    live = sa.and_(runs.c.archived.is_(False), seen)
-    archived = connection.scalars(sa.select(runs.c.id).where(runs.c.archived.is_(True), seen)).all()
-    found = [archive.find(one, folder) for one in archived]
+    visible = NOT_DELETED if project is None else sa.and_(NOT_DELETED, runs.c.project == project)
+    live = sa.and_(runs.c.archived.is_(False), visible)
+    archived = connection.scalars(
+        sa.select(runs.c.id).where(runs.c.archived.is_(True), visible)
+    ).all()
+    found = [parquet.find_folder(run_id, folder) for run_id in archived]
     files = [path for path in found if path is not None]
-    with duckdb.connect(config=LOCKED) as engine:
-        engine.register("runs", _runs(connection, seen))
+    with duckdb.connect(config=DUCKDB_CONFIG) as duck:
+        duck.register("runs", _runs(connection, visible))
         for name, schema, batches in (
             ("steps", STEPS, step_batches(connection, live)),
             ("metrics", METRICS, metric_batches(connection, live)),
         ):
-            engine.register(f"live_{name}", pa.Table.from_batches(batches, schema))
+            duck.register(f"live_{name}", pa.Table.from_batches(batches, schema))
             paths = [str(path / f"{name}.parquet") for path in files]
-            engine.register(f"archived_{name}", ds.dataset(paths, schema=schema, format="parquet"))
-            engine.execute(
+            duck.register(f"archived_{name}", ds.dataset(paths, schema=schema, format="parquet"))
+            duck.execute(
                 f"CREATE VIEW {name} AS"  # noqa: S608 (the names are those three lines above)
                 f" SELECT * FROM live_{name} UNION ALL BY NAME SELECT * FROM archived_{name}"
             )
-        engine.execute("SET lock_configuration = true")
-        clock = threading.Timer(seconds, engine.interrupt)
-        clock.start()
+        duck.execute("SET lock_configuration = true")
+        timer = threading.Timer(seconds, duck.interrupt)
+        timer.start()
         try:
-            statements = engine.extract_statements(sql)
+            statements = duck.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise BadRequest("sql must be one SELECT statement")
-            return engine.sql(sql).limit(limit).to_arrow_table()
+            return duck.sql(sql).limit(limit).to_arrow_table()
         except duckdb.InterruptException as error:
             raise BadRequest(f"the query took longer than {seconds:g} s") from error
         except duckdb.Error as error:
             raise BadRequest(str(error)[:2000]) from error
         finally:
-            clock.cancel()
+            timer.cancel()
 
 
-def _runs(connection: sa.Connection, seen: sa.ColumnElement[bool]) -> pa.Table:
+def _runs(connection: sa.Connection, visible: sa.ColumnElement[bool]) -> pa.Table:
     records = [
         row
         | {
@@ -110,6 +103,6 @@ def _runs(connection: sa.Connection, seen: sa.ColumnElement[bool]) -> pa.Table:
             "config": json.dumps(row["config"]),
             "summary": json.dumps(row["summary"]),
         }
-        for row in map(dict, connection.execute(sa.select(runs).where(seen)).mappings())
+        for row in map(dict, connection.execute(sa.select(runs).where(visible)).mappings())
     ]
     return pa.Table.from_pylist(records, RUNS)

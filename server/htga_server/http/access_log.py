@@ -10,25 +10,25 @@ import time
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from htga_server.http.metrics import Numbers
+from htga_server.http.metrics import Metrics
 
 logger = logging.getLogger("htga.access")
 REQUEST_ID = "X-Request-ID"
 
 
-class Observer:
-    """ASGI middleware that times and numbers every request.
+class AccessLog:
+    """ASGI middleware that times, counts and logs every request.
 
-    Its id is in the answer's header and in the log, never taken from the request: what is logged
-    is of our making, or escaped by JSON.
+    The id of a request is made here, never taken from the request, and everything else in the log
+    is escaped by JSON.
     """
 
-    def __init__(self, app: ASGIApp, *, numbers: Numbers) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
-        self._numbers = numbers
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Forward a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,7 +46,7 @@ class Observer:
         finally:
             seconds = time.perf_counter() - begin
             route = _route(scope)
-            self._numbers.request(_method(scope), route, status, seconds)
+            self._metrics.count_request(_method(scope), route, status, seconds)
             level = logging.ERROR if status == 500 else logging.INFO
             if logger.isEnabledFor(level):
                 line = {
@@ -62,7 +62,7 @@ class Observer:
 
 
 def _route(scope: Scope) -> str:
-    """The path as its route is written; anything else is one label, for there is no end of them."""
+    """Return the path of the route; all unknown paths share one label to bound their number."""
     return getattr(scope.get("route"), "path", None) or "other"
 
 

@@ -1,4 +1,4 @@
-"""Numbers about the collector itself, for Prometheus and for the status page."""
+"""Metrics of the collector itself, for Prometheus and for the status page."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from htga_client.wire import Quantiles, Receipt
-from htga_server.http.rolling_window import Recent
+from htga_server.http.rolling_window import RollingWindow
 from htga_server.live.broker import Broker
 from htga_server.storage.database import Database
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Numbers:
-    """Counters of one collector. Labels are of routes as they are written, never of what was asked.
+class Metrics:
+    """The metrics of one collector. Labels name routes, never the paths of requests.
 
     Args:
-        database, broker: Looked at when the numbers are read.
+        database, broker: They supply gauges when the metrics are read.
     """
 
     def __init__(self, database: Database, broker: Broker) -> None:
-        self._began = time.monotonic()
-        self._accepted, self._commits = Recent(), Recent()
+        self._started = time.monotonic()
+        self._accepted, self._commits = RollingWindow(), RollingWindow()
         self._registry = CollectorRegistry()
         self._requests = Histogram(
             "htga_request_seconds",
@@ -35,10 +35,10 @@ class Numbers:
             registry=self._registry,
         )
         self._rows = Counter(
-            "htga_ingest_rows", "Rows by what became of them", ("result",), registry=self._registry
+            "htga_ingest_rows", "Rows by result", ("result",), registry=self._registry
         )
         self._gaps = Counter(
-            "htga_gap_rows", "Rows that writers say they have lost", registry=self._registry
+            "htga_gap_rows", "Rows that writers declared as lost", registry=self._registry
         )
         self._commit_seconds = Histogram(
             "htga_commit_seconds",
@@ -48,22 +48,22 @@ class Numbers:
         )
         database.observe = self._commit
         self._gauge("htga_waiting_writes", "Writes that wait", lambda: database.waiting)
-        self._gauge("htga_live_readers", "Open event streams", lambda: broker.readers)
+        self._gauge("htga_live_readers", "Open event streams", lambda: broker.subscriber_count)
         if database.dialect == "sqlite":
             log = Path(f"{database.url.database}-wal")
             size = "Size of SQLite's write-ahead log"
             self._gauge("htga_wal_bytes", size, lambda: log.stat().st_size if log.exists() else 0)
 
     def text(self) -> bytes:
-        """All of them in Prometheus' format."""
+        """Return all metrics in Prometheus' format."""
         return generate_latest(self._registry)
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
         self._requests.labels(method, route, str(status)).observe(seconds)
 
-    def ingest(self, receipt: Receipt, lost: int) -> None:
-        """Count rows."""
+    def count_rows(self, receipt: Receipt, lost: int) -> None:
+        """Count the rows of a receipt, and rows declared as lost."""
         for result, number in (
             ("accepted", receipt.accepted),
             ("duplicate", receipt.duplicates),
@@ -73,14 +73,14 @@ class Numbers:
         self._gaps.inc(lost)
         self._accepted.add(receipt.accepted)
 
-    def refused(self, rows: int) -> None:
-        """Count rows that a full project kept out."""
+    def count_refused(self, rows: int) -> None:
+        """Count rows that a full project refused."""
         self._rows.labels("no_room").inc(rows)
 
     @property
     def uptime(self) -> float:
         """Seconds since the collector started."""
-        return time.monotonic() - self._began
+        return time.monotonic() - self._started
 
     @property
     def rows_per_second(self) -> float:

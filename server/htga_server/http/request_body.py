@@ -1,4 +1,4 @@
-"""Reading a request's body, never more of it than is allowed."""
+"""Read and decompress the body of a request, up to its limit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ENCODINGS = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
 
 
 async def read(request: Request, settings: Settings) -> bytes:
-    """The body, unpacked where `Content-Encoding` says gzip or zstd.
+    """Return the body, decompressed if `Content-Encoding` is gzip or zstd.
 
-    What it unpacks to is counted as it grows; what comes over the wire was, by the gate.
+    The decompressed size is checked as it grows; the guard checks the size on the wire.
 
     Raises:
-        BadRequest: The encoding is another, or the body is not of it.
-        TooLarge: There is more than `settings.body_limit`.
+        BadRequest: The encoding is unknown, or the body does not have it.
+        TooLarge: The body is larger than `settings.body_limit`.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "", *ENCODINGS}:

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Recent:
-    """Keeps numbers for a while; any thread may add to it.
+class RollingWindow:
+    """Keeps numbers for some time; any thread may add to it.
 
     Args:
-        seconds: How long a number counts.
-        clock: Seconds from any moment on.
+        seconds: How long a number is kept.
+        clock: Seconds from any beginning.
     """
 
     def __init__(
@@ -25,13 +25,13 @@ class Recent:
         self._kept: deque[tuple[float, float]] = deque()
 
     def add(self, value: float) -> None:
-        """Note a number."""
+        """Add a number."""
         with self._lock:
             self._kept.append((self._clock(), value))
             self._forget()
 
     def values(self) -> list[float]:
-        """The numbers that count, oldest first."""
+        """Return the numbers, oldest first."""
         with self._lock:
             self._forget()
             return [value for _, value in self._kept]

@@ -1,4 +1,4 @@
-"""Running an ASGI app with uvicorn: its port known at once, its end prompt with streams open."""
+"""Run an ASGI app with uvicorn, on a known port, and stop promptly with streams open."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from fastapi import FastAPI
 from htga_server.http.uvicorn_protocol import Protocol
 
 BACKLOG = 2048
-"""Connections that wait to be accepted: a thousand runs may start at once."""
+"""Connections that may wait to be accepted; a thousand runs may start at once."""
 
 
 class Server(uvicorn.Server):
     """A uvicorn server on a socket of its own.
 
-    uvicorn waits for open responses before it runs the app's shutdown, and an event stream would
-    never end by itself; so the streams of `app.state.broker`, where an app has one, are ended as
-    soon as the server is asked to stop.
+    uvicorn waits for open responses before it shuts the app down, and an event stream never ends
+    by itself. So `stop` first ends the streams of `app.state.broker`, if the app has one.
 
     Args:
         app: A collector, or a dashboard.
         host: Address to bind.
-        port: Port to bind; 0 takes a free one, which `port` then tells.
+        port: Port to bind; 0 takes a free one, which the attribute `port` holds.
 
     Raises:
         OSError: The address cannot be bound.
@@ -54,17 +53,17 @@ class Server(uvicorn.Server):
 
     def serve_forever(self) -> None:
         """Serve until SIGINT or SIGTERM."""
-        # In the main thread the process is this server's.
+        # A server in the main thread has the process to itself.
         own = threading.current_thread() is threading.main_thread()
         with (
-            _kept() if own else contextlib.nullcontext(),
-            contextlib.suppress(KeyboardInterrupt),  # uvicorn raises it again when all is done
+            _frozen_heap() if own else contextlib.nullcontext(),
+            contextlib.suppress(KeyboardInterrupt),  # uvicorn raises it again at its end
         ):
             self.run(sockets=[self._socket])
 
     @contextlib.contextmanager
     def background(self) -> Iterator[Server]:
-        """Serve in a thread while the block runs.
+        """Serve in a thread during the block.
 
         Raises:
             RuntimeError: The app did not start.
@@ -88,12 +87,12 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(broker.close)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop at a signal; uvicorn's own handler."""
-        super().handle_exit(sig, frame)  # first: to it, a second SIGINT means "at once"
+        """Stop at a signal (hook of uvicorn)."""
+        super().handle_exit(sig, frame)  # first, because it counts signals
         self.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start; uvicorn's own hook."""
+        """Start (hook of uvicorn)."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
@@ -101,11 +100,10 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _kept() -> Iterator[None]:
-    """Take all that is loaded for needed, while the block runs.
+def _frozen_heap() -> Iterator[None]:
+    """Exempt everything loaded so far from garbage collection during the block.
 
-    To look through it for garbage, again and again, would hold up all requests for a tenth of a
-    second each time.
+    Scanning it again and again would delay all requests by a tenth of a second each time.
     """
     gc.collect()
     gc.freeze()
@@ -117,15 +115,14 @@ def _kept() -> Iterator[None]:
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where the socket says that it is TCP; with it
-    # on, an answer can wait 40 ms for the client's delayed acknowledgement.
+    # asyncio turns Nagle's algorithm off only for a socket that says it is TCP; with it on, a
+    # response can wait 40 ms for the client's delayed acknowledgement.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        bound.listen(
-            BACKLOG
-        )  # who connects before the app has started waits instead of being refused
+        # Clients that connect before the app has started wait instead of being refused.
+        bound.listen(BACKLOG)
     except OSError:
         bound.close()
         raise

@@ -1,4 +1,4 @@
-"""From the bytes of a request to validated rows. No value is read before."""
+"""Decode the bytes of a request into rows, and validate them before any value is read."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NULLABLE = pa.schema([field.with_nullable(True) for field in ROWS])
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one request.
+    """The rows of one request.
 
     Attributes:
-        table: Validated columns of `wire.ROWS`, those that were sent.
-        writer: Who sent it; None for JSON, which is not numbered.
-        first_seq: Sequence number of the first row.
-        gaps: Numbers, [first, end), that the writer says it has lost.
-        size: Bytes of the request, unpacked.
+        table: Those columns of `wire.ROWS` that were sent, validated.
+        writer: The id of the writer; None for JSON, whose rows are not numbered.
+        first_seq: The sequence number of the first row.
+        gaps: Ranges [first, end) of numbers that the writer declares as lost.
+        size: Bytes of the request, decompressed.
     """
 
     table: pa.Table
@@ -38,25 +38,25 @@ class Batch:
 
     @property
     def ranks(self) -> set[int]:
-        """Those that its rows are of."""
+        """The ranks of its rows."""
         if "rank" not in self.table.column_names:
             return {0}
         return {rank or 0 for rank in pc.unique(self.table["rank"]).to_pylist()}
 
 
-def from_arrow(body: bytes, most: int) -> Batch:
+def from_arrow(body: bytes, max_rows: int) -> Batch:
     """Read an Arrow IPC stream of `wire.ROWS`.
 
-    Bytes from a network can hold offsets that point anywhere, and Arrow trusts them unless told
-    to check: every batch is fully validated before a value is touched. Compression inside Arrow is
+    Bytes from a network can hold offsets that point anywhere, and Arrow trusts them unless told to
+    check, so every batch is fully validated before a value is read. Compression inside Arrow is
     refused, because a few bytes could unpack into gigabytes.
 
     Args:
-        most: Rows that are taken.
+        max_rows: Maximum number of rows.
 
     Raises:
-        BadRequest: The bytes are no such stream, or it holds a column that `wire.ROWS` lacks.
-        TooLarge: There are too many rows.
+        BadRequest: The bytes are no such stream, or it has a column that `wire.ROWS` lacks.
+        TooLarge: It has too many rows.
     """
     try:
         _refuse_compression(body)
@@ -68,7 +68,7 @@ def from_arrow(body: bytes, most: int) -> Batch:
             for batch in reader:
                 _validate(batch)
                 rows += batch.num_rows
-                _limit(rows, most)
+                _limit(rows, max_rows)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
         numbered = _numbered(metadata)
@@ -77,9 +77,9 @@ def from_arrow(body: bytes, most: int) -> Batch:
     return Batch(_few_layers(table.replace_schema_metadata()), size=len(body), **numbered)
 
 
-def from_json(rows: JsonRows, most: int) -> Batch:
-    """The same of rows in JSON."""
-    _limit(len(rows.rows), most)
+def from_json(rows: JsonRows, max_rows: int) -> Batch:
+    """Read rows in JSON; raise as `from_arrow`."""
+    _limit(len(rows.rows), max_rows)
     records = [{**asdict(row), "metrics": list(row.metrics.items())} for row in rows.rows]
     try:
         table = pa.Table.from_pylist(records, NULLABLE)
@@ -101,7 +101,7 @@ def _few_layers(table: pa.Table) -> pa.Table:
 
 
 def _numbered(metadata: dict[bytes, bytes]) -> dict[str, Any]:
-    """Who sent the stream, and where it stands in line."""
+    """Return the writer of the stream, its first number and its gaps."""
     if WRITER not in metadata:
         return {}
     writer, first_seq = metadata[WRITER].decode("ascii"), int(metadata.get(FIRST_SEQ, b"0"))
@@ -129,22 +129,27 @@ def _check_schema(schema: pa.Schema) -> None:
             raise BadRequest(f"column {name} is {found}, not {TYPES[name]}")
 
 
-def _limit(rows: int, most: int) -> None:
-    if rows > most:
+def _limit(rows: int, max_rows: int) -> None:
+    if rows > max_rows:
         raise TooLarge(
-            f"{rows} rows in one request; at most {most} are taken", limit=most, actual=rows
+            f"{rows} rows in one request; at most {max_rows} are accepted",
+            limit=max_rows,
+            actual=rows,
         )
 
 
 def _refuse_compression(body: bytes) -> None:
-    """Look at each message's flatbuffer for a body compression, without reading any body."""
+    """Refuse body compression by each message's metadata, without reading any body.
+
+    pyarrow does not expose the flag, so it is read from the flatbuffer: field 3 of a record batch.
+    """
     for number, message in enumerate(pa.ipc.MessageReader.open_stream(body)):
         if number > MAX_BATCHES:
             raise BadRequest(f"the stream has more than {MAX_BATCHES} batches")
         if message.type == "dictionary":
-            raise BadRequest("dictionary-encoded columns are not taken")
+            raise BadRequest("dictionary-encoded columns are not accepted")
         if message.type == "record batch" and _is_compressed(memoryview(message.metadata)):
-            raise BadRequest("Arrow-level compression is not taken; use Content-Encoding")
+            raise BadRequest("Arrow-level compression is not accepted; use Content-Encoding")
 
 
 def _is_compressed(metadata: memoryview) -> bool:
@@ -158,7 +163,7 @@ def _root(buffer: memoryview) -> int:
 
 
 def _slot(buffer: memoryview, table: int, number: int) -> int | None:
-    """Position of field `number` of a flatbuffer table, or None where the field is absent."""
+    """Return the position of field `number` of a flatbuffer table, or None if it is absent."""
     vtable = table - int.from_bytes(buffer[table : table + 4], "little", signed=True)
     size = int.from_bytes(buffer[vtable : vtable + 2], "little")
     entry = 4 + 2 * number

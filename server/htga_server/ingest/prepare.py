@@ -1,53 +1,43 @@
-"""From the columns of requests to sorted rows, and the reasons of those that cannot be stored.
+"""Check the rows of requests and sort them; say why others cannot be stored.
 
-A request of ten rows is ten rows of work and a hundred calls of Arrow and numpy, so those that are
-stored together are prepared together: the calls are then made once for all of them.
+Ten rows cost little, but the hundred calls of Arrow and numpy around them cost more. So requests
+that are stored together are prepared together, with one set of calls.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from htga_client.wire import ROWS, SCALARS, Rejection
-from htga_client.wire.histogram import Histograms, decode_joined
-from htga_server.ingest.arrow_columns import codes, floats, ints, numbers, whole
+from htga_client.wire import ROWS, SCALARS, Event, Rejection
+from htga_server.ingest.row_columns import RowColumns, check_rows, no_histograms, read_columns
 from htga_server.runs import events
-from htga_server.runs.events import Happened
-from htga_server.timeseries.histogram_blocks import Blobs, of_list
-from htga_server.timeseries.rollup import MAX_STEP
-from htga_server.timeseries.row_batch import Ints, Rows, in_order
-
-MAX_NAME = 1024
-MAX_METRICS = 256
-# What a map is in memory; Arrow can flatten a list of structs, but no map.
-PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
+from htga_server.runs.events import NewEvent
+from htga_server.timeseries.row_batch import Ints, Rows, sort_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a request brought, besides the rows that can be stored.
+    """The contents of one request besides the rows to store.
 
     Attributes:
-        sent: How many rows there were.
-        events: What happened.
-        rejected: What cannot be stored, and why.
-        digest: Tells these rows from others that were sent under the same numbers.
-        last_step: The highest step of those that can be stored, or None without one.
+        sent: The number of rows.
+        events: Events of the valid rows.
+        rejected: The rows that cannot be stored, and why.
+        digest: Tells these rows from others that are sent under the same numbers.
+        last_step: The highest step of the valid rows, or None.
     """
 
     sent: int
-    events: tuple[Happened, ...]
+    events: tuple[NewEvent, ...]
     rejected: tuple[Rejection, ...]
     digest: bytes
     last_step: int | None = None
@@ -55,11 +45,11 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The rows of requests, ready to be stored together.
+    """The rows of several requests, ready to be stored together.
 
     Attributes:
-        steps, metrics: What can be stored.
-        requests: Of each request, the rest.
+        steps, metrics: The valid rows.
+        requests: The other contents of each request.
     """
 
     steps: Rows
@@ -68,45 +58,40 @@ class Prepared:
 
 
 def prepare(tables: Sequence[pa.Table]) -> Prepared:
-    """Check rows and sort them.
+    """Check and sort the rows of requests.
 
     Args:
-        tables: Of each request, validated columns of `wire.ROWS`; those left out are null.
+        tables: For each request, validated columns of `wire.ROWS`; missing ones are null.
     """
     table = _joined(tables)
+    columns = read_columns(table)
     counts = [own.num_rows for own in tables]
     begin = np.cumsum([0, *counts])
-    source = np.repeat(np.arange(len(tables)), counts)
-    digests = _digests(table, begin)
-    pairs = _pairs(table)
-    decoded, blobs = _histograms(table["histogram"])
-    rejected = _check(table, decoded.valid, pairs) | events.read(table["event"])[1]
-    row = np.arange(source.size)
+    digests = _digests(columns, begin)
+    parsed, unreadable = events.parse(table["event"])
+    rejected = check_rows(columns) | unreadable
+    row = np.arange(begin[-1])
     if rejected:
-        keep = np.ones(row.size, np.bool_)
-        keep[list(rejected)] = False
-        row = row[keep]
-        table = table.filter(pa.array(keep))
-        pairs = _pairs(table)
-        decoded, blobs = _histograms(table["histogram"])
-    now = time.time()
-    when = pc.if_else(pc.is_finite(table["time"]), table["time"], now)
+        row = np.delete(row, list(rejected))
+        columns = read_columns(table.take(pa.array(row)))
+    source = np.repeat(np.arange(len(tables)), counts)[row]
+    when = columns.time.values
     places = _Places(
-        source=source[row],
-        row=row - begin[source[row]],
-        step=ints(table["step"]),
-        rank=ints(pc.fill_null(table["rank"], 0)),
-        time=floats(pc.fill_null(when, now)),
+        source=source,
+        row=row - begin[source],
+        step=columns.step.values,
+        rank=columns.rank.values.astype(np.int64),
+        time=np.where(np.isfinite(when), when, time.time()),
     )
-    happened = events.of_table(table, places.row.tolist(), places.time.tolist())
+    new_events = _events(parsed, row, columns, places)
     last = _last_steps(places)
     return Prepared(
-        _steps(table, places, (decoded, blobs)),
-        _metrics(places, pairs),
+        _steps(columns, places),
+        _metrics(columns, places),
         tuple(
             Checked(
                 sent=sent,
-                events=tuple(one for at, one in happened if places.source[at] == number),
+                events=tuple(event for of, event in new_events if of == number),
                 rejected=tuple(
                     Rejection(row=at - first, reason=why)
                     for at, why in sorted(rejected.items())
@@ -123,13 +108,18 @@ def prepare(tables: Sequence[pa.Table]) -> Prepared:
 
 
 class _Places(NamedTuple):
-    """Where the rows of a table belong, each of shape [R]."""
+    """Request, row in it, step, rank and time of each row of a table; all of shape [R]."""
 
     source: Ints
     row: Ints
     step: Ints
     rank: Ints
     time: NDArray[np.float64]
+
+    def take(self, rows: Ints) -> _Places:
+        """Select rows by index."""
+        own = (self.source[rows], self.row[rows], self.step[rows], self.rank[rows])
+        return _Places(*own, self.time[rows])
 
 
 def _joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -141,7 +131,7 @@ def _joined(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _last_steps(places: _Places) -> dict[int, int]:
-    """The highest step of each request that has rows."""
+    """Return the highest step of each request that has rows."""
     source, first = np.unique(places.source, return_index=True)
     if not source.size:
         return {}
@@ -149,113 +139,55 @@ def _last_steps(places: _Places) -> dict[int, int]:
     return dict(zip(source.tolist(), last.tolist(), strict=True))
 
 
-def _steps(table: pa.Table, places: _Places, histograms: tuple[Histograms, Blobs]) -> Rows:
-    sent = [name for name in SCALARS if name in table.column_names]
-    columns = {name: numbers(table[name]) for name in sent if table[name].null_count < len(table)}
-    has = np.asarray(table["histogram"].is_valid())
-    names, name = codes(pc.fill_null(table["layer"], ""))
-    rows = Rows(
-        names,
-        places.source,
-        name,
-        places.rank,
-        places.step,
-        places.time,
-        places.row,
-        columns,
-        np.where(has, np.cumsum(has) - 1, -1),
-        blobs=histograms[1],
-        decoded=histograms[0],
-    )
-    measured = has.copy()
-    for column in columns.values():
-        measured |= True if column.measured is None else column.measured
-    return in_order(rows if measured.all() else rows[measured])
+def _events(
+    parsed: Mapping[int, Event], row: Ints, columns: RowColumns, places: _Places
+) -> list[tuple[int, NewEvent]]:
+    """Return the events of valid rows, each with the number of its request.
 
-
-def _metrics(places: _Places, pairs: pa.Array) -> Rows:
-    lengths = ints(pc.fill_null(pc.list_value_length(pairs), 0))
-    flat = pairs.flatten()
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    names, name = codes(flat.field(0))
-    columns = {"value": numbers(flat.field(1))}
-    none = np.full(owner.size, -1)
-    return in_order(
-        Rows(
-            names,
-            places.source[owner],
-            name,
-            places.rank[owner],
-            places.step[owner],
-            places.time[owner],
-            places.row[owner],
-            columns,
-            none,
-            *_nothing(),
+    Args:
+        parsed: The events by their row in all tables.
+        row: The valid ones among those rows, increasing.
+        columns, places: The valid rows.
+    """
+    found = []
+    for at in np.flatnonzero(np.isin(row, list(parsed))).tolist() if parsed else ():
+        event = NewEvent(
+            row=int(places.row[at]),
+            step=int(places.step[at]),
+            rank=int(places.rank[at]),
+            layer=columns.layers[columns.layer[at]],
+            time=float(places.time[at]),
+            event=parsed[int(row[at])],
         )
-    )
+        found.append((int(places.source[at]), event))
+    return found
 
 
-def _check(table: pa.Table, sound: NDArray[np.bool_], pairs: pa.Array) -> dict[int, str]:
-    """The reasons of the rows that cannot be stored, by row."""
-    rejected: dict[int, str] = {}
-
-    def reject(where: Any, reason: str) -> None:
-        for row in np.flatnonzero(np.asarray(where)).tolist():
-            rejected.setdefault(row, reason)
-
-    def is_true(column: pa.ChunkedArray) -> NDArray[np.bool_]:
-        return np.asarray(pc.fill_null(column, False))
-
-    reject(table["step"].is_null(), "step is missing")
-    reject(is_true(pc.less(table["step"], 0)), "step is negative")
-    reject(is_true(pc.greater_equal(table["step"], MAX_STEP)), "step is 2**53 or more")
-    reject(is_true(pc.less(table["rank"], 0)), "rank is negative")
-    names, name = codes(pc.fill_null(table["layer"], ""))
-    bad = np.array([len(n) > MAX_NAME or "\0" in n for n in names], np.bool_)
-    if bad.any():
-        reject(bad[name], "layer is too long or holds a NUL")
-    sent = np.flatnonzero(np.asarray(table["histogram"].is_valid()))
-    for row in sent[~sound].tolist():
-        rejected.setdefault(row, "histogram cannot be read")
-    lengths = ints(pc.fill_null(pc.list_value_length(pairs), 0))
-    reject(lengths > MAX_METRICS, f"more than {MAX_METRICS} metrics")
-    names, name = codes(pairs.flatten().field(0))
-    bad = np.array([not 0 < len(n) <= MAX_NAME or "\0" in n for n in names], np.bool_)
-    if bad.any():
-        owner = np.repeat(np.arange(len(lengths)), lengths)
-        for row in owner[bad[name]].tolist():
-            rejected.setdefault(row, "a metric's name is empty, too long or holds a NUL")
-    return rejected
+def _steps(columns: RowColumns, places: _Places) -> Rows:
+    has = columns.has_histogram
+    histogram = np.where(has, np.cumsum(has) - 1, -1)
+    at = (places.source, columns.layer, places.rank, places.step, places.time, places.row)
+    rows = Rows(columns.layers, *at, columns.scalars, histogram, columns.blobs, columns.decoded)
+    measured = has.copy()
+    for column in columns.scalars.values():
+        measured |= True if column.measured is None else column.measured
+    return sort_rows(rows if measured.all() else rows[measured])
 
 
-def _pairs(table: pa.Table) -> pa.Array:
-    return whole(table["metrics"]).cast(PAIRS)
+def _metrics(columns: RowColumns, places: _Places) -> Rows:
+    own, (decoded, blobs) = places.take(columns.owner), no_histograms()
+    at = (own.source, columns.metric, own.rank, own.step, own.time, own.row)
+    none = np.full(columns.owner.size, -1)
+    return sort_rows(Rows(columns.metrics, *at, {"value": columns.value}, none, blobs, decoded))
 
 
-def _histograms(column: pa.ChunkedArray) -> tuple[Histograms, Blobs]:
-    """The histograms of the rows that have one."""
-    array = whole(column.drop_null())
-    if len(array) == 0:
-        blobs, decoded = _nothing()
-        return decoded, blobs
-    _, offsets, data = array.buffers()
-    # Counted, for a buffer that came over a network may end anywhere after what is needed of it.
-    ends = np.frombuffer(offsets, np.int32, len(array) + 1, 4 * array.offset)
-    bytes_ = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    blobs = Blobs(bytes_[ends[0] : ends[-1]], ends[1:].astype(np.int64) - ends[0])
-    return decode_joined(blobs.data, blobs.ends), blobs
-
-
-@cache
-def _nothing() -> tuple[Blobs, Histograms]:
-    empty = of_list([])
-    return empty, decode_joined(empty.data, empty.ends)
-
-
-def _digests(table: pa.Table, begin: Ints) -> list[bytes]:
-    step = ints(pc.fill_null(table["step"], -1))
-    when = floats(pc.fill_null(table["time"], 0.0))
+def _digests(columns: RowColumns, begin: Ints) -> list[bytes]:
+    """Return a digest of the steps and times of each request; null is -1 there, and 0."""
+    step, when = columns.step.values, columns.time.values
+    if columns.step.measured is not None:
+        step = np.where(columns.step.measured, step, -1)
+    if columns.time.measured is not None:
+        when = np.where(columns.time.measured, when, 0.0)
     return [
         hashlib.sha256(step[a:b].tobytes() + when[a:b].tobytes()).digest()
         for a, b in pairwise(begin.tolist())

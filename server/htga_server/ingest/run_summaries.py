@@ -1,4 +1,4 @@
-"""What a run is listed with: how far it is, and what it measured last, at least and at most."""
+"""Keep the summary of a run: its last step, and the last, least and greatest value of each key."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from htga_server.ingest.sequencing import Admitted
+from htga_server.ingest.sequencing import SequencedBatch
 from htga_server.storage.tables import runs
 from htga_server.storage.values import to_json
 from htga_server.timeseries.row_batch import Ints, Rows
-from htga_server.timeseries.series_key import METRICS, Kind
+from htga_server.timeseries.series_key import METRICS, SeriesKind
 
 Values = dict[str, float]
 
-# Built once: building a statement takes longer than executing it.
-_TOUCH = (
+# Built once, because building a statement takes longer than executing it.
+_UPDATE = (
     sa.update(runs)
     .where(runs.c.run_key == sa.bindparam("key"))
     .values(
@@ -28,15 +28,15 @@ _TOUCH = (
     )
     .values(rows=runs.c.rows + sa.bindparam("accepted"))
     .values(bytes=runs.c.bytes + sa.bindparam("size"))
-    .values(archived=False)  # what the archive holds is no longer all of it
+    .values(archived=False)  # the archive no longer holds all of it
 )
 
 
 class Extremes:
-    """Last, least and greatest values by key.
+    """Last, least and greatest values of a run by key.
 
     Attributes:
-        late: Last values of steps before one that is stored already.
+        late: Last values of steps before the series' stored end; they do not replace stored ones.
     """
 
     def __init__(self) -> None:
@@ -46,39 +46,39 @@ class Extremes:
         self.high: Values = {}
 
     def add(self, key: str, last: float, low: float, high: float, *, late: bool) -> None:
-        """Note those of a key."""
+        """Add the values of a key."""
         (self.late if late else self.last)[key] = last
         self.low[key], self.high[key] = low, high
 
 
-def touch(
+def update_runs(
     connection: sa.Connection,
-    admitted: Mapping[int, Admitted],
-    rows: Mapping[Kind, Rows],
-    ends: Mapping[Kind, Ints],
+    batches: Mapping[int, SequencedBatch],
+    rows: Mapping[SeriesKind, Rows],
+    ends: Mapping[SeriesKind, Ints],
 ) -> None:
-    """Note on each run how far it is and what it measured.
+    """Update the summaries of the runs that got new rows.
 
     Args:
-        admitted: By number of the request, what brought new rows; of those of one run at most one
-            is of rank 0, whose values are the run's.
-        ends: The last step, or -1, that was stored of each track in `rows` before they were.
+        batches: Batches with new rows by number of the request. Of those of one run at most one
+            has rank 0, whose values are the run's.
+        ends: The last step of each series in `rows` before they were stored, or -1.
     """
-    together: dict[int, list[Admitted]] = defaultdict(list)
-    for one in admitted.values():
-        together[one.run.run_key].append(one)
-    run_of = {number: one.run.run_key for number, one in admitted.items()}
+    by_run: dict[int, list[SequencedBatch]] = defaultdict(list)
+    for one in batches.values():
+        by_run[one.run.run_key].append(one)
+    run_of = {number: one.run.run_key for number, one in batches.items()}
     found: dict[int, Extremes] = defaultdict(Extremes)
     for kind, own in rows.items():
-        # Of layers those that are the whole model.
+        # The values of a run are those of the whole model, not of single layers.
         shown = np.array([kind is METRICS or name == "" for name in own.names], np.bool_)
         _extremes(own, (own.rank == 0) & shown[own.name], ends[kind], run_of, found)
     now = time.time()
-    touched = []
-    for key, requests in together.items():
+    updates = []
+    for key, requests in by_run.items():
         run, seen = requests[0].run, found[key]
         reached = _latest(one.checked.last_step for one in requests)
-        touched.append(
+        updates.append(
             {
                 "key": key,
                 "updated": now,
@@ -90,8 +90,8 @@ def touch(
                 "high": _as_json(_merged(np.fmax, seen.high, run.high)),
             }
         )
-    if touched:
-        connection.execute(_TOUCH, touched)
+    if updates:
+        connection.execute(_UPDATE, updates)
 
 
 def _latest(steps: Iterable[int | None]) -> int | None:
@@ -105,14 +105,14 @@ def _extremes(
     run_of: Mapping[int, int],
     found: dict[int, Extremes],
 ) -> None:
-    """Those of each column of some tracks, by run; a metric goes by its name."""
+    """Add the extremes of each column to those of its run; the key of a metric is its name."""
     if not which.any():
         return
-    ends = ends[[bool(which[where.start]) for where in rows.tracks()]]
+    ends = ends[[bool(which[where.start]) for where in rows.series()]]
     rows = rows[which]
-    tracks = list(rows.tracks())
-    first = np.array([where.start for where in tracks])
-    last = np.array([where.stop for where in tracks]) - 1
+    slices = list(rows.series())
+    first = np.array([where.start for where in slices])
+    last = np.array([where.stop for where in slices]) - 1
     run_keys = [run_of[number] for number in rows.source[first].tolist()]
     names = [rows.names[at] for at in rows.name[first].tolist()]
     for key, (values, measured) in rows.values().items():

@@ -1,4 +1,4 @@
-"""Which rows of a request are new, by the numbers that their writer gave them."""
+"""Decide by sequence numbers which rows of a request are new."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from htga_server.ingest.decode import Batch
 from htga_server.ingest.prepare import Checked
 from htga_server.problems import Conflict
 from htga_server.runs import writers
-from htga_server.runs.lookup import checked_open
+from htga_server.runs.lookup import check_writable
 from htga_server.runs.writers import Writer
 from htga_server.storage import bulk
 from htga_server.storage.tables import gaps
 from htga_server.storage.tables import writers as table
 
-# Built once: building a statement takes longer than executing it.
-_ADVANCE = (
+# Built once, because building a statement takes longer than executing it.
+_SAVE = (
     sa.update(table)
     .where(table.c.run_key == sa.bindparam("key"), table.c.writer == sa.bindparam("own"))
     .values({name: sa.bindparam(name) for name in ("next_seq", "batch_first", "batch_digest")})
@@ -29,15 +29,15 @@ _ADVANCE = (
 
 
 @dataclass(slots=True)
-class Admitted:
-    """A request whose rows may be stored.
+class SequencedBatch:
+    """A batch that may be stored.
 
     Attributes:
         run: The run's row, which is locked.
-        writer: Who sent it; None where it is new, or where rows are not numbered.
-        expected: The sequence number after all that is stored or lost.
-        lost: Numbers, [first, end), that the writer says it has lost and that were expected.
-        skipped: How many of the rows are stored already.
+        writer: The writer; None if it is new, or if the rows are not numbered.
+        expected: The sequence number after all rows that are stored or declared as lost.
+        lost: Ranges [first, end) of expected numbers that the writer declares as lost.
+        skipped: The number of leading rows that are stored already.
     """
 
     run: sa.Row[Any]
@@ -50,17 +50,17 @@ class Admitted:
 
     @property
     def accepted(self) -> int:
-        """How many rows are stored now."""
+        """The number of rows that are stored now."""
         return self.checked.sent - self.skipped - len(self._rejected)
 
     @property
     def next_seq(self) -> int:
-        """The sequence number that is expected next."""
+        """The sequence number that the writer must send next."""
         return max(self.batch.first_seq + self.checked.sent, self.expected)
 
     @property
     def receipt(self) -> Receipt:
-        """What the writer is told."""
+        """The receipt for the writer."""
         return Receipt(
             accepted=self.accepted,
             duplicates=self.skipped,
@@ -72,38 +72,38 @@ class Admitted:
     def _rejected(self) -> tuple[Any, ...]:
         return tuple(one for one in self.checked.rejected if one.row >= self.skipped)
 
-    def attempt(self, connection: sa.Connection, most: int) -> int:
-        """The attempt that the rows belong to; raises `Quota` as `writers.take_up`."""
+    def attempt(self, connection: sa.Connection, max_writers: int) -> int:
+        """Return the attempt of the rows; raise `Quota` as `writers.get_or_add`."""
         if self.batch.writer is None:
             return int(self.run.attempt)
         if self.writer is None:
             key = self.run.run_key
-            self.writer = writers.take_up(connection, key, self.batch.writer, most=most)
+            self.writer = writers.get_or_add(connection, key, self.batch.writer, limit=max_writers)
         return self.writer.attempt
 
 
-def admit(
+def check_sequence(
     run_id: str,
     run: sa.Row[Any] | None,
     batch: Batch,
     checked: Checked,
     known: Mapping[tuple[int, str], Writer],
-) -> Admitted:
-    """Look at a request.
+) -> SequencedBatch:
+    """Check the numbers of a batch against those that its run expects.
 
     Args:
-        run: What was found of its run.
+        run: The run's row, or None if it does not exist.
         known: Writers by run and name.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
         Busy: It is being purged.
-        Conflict: Rows before this batch are missing (the problem says `expected_seq`), or others
-            were stored under these numbers, or the run was pruned.
+        Conflict: Rows before this batch are missing (the problem has `expected_seq`), or other
+            rows were stored under these numbers, or the run was pruned.
     """
-    run = checked_open(run, run_id)
+    run = check_writable(run, run_id)
     if batch.writer is None:
-        return Admitted(run, batch, checked, None, 0, [], 0)
+        return SequencedBatch(run, batch, checked, None, 0, [], 0)
     writer = known.get((run.run_key, batch.writer))
     expected, lost = _after_gaps(batch, 0 if writer is None else writer.next_seq)
     if batch.first_seq > expected:
@@ -115,14 +115,14 @@ def admit(
     if writer is not None:
         _refuse_other_rows(writer, batch, checked)
     skipped = min(expected - batch.first_seq, checked.sent)
-    return Admitted(run, batch, checked, writer, expected, lost, skipped)
+    return SequencedBatch(run, batch, checked, writer, expected, lost, skipped)
 
 
-def advance(connection: sa.Connection, admitted: Sequence[Admitted]) -> None:
-    """Note how far the writers are, and what they have lost."""
+def save_sequences(connection: sa.Connection, batches: Sequence[SequencedBatch]) -> None:
+    """Store the next number of each writer, and the ranges that it declares as lost."""
     moved = []
     lost: list[tuple[Any, ...]] = []
-    for one in admitted:
+    for one in batches:
         key, own = one.run.run_key, one.batch.writer
         if one.writer is None or own is None:
             continue
@@ -138,13 +138,13 @@ def advance(connection: sa.Connection, admitted: Sequence[Admitted]) -> None:
                     "batch_digest": one.checked.digest if is_new else one.writer.batch_digest,
                 }
             )
-    bulk.put(connection, gaps, lost)
+    bulk.upsert(connection, gaps, lost)
     if moved:
-        connection.execute(_ADVANCE, moved)
+        connection.execute(_SAVE, moved)
 
 
 def _after_gaps(batch: Batch, expected: int) -> tuple[int, list[tuple[int, int]]]:
-    """The number expected next when what the writer has lost is passed over, and that."""
+    """Return the next expected number after skipping declared gaps, and the gaps skipped."""
     lost = []
     for first, end in sorted(batch.gaps):
         if first <= expected < end:
@@ -154,7 +154,7 @@ def _after_gaps(batch: Batch, expected: int) -> tuple[int, list[tuple[int, int]]
 
 
 def _refuse_other_rows(writer: Writer, batch: Batch, checked: Checked) -> None:
-    """Two processes that number their rows as the same writer would lose each other's."""
+    """Refuse other rows under stored numbers: two processes share the id of one writer."""
     again = batch.first_seq == writer.batch_first and checked.sent > 0
     if (
         again

@@ -1,10 +1,10 @@
-"""Storing the rows of requests: each request either happened, whole, or did not.
+"""Store the rows of requests. Each request is stored whole, or not at all.
 
-A writer numbers its rows. `writers.next_seq` moves in the same transaction that stores them, so a
-batch that is sent again, because its answer was lost, is recognised however late it comes.
+A writer numbers its rows. `writers.next_seq` moves in the transaction that stores them, so a batch
+that is sent again, because its answer was lost, is recognized however late it arrives.
 
 Requests that wait at the same time are stored together, with one statement for each table: a
-statement costs about what ten rows do.
+statement costs about as much as ten rows.
 """
 
 from __future__ import annotations
@@ -19,35 +19,33 @@ import sqlalchemy as sa
 
 from htga_client.wire import Receipt
 from htga_server.ingest import quotas
-from htga_server.ingest import run_summaries as summaries
-from htga_server.ingest import sequencing as admission
 from htga_server.ingest.decode import Batch
 from htga_server.ingest.prepare import Prepared, prepare
-from htga_server.ingest.sequencing import Admitted
+from htga_server.ingest.run_summaries import update_runs
+from htga_server.ingest.sequencing import SequencedBatch, check_sequence, save_sequences
 from htga_server.problems import Quota, ServerError
 from htga_server.runs import events, writers
 from htga_server.runs.lookup import lock_all, name_ids_of_all
 from htga_server.settings import Settings
 from htga_server.storage import bulk
 from htga_server.storage.tables import names
-from htga_server.timeseries import append as settle
-from htga_server.timeseries.append import Part
-from htga_server.timeseries.row_batch import Rows
-from htga_server.timeseries.series_key import LAYERS, METRICS, Kind, Track
+from htga_server.timeseries.append import SeriesSlice, append
+from htga_server.timeseries.row_batch import Ints, Rows
+from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, SeriesKind
 
-Reach = dict[int, tuple[int, int]]
+StepRanges = dict[int, tuple[int, int]]
 """By rank, a first and a last step."""
-Ids = dict[tuple[int, str], dict[str, int]]
+NameIds = dict[tuple[int, str], dict[str, int]]
 """By run and kind, the numbers of names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Posted:
-    """Rows that were sent for a run.
+class IngestRequest:
+    """Rows that were sent to a run.
 
     Attributes:
-        limits: What it may fill up.
-        prepared: The rows, checked and sorted, where that was done already, as for a large batch.
+        limits: Limits of the run and of its project.
+        prepared: The checked and sorted rows of a large batch, which is prepared in advance.
     """
 
     run_id: str
@@ -56,28 +54,28 @@ class Posted:
     prepared: Prepared | None = None
 
 
-class Stored(NamedTuple):
-    """What became of a request, and which steps it brought."""
+class IngestResult(NamedTuple):
+    """The receipt of a request, and the steps that it brought."""
 
     receipt: Receipt
     last_step: int | None
-    reach: Reach
+    steps: StepRanges
 
 
-Answer = Stored | ServerError
+Answer = IngestResult | ServerError
 
 
-def store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]:
+def store_requests(connection: sa.Connection, requests: Sequence[IngestRequest]) -> list[Answer]:
     """Store the rows of requests.
 
-    A row whose key is stored already in the same attempt is merged into it: what the new row
-    measured wins, what it leaves null stays.
+    A row whose key is stored already in the same attempt is merged into it: measured values
+    replace stored ones, nulls do not.
 
     Returns:
-        For each request what became of it, or why nothing did: `NotFound`, there is no such run;
-        `Conflict`, rows before this batch are missing (the problem says `expected_seq`), or others
-        were stored under these numbers, or the run was pruned; `Quota`, the run would have more
-        layers, metrics or writers than is allowed; `NoRoom`, the project would keep too much.
+        For each request its result, or the error that refuses it: `NotFound`, no such run exists;
+        `Conflict`, rows before this batch are missing (the problem has `expected_seq`), or other
+        rows were stored under these numbers, or the run was pruned; `Quota`, the run would have
+        too many layers, metrics or writers; `NoRoom`, the project is full.
     """
     answers: dict[int, Answer] = {}
     for group in _groups(requests):
@@ -86,11 +84,11 @@ def store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]
     return [answers[number] for number in range(len(requests))]
 
 
-class _Turns:
-    """When the requests of one run are stored, for each may depend on those before it.
+class _RunOrder:
+    """The order in which requests of one run are stored, since each may depend on earlier ones.
 
-    Those of different writers that are of different ranks do not: the processes of a distributed
-    run send at the same time, and need not wait for each other.
+    Requests of different writers and different ranks are independent: the processes of a
+    distributed run send at the same time, and their rows are stored together.
     """
 
     def __init__(self) -> None:
@@ -98,141 +96,154 @@ class _Turns:
         self._writers: set[str] = set()
         self._ranks: set[int] = set()
 
-    def next(self, request: Posted) -> int:
-        """The number of the next request's turn: of the one before, or a new one."""
+    def turn(self, request: IngestRequest) -> int:
+        """Return the turn of the next request: that of the request before, or the next."""
         writer, ranks = request.batch.writer, request.batch.ranks
-        by_itself = writer is None or request.prepared is not None
-        if by_itself or not self._writers or writer in self._writers or ranks & self._ranks:
+        alone = writer is None or request.prepared is not None
+        if alone or not self._writers or writer in self._writers or ranks & self._ranks:
             self._turn += 1
             self._writers, self._ranks = set(), set()
-        if writer is not None and not by_itself:
+        if writer is not None and not alone:
             self._writers.add(writer)
             self._ranks |= ranks
         return self._turn
 
 
-def _groups(requests: Sequence[Posted]) -> list[list[int]]:
-    """Which are stored together: those of a turn; and large ones by themselves."""
+def _groups(requests: Sequence[IngestRequest]) -> list[list[int]]:
+    """Group requests that are stored together: those of one turn, but large ones alone."""
     number_of = Counter(request.run_id for request in requests)
-    turns: dict[str, _Turns] = defaultdict(_Turns)
+    orders: dict[str, _RunOrder] = defaultdict(_RunOrder)
     found: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, request in enumerate(requests):
-        turn = turns[request.run_id].next(request) if number_of[request.run_id] > 1 else 0
+        turn = orders[request.run_id].turn(request) if number_of[request.run_id] > 1 else 0
         found[turn, -1 if request.prepared is None else number].append(number)
     return [found[key] for key in sorted(found)]
 
 
-def _store(connection: sa.Connection, requests: Sequence[Posted]) -> list[Answer]:
-    """Store requests of different runs, or of different writers and ranks of one."""
+def _store(connection: sa.Connection, requests: Sequence[IngestRequest]) -> list[Answer]:
+    """Store requests of different runs, or of different writers and ranks of one run."""
     prepared = requests[0].prepared or prepare([request.batch.table for request in requests])
-    admitted, refused = _admit(connection, requests, prepared)
-    # A request that is refused brings nothing.
+    accepted, refused = _sequence(connection, requests, prepared)
+    # The first row to store of each request; a refused request stores none.
     first = np.array([checked.sent for checked in prepared.requests], np.int64)
-    for number, one in admitted.items():
+    for number, one in accepted.items():
         first[number] = one.skipped
     rows = {LAYERS: prepared.steps.since(first), METRICS: prepared.metrics.since(first)}
-    ids = name_ids_of_all(connection, [one.run.run_key for one in admitted.values()])
+    ids = name_ids_of_all(connection, [one.run.run_key for one in accepted.values()])
     added: list[tuple[int, str, int, str]] = []
     attempts: dict[int, int] = {}
-    for number, new in _new_names(rows, admitted, ids).items():
-        one, limits = admitted[number], requests[number].limits
+    for number, new in _new_names(rows, accepted, ids).items():
+        one, limits = accepted[number], requests[number].limits
         try:
-            numbers = _numbers(one.run.run_key, new, ids, limits)
+            numbered = _number_names(one.run.run_key, new, ids, limits)
             attempts[number] = one.attempt(connection, limits.writers_per_run)
         except ServerError as error:
             refused[number] = error
             first[number] = one.checked.sent
-            del admitted[number]
+            del accepted[number]
         else:
-            added += numbers
-            for run_key, of, new_id, name in numbers:
-                ids[run_key, of][name] = new_id
-    if first.size > len(admitted):
+            added += numbered
+            for run_key, kind, new_id, name in numbered:
+                ids[run_key, kind][name] = new_id
+    if first.size > len(accepted):
         rows = {kind: own.since(first) for kind, own in rows.items()}
-    bulk.put(connection, names, added)
-    reach: dict[int, Reach] = defaultdict(dict)
-    ends = {}
-    for kind, own in rows.items():
-        parts = []
-        for where in own.tracks():
-            number, rank = int(own.source[where.start]), int(own.rank[where.start])
-            key, name = admitted[number].run.run_key, own.names[own.name[where.start]]
-            track = Track(kind, key, ids[key, kind.name][name], rank)
-            parts.append(Part(track, attempts[number], where))
-            begin, end = int(own.step[where.start]), int(own.step[where.stop - 1])
-            low, high = reach[number].get(rank, (begin, end))
-            reach[number][rank] = min(low, begin), max(high, end)
-        ends[kind] = settle.add(connection, kind, own, parts)
-    for number, one in admitted.items():
-        happened = [event for event in one.checked.events if event.row >= one.skipped]
-        events.store(connection, one.run.run_key, attempts[number], happened)
-    new_rows = {n: one for n, one in admitted.items() if one.skipped < one.checked.sent}
-    summaries.touch(connection, new_rows, rows, ends)
-    admission.advance(connection, list(admitted.values()))
+    bulk.upsert(connection, names, added)
+    steps, ends = _append(connection, rows, accepted, attempts, ids)
+    for number, one in accepted.items():
+        new_events = [event for event in one.checked.events if event.row >= one.skipped]
+        events.store(connection, one.run.run_key, attempts[number], new_events)
+    with_rows = {n: one for n, one in accepted.items() if one.skipped < one.checked.sent}
+    update_runs(connection, with_rows, rows, ends)
+    save_sequences(connection, list(accepted.values()))
     return [
-        Stored(admitted[number].receipt, admitted[number].checked.last_step, reach[number])
-        if number in admitted
+        IngestResult(accepted[number].receipt, accepted[number].checked.last_step, steps[number])
+        if number in accepted
         else refused[number]
         for number in range(len(requests))
     ]
 
 
-def _admit(
-    connection: sa.Connection, requests: Sequence[Posted], prepared: Prepared
-) -> tuple[dict[int, Admitted], dict[int, ServerError]]:
-    """By number of the request, those that may be stored, and why the others may not."""
+def _sequence(
+    connection: sa.Connection, requests: Sequence[IngestRequest], prepared: Prepared
+) -> tuple[dict[int, SequencedBatch], dict[int, ServerError]]:
+    """Return, by number of the request, the batches to store, and the errors of the others."""
     found = lock_all(connection, [request.run_id for request in requests])
     senders = [
         (found[request.run_id].run_key, request.batch.writer)
         for request in requests
         if request.run_id in found and request.batch.writer is not None
     ]
-    known = writers.known(connection, senders)
-    full = quotas.full(connection, found.values(), requests[0].limits.bytes_per_project)
-    admitted: dict[int, Admitted] = {}
+    known = writers.find_writers(connection, senders)
+    limit = requests[0].limits.bytes_per_project
+    full = quotas.full_projects(connection, found.values(), limit)
+    accepted: dict[int, SequencedBatch] = {}
     refused: dict[int, ServerError] = {}
     for number, (request, checked) in enumerate(zip(requests, prepared.requests, strict=True)):
         run = found.get(request.run_id)
         try:
-            one = admission.admit(request.run_id, run, request.batch, checked, known)
+            one = check_sequence(request.run_id, run, request.batch, checked, known)
             quotas.check(one, full)
-            admitted[number] = one
+            accepted[number] = one
         except ServerError as error:
             refused[number] = error
-    return admitted, refused
+    return accepted, refused
+
+
+def _append(
+    connection: sa.Connection,
+    rows: Mapping[SeriesKind, Rows],
+    accepted: Mapping[int, SequencedBatch],
+    attempts: Mapping[int, int],
+    ids: NameIds,
+) -> tuple[dict[int, StepRanges], dict[SeriesKind, Ints]]:
+    """Append the rows; return the steps of each request, and where each series ended before."""
+    steps: dict[int, StepRanges] = defaultdict(dict)
+    ends = {}
+    for kind, own in rows.items():
+        slices = []
+        for where in own.series():
+            number, rank = int(own.source[where.start]), int(own.rank[where.start])
+            run_key, name = accepted[number].run.run_key, own.names[own.name[where.start]]
+            key = SeriesKey(kind, run_key, ids[run_key, kind.name][name], rank)
+            slices.append(SeriesSlice(key, attempts[number], where))
+            begin, end = int(own.step[where.start]), int(own.step[where.stop - 1])
+            first, last = steps[number].get(rank, (begin, end))
+            steps[number][rank] = min(first, begin), max(last, end)
+        ends[kind] = append(connection, kind, own, slices)
+    return steps, ends
 
 
 def _new_names(
-    rows: Mapping[Kind, Rows], admitted: Mapping[int, Admitted], ids: Ids
+    rows: Mapping[SeriesKind, Rows], accepted: Mapping[int, SequencedBatch], ids: NameIds
 ) -> dict[int, dict[str, list[str]]]:
-    """Of each request by kind, the names that its run does not have yet."""
+    """Return, by request and kind, the names that its run does not have yet."""
     found: dict[int, dict[str, list[str]]] = {
-        number: {kind.name: [] for kind in rows} for number in admitted
+        number: {kind.name: [] for kind in rows} for number in accepted
     }
     for kind, own in rows.items():
-        for where in own.tracks():
+        for where in own.series():
             number, name = int(own.source[where.start]), own.names[own.name[where.start]]
-            if name not in ids[admitted[number].run.run_key, kind.name]:
+            if name not in ids[accepted[number].run.run_key, kind.name]:
                 found[number][kind.name].append(name)
     return found
 
 
-def _numbers(
-    run_key: int, new: Mapping[str, list[str]], ids: Ids, limits: Settings
+def _number_names(
+    run_key: int, new: Mapping[str, list[str]], ids: NameIds, limits: Settings
 ) -> list[tuple[int, str, int, str]]:
-    """Rows of the table of names that give new ones the next free numbers.
+    """Return rows of the table of names that give new names the next free numbers.
 
     Raises:
         Quota: The run would have too many.
     """
     added: list[tuple[int, str, int, str]] = []
-    for kind, most in (("layer", limits.layers_per_run), ("metric", limits.metrics_per_run)):
-        known = ids[run_key, kind]  # with what requests of other ranks have added just now
+    for kind, limit in (("layer", limits.layers_per_run), ("metric", limits.metrics_per_run)):
+        known = ids[run_key, kind]  # includes what requests of other ranks have just added
         missing = [name for name in dict.fromkeys(new[kind]) if name not in known]
         start = max(known.values(), default=-1) + 1
-        if missing and start + len(missing) > most:
+        if missing and start + len(missing) > limit:
             raise Quota(
-                f"a run has at most {most} {kind}s", limit=most, actual=start + len(missing)
+                f"a run has at most {limit} {kind}s", limit=limit, actual=start + len(missing)
             )
         added += [(run_key, kind, start + i, name) for i, name in enumerate(missing)]
     return added

@@ -1,9 +1,9 @@
-"""Saying what changed: a broker in the process, and its server-sent events.
+"""A broker of changes, and the server-sent events of its subscribers.
 
-An event carries no data but the run's name and how far it is; readers fetch the data through the
-same endpoints as ever. So a slow reader is never queued for: all that happened since it last
-listened is one entry per run. Who comes back with the id of the last event gets what it missed, or
-the event `reset` where that is not known any more: look at everything anew.
+An event names a run and its last step; subscribers fetch the data through the read endpoints. So
+nothing is queued for a slow subscriber but one entry for each run. A subscriber that returns with
+the id of its last event gets what it missed, or `reset` if that is not known any more: it must
+then read everything again.
 """
 
 from __future__ import annotations
@@ -19,106 +19,106 @@ from htga_server.problems import Busy
 HEARTBEAT = 5.0
 """Seconds of silence after which a stream says that it is open; a run stays viewed so long."""
 INTERVAL = 0.05
-"""Least seconds between two looks at what is new for one reader."""
-MOST_LISTENERS = 512
-MOST_PENDING = 1000
-REMEMBERED = 10_000
+"""Minimum seconds between two deliveries to one subscriber."""
+MAX_SUBSCRIBERS = 512
+MAX_PENDING = 1000
+MAX_REMEMBERED = 10_000
 
 Key = tuple[str, str]
 Filter = Callable[[str], Awaitable[bool]]
 
 
 class Broker:
-    """Hands each change to every listener. Lives on one event loop.
+    """Passes each change to every subscriber. Lives on one event loop.
 
     Attributes:
-        announce: Told of every change that began here, with what other processes need to know.
+        announce: Called with every change of this process, for other processes.
     """
 
     def __init__(self) -> None:
-        self._listeners: set[Listener] = set()
+        self._subscribers: set[Subscriber] = set()
         self._epoch = secrets.token_hex(4)
         self._number = 0
         self._latest: dict[Key, tuple[int, dict[str, Any]]] = {}
-        self._forgotten = 0
+        self._oldest_forgotten = 0
         self.announce: Callable[[Key, dict[str, Any]], None] = lambda _key, _data: None
         self.closed = False
 
     def publish(self, event: str, run_id: str, **data: object) -> None:
-        """Tell everybody that `run_id` has news; a later one of a kind replaces the former."""
+        """Publish that a run changed; a later event of the same kind replaces an earlier one."""
         self.deliver((event, run_id), {"run": run_id, **data})
         self.announce((event, run_id), {"run": run_id, **data})
 
     def deliver(self, key: Key, data: dict[str, Any]) -> None:
-        """Tell the listeners of this process."""
+        """Pass a change to the subscribers of this process."""
         self._number += 1
         self._latest.pop(key, None)
         self._latest[key] = (self._number, data)
-        if len(self._latest) > REMEMBERED:
+        if len(self._latest) > MAX_REMEMBERED:
             oldest = next(iter(self._latest))
-            self._forgotten = self._latest.pop(oldest)[0]
-        for listener in self._listeners:
-            listener.offer(key, data, self._number)
+            self._oldest_forgotten = self._latest.pop(oldest)[0]
+        for subscriber in self._subscribers:
+            subscriber.enqueue(key, data, self._number)
 
     def reset(self) -> None:
-        """Have every listener look at everything anew: news may have been missed."""
-        for listener in self._listeners:
-            listener.reset()
+        """Make every subscriber read everything again, because changes may have been missed."""
+        for subscriber in self._subscribers:
+            subscriber.reset()
 
-    def listen(
+    def subscribe(
         self, run_id: str | None = None, *, after: str | None = None, only: Filter | None = None
-    ) -> Listener:
-        """A new listener; its iteration ends when the broker closes.
+    ) -> Subscriber:
+        """Return a new subscriber, whose events end when the broker closes.
 
         Args:
-            run_id: The run that it follows; all where it is None.
-            after: The id of the last event that the reader had.
-            only: Says of a run whether the reader may know of it.
+            run_id: The run to subscribe to; None for all.
+            after: The id of the last event that the reader received.
+            only: Returns whether the reader may see a run.
 
         Raises:
-            Busy: Too many listen already.
+            Busy: There are too many subscribers.
         """
-        if len(self._listeners) >= MOST_LISTENERS:
-            raise Busy(f"{MOST_LISTENERS} readers follow this collector already")
-        return Listener(self, run_id, after, only)
+        if len(self._subscribers) >= MAX_SUBSCRIBERS:
+            raise Busy(f"{MAX_SUBSCRIBERS} streams of events are open already")
+        return Subscriber(self, run_id, after, only)
 
     @property
-    def readers(self) -> int:
-        """Number of open streams."""
-        return len(self._listeners)
+    def subscriber_count(self) -> int:
+        """The number of open streams."""
+        return len(self._subscribers)
 
-    def name(self, number: int) -> str:
-        """The id of an event."""
+    def event_id(self, number: int) -> str:
+        """Return the id of an event."""
         return f"{self._epoch}-{number}"
 
-    def add(self, listener: Listener, after: str | None) -> None:
-        """Begin to tell a listener, with what came after an event."""
-        self._listeners.add(listener)
+    def add(self, subscriber: Subscriber, after: str | None) -> None:
+        """Add a subscriber, and pass on what changed after an event."""
+        self._subscribers.add(subscriber)
         if after is not None:
-            self._catch_up(listener, after)
+            self._catch_up(subscriber, after)
 
-    def remove(self, listener: Listener) -> None:
-        """Stop telling a listener."""
-        self._listeners.discard(listener)
+    def remove(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber."""
+        self._subscribers.discard(subscriber)
 
     def close(self) -> None:
-        """End every listener, so that open streams do not keep a stopping server alive."""
+        """End every stream, so that none keeps a stopping server alive."""
         self.closed = True
-        for listener in self._listeners:
-            listener.wake()
+        for subscriber in self._subscribers:
+            subscriber.notify()
 
-    def _catch_up(self, listener: Listener, after: str) -> None:
+    def _catch_up(self, subscriber: Subscriber, after: str) -> None:
         epoch, _, number = after.partition("-")
-        if epoch != self._epoch or not number.isdecimal() or int(number) < self._forgotten:
-            listener.reset()
+        if epoch != self._epoch or not number.isdecimal() or int(number) < self._oldest_forgotten:
+            subscriber.reset()
             return
         for key, (own, data) in self._latest.items():
             if own > int(number):
-                listener.offer(key, data, own)
+                subscriber.enqueue(key, data, own)
 
 
-class Listener:
-    """One open stream: an async iterator of server-sent events as text."""
+class Subscriber:
+    """One open stream of server-sent events."""
 
     def __init__(
         self, broker: Broker, run_id: str | None, after: str | None, only: Filter | None
@@ -129,57 +129,57 @@ class Listener:
         self._only = only
         self._pending: dict[Key, tuple[int, dict[str, Any]]] = {}
         self._reset = False
-        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
 
-    def offer(self, key: Key, data: dict[str, Any], number: int) -> None:
-        """Note a change, unless it is of a run that this listener does not follow."""
+    def enqueue(self, key: Key, data: dict[str, Any], number: int) -> None:
+        """Queue a change, unless it is of another run than the subscriber's."""
         if self._run_id in {None, key[1]}:
             self._pending[key] = (number, data)
-            if len(self._pending) > MOST_PENDING:
+            if len(self._pending) > MAX_PENDING:
                 self.reset()
-            self._news.set()
+            self._wake.set()
 
     def reset(self) -> None:
-        """Have the reader look at everything anew, instead of at what is pending."""
+        """Send `reset` in place of what is pending."""
         self._pending.clear()
         self._reset = True
-        self._news.set()
+        self._wake.set()
 
-    def wake(self) -> None:
-        """Let the iteration look at what is pending, and at whether the broker has closed."""
-        self._news.set()
+    def notify(self) -> None:
+        """Wake the stream to see what is pending, or that the broker has closed."""
+        self._wake.set()
 
     async def events(self) -> AsyncIterator[str]:
-        """Events as they come; a comment when nothing came for a while."""
+        """Yield events as text, and a comment after a while without any."""
         self._broker.add(self, self._after)
         try:
-            # The first bytes tell the browser, and any proxy between, that the stream is open.
+            # The first bytes show the browser, and any proxy, that the stream is open.
             yield ": open\n\n"
             while not self._broker.closed:
                 try:
-                    await asyncio.wait_for(self._news.wait(), HEARTBEAT)
+                    await asyncio.wait_for(self._wake.wait(), HEARTBEAT)
                 except TimeoutError:
                     yield ": still here\n\n"
                     continue
-                self._news.clear()
-                for text in self._taken():
-                    if await self._may(text[0]):
+                self._wake.clear()
+                for text in self._take_pending():
+                    if await self._is_visible(text[0]):
                         yield text[1]
                 if not self._broker.closed:
                     await asyncio.sleep(INTERVAL)
         finally:
             self._broker.remove(self)
 
-    def _taken(self) -> list[tuple[str | None, str]]:
+    def _take_pending(self) -> list[tuple[str | None, str]]:
         pending, self._pending = self._pending, {}
         reset, self._reset = self._reset, False
         texts: list[tuple[str | None, str]] = (
             [(None, "event: reset\ndata: {}\n\n")] if reset else []
         )
         for (event, run_id), (number, data) in sorted(pending.items(), key=lambda one: one[1][0]):
-            name, said = self._broker.name(number), json.dumps(data)
-            texts.append((run_id, f"event: {event}\nid: {name}\ndata: {said}\n\n"))
+            event_id, payload = self._broker.event_id(number), json.dumps(data)
+            texts.append((run_id, f"event: {event}\nid: {event_id}\ndata: {payload}\n\n"))
         return texts
 
-    async def _may(self, run_id: str | None) -> bool:
+    async def _is_visible(self, run_id: str | None) -> bool:
         return run_id is None or self._only is None or await self._only(run_id)

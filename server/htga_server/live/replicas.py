@@ -1,4 +1,4 @@
-"""Several collectors on one Postgres tell each other what changed, by LISTEN and NOTIFY."""
+"""Exchange changes between several collectors on one Postgres, by LISTEN and NOTIFY."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
+from collections.abc import Awaitable
 from typing import Any
 
 import psycopg
@@ -16,20 +17,20 @@ from htga_server.live.viewers import ViewedRuns
 
 logger = logging.getLogger(__name__)
 CHANNEL = "htga"
-GATHER = 0.02
-"""Seconds in which changes are gathered into one notification."""
-AGAIN = 1.0
-"""Seconds until a broken connection is opened anew."""
-LOOK = "look"
-"""Said of a run that is read; no news to listeners."""
-MOST_BYTES = 7500  # Postgres takes 8000
+GATHER_SECONDS = 0.02
+"""Seconds during which changes are collected into one notification."""
+RETRY_SECONDS = 1.0
+"""Seconds before a broken connection is opened again."""
+VIEW = "view"
+"""The event of a run that is viewed; subscribers do not see it."""
+MAX_PAYLOAD_BYTES = 7500  # Postgres accepts 8000
 
 
 class Replicas:
-    """The link of one process to the others. Its tasks live on the broker's event loop.
+    """Connects one process to the others. Its tasks live on the broker's event loop.
 
     Args:
-        url: Of the Postgres database.
+        url: URL of the Postgres database.
         broker, viewed: They get what other processes announce, and announce to those.
     """
 
@@ -39,17 +40,17 @@ class Replicas:
         self._viewed = viewed
         self._self = secrets.token_hex(4)
         self._pending: dict[Key, dict[str, Any]] = {}
-        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Listen before the first request is answered, so that none is missed."""
+        """Start to listen; return once no notification can be missed."""
         listening = asyncio.Event()
-        self._broker.announce = self._note
-        self._viewed.announce = lambda run_id: self._note((LOOK, run_id), {})
+        self._broker.announce = self._enqueue
+        self._viewed.announce = lambda run_id: self._enqueue((VIEW, run_id), {})
         self._tasks = [
-            asyncio.create_task(self._keep(lambda: self._listen(listening))),
-            asyncio.create_task(self._keep(self._tell)),
+            asyncio.create_task(self._reconnecting(lambda: self._listen(listening))),
+            asyncio.create_task(self._reconnecting(self._notify)),
         ]
         await asyncio.wait_for(listening.wait(), 10)
 
@@ -59,63 +60,62 @@ class Replicas:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _note(self, key: Key, data: dict[str, Any]) -> None:
+    def _enqueue(self, key: Key, data: dict[str, Any]) -> None:
         self._pending[key] = data
-        self._news.set()
+        self._wake.set()
 
-    async def _keep(self, work: Any) -> None:
+    async def _reconnecting(self, work: Any) -> None:
         while True:
             try:
                 await work()
             except (psycopg.Error, OSError) as error:
                 logger.warning("the link to other collectors is down: %s", error)
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _connect(self) -> Awaitable[psycopg.AsyncConnection[Any]]:
+        return psycopg.AsyncConnection.connect(self._address, autocommit=True)
 
     async def _listen(self, listening: asyncio.Event) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._address, autocommit=True
-        ) as connection:
+        async with await self._connect() as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             if listening.is_set():
-                self._broker.reset()  # who knows what was said in the meantime
+                self._broker.reset()  # notifications may have been missed meanwhile
             listening.set()
-            async for notice in connection.notifies():
-                self._hear(notice.payload)
+            async for notification in connection.notifies():
+                self._receive(notification.payload)
 
-    def _hear(self, payload: str) -> None:
+    def _receive(self, payload: str) -> None:
         try:
-            said = json.loads(payload)
-            if said["from"] == self._self:
+            message = json.loads(payload)
+            if message["from"] == self._self:
                 return
-            for event, run_id, data in said["news"]:
-                if event == LOOK:
+            for event, run_id, data in message["news"]:
+                if event == VIEW:
                     self._viewed.mark_viewed_by_peer(run_id)
                 else:
                     self._broker.deliver((event, run_id), data)
         except (ValueError, KeyError, TypeError):
             logger.warning("a notification on %s is none of ours", CHANNEL)
 
-    async def _tell(self) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._address, autocommit=True
-        ) as connection:
+    async def _notify(self) -> None:
+        async with await self._connect() as connection:
             while True:
-                await self._news.wait()
-                await asyncio.sleep(GATHER)
-                self._news.clear()
+                await self._wake.wait()
+                await asyncio.sleep(GATHER_SECONDS)
+                self._wake.clear()
                 while self._pending:
                     await connection.execute(
-                        "SELECT pg_notify(%s, %s)", (CHANNEL, self._some_news())
+                        "SELECT pg_notify(%s, %s)", (CHANNEL, self._next_payload())
                     )
 
-    def _some_news(self) -> str:
-        """As much of what is pending as a notification holds."""
-        news: list[tuple[str, str, dict[str, Any]]] = []
+    def _next_payload(self) -> str:
+        """Take as many pending changes as fit into a notification."""
+        changes: list[tuple[str, str, dict[str, Any]]] = []
         size = 100
         while self._pending:
             key = next(iter(self._pending))
             size += len(json.dumps((*key, self._pending[key]))) + 2
-            if news and size > MOST_BYTES:
+            if changes and size > MAX_PAYLOAD_BYTES:
                 break
-            news.append((*key, self._pending.pop(key)))
-        return json.dumps({"from": self._self, "news": news})
+            changes.append((*key, self._pending.pop(key)))
+        return json.dumps({"from": self._self, "news": changes})

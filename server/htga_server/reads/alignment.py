@@ -1,9 +1,9 @@
-"""Several runs on one grid, whatever the places at which each was measured. Pure functions.
+"""Align several runs on one grid, wherever each was measured. Pure functions.
 
-A member keeps its own values where the grid has a place for them. In between it is interpolated,
-only within its own range and never beside what is not finite, so that a mean over members does not
-jump from the one who was measured here to the one who was measured there. Extremes stay what they
-were, at the place nearest to them, so that no grid hides a spike.
+A run keeps its own values at places of the grid where it has any. Between them it is interpolated,
+only within its own range and never next to a non-finite value, so that a mean over runs does not
+jump between runs that were measured at different places. Extremes are not interpolated but kept at
+the nearest place, so that no grid hides a spike.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from htga_server.timeseries import rollup as pyramid
-from htga_server.timeseries.rollup import Cells
+from htga_server.timeseries import rollup
+from htga_server.timeseries.rollup import Rollups
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """One key of M members on a grid of G places; all arrays are of shape [M, G].
+    """One key of M runs on a grid of G places; all arrays have shape [M, G].
 
     Attributes:
-        mean: NaN where a member has no value.
-        low, high: Its extremes, with those of its cells that lie nearest to the place.
-        measured: Whether one of its cells lies nearest to the place.
+        mean: The value of each run, or NaN.
+        low, high: The extremes, including those of the cells nearest to the place.
+        measured: Whether the run has a cell that is nearest to the place.
     """
 
     mean: Floats
@@ -36,36 +36,38 @@ class Aligned:
     measured: NDArray[np.bool_]
 
 
-def grid(xs: Sequence[Floats], most: int) -> tuple[Floats, list[NDArray[np.int64]]]:
-    """Where members meet, and the place on it that each cell of each of them is nearest to.
+def grid(xs: Sequence[Floats], max_places: int) -> tuple[Floats, list[NDArray[np.int64]]]:
+    """Return the grid of several runs, and for each run the nearest place of each of its cells.
 
     Args:
-        xs: Where the cells of each member are, increasing unless there is only one member, whose
-            cells are the grid.
-        most: Places at most: where all cells are, or if that is too often some that are evenly
-            spaced, without those that no cell is nearest to.
+        xs: The x of the cells of each run, increasing. The cells of a single run are the grid, and
+            need not increase.
+        max_places: Maximum number of places. The grid has all x if they are few enough, otherwise
+            evenly spaced places, without those that no cell is nearest to.
     """
     if len(xs) == 1:
         return xs[0], [np.arange(xs[0].size)]
     every = np.unique(np.concatenate([np.zeros(0), *xs]))
-    if every.size <= most:
+    if every.size <= max_places:
         return every, [np.searchsorted(every, x) for x in xs]
-    even = np.linspace(every[0], every[-1], most)
-    between = (even[1:] + even[:-1]) / 2
-    nearest = np.unique(np.searchsorted(between, every))
-    return even[nearest], [np.searchsorted(nearest, np.searchsorted(between, x)) for x in xs]
+    even = np.linspace(every[0], every[-1], max_places)
+    range_parameters = (even[1:] + even[:-1]) / 2
+    nearest = np.unique(np.searchsorted(range_parameters, every))
+    return even[nearest], [
+        np.searchsorted(nearest, np.searchsorted(range_parameters, x)) for x in xs
+    ]
 
 
-def on_places(cells: Cells, x: Floats, places: NDArray[np.int64]) -> Cells:
-    """Cells of one member at the places that they are nearest to, with x in place of the time."""
-    return pyramid.merge(replace(cells, at=places, time=x), 1)
+def on_places(cells: Rollups, x: Floats, places: NDArray[np.int64]) -> Rollups:
+    """Merge the cells of one run at their nearest places, with x in place of the time."""
+    return rollup.merge(replace(cells, at=places, time=x), 1)
 
 
-def align(key: str, members: Sequence[Cells], places: Floats) -> Aligned:
-    """One key of all members on the grid `places`.
+def align(key: str, members: Sequence[Rollups], places: Floats) -> Aligned:
+    """Align one key of all runs on the grid `places`.
 
     Args:
-        members: From `on_places`.
+        members: The cells of each run, from `on_places`.
     """
     values = np.full((3, len(members), places.size), np.nan)
     measured = np.zeros((len(members), places.size), np.bool_)
@@ -79,19 +81,15 @@ def align(key: str, members: Sequence[Cells], places: Floats) -> Aligned:
 
 
 def _put(
-    values: Floats,
-    at: NDArray[np.int64],
-    x: Floats,
-    stats: pyramid.Stats,
-    places: Floats,
+    values: Floats, at: NDArray[np.int64], x: Floats, stats: rollup.Stats, places: Floats
 ) -> None:
-    """Put mean, low and high of one member, [3, G], from its cells at the places `at`."""
+    """Fill mean, low and high of one run, [3, G], from its cells at the places `at`."""
     if at.size == 0:
         return
-    own = np.stack([stats["total"] / stats["count"], stats["low"], stats["high"]])
+    own = np.stack([stats["sum"] / stats["count"], stats["min"], stats["max"]])
     inside = slice(at[0], at[-1] + 1)
     for row, ends in zip(values, own, strict=True):
-        # Interpolating takes what is not finite into its neighbours, which is what is wanted.
+        # Interpolation spreads non-finite values to their neighbours, as it should.
         row[inside] = np.interp(places[inside], x, ends)
     values[:, ~np.isfinite(values[0])] = np.nan
     kept = (x == places[at]) | np.isnan(values[0, at])

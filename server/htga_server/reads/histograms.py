@@ -1,4 +1,4 @@
-"""Reading histograms of |gradient| over steps: counts summed per bucket of steps."""
+"""Read histograms of |gradient| over steps, with counts summed in each bucket."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from htga_client.wire.histogram import decode_all, edges
 from htga_server.reads.series import Range
 from htga_server.runs.lookup import is_pruned, key_of, name_ids
 from htga_server.storage.tables import cells
-from htga_server.timeseries import rollup as pyramid
-from htga_server.timeseries.rollup import FACTOR, WINDOW
-from htga_server.timeseries.series import histograms as stored_histograms
-from htga_server.timeseries.series import spans
-from htga_server.timeseries.series_key import LAYERS, Track
+from htga_server.timeseries import rollup
+from htga_server.timeseries.rollup import FACTOR, WINDOW_STEPS
+from htga_server.timeseries.series import read_histograms, step_ranges
+from htga_server.timeseries.series_key import LAYERS, SeriesKey
 
-SUMMED = 2
-"""The lowest level that knows sums of histograms, of a window each."""
+SUM_LEVEL = 2
+"""The lowest level of cells with histogram sums; a cell of it covers a window."""
 
-MANY, COARSER = 64 * WINDOW, 3
-"""From so many steps on, a third of the buckets asked for do where more would mean to decode every
-histogram there is: eleven thousand take 130 ms, and their sums 4."""
+MANY_STEPS, COARSER = 64 * WINDOW_STEPS, 3
+"""From so many steps on, a third of the requested buckets suffices if more would need every single
+histogram: decoding eleven thousand takes 130 ms, and their sums 4."""
 
 
-class Part(NamedTuple):
-    """Some histograms, added up.
+class HistogramSum(NamedTuple):
+    """The sum of one or more histograms.
 
     Attributes:
-        at: First step that it may hold.
-        step: Last step that it does.
-        number: How many histograms they were.
-        blob: Their sum, encoded.
+        at: The first step that it may cover.
+        step: The last step that it covers.
+        number: The number of histograms.
+        blob: The encoded sum.
     """
 
     at: int
@@ -47,77 +46,88 @@ class Part(NamedTuple):
 def read(
     connection: sa.Connection, run_id: str, within: Range, buckets: int, bits: int
 ) -> Histograms:
-    """Histograms of a layer, on bins of `2**bits` per octave.
+    """Read histograms of a layer, on `2**bits` bins to an octave.
 
-    A histogram that was sent with coarser bins than asked for sets the resolution of all.
+    A histogram that was sent with coarser bins sets the resolution of all.
 
     Raises:
-        NotFound: There is no such run.
-        BadRequest: The cursor is none of ours.
+        NotFound: No such run exists.
+        BadRequest: The cursor is invalid.
     """
     run_key = key_of(connection, run_id)
     layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
-    track = Track(LAYERS, run_key, layer_id, within.rank)
-    known = spans(connection, LAYERS, run_key, ranks=[within.rank])
+    key = SeriesKey(LAYERS, run_key, layer_id, within.rank)
+    known = step_ranges(connection, LAYERS, run_key, ranks=[within.rank])
     first, last = known.get((layer_id, within.rank), (0, -1))
     start, stop = within.within(first, last)
-    width, level = pyramid.grid(start, stop, buckets)
-    if level < SUMMED and stop - start >= max(MANY, WINDOW * buckets / COARSER):
-        width, level = WINDOW, SUMMED
+    width, level = rollup.bucket_width(start, stop, buckets)
+    if level < SUM_LEVEL and stop - start >= max(MANY_STEPS, WINDOW_STEPS * buckets / COARSER):
+        width, level = WINDOW_STEPS, SUM_LEVEL
     pruned = is_pruned(connection, run_key)
-    if pruned:  # sums of windows are left
-        start, stop = start // WINDOW * WINDOW, -(-stop // WINDOW) * WINDOW
-        width, level = max(width, WINDOW), max(level, SUMMED)
-    parts = _parts(connection, track, start, stop, last_step=last, level=level)
-    if not pruned and sum(part.number for part in parts) <= buckets:
+    if pruned:  # only sums of windows are left
+        start, stop = start // WINDOW_STEPS * WINDOW_STEPS, -(-stop // WINDOW_STEPS) * WINDOW_STEPS
+        width, level = max(width, WINDOW_STEPS), max(level, SUM_LEVEL)
+    sums = _read_sums(connection, key, start, stop, last_step=last, level=level)
+    if not pruned and sum(part.number for part in sums) <= buckets:
         width = 1
-        parts = _parts(connection, track, start, stop, last_step=last, level=0) if level else parts
-    return _summed(run_id, within.layer, parts, width, bits)
+        if level:
+            sums = _read_sums(connection, key, start, stop, last_step=last, level=0)
+    return _on_buckets(run_id, within.layer, sums, width, bits)
 
 
-def _parts(
-    connection: sa.Connection, track: Track, start: int, stop: int, *, last_step: int, level: int
-) -> list[Part]:
-    """What `start <= step < stop` holds; only the higher levels know sums of histograms."""
-    settled = last_step // WINDOW * WINDOW
-    parts: list[Part] = []
-    for at, first, end in pyramid.cover(start, min(stop, settled), level):
-        if at >= SUMMED:
-            parts += _sums(connection, track, at, first, end)
+def _read_sums(
+    connection: sa.Connection, key: SeriesKey, start: int, stop: int, *, last_step: int, level: int
+) -> list[HistogramSum]:
+    """Read `start <= step < stop`: sums where the level has them, single histograms elsewhere."""
+    closed = last_step // WINDOW_STEPS * WINDOW_STEPS
+    sums: list[HistogramSum] = []
+    for at, first, end in rollup.split_range(start, min(stop, closed), level):
+        if at >= SUM_LEVEL:
+            sums += _stored_sums(connection, key, at, first, end)
         else:
-            parts += _singles(connection, track, first * FACTOR**at, end * FACTOR**at)
-    rest = max(start, settled)
-    parts += _singles(connection, track, rest, stop)
-    if stop > settled and level >= SUMMED:
-        # Of a pruned run: nothing will follow, so the last window is summed like any other.
-        parts += _sums(connection, track, SUMMED, rest // WINDOW, -(-stop // WINDOW))
-    return parts
+            sums += _single_histograms(connection, key, first * FACTOR**at, end * FACTOR**at)
+    rest = max(start, closed)
+    sums += _single_histograms(connection, key, rest, stop)
+    if stop > closed and level >= SUM_LEVEL:
+        # Only a pruned run has a sum of its last window, because no row can follow.
+        sums += _stored_sums(
+            connection, key, SUM_LEVEL, rest // WINDOW_STEPS, -(-stop // WINDOW_STEPS)
+        )
+    return sums
 
 
-def _sums(connection: sa.Connection, track: Track, level: int, first: int, end: int) -> list[Part]:
+def _stored_sums(
+    connection: sa.Connection, key: SeriesKey, level: int, first: int, end: int
+) -> list[HistogramSum]:
     rows = connection.execute(
         sa.select(cells.c.cell, cells.c.step, cells.c.histograms, cells.c.histogram)
-        .where(*track.of(cells), cells.c.level == level, cells.c.histograms > 0)
+        .where(*key.conditions(cells), cells.c.level == level, cells.c.histograms > 0)
         .where(cells.c.cell >= first, cells.c.cell < end)
         .order_by(cells.c.cell)
     )
     width = FACTOR**level
-    return [Part(cell * width, step, number, bytes(blob)) for cell, step, number, blob in rows]
-
-
-def _singles(connection: sa.Connection, track: Track, start: int, stop: int) -> list[Part]:
-    if start >= stop:
-        return []
     return [
-        Part(step, step, 1, attempts[max(attempts)])
-        for step, attempts in stored_histograms(connection, track, start, stop).items()
+        HistogramSum(cell * width, step, number, bytes(blob)) for cell, step, number, blob in rows
     ]
 
 
-def _summed(run_id: str, layer: str, parts: list[Part], width: int, bits: int) -> Histograms:
-    step = np.array([part.step for part in parts], np.int64)
-    place = np.array([part.at for part in parts], np.int64) // width
-    decoded = decode_all([part.blob for part in parts])
+def _single_histograms(
+    connection: sa.Connection, key: SeriesKey, start: int, stop: int
+) -> list[HistogramSum]:
+    if start >= stop:
+        return []
+    return [
+        HistogramSum(step, step, 1, attempts[max(attempts)])
+        for step, attempts in read_histograms(connection, key, start, stop).items()
+    ]
+
+
+def _on_buckets(
+    run_id: str, layer: str, sums: list[HistogramSum], width: int, bits: int
+) -> Histograms:
+    step = np.array([part.step for part in sums], np.int64)
+    place = np.array([part.at for part in sums], np.int64) // width
+    decoded = decode_all([part.blob for part in sums])
     bits = min(bits, int(decoded.bits.min(initial=bits)))
     first = np.flatnonzero(np.diff(place, prepend=place[:1] - 1))
     low, counts = _on_common_bins(decoded, bits)
@@ -134,13 +144,13 @@ def _summed(run_id: str, layer: str, parts: list[Part], width: int, bits: int) -
         counts=per_bucket(counts).tolist(),
         n_zero=per_bucket(decoded.n_zero).tolist(),
         n_nonfinite=per_bucket(decoded.n_nonfinite).tolist(),
-        total=sum(part.number for part in parts),
+        total=sum(part.number for part in sums),
         cursor=str(step[-1]) if step.size else None,
     )
 
 
 def _on_common_bins(decoded: Decoded, bits: int) -> tuple[int, NDArray[np.int64]]:
-    """Counts of shape [steps, bins] on the coarser bins of `bits`, and the first bin's index."""
+    """Return the index of the first bin, and counts [steps, bins] on the coarser bins of `bits`."""
     size = decoded.size
     row = np.repeat(np.arange(size.size), size)
     place = np.arange(row.size) - np.repeat(np.cumsum(size) - size, size)

@@ -1,4 +1,4 @@
-"""One scalar of all layers over steps, from a few queries however many layers there are."""
+"""Read one scalar of all layers over steps, with few queries for any number of layers."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from htga_client.wire import SCALARS, LayerMap
 from htga_server.problems import BadRequest
 from htga_server.reads.series import Range
 from htga_server.runs.lookup import key_of, name_ids
-from htga_server.storage.values import optional
-from htga_server.timeseries import rollup as pyramid
-from htga_server.timeseries.rollup import FACTOR, WINDOW, Cells
-from htga_server.timeseries.series import cells_of_all, narrowest, spans
-from htga_server.timeseries.series_key import LAYERS, Tracks
+from htga_server.storage.values import to_optional_list
+from htga_server.timeseries import rollup
+from htga_server.timeseries.rollup import FACTOR, WINDOW_STEPS, Rollups
+from htga_server.timeseries.series import finest_cells, read_cells, step_ranges
+from htga_server.timeseries.series_key import LAYERS, SeriesKeys
 
-MOST_CELLS = 150_000
-"""More are not read for one answer: of very many layers, the buckets are fewer than asked for."""
-AT_ONCE = 10_000
-"""Layers that one query names; a database takes only so many parameters."""
+MAX_CELLS = 150_000
+"""Maximum cells read for one answer; with very many layers there are fewer buckets."""
+LAYERS_PER_QUERY = 10_000
+"""Layers in one query, because a database limits its parameters."""
 
 
 def read(connection: sa.Connection, run_id: str, key: str, within: Range, buckets: int) -> LayerMap:
-    """A scalar of every layer on a rank; what is read grows with layers and buckets, not steps.
+    """Read a scalar of every layer on a rank; the cost grows with layers and buckets, not steps.
 
     Raises:
-        NotFound: There is no such run.
-        BadRequest: There is no such scalar.
+        NotFound: No such run exists.
+        BadRequest: No such scalar exists.
     """
     run_key = key_of(connection, run_id)
     if key not in SCALARS:
         raise BadRequest(f"key must be a scalar such as alpha_hat, got {key[:80]!r}")
-    known = spans(connection, LAYERS, run_key, ranks=[within.rank])
+    known = step_ranges(connection, LAYERS, run_key, ranks=[within.rank])
     names = {
         number: name
         for name, number in name_ids(connection, run_key, "layer").items()
@@ -42,26 +42,28 @@ def read(connection: sa.Connection, run_id: str, key: str, within: Range, bucket
     own = np.array([known[number, within.rank] for number in ids.tolist()], np.int64).reshape(-1, 2)
     first, last = int(own[:, 0].min(initial=0)), int(own[:, 1].max(initial=-1))
     start, stop = within.within(first, last)
-    width, level = pyramid.grid(start, max(start, stop), buckets)
-    while level < pyramid.TOP and len(ids) * (stop - start) > MOST_CELLS * FACTOR**level:
+    width, level = rollup.bucket_width(start, max(start, stop), buckets)
+    while level < rollup.MAX_LEVEL and len(ids) * (stop - start) > MAX_CELLS * FACTOR**level:
         level += 1
         width = FACTOR**level
     parts = []
-    # The window of a layer's last step has no cells yet; most layers have the same.
-    settled = own[:, 1] // WINDOW * WINDOW
-    for end in np.unique(settled).tolist():
-        group = ids[settled == end].tolist()
-        for begin in range(0, len(group), AT_ONCE):
-            some = Tracks(LAYERS, run_key, tuple(group[begin : begin + AT_ONCE]), within.rank)
-            for at, low, high in pyramid.cover(start, min(stop, end), level):
+    # The window of a layer's last step is open and has no cells; most layers share it.
+    closed = own[:, 1] // WINDOW_STEPS * WINDOW_STEPS
+    for end in np.unique(closed).tolist():
+        group = ids[closed == end].tolist()
+        for begin in range(0, len(group), LAYERS_PER_QUERY):
+            some = SeriesKeys(
+                LAYERS, run_key, tuple(group[begin : begin + LAYERS_PER_QUERY]), within.rank
+            )
+            for at, low, high in rollup.split_range(start, min(stop, end), level):
                 parts.append(
-                    narrowest(connection, some, low, high, [key])
+                    finest_cells(connection, some, low, high, [key])
                     if at == 0
-                    else cells_of_all(connection, some, at, (low, high), [key])
+                    else read_cells(connection, some, at, (low, high), [key])
                 )
-            parts.append(narrowest(connection, some, max(start, end), stop, [key]))
+            parts.append(finest_cells(connection, some, max(start, end), stop, [key]))
     layer = np.searchsorted(ids, np.concatenate([ids[:0], *(owner for owner, _ in parts)]))
-    found = pyramid.concatenate((key,), [part for _, part in parts])
+    found = rollup.concatenate((key,), [part for _, part in parts])
     step, values = _on_grid(layer, found, width, len(ids))
     return LayerMap(
         run_id=run_id,
@@ -74,12 +76,12 @@ def read(connection: sa.Connection, run_id: str, key: str, within: Range, bucket
 
 
 def _on_grid(
-    layer: NDArray[np.intp], found: Cells, width: int, layers: int
+    layer: NDArray[np.intp], found: Rollups, width: int, layers: int
 ) -> tuple[list[int], dict[str, list[list[float | None]]]]:
-    """The last step of each bucket, and the parts of `wire.LayerMap` as layers by buckets.
+    """Return the last step of each bucket, and the parts of `wire.LayerMap`, layers by buckets.
 
     Args:
-        layer: Index of the layer that each of the cells is of.
+        layer: The index of the layer of each cell.
     """
     bucket, place = np.unique(found.at // width, return_inverse=True)
     step = np.full(bucket.size, -1)
@@ -87,8 +89,8 @@ def _on_grid(
     # All layers merge at once, as buckets of one long row.
     at = layer * bucket.size + place
     order = np.lexsort((found.at, at))
-    merged = pyramid.merge(
-        Cells(
+    merged = rollup.merge(
+        Rollups(
             found.keys,
             at[order],
             found.rows[order],
@@ -102,12 +104,12 @@ def _on_grid(
     measured = np.zeros((layers, bucket.size), np.bool_)
     measured.flat[merged.at] = stats["count"] > 0
     with np.errstate(invalid="ignore"):
-        mean = stats["total"] / np.maximum(stats["count"], 1)
+        mean = stats["sum"] / np.maximum(stats["count"], 1)
 
-    def spread(values: NDArray[np.float64]) -> list[list[float | None]]:
+    def on_full_grid(values: NDArray[np.float64]) -> list[list[float | None]]:
         full = np.full(measured.shape, np.nan)
         full.flat[merged.at] = values
-        return [optional(row, mask) for row, mask in zip(full, measured, strict=True)]
+        return [to_optional_list(row, mask) for row, mask in zip(full, measured, strict=True)]
 
-    parts = {"mean": mean, "min": stats["low"], "max": stats["high"]}
-    return step.tolist(), {name: spread(values) for name, values in parts.items()}
+    parts = {"mean": mean, "min": stats["min"], "max": stats["max"]}
+    return step.tolist(), {name: on_full_grid(values) for name, values in parts.items()}

@@ -10,10 +10,10 @@ from htga_server.storage.tables import names, tracks
 
 
 def listing(connection: sa.Connection, run_id: str) -> tuple[Layer, ...]:
-    """The layers of a run.
+    """List the layers of a run.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
     """
     key = key_of(connection, run_id)
     own = sa.and_(

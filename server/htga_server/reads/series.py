@@ -1,4 +1,4 @@
-"""Reading scalars over steps: telemetry of a layer, and the user's metrics, on common buckets."""
+"""Read scalars of a layer, and metrics, over steps on common buckets."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import sqlalchemy as sa
 from htga_client.wire import SCALARS, Buckets, Series
 from htga_server.problems import BadRequest
 from htga_server.runs.lookup import is_pruned, key_of, name_ids
-from htga_server.storage.values import optional
-from htga_server.timeseries import rollup as pyramid
-from htga_server.timeseries.rollup import Cells, Stats
-from htga_server.timeseries.series import read as read_track
-from htga_server.timeseries.series import spans
-from htga_server.timeseries.series_key import LAYERS, METRICS, Kind, Track
+from htga_server.storage.values import to_optional_list
+from htga_server.timeseries import rollup
+from htga_server.timeseries.rollup import Rollups, Stats
+from htga_server.timeseries.series import read_series, step_ranges
+from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, SeriesKind
 
 MAX_BUCKETS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Which rows to read: a layer (by name) on a rank, `start <= step < stop`, after a cursor.
+    """The rows to read: of a layer, by name, and a rank, with `start <= step < stop`.
 
-    The cursor is the last step that the reader has.
+    Attributes:
+        since: A cursor: the last step that the reader has. Only later steps are read.
     """
 
     layer: str = ""
@@ -36,16 +36,16 @@ class Range:
     since: str | None = None
 
     def within(self, first: int, last: int) -> tuple[int, int]:
-        """The steps from `first` to `last` that are in the range, as (start, stop).
+        """Return the part [start, stop) of the steps from `first` to `last` that is in the range.
 
         Raises:
-            BadRequest: The cursor is none of ours.
+            BadRequest: The cursor is invalid.
         """
         start, stop = max(first, self.start or 0), last + 1
         if self.stop is not None:
             stop = min(stop, self.stop)
         if self.since is not None:
-            # At most 18 digits: a database's integers end after that.
+            # At most 18 digits, because a database's integers have 64 bits.
             if not self.since.isdecimal() or len(self.since) > 18:
                 raise BadRequest(f"since {self.since[:40]!r} is no cursor of ours")
             start = max(start, int(self.since) + 1)
@@ -55,59 +55,61 @@ class Range:
 def read(
     connection: sa.Connection, run_id: str, keys: Sequence[str], within: Range, buckets: int
 ) -> Series:
-    """Values of some keys over steps; a key is a scalar of `wire.SCALARS` or a metric's name.
+    """Read values of keys over steps; a key is a scalar of `wire.SCALARS` or a metric's name.
 
     Raises:
-        NotFound: There is no such run.
-        BadRequest: There is no such key, or the cursor is none of ours.
+        NotFound: No such run exists.
+        BadRequest: No such key exists, or the cursor is invalid.
     """
-    wanted = asked(connection, run_id, keys, within)
-    found = on_buckets(connection, wanted, within, buckets)
-    labelled = zip((one.labels for one in wanted), found, strict=True)
-    return _series(run_id, within.layer, pyramid.beside(tuple(keys), labelled))
+    requests = resolve(connection, run_id, keys, within)
+    found = on_buckets(connection, requests, within, buckets)
+    labelled = zip((one.labels for one in requests), found, strict=True)
+    return _series(run_id, within.layer, rollup.join_series(tuple(keys), labelled))
 
 
 def on_buckets(
-    connection: sa.Connection, wanted: Sequence[Asked], within: Range, buckets: int
-) -> list[Cells]:
-    """The cells of each track on buckets common to all, which no more than `buckets` come of.
+    connection: sa.Connection, requests: Sequence[SeriesRequest], within: Range, buckets: int
+) -> list[Rollups]:
+    """Read each series on common buckets, at most `buckets` of them.
 
-    Where there are few rows, each of them is a bucket.
+    If there are few enough rows, each of them is a bucket.
 
     Raises:
-        BadRequest: The cursor is none of ours.
+        BadRequest: The cursor is invalid.
     """
-    first = min((one.first for one in wanted), default=0)
-    last = max((one.last for one in wanted), default=-1)
+    first = min((one.first for one in requests), default=0)
+    last = max((one.last for one in requests), default=-1)
     start, stop = within.within(first, last)
-    raw = all(is_few(connection, one.track, start, stop, buckets) for one in wanted)
-    width, level = (1, 0) if raw else pyramid.grid(start, stop, buckets)
-    found = [pyramid.merge(one.cells(connection, start, stop, level), width) for one in wanted]
+    raw = all(has_few_rows(connection, one.series, start, stop, buckets) for one in requests)
+    width, level = (1, 0) if raw else rollup.bucket_width(start, stop, buckets)
+    found = [rollup.merge(one.cells(connection, start, stop, level), width) for one in requests]
     if raw and len(set().union(*(cells.at.tolist() for cells in found))) > buckets:
-        # Each track has few rows, but at other steps than the others.
-        width, _ = pyramid.grid(start, stop, buckets)
-        found = [pyramid.merge(cells, width) for cells in found]
+        # Each series has few rows, but at different steps.
+        width, _ = rollup.bucket_width(start, stop, buckets)
+        found = [rollup.merge(cells, width) for cells in found]
     return found
 
 
-def is_few(connection: sa.Connection, track: Track, start: int, stop: int, most: int) -> bool:
-    """Whether a track has at most so many rows in `start <= step < stop`; a pruned one has not."""
-    if stop - start <= most:
+def has_few_rows(
+    connection: sa.Connection, series: SeriesKey, start: int, stop: int, limit: int
+) -> bool:
+    """Return whether a series has at most `limit` rows in the range; a pruned one never has."""
+    if stop - start <= limit:
         return True
-    table = track.kind.table
+    table = series.kind.table
     some = (
         sa.select(table.c.step)
-        .where(*track.of(table), table.c.step >= start, table.c.step < stop)
-        .limit(most + 1)
+        .where(*series.conditions(table), table.c.step >= start, table.c.step < stop)
+        .limit(limit + 1)
     )
     number = connection.scalar(sa.select(sa.func.count()).select_from(some.subquery()))
-    if not number and is_pruned(connection, track.run_key):
-        return False  # there are cells only
-    return (number or 0) <= most
+    if not number and is_pruned(connection, series.run_key):
+        return False  # only cells are left
+    return (number or 0) <= limit
 
 
 def to_arrow(series: Series) -> pa.Table:
-    """A series as columns step, time and, per key, `key` (its last value), `key.mean/.min/.max`."""
+    """Return the columns step, time and, for each key, its last value and `key.mean/.min/.max`."""
     columns: dict[str, pa.Array] = {
         "step": pa.array(series.step, pa.int64()),
         "time": pa.array(series.time, pa.float64()),
@@ -120,50 +122,58 @@ def to_arrow(series: Series) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A track with the keys that are wanted of it, what they are called, and its steps' range."""
+class SeriesRequest:
+    """A series with its requested keys, their labels, and its first and last step."""
 
-    track: Track
+    series: SeriesKey
     keys: tuple[str, ...]
     labels: tuple[str, ...]
     first: int
     last: int
 
-    def cells(self, connection: sa.Connection, start: int, stop: int, level: int) -> Cells:
-        """What `start <= step < stop` holds, in cells of `level` and below."""
-        return read_track(
-            connection, self.track, start, stop, last_step=self.last, level=level, keys=self.keys
+    def cells(self, connection: sa.Connection, start: int, stop: int, level: int) -> Rollups:
+        """Read `start <= step < stop` in cells of `level` and below."""
+        return read_series(
+            connection,
+            self.series,
+            start,
+            stop,
+            last_step=self.last,
+            level=level,
+            columns=self.keys,
         )
 
 
-def asked(
+def resolve(
     connection: sa.Connection, run_id: str, keys: Sequence[str], within: Range
-) -> list[Asked]:
-    """The tracks that hold the keys, without those that have no row."""
+) -> list[SeriesRequest]:
+    """Return the series that hold the keys, without empty ones."""
     run_key = key_of(connection, run_id)
     metric_ids = name_ids(connection, run_key, "metric")
     unknown = [key for key in keys if key not in SCALARS and key not in metric_ids]
     if unknown:
         raise BadRequest(f"no key {unknown[0][:80]!r} in run {run_id}")
     scalars = tuple(key for key in keys if key in SCALARS)
-    wanted: list[tuple[Kind, int, tuple[str, ...], tuple[str, ...]]] = [
+    requests: list[tuple[SeriesKind, int, tuple[str, ...], tuple[str, ...]]] = [
         (METRICS, metric_ids[key], ("value",), (key,)) for key in keys if key not in SCALARS
     ]
     if scalars:
         layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
-        wanted.append((LAYERS, layer_id, scalars, scalars))
+        requests.append((LAYERS, layer_id, scalars, scalars))
     known = {
-        kind: spans(connection, kind, run_key, ranks=[within.rank])
-        for kind in {kind for kind, *_ in wanted}
+        kind: step_ranges(connection, kind, run_key, ranks=[within.rank])
+        for kind in {kind for kind, *_ in requests}
     }
     return [
-        Asked(Track(kind, run_key, name_id, within.rank), own, labels, *known[kind][place])
-        for kind, name_id, own, labels in wanted
+        SeriesRequest(
+            SeriesKey(kind, run_key, name_id, within.rank), own, labels, *known[kind][place]
+        )
+        for kind, name_id, own, labels in requests
         if (place := (name_id, within.rank)) in known[kind]
     ]
 
 
-def _series(run_id: str, layer: str, cells: Cells) -> Series:
+def _series(run_id: str, layer: str, cells: Rollups) -> Series:
     return Series(
         run_id=run_id,
         layer=layer,
@@ -177,13 +187,13 @@ def _series(run_id: str, layer: str, cells: Cells) -> Series:
 
 
 def _buckets(stats: Stats) -> Buckets:
-    """One key; a bucket in which it was never measured is None."""
+    """Return the buckets of one key; None where it was not measured."""
     measured = stats["count"] > 0
     with np.errstate(invalid="ignore"):
-        mean = stats["total"] / np.maximum(stats["count"], 1)
+        mean = stats["sum"] / np.maximum(stats["count"], 1)
     return Buckets(
-        mean=optional(mean, measured),
-        min=optional(stats["low"], measured),
-        max=optional(stats["high"], measured),
-        last=optional(stats["last"], measured),
+        mean=to_optional_list(mean, measured),
+        min=to_optional_list(stats["min"], measured),
+        max=to_optional_list(stats["max"], measured),
+        last=to_optional_list(stats["last"], measured),
     )

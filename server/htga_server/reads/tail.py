@@ -11,50 +11,50 @@ from htga_client.wire.histogram import Histogram, decode, edges
 from htga_server.problems import NotFound
 from htga_server.runs.lookup import is_pruned, key_of, name_ids
 from htga_server.storage.tables import cells, packs
-from htga_server.storage.values import optional
-from htga_server.timeseries.rollup import MAX_STEP, WINDOW
-from htga_server.timeseries.series import histograms
-from htga_server.timeseries.series_key import LAYERS, Track
+from htga_server.storage.values import to_optional_list
+from htga_server.timeseries.rollup import MAX_STEP, WINDOW_STEPS
+from htga_server.timeseries.series import read_histograms
+from htga_server.timeseries.series_key import LAYERS, SeriesKey
 
 
 def read(
     connection: sa.Connection, run_id: str, *, layer: str, rank: int, step: int | None
 ) -> Tail:
-    """The tail at the latest histogram that is not after `step`, or of its window.
+    """Return the tail of the latest histogram up to `step`; of a pruned run, that of its window.
 
     Raises:
-        NotFound: There is no such run, or no histogram that early.
+        NotFound: No such run exists, or it has no histogram up to `step`.
     """
     run_key = key_of(connection, run_id)
     layer_id = name_ids(connection, run_key, "layer").get(layer, -1)
-    track = Track(LAYERS, run_key, layer_id, rank)
+    key = SeriesKey(LAYERS, run_key, layer_id, rank)
     before = MAX_STEP if step is None else step
-    look = _summed if is_pruned(connection, run_key) else _single
-    found = look(connection, track, before)
+    read_histogram = _summed if is_pruned(connection, run_key) else _single
+    found = read_histogram(connection, key, before)
     if found is None:
         raise NotFound(f"run {run_id} has no histogram of layer {layer[:80]!r} by step {step}")
     at, blob = found
     return describe(decode(blob), run_id=run_id, layer=layer, step=at)
 
 
-def _single(connection: sa.Connection, track: Track, before: int) -> tuple[int, bytes] | None:
+def _single(connection: sa.Connection, key: SeriesKey, before: int) -> tuple[int, bytes] | None:
     first = connection.scalar(
-        sa.select(sa.func.max(packs.c.step)).where(*track.of(packs), packs.c.step <= before)
+        sa.select(sa.func.max(packs.c.step)).where(*key.conditions(packs), packs.c.step <= before)
     )
     if first is None:
         return None
-    window = first // WINDOW * WINDOW
-    found = histograms(connection, track, window, min(window + WINDOW, before + 1))
+    window = first // WINDOW_STEPS * WINDOW_STEPS
+    found = read_histograms(connection, key, window, min(window + WINDOW_STEPS, before + 1))
     at, attempts = list(found.items())[-1]
     return at, attempts[max(attempts)]
 
 
-def _summed(connection: sa.Connection, track: Track, before: int) -> tuple[int, bytes] | None:
-    """The last step and the sum of a window, which is what is left of a run that was pruned."""
+def _summed(connection: sa.Connection, key: SeriesKey, before: int) -> tuple[int, bytes] | None:
+    """Return the last step and the histogram sum of a window, which a pruned run still has."""
     row = connection.execute(
         sa.select(cells.c.step, cells.c.histogram)
-        .where(*track.of(cells), cells.c.level == 2, cells.c.histograms > 0)
-        .where(cells.c.cell <= before // WINDOW)
+        .where(*key.conditions(cells), cells.c.level == 2, cells.c.histograms > 0)
+        .where(cells.c.cell <= before // WINDOW_STEPS)
         .order_by(cells.c.cell.desc())
         .limit(1)
     ).one_or_none()
@@ -62,10 +62,10 @@ def _summed(connection: sa.Connection, track: Track, before: int) -> tuple[int, 
 
 
 def describe(histogram: Histogram, *, run_id: str, layer: str, step: int) -> Tail:
-    """All that a plot of the tail needs.
+    """Return what a plot of the tail needs.
 
-    The fit is at the threshold with a number of entries at or above it nearest to n**0.6, at least
-    50 and at most n / 10.
+    The fit is at the threshold whose number of entries at or above it is nearest to n**0.6, at
+    least 50 and at most n / 10.
     """
     counts = histogram.counts.astype(np.int64)
     edge = edges(histogram.bits, histogram.first, counts.size)
@@ -93,8 +93,8 @@ def describe(histogram: Histogram, *, run_id: str, layer: str, step: int) -> Tai
         magnitude=edge[:-1].tolist(),
         survival=(above / max(n, 1)).tolist(),
         k=above.tolist(),
-        alpha=optional(alpha, usable),
-        stderr=optional(stderr, usable),
+        alpha=to_optional_list(alpha, usable),
+        stderr=to_optional_list(stderr, usable),
         fit=fit,
         n=n,
         n_zero=histogram.n_zero,

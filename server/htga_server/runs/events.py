@@ -1,35 +1,34 @@
-"""What happened in a run, for people to read: alerts of a script, gradients that are not finite."""
+"""Events of a run, for people to read: a script's alerts, divergence, non-finite gradients."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
 from htga_client.wire import Alert, Event, RunEvent
-from htga_server.runs.lookup import HERE, key_of
-from htga_server.runs.pagination import Order
+from htga_server.runs.lookup import NOT_DELETED, key_of
+from htga_server.runs.pagination import RunSort
 from htga_server.storage.tables import events, runs
 
 MAX_TEXT = 16_384
-MOST = 1000
-"""Events of a run that are listed, the latest."""
+MAX_EVENTS = 1000
+"""The latest events of a run that one answer lists."""
 
-ALARMING = ("warning", "error")
-RUNS = 100
-"""Runs whose alerts are listed together, those that had news last."""
+ALERT_LEVELS = ("warning", "error")
+MAX_RUNS = 100
+"""The latest runs whose alerts one answer lists."""
 
 _EVENT = TypeAdapter(Event)
-_SAID = [column for column in events.columns if column.name not in {"run_key", "event_id"}]
+_COLUMNS = [column for column in events.columns if column.name not in {"run_key", "event_id"}]
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """An event, and the index in the request of the row that brought it."""
+class NewEvent:
+    """An event that is not stored yet, and the index of its row in the request."""
 
     row: int
     step: int
@@ -39,8 +38,8 @@ class Happened:
     event: Event
 
 
-def read(column: pa.ChunkedArray) -> tuple[dict[int, Event], dict[int, str]]:
-    """The events of a request by row, and the reasons of those that cannot be read."""
+def parse(column: pa.ChunkedArray) -> tuple[dict[int, Event], dict[int, str]]:
+    """Parse a column of events: the events by row, and why the others cannot be read, by row."""
     found: dict[int, Event] = {}
     rejected: dict[int, str] = {}
     for row in np.flatnonzero(np.asarray(column.is_valid())).tolist():
@@ -55,41 +54,14 @@ def read(column: pa.ChunkedArray) -> tuple[dict[int, Event], dict[int, str]]:
     return found, rejected
 
 
-def of_table(table: pa.Table, rows: list[int], times: list[float]) -> list[tuple[int, Happened]]:
-    """The events of checked rows, and which of the table's rows each is.
-
-    Args:
-        rows: The rows' indices in their request.
-        times: When they were, all known.
-    """
-    if table["event"].null_count == table.num_rows:
-        return []
-    found, _ = read(table["event"])
-    layer, rank = pc.fill_null(table["layer"], ""), pc.fill_null(table["rank"], 0)
-    return [
-        (
-            at,
-            Happened(
-                row=rows[at],
-                step=table["step"][at].as_py(),
-                rank=rank[at].as_py(),
-                layer=layer[at].as_py(),
-                time=times[at],
-                event=event,
-            ),
-        )
-        for at, event in found.items()
-    ]
-
-
 def store_new(
-    connection: sa.Connection, run_key: int, attempt: int, happened: list[Happened]
-) -> list[Happened]:
-    """Keep those events of a run whose row is locked that it does not have yet, and return them.
+    connection: sa.Connection, run_key: int, attempt: int, new_events: list[NewEvent]
+) -> list[NewEvent]:
+    """Store those events that a run, whose row is locked, does not have yet; return them.
 
-    What happened is the same where step, rank, layer, attempt, kind and title are.
+    Two events are the same if step, rank, layer, attempt, kind and title are.
     """
-    steps = {one.step for one in happened}
+    steps = {one.step for one in new_events}
     rows = connection.execute(
         sa.select(events.c.step, events.c.rank, events.c.layer, events.c.kind, events.c.title)
         .where(events.c.run_key == run_key, events.c.attempt == attempt)
@@ -98,16 +70,18 @@ def store_new(
     known = {tuple(row) for row in rows}
     new = [
         one
-        for one in happened
+        for one in new_events
         if (one.step, one.rank, one.layer, one.event.kind, one.event.title) not in known
     ]
     store(connection, run_key, attempt, new)
     return new
 
 
-def store(connection: sa.Connection, run_key: int, attempt: int, happened: list[Happened]) -> None:
-    """Keep events of a run whose row is locked."""
-    if not happened:
+def store(
+    connection: sa.Connection, run_key: int, attempt: int, new_events: list[NewEvent]
+) -> None:
+    """Store events of a run whose row is locked."""
+    if not new_events:
         return
     highest = sa.select(sa.func.max(events.c.event_id)).where(events.c.run_key == run_key)
     first = (connection.scalar(highest) or 0) + 1
@@ -122,40 +96,42 @@ def store(connection: sa.Connection, run_key: int, attempt: int, happened: list[
                 "layer": one.layer,
                 "step": one.step,
                 "time": one.time,
-                "kind": one.event.kind,
-                "level": one.event.level,
-                "title": one.event.title,
-                "text": one.event.text,
+                **asdict(one.event),
             }
-            for event_id, one in enumerate(happened, first)
+            for event_id, one in enumerate(new_events, first)
         ],
     )
 
 
 def listing(connection: sa.Connection, run_id: str) -> tuple[RunEvent, ...]:
-    """The latest events of a run in the order of their steps.
+    """Return the latest events of a run in the order of their steps.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
     """
     latest = connection.execute(
-        sa.select(*_SAID)
+        sa.select(*_COLUMNS)
         .where(events.c.run_key == key_of(connection, run_id))
         .order_by(events.c.step.desc(), events.c.event_id.desc())
-        .limit(MOST)
+        .limit(MAX_EVENTS)
     ).mappings()
     return tuple(RunEvent(**row) for row in reversed(latest.all()))
 
 
 def alerts(connection: sa.Connection, *, project: str | None, limit: int) -> tuple[Alert, ...]:
-    """The latest warnings and errors of the `RUNS` runs that had news last, the latest first."""
-    latest = sa.select(runs.c.run_key).where(HERE).order_by(*Order("-updated").by).limit(RUNS)
+    """Return the latest warnings and errors of the `MAX_RUNS` runs that were updated last."""
+    latest = (
+        sa.select(runs.c.run_key)
+        .where(NOT_DELETED)
+        .order_by(*RunSort("-updated").columns)
+        .limit(MAX_RUNS)
+    )
     if project is not None:
         latest = latest.where(runs.c.project == project)
     rows = connection.execute(
-        sa.select(*_SAID, runs.c.id.label("run_id"), runs.c.name.label("run_name"))
+        sa.select(*_COLUMNS, runs.c.id.label("run_id"), runs.c.name.label("run_name"))
         .join(runs, runs.c.run_key == events.c.run_key)
-        .where(events.c.run_key.in_(latest), events.c.level.in_(ALARMING))
+        .where(events.c.run_key.in_(latest), events.c.level.in_(ALERT_LEVELS))
         .order_by(events.c.time.desc(), events.c.run_key.desc(), events.c.event_id.desc())
         .limit(limit)
     ).mappings()

@@ -1,66 +1,48 @@
-"""A run's row as the resource that is shown of it."""
+"""From rows of the table of runs to `wire.Run`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from htga_client.wire import Run, RunState
 from htga_server.problems import NotFound
-from htga_server.runs.lookup import HERE
+from htga_server.runs.lookup import NOT_DELETED
 from htga_server.storage.tables import names, runs
 
 STALE_AFTER = 120.0
 LOST_AFTER = 900.0
-COLUMNS: tuple[sa.Column[Any], ...] = (
-    runs.c.run_key,
-    runs.c.id,
-    runs.c.project,
-    runs.c.name,
-    runs.c.run_group,
-    runs.c.tags,
-    runs.c.config,
-    runs.c.notes,
-    runs.c.environment,
-    runs.c.state,
-    runs.c.attempt,
-    runs.c.created,
-    runs.c.updated,
-    runs.c.finished,
-    runs.c.heartbeat,
-    runs.c.archived,
-    runs.c.last_step,
-    runs.c.summary,
-    runs.c.pruned,
-    runs.c.low,
-    runs.c.high,
-)
-"""What `record` takes, in its order."""
+_NAMES = [column.name for column in runs.columns if column.name not in {"rows", "bytes", "deleted"}]
+COLUMNS: tuple[sa.Column[Any], ...] = tuple(runs.c[name] for name in _NAMES)
+"""The columns that `to_run` takes, in its order."""
+_CONVERTED = {"group", "tags", "metrics", "pruned"}
+_SAME = [field.name for field in fields(Run) if field.name not in _CONVERTED]
 
 
-def find(connection: sa.Connection, run_id: str, *which: sa.ColumnElement[bool]) -> Run:
-    """One run.
+def get_any(connection: sa.Connection, run_id: str, *which: sa.ColumnElement[bool]) -> Run:
+    """Return one run, deleted or not.
 
     Raises:
-        NotFound: There is no such run, or it is none of `which`.
+        NotFound: No such run exists, or it does not fulfil `which`.
     """
     query = sa.select(*COLUMNS).where(runs.c.id == run_id, *which)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"no run {run_id[:40]!r}")
-    return record(row, metric_names(connection, [row.run_key]))
+    return to_run(row, metric_names(connection, [row.run_key]))
 
 
 def get(connection: sa.Connection, run_id: str) -> Run:
-    """One run that was not deleted; raises as `find`."""
-    return find(connection, run_id, HERE)
+    """Return one run that was not deleted; raise as `get_any`."""
+    return get_any(connection, run_id, NOT_DELETED)
 
 
 def metric_names(connection: sa.Connection, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """The names of runs' metrics, by run."""
+    """Return the names of runs' metrics, by run."""
     rows = connection.execute(
         sa.select(names.c.run_key, names.c.name)
         .where(names.c.run_key.in_(keys), names.c.kind == "metric")
@@ -72,66 +54,33 @@ def metric_names(connection: sa.Connection, keys: Sequence[int]) -> dict[int, tu
     return {key: tuple(own) for key, own in found.items()}
 
 
-def record(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
-    """The resource of a row of `COLUMNS`."""
-    # Unpacked, for a list shows a thousand: an attribute of a row costs ten times as much.
-    (
-        run_key,
-        run_id,
-        project,
-        name,
-        group,
-        tags,
-        config,
-        notes,
-        environment,
-        state,
-        attempt,
-        created,
-        updated,
-        finished,
-        heartbeat,
-        archived,
-        last_step,
-        summary,
-        pruned,
-        low,
-        high,
-    ) = tuple(row)
+def to_run(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
+    """Return the run in a row of `COLUMNS`."""
+    # A dict, because a list has a thousand rows and an attribute of a row costs ten times as much.
+    found = dict(zip(_NAMES, row, strict=True))
+    if found["state"] == "running":
+        found["state"] = liveness(found["updated"] or found["created"], found["heartbeat"])
+    for name in ("summary", "low", "high"):
+        found[name] = _floats(found[name])
     return Run(
-        id=run_id,
-        project=project,
-        name=name,
-        state=state if state != "running" else alive(updated or created, heartbeat),
-        group=group,
-        tags=tuple(tags),
-        config=config,
-        notes=notes,
-        environment=environment,
-        attempt=attempt,
-        created=created,
-        updated=updated,
-        finished=finished,
-        archived=archived,
-        last_step=last_step,
-        summary=_floats(summary),
-        metrics=metrics.get(run_key, ()),
-        pruned=pruned is not None,
-        low=_floats(low),
-        high=_floats(high),
+        group=found["run_group"],
+        tags=tuple(found["tags"]),
+        metrics=metrics.get(found["run_key"], ()),
+        pruned=found["pruned"] is not None,
+        **{name: found[name] for name in _SAME},
     )
 
 
 def state_of(row: sa.Row[Any]) -> RunState:
-    """The state of a run, by its row."""
+    """Return the state of a run from its row."""
     if row.state != "running":
         return row.state  # type: ignore[no-any-return] # the column holds nothing else
-    return alive(row.updated or row.created, row.heartbeat)
+    return liveness(row.updated or row.created, row.heartbeat)
 
 
-def alive(heard: float, heartbeat: float | None) -> RunState:
-    """Whether a run that has not ended still says something."""
-    silent = time.time() - max(heard, heartbeat or 0.0)
+def liveness(last_row: float, heartbeat: float | None) -> RunState:
+    """Return how alive a run is that has not ended."""
+    silent = time.time() - max(last_row, heartbeat or 0.0)
     return "lost" if silent > LOST_AFTER else "stale" if silent > STALE_AFTER else "running"
 
 

@@ -1,4 +1,4 @@
-"""Runs in the database: register, find, list, change, finish. Functions of a connection."""
+"""Registering, listing, changing and finishing runs. Functions of a connection."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from htga_client.wire import Finish, NewRun, Run, RunPage, RunPatch, RunState
 from htga_server.problems import Conflict, NotFound, Quota
 from htga_server.runs import writers
 from htga_server.runs.filter import Candidate, keys_of, matches, parse
-from htga_server.runs.lookup import HERE, closed, lock, lock_if_there
-from htga_server.runs.pagination import Order, Sort
-from htga_server.runs.serialize import COLUMNS, find, get, metric_names, record, state_of
+from htga_server.runs.lookup import NOT_DELETED, lock, lock_or_none, pruned_conflict
+from htga_server.runs.pagination import RunSort, Sort
+from htga_server.runs.serialize import COLUMNS, get, get_any, metric_names, state_of, to_run
 from htga_server.settings import Settings
 from htga_server.storage.tables import runs
 
@@ -29,31 +29,31 @@ _SEARCHED = (
 
 
 def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[Run, bool]:
-    """Store a run, or recognise it; a writer not seen before starts a new attempt.
+    """Create a run, or find it if it exists; a new writer starts a new attempt.
 
     Returns:
-        The run, and whether it was made now.
+        The run, and whether it was created now.
 
     Raises:
-        Conflict: The id belongs to a run of another project, or the run exists and `resume` says
-            that it must not, or it was pruned.
-        NotFound: The run does not exist and `resume` says that it must.
+        Conflict: The id belongs to a run of another project, or the run exists and `resume` is
+            "never", or it was pruned.
+        NotFound: The run does not exist and `resume` is "must".
         Quota: The project has as many runs as it may have.
         Busy: A run of this id was deleted and is being purged.
     """
-    found = lock_if_there(connection, new.id)
+    found = lock_or_none(connection, new.id)
     if found is None:
-        _begin(connection, new, limits)
-        return find(connection, new.id), True
+        _create(connection, new, limits)
+        return get_any(connection, new.id), True
     if found.project != new.project:
         raise Conflict(f"run {new.id} belongs to another project than {new.project!r}")
-    if new.resume == "never" and not writers.is_known(connection, found.run_key, new.writer):
+    if new.resume == "never" and not writers.exists(connection, found.run_key, new.writer):
         raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
     if new.writer is not None:
-        if found.pruned is not None and not writers.is_known(connection, found.run_key, new.writer):
-            raise closed(new.id)
-        writers.take_up(connection, found.run_key, new.writer, most=limits.writers_per_run)
-    return find(connection, new.id), False
+        if found.pruned is not None and not writers.exists(connection, found.run_key, new.writer):
+            raise pruned_conflict(new.id)
+        writers.get_or_add(connection, found.run_key, new.writer, limit=limits.writers_per_run)
+    return get_any(connection, new.id), False
 
 
 def page(
@@ -82,8 +82,8 @@ def page(
     Raises:
         BadRequest: The cursor is invalid.
     """
-    order = Order(sort)
-    where: list[sa.ColumnElement[bool]] = [HERE]
+    order = RunSort(sort)
+    where: list[sa.ColumnElement[bool]] = [NOT_DELETED]
     if ids is not None:
         where.append(runs.c.id.in_(ids))
     if project is not None:
@@ -91,7 +91,7 @@ def page(
     if group is not None:
         where.append(runs.c.run_group == group)
     after = [] if cursor is None else [order.after(cursor)]
-    query = sa.select(*COLUMNS).order_by(*order.by)
+    query = sa.select(*COLUMNS).order_by(*order.columns)
     terms = parse(q or "")
     unknown = keys_of(terms) if ids is None and cursor is None else set()
     total: int | None = 0
@@ -99,7 +99,7 @@ def page(
         # State depends on the clock, tags and settings are JSON: Python compares them, run by run,
         # until the page is full, or to the last run where something is asked about all of them.
         keys: list[int] = []
-        searched = sa.select(*_SEARCHED).where(*where, *after).order_by(*order.by)
+        searched = sa.select(*_SEARCHED).where(*where, *after).order_by(*order.columns)
         with connection.execute(searched.execution_options(yield_per=1000)) as rows:
             for row in rows:
                 run = _candidate(row)
@@ -122,7 +122,7 @@ def page(
     shown = found[:limit]
     known = metric_names(connection, [row.run_key for row in shown])
     return RunPage(
-        items=tuple(record(row, known) for row in shown),
+        items=tuple(to_run(row, known) for row in shown),
         next=order.cursor(shown[-1]) if len(found) > limit else None,
         total=total if count and cursor is None else None,
         unknown=tuple(sorted(unknown)),
@@ -130,10 +130,10 @@ def page(
 
 
 def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:
-    """Mark a run as ended; doing it twice changes nothing.
+    """Mark a run as ended; doing so twice changes nothing.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
     """
     row = lock(connection, run_id)
     if row.state != how.state:
@@ -142,39 +142,39 @@ def finish(connection: sa.Connection, run_id: str, how: Finish) -> Run:
             .where(runs.c.run_key == row.run_key)
             .values(state=how.state, finished=time.time())
         )
-    return find(connection, run_id)
+    return get_any(connection, run_id)
 
 
 def change(connection: sa.Connection, run_id: str, patch: RunPatch) -> Run:
-    """Change what people call a run and say of it.
+    """Change a run's name, group, tags or notes.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
     """
-    said = {
+    given = {
         "name": patch.name,
         "run_group": patch.group,
         "tags": None if patch.tags is None else list(patch.tags),
         "notes": patch.notes,
     }
-    values = {column: value for column, value in said.items() if value is not None}
+    values = {column: value for column, value in given.items() if value is not None}
     if values:
-        connection.execute(sa.update(runs).where(runs.c.id == run_id, HERE).values(values))
+        connection.execute(sa.update(runs).where(runs.c.id == run_id, NOT_DELETED).values(values))
     return get(connection, run_id)
 
 
-def keep_alive(connection: sa.Connection, run_id: str) -> tuple[Run, bool]:
-    """Note that a run is alive although it sends no rows.
+def record_heartbeat(connection: sa.Connection, run_id: str) -> tuple[Run, bool]:
+    """Store the time of a heartbeat.
 
     Returns:
-        The run, and whether it had been silent for so long that it was stale or lost.
+        The run, and whether it had been stale or lost before.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
     """
     before = state_of(lock(connection, run_id))
     connection.execute(sa.update(runs).where(runs.c.id == run_id).values(heartbeat=time.time()))
-    return find(connection, run_id), before in {"stale", "lost"}
+    return get_any(connection, run_id), before in {"stale", "lost"}
 
 
 def _candidate(row: sa.Row[Any]) -> Candidate:
@@ -194,15 +194,17 @@ def _candidate(row: sa.Row[Any]) -> Candidate:
     )
 
 
-def _begin(connection: sa.Connection, new: NewRun, limits: Settings) -> None:
+def _create(connection: sa.Connection, new: NewRun, limits: Settings) -> None:
     if new.resume == "must":
         raise NotFound(f"no run {new.id!r} to resume; leave resume out to begin it")
     number = connection.scalar(
-        sa.select(sa.func.count()).select_from(runs).where(runs.c.project == new.project, HERE)
+        sa.select(sa.func.count())
+        .select_from(runs)
+        .where(runs.c.project == new.project, NOT_DELETED)
     )
     if (number or 0) >= limits.runs_per_project:
-        most = limits.runs_per_project
-        raise Quota(f"project {new.project!r} has {most} runs; delete some", limit=most)
+        limit = limits.runs_per_project
+        raise Quota(f"project {new.project!r} has {limit} runs; delete some", limit=limit)
     key = connection.scalars(
         sa.insert(runs)
         .values(
@@ -223,4 +225,4 @@ def _begin(connection: sa.Connection, new: NewRun, limits: Settings) -> None:
         .returning(runs.c.run_key)
     ).one()
     if new.writer is not None:
-        writers.begin(connection, key, new.writer, 1)
+        writers.add(connection, key, new.writer, 1)

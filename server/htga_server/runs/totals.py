@@ -1,4 +1,4 @@
-"""How many runs there are."""
+"""Counting runs, for the status page."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from htga_server.runs.lookup import HERE
+from htga_server.runs.lookup import NOT_DELETED
 from htga_server.runs.serialize import STALE_AFTER
 from htga_server.storage.tables import runs
 
 
-class Census(NamedTuple):
-    """How many runs there are, how many of them are alive, their rows, and when the last came."""
+class RunTotals(NamedTuple):
+    """Numbers of runs, of running ones and of their rows, and the time of the last row."""
 
     runs: int
     running: int
@@ -21,7 +21,7 @@ class Census(NamedTuple):
     updated: float | None
 
 
-def take(connection: sa.Connection, project: str | None = None) -> Census:
+def count_runs(connection: sa.Connection, project: str | None = None) -> RunTotals:
     """Count the runs of a project, or all."""
     silent_since = time.time() - STALE_AFTER
     heard = sa.or_(
@@ -31,8 +31,8 @@ def take(connection: sa.Connection, project: str | None = None) -> Census:
     alive = sa.case((sa.and_(runs.c.state == "running", heard), 1), else_=0)
     count, rows = sa.func.count(), sa.func.coalesce(sa.func.sum(runs.c.rows), 0)
     running = sa.func.coalesce(sa.func.sum(alive), 0)
-    query = sa.select(count, running, rows, sa.func.max(runs.c.updated)).where(HERE)
+    query = sa.select(count, running, rows, sa.func.max(runs.c.updated)).where(NOT_DELETED)
     if project is not None:
         query = query.where(runs.c.project == project)
     number, running_now, sent, updated = connection.execute(query).one()
-    return Census(number, int(running_now), int(sent), updated)
+    return RunTotals(number, int(running_now), int(sent), updated)

@@ -1,4 +1,4 @@
-"""The processes that send rows of a run. Functions of a connection."""
+"""Writers: the processes that send rows of a run. Functions of a connection."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from htga_server.problems import Quota
 from htga_server.runs.lookup import key_of
 from htga_server.storage.tables import gaps, runs, writers
 
-# Built once: building a statement takes longer than executing it.
+# Built once, because building a statement takes longer than executing it.
 _WRITERS = sa.select(writers).where(
     sa.tuple_(writers.c.run_key, writers.c.writer).in_(sa.bindparam("which", expanding=True))
 )
 
 
 class Writer(NamedTuple):
-    """What is known of a process that sends rows.
+    """A process that sends rows.
 
     Attributes:
-        attempt: Its number in the run.
-        next_seq: The sequence number expected of it next.
-        batch_first, batch_digest: Of the last batch stored, for telling a repetition from a clash.
+        attempt: The attempt of the run that it belongs to.
+        next_seq: The sequence number that it must send next.
+        batch_first, batch_digest: First number and digest of the last stored batch. They tell a
+            batch that is sent again from another one with the same numbers.
     """
 
     attempt: int
@@ -33,10 +34,10 @@ class Writer(NamedTuple):
     batch_digest: bytes | None
 
 
-def known(
+def find_writers(
     connection: sa.Connection, which: Sequence[tuple[int, str]]
 ) -> dict[tuple[int, str], Writer]:
-    """Those of some writers, by run and name, that have been seen before."""
+    """Return those writers that are known already, by run and name."""
     if not which:
         return {}
     return {
@@ -47,16 +48,15 @@ def known(
     }
 
 
-def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) -> Writer:
-    """A writer of a run.
+def get_or_add(connection: sa.Connection, run_key: int, writer: str, *, limit: int) -> Writer:
+    """Return a writer of a run; add it if it is new.
 
-    A writer seen for the first time takes up the run again: it gets the next attempt, and the run
-    is running. The very first writer of a run that nobody has written to gets attempt 1.
+    A new writer begins the next attempt, from 1 on, and the run is running again.
 
     Raises:
-        Quota: The run has `most` writers already.
+        Quota: The run has `limit` writers already.
     """
-    found = known(connection, [(run_key, writer)])
+    found = find_writers(connection, [(run_key, writer)])
     if found:
         return found[run_key, writer]
     last, number = connection.execute(
@@ -64,23 +64,23 @@ def take_up(connection: sa.Connection, run_key: int, writer: str, *, most: int) 
             writers.c.run_key == run_key
         )
     ).one()
-    if number >= most:
-        raise Quota(f"a run has at most {most} writers", limit=most, actual=number + 1)
+    if number >= limit:
+        raise Quota(f"a run has at most {limit} writers", limit=limit, actual=number + 1)
     attempt = (last or 0) + 1
     connection.execute(
         sa.update(runs)
         .where(runs.c.run_key == run_key)
         .values(attempt=attempt, state="running", finished=None)
     )
-    begin(connection, run_key, writer, attempt)
+    add(connection, run_key, writer, attempt)
     return Writer(attempt, 0, None, None)
 
 
 def declared_gaps(connection: sa.Connection, run_id: str) -> tuple[Gap, ...]:
-    """What the writers of a run have lost and said so.
+    """Return the ranges of rows that the writers of a run declared as lost.
 
     Raises:
-        NotFound: There is no such run.
+        NotFound: No such run exists.
     """
     rows = connection.execute(
         sa.select(gaps.c.writer, gaps.c.first_seq, gaps.c.end_seq)
@@ -90,13 +90,13 @@ def declared_gaps(connection: sa.Connection, run_id: str) -> tuple[Gap, ...]:
     return tuple(Gap(writer=w, first_seq=first, end_seq=end) for w, first, end in rows)
 
 
-def begin(connection: sa.Connection, run_key: int, writer: str, attempt: int) -> None:
-    """Note a writer that is new."""
+def add(connection: sa.Connection, run_key: int, writer: str, attempt: int) -> None:
+    """Add a writer."""
     connection.execute(
         sa.insert(writers).values(run_key=run_key, writer=writer, attempt=attempt, next_seq=0)
     )
 
 
-def is_known(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
-    """Whether a writer has written to a run, or said that it will."""
-    return writer is not None and bool(known(connection, [(run_key, writer)]))
+def exists(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
+    """Return whether a writer of this name is registered with the run."""
+    return writer is not None and bool(find_writers(connection, [(run_key, writer)]))

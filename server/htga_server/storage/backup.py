@@ -1,4 +1,4 @@
-"""A copy of a SQLite database that is in use."""
+"""Copying a SQLite database while it is in use."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 
 def backup(url: str, to: Path) -> None:
-    """Copy the database into one file, as of one moment, and check the copy.
+    """Copy a consistent snapshot of the database into one file, and check the copy.
 
     Raises:
-        ValueError: It is a Postgres database, for which pg_dump and pg_basebackup are there, or the
-            copy turned out to be damaged.
-        FileExistsError: There is a file already.
-        FileNotFoundError: There is no database.
+        ValueError: It is a Postgres database (use pg_dump or pg_basebackup), or the copy turned
+            out to be damaged.
+        FileExistsError: `to` exists.
+        FileNotFoundError: The database does not exist.
     """
     address = sa.make_url(url)
     if address.get_backend_name() != "sqlite":

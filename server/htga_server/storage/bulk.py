@@ -1,4 +1,4 @@
-"""Many rows into a table at once: `executemany` on SQLite, binary COPY on Postgres."""
+"""Bulk statements: `executemany` on SQLite, binary COPY and arrays on Postgres."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 
 from htga_server.storage.values import NAN
 
-BIG_ENDIAN = {"INTEGER": ">i4", "BIGINT": ">i8", "FLOAT": ">f8"}
-"""How binary COPY spells the types of our columns."""
-ARRAYS = {int: "bigint", float: "double precision", str: "text", bytes: "bytea"}
-"""What Postgres calls the Python types of our columns."""
-STRETCHES = 1000
-"""Stretches that are asked for at a time: a statement of SQLite has 32,766 parameters at most."""
+COPY_TYPES = {"INTEGER": ">i4", "BIGINT": ">i8", "FLOAT": ">f8"}
+"""The types of our columns as numpy names their binary COPY layout."""
+POSTGRES_TYPES = {int: "bigint", float: "double precision", str: "text", bytes: "bytea"}
+"""The Postgres types of our columns, by their Python types."""
+RANGES_PER_STATEMENT = 1000
+"""Ranges in one statement: SQLite takes at most 32,766 parameters."""
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Numbers of one column; where `measured` is given and False there is none."""
+    """Numbers of one column; entries where `measured` is False are null."""
 
     values: NDArray[Any]
     measured: NDArray[np.bool_] | None = None
 
     def __getitem__(self, which: slice | NDArray[Any]) -> Column:
-        """Some of them."""
+        """Select entries."""
         return Column(self.values[which], None if self.measured is None else self.measured[which])
 
 
@@ -41,16 +41,16 @@ def insert(
     """Insert rows of numbers; columns that are left out are null.
 
     Args:
-        fresh: None of the keys is stored yet. Else what is not null replaces what is stored; no
+        fresh: Whether no key is stored yet. Otherwise non-null values replace stored ones, and no
             key may come twice.
     """
     names = ", ".join(columns)
     conflict = "" if fresh else _on_conflict(table, columns, "coalesce(excluded.{0}, {1}.{0})")
     if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}"  # noqa: S608
-        cells = zip(*(_cells(column) for column in columns.values()), strict=True)
-        # The values are cells already: handed straight to the driver they cost half as much.
+        placeholders = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({placeholders}) {conflict}"  # noqa: S608
+        cells = zip(*(_parameters(column) for column in columns.values()), strict=True)
+        # The values are plain already: SQLAlchemy would double the cost by looking at each.
         connection.exec_driver_sql(statement, list(cells))
     elif fresh:
         _copy(connection, table.name, table, columns)
@@ -65,8 +65,8 @@ def insert(
         connection.exec_driver_sql(merge)
 
 
-def put(connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows, each whole and in the table's order of columns, in the place of those stored.
+def upsert(connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]]) -> None:
+    """Insert whole rows, in the table's order of columns, and replace those with the same key.
 
     No key may come twice.
     """
@@ -76,45 +76,49 @@ def put(connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]])
     conflict = _on_conflict(table, names, "excluded.{0}")
     begin = f"INSERT INTO {table.name} ({', '.join(names)})"
     if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(names))
-        connection.exec_driver_sql(f"{begin} VALUES ({marks}) {conflict}", rows)
+        placeholders = ", ".join("?" * len(names))
+        connection.exec_driver_sql(f"{begin} VALUES ({placeholders}) {conflict}", rows)
         return
-    # Columns as arrays, and in binary: one statement is faster than one for each row.
-    arrays = ", ".join(f"%b::{ARRAYS[column.type.python_type]}[]" for column in table.columns)
+    # One statement with a binary array for each column beats one statement for each row.
+    arrays = ", ".join(
+        f"%b::{POSTGRES_TYPES[column.type.python_type]}[]" for column in table.columns
+    )
     columns = tuple(map(list, zip(*rows, strict=True)))
     statement = f"{begin} SELECT * FROM unnest({arrays}) {conflict}"  # noqa: S608
     connection.exec_driver_sql(statement, columns)
 
 
-def of_stretches(
+def select_ranges(
     connection: sa.Connection,
     table: sa.Table,
     key: Sequence[str],
     columns: Sequence[str],
     wanted: Sequence[tuple[int, ...]],
 ) -> list[Any]:
-    """Rows (index into `wanted`, *columns) of many stretches, by index and primary key.
+    """Return the rows (index into `wanted`, *columns) of many ranges, by index and primary key.
 
     Args:
         key: The columns that the primary key begins with.
-        wanted: Of each stretch its key, and [start, stop) of the column after those.
+        wanted: For each range its key, and [start, stop) of the next column of the primary key.
     """
     name = table.name
-    of = [f"k{number}" for number in range(len(key))]
-    names = ", ".join(("at", *of, "start", "stop"))
+    key_names = [f"k{number}" for number in range(len(key))]
+    names = ", ".join(("at", *key_names, "start", "stop"))
     chosen = ", ".join(f"{name}.{column}" for column in columns)
-    same = " AND ".join(f"{name}.{own} = {other}" for own, other in zip(key, of, strict=True))
+    same = " AND ".join(
+        f"{name}.{own} = {other}" for own, other in zip(key, key_names, strict=True)
+    )
     rest = [f"{name}.{one.name}" for one in table.primary_key if one.name not in key]
     within = f"{rest[0]} >= start AND {rest[0]} < stop"
     end = f"ON {same} AND {within} ORDER BY at, {', '.join(rest)}"
     numbered = [(at, *one) for at, one in enumerate(wanted)]
     found: list[Any] = []
-    for begin in range(0, len(numbered), STRETCHES):
-        some = numbered[begin : begin + STRETCHES]
+    for begin in range(0, len(numbered), RANGES_PER_STATEMENT):
+        some = numbered[begin : begin + RANGES_PER_STATEMENT]
         if connection.dialect.name == "sqlite":
             mark = f"({', '.join('?' * len(some[0]))})"
             source = f"WITH wanted({names}) AS (VALUES {', '.join([mark] * len(some))})"
-            # A CROSS JOIN is done in the order written: each stretch is found by its key.
+            # SQLite executes a CROSS JOIN in the order written, so it finds each range by its key.
             statement = f"{source} SELECT at, {chosen} FROM wanted CROSS JOIN {name} {end}"  # noqa: S608
             given: Any = tuple(value for one in some for value in one)
         else:
@@ -133,8 +137,8 @@ def _on_conflict(table: sa.Table, names: Iterable[str], value: str) -> str:
     return f"ON CONFLICT ({', '.join(key)}) DO {action}"
 
 
-def _cells(column: Column) -> list[Any]:
-    """The values as parameters for SQLite: None where there is none, 'NaN' as text."""
+def _parameters(column: Column) -> list[Any]:
+    """Return the values as parameters for SQLite: None for null, 'NaN' as text."""
     cells: list[Any] = column.values.tolist()
     if column.values.dtype.kind == "f":
         for row in np.flatnonzero(np.isnan(column.values)).tolist():
@@ -148,7 +152,9 @@ def _cells(column: Column) -> list[Any]:
 def _copy(
     connection: sa.Connection, into: str, table: sa.Table, columns: Mapping[str, Column]
 ) -> None:
-    data = binary([(column, BIG_ENDIAN[str(table.c[n].type)]) for n, column in columns.items()])
+    data = encode_copy(
+        [(column, COPY_TYPES[str(table.c[n].type)]) for n, column in columns.items()]
+    )
     driver = connection.connection.cursor()
     statement = f"COPY {into} ({', '.join(columns)}) FROM STDIN WITH (FORMAT BINARY)"
     try:
@@ -160,11 +166,11 @@ def _copy(
         driver.close()
 
 
-def binary(columns: Iterable[tuple[Column, str]]) -> bytes:
-    """Columns, each with its big-endian type, as the body of a binary COPY.
+def encode_copy(columns: Iterable[tuple[Column, str]]) -> bytes:
+    """Encode columns, each with its big-endian type, as the body of a binary COPY.
 
-    A row is the number of its fields in 2 bytes, then per field its length in 4 bytes, -1 for
-    null, and its value; all rows are laid out with every value, then what is null is cut out.
+    A row is the number of its fields in 2 bytes, then for each field its length in 4 bytes (-1 for
+    null) and its value. All rows are laid out with every value; then the nulls are cut out.
     """
     columns = list(columns)
     rows = columns[0][0].values.size

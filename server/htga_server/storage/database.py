@@ -1,4 +1,4 @@
-"""One database: who may write to it when, and who reads meanwhile."""
+"""A database with one serialized writer and concurrent snapshot readers."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from starlette.concurrency import run_in_threadpool
 
 from htga_server.problems import Busy, ServerError
 from htga_server.storage import engines
-from htga_server.storage.wal import Log
-from htga_server.storage.write_queue import Job, alone, attempt
+from htga_server.storage.wal import WalGuard
+from htga_server.storage.write_queue import Job, execute_jobs, single
 
 S = TypeVar("S")
 T = TypeVar("T")
 Dialect = Literal["sqlite", "postgresql"]
 
-GROUP = 64
-"""Most writes that share a commit."""
+MAX_BATCH = 64
+"""Writes that share one commit."""
 LAST_READS_SECONDS = 2.0
-"""How long reads under way may take when the database is closed."""
+"""How long `close` waits for running reads."""
 RETRY_DELAYS = (0.05, 0.2)
-PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
-"""SQLSTATEs of Postgres, or their beginnings, after which the same transaction may succeed."""
+TRANSIENT = ("40001", "40P01", "57P01", "57P02", "57P03", "08")
+"""Postgres SQLSTATEs, or their prefixes, after which the same transaction may succeed."""
 
 
 class Database:
-    """One database: all writes go through one thread, reads run beside it.
+    """All writes go through one thread; reads run beside it.
 
-    A single writer is what SQLite wants (several connections that write and checkpoint at once
-    corrupt its log before version 3.51.3), and it makes transactions simple everywhere.
+    SQLite wants a single writer (before version 3.51.3, several connections that write and
+    checkpoint at once corrupt its log), and it keeps transactions simple on Postgres, too.
 
     Attributes:
-        observe: Told how long each commit took, in seconds.
+        observe: Called with the seconds that each commit took.
 
     Args:
         url: SQLAlchemy URL, `sqlite:///path` or `postgresql+psycopg://...`.
@@ -50,22 +50,22 @@ class Database:
         ValueError: The URL names another kind of database, or SQLite in memory.
     """
 
-    def __init__(self, url: str, *, most_waiting: int = 256) -> None:
+    def __init__(self, url: str, *, max_waiting: int = 256) -> None:
         self.url = sa.make_url(url)
         kind = self.url.get_backend_name()
         if kind not in {"sqlite", "postgresql"}:
             raise ValueError(f"database_url must be of SQLite or Postgres, got {kind!r}")
         self.dialect = cast("Dialect", kind)
-        self._log: Log | None = None
+        self._wal: WalGuard | None = None
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("database_url must name a file, got SQLite in memory")
             file = Path(self.url.database)
             file.parent.mkdir(0o700, parents=True, exist_ok=True)
             if not file.exists():
-                # Its log gets the same rights; whoever may read it needs no token.
+                # Its log gets the same rights. A user who can read it needs no token.
                 file.touch(0o600)
-            self._log = Log(file.resolve())  # SQLite keeps it beside the file, not beside a link
+            self._wal = WalGuard(file.resolve())  # beside the file, not beside a link to it
             self._writing = engines.sqlite_writer(self.url)
             self._reading = engines.sqlite_reader(self.url)
         else:
@@ -76,47 +76,48 @@ class Database:
         self._writer = ThreadPoolExecutor(1, "htga-writer")
         self._waiting: deque[Job] = deque()
         self.observe: Callable[[float], None] = lambda _seconds: None
-        self._most_waiting = most_waiting
-        self._idle = threading.Condition()
+        self._max_waiting = max_waiting
+        self._changed = threading.Condition()
         self._readers = 0
 
     def check(self) -> None:
-        """Refuse a database that would lose what it acknowledged.
+        """Refuse a database that would lose acknowledged rows.
 
         Raises:
-            ValueError: It is damaged, or set up to forget commits at a power cut; says what to do.
+            ValueError: It is damaged, or set up to forget commits at a power cut; the message says
+                what to do.
         """
-        if self._log is not None:
-            self._log.check()
+        if self._wal is not None:
+            self._wal.check()
             engines.check_sqlite(self._writing, Path(self.url.database or ""))
             return
         with self._writing.connect() as connection:
             engines.check_postgres(connection)
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` in a transaction on the writer's thread; returns after the commit.
+        """Run `work` in a transaction on the write thread; return after the commit.
 
-        What waits at the same time shares one commit. `work` may run more than once: whatever it
-        did before has been rolled back then.
+        Writes that wait at the same time share one commit. `work` may run more than once; each
+        earlier run has then been rolled back.
 
         Raises:
-            Busy: Too much is waiting already.
+            Busy: Too many writes wait already.
         """
-        return cast("T", await self._done(Job(alone(work))))
+        return cast("T", await self._enqueue_and_wait(Job(single(work))))
 
-    async def write_together(
+    async def write_batched(
         self, work: Callable[[sa.Connection, Sequence[S]], list[T | ServerError]], item: S
     ) -> T:
-        """`write`, with one call of `work` for the items of all that wait with the same work.
+        """Like `write`, but one call of `work` handles the items of all that wait with it.
 
         Raises:
-            ServerError: What `work` returned for this item.
-            Busy: Too much is waiting already.
+            ServerError: The error that `work` returned for this item.
+            Busy: Too many writes wait already.
         """
-        return cast("T", await self._done(Job(work, item)))
+        return cast("T", await self._enqueue_and_wait(Job(work, item)))
 
-    async def _done(self, job: Job) -> Any:
-        if len(self._waiting) >= self._most_waiting:
+    async def _enqueue_and_wait(self, job: Job) -> Any:
+        if len(self._waiting) >= self._max_waiting:
             raise Busy(f"{len(self._waiting)} requests wait to be stored; try again")
         self._waiting.append(job)
         self._writer.submit(self._write_waiting)
@@ -124,11 +125,11 @@ class Database:
 
     @property
     def waiting(self) -> int:
-        """Number of writes that wait."""
+        """The number of writes that wait."""
         return len(self._waiting)
 
     def size(self, connection: sa.Connection) -> int:
-        """Bytes of the database."""
+        """Return the size of the database in bytes."""
         if self.dialect == "postgresql":
             return connection.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0
         files = (Path(f"{self.url.database}{suffix}") for suffix in ("", "-wal"))
@@ -139,87 +140,84 @@ class Database:
         return await run_in_threadpool(self.read_now, work)
 
     def write_now(self, work: Callable[[sa.Connection], T]) -> T:
-        """`write`, on the calling thread."""
+        """Like `write`, on the calling thread."""
         for delay in (*RETRY_DELAYS, None):
             try:
                 return self._transaction(work)
             except sa.exc.DBAPIError as error:
-                self._mistrust(error)
-                if delay is None or not _is_passing(error):
+                self._drop_connections(error)
+                if delay is None or not _is_transient(error):
                     raise
                 time.sleep(delay)
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("unreachable: the last try returns or raises")
 
     def read_now(self, work: Callable[[sa.Connection], T]) -> T:
-        """`read`, on the calling thread."""
-        with self._idle:
+        """Like `read`, on the calling thread."""
+        with self._changed:
             self._readers += 1
         try:
             with self._reading.begin() as connection:
                 return work(connection)
         finally:
-            with self._idle:
+            with self._changed:
                 self._readers -= 1
-                self._idle.notify_all()
+                self._changed.notify_all()
 
     def _write_waiting(self) -> None:
-        """Commit what waits, together; where that fails, one by one, so that each has its own end.
-
-        A refusal undoes its own part only.
-        """
+        """Commit the waiting writes in one transaction; if that fails, each in its own."""
         begin = time.perf_counter()
-        jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
+        jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
         if len(jobs) > 1:
             try:
-                self._transaction(partial(attempt, jobs=jobs))
-            except Exception as error:  # noqa: BLE001  whatever it was, the next lines find out whose
+                self._transaction(partial(execute_jobs, jobs=jobs))
+            except Exception as error:  # noqa: BLE001  the loop below finds out which job it was
                 if isinstance(error, sa.exc.DBAPIError):
-                    self._mistrust(error)
+                    self._drop_connections(error)
             else:
                 self.observe(time.perf_counter() - begin)
                 for job in jobs:
-                    job.tell()
+                    job.resolve()
                 return
         for job in jobs:
             try:
-                self.write_now(partial(attempt, jobs=[job]))
-            except Exception as error:  # noqa: BLE001  it is its caller's to deal with
+                self.write_now(partial(execute_jobs, jobs=[job]))
+            except Exception as error:  # noqa: BLE001  the caller handles it
                 job.result = error
             self.observe(time.perf_counter() - begin)
-            job.tell()
+            job.resolve()
 
     def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        """Do `work` and commit it to what will be there at the next start."""
+        """Run `work` and commit it to files that will exist at the next start."""
         with self._writing.begin() as connection:
             result = work(connection)
-        if self._log is not None and self._log.is_gone():
-            self._log.rescue(self._writing)
+        if self._wal is not None and self._wal.was_replaced():
+            self._wal.checkpoint(self._writing)
             self._reopen()
-            self._reading.dispose()  # they look into the deleted files, too
-            with self._writing.begin():  # which makes a log anew, to be missed if it is deleted
+            self._reading.dispose()  # these connections read the deleted files, too
+            with self._writing.begin():  # creates a new log for the guard to watch
                 pass
         return result
 
-    def _mistrust(self, error: sa.exc.DBAPIError) -> None:
-        """Open new connections after an error that was not about what we asked for."""
+    def _drop_connections(self, error: sa.exc.DBAPIError) -> None:
+        """Open new connections after an error that a statement of ours did not cause."""
         if isinstance(error, (sa.exc.OperationalError, sa.exc.InternalError)):
             self._reopen()
 
     def _reopen(self) -> None:
         self._writing.dispose()
-        if self._log is not None:
-            self._log.forget()
+        if self._wal is not None:
+            self._wal.reset()
 
     def close(self) -> None:
-        """Finish what is under way, of reads what ends soon, and close every connection."""
+        """Finish waiting writes and short reads, then close every connection."""
         self._writer.shutdown(wait=True)
-        # A connection that is in use now would be nobody's to close.
-        with self._idle:
-            self._idle.wait_for(lambda: self._readers == 0, LAST_READS_SECONDS)
+        # A connection that is in use now would never be closed.
+        with self._changed:
+            self._changed.wait_for(lambda: self._readers == 0, LAST_READS_SECONDS)
         self._reading.dispose()
         self._writing.dispose()
 
 
-def _is_passing(error: sa.exc.DBAPIError) -> bool:
+def _is_transient(error: sa.exc.DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or state.startswith(PASSING)
+    return error.connection_invalidated or state.startswith(TRANSIENT)

@@ -1,4 +1,4 @@
-"""Connections to either kind of database, and what must hold of it before it is used."""
+"""Engines for SQLite and Postgres, and the checks that a database must pass before its use."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from pydantic_core import from_json
 logger = logging.getLogger(__name__)
 
 SQLITE_PRAGMAS: tuple[str, ...] = (
-    # An acknowledged row must outlive a power cut: WAL with synchronous=NORMAL loses the last ones.
+    # An acknowledged row must survive a power cut; with synchronous=NORMAL the last would not.
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA busy_timeout=5000",
     "PRAGMA journal_size_limit=67108864",
 )
 QUICK_CHECK_BYTES = 64 * 2**20
-"""A SQLite file up to this size is read through at every start."""
+"""A SQLite file up to this size is checked at every start."""
 
 
 def check_sqlite(engine: sa.Engine, path: Path) -> None:
     """Refuse a file that is damaged, or cannot be written to safely.
 
     Raises:
-        ValueError: Says what to do.
+        ValueError: The file is unusable; the message says what to do.
     """
     if sqlite3.sqlite_version_info < (3, 51, 3):
-        # Its log can be corrupted by two connections that write at once; ours is the only one.
+        # Two connections that write at once can corrupt its log; we have only one.
         logger.info("SQLite %s: let no other program write to %s", sqlite3.sqlite_version, path)
     mode, found = "wal", "ok"
     try:
@@ -53,7 +53,7 @@ def check_postgres(connection: sa.Connection) -> None:
     """Refuse a server that forgets commits at a power cut.
 
     Raises:
-        ValueError: Says what to do.
+        ValueError: A setting is off; the message names it.
     """
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         if connection.exec_driver_sql(f"SHOW {name}").scalar() == "off":
@@ -64,7 +64,7 @@ def check_postgres(connection: sa.Connection) -> None:
 
 
 def postgres(url: sa.URL, **options: Any) -> sa.Engine:
-    """Connections that are tried before they are used and give up on what takes too long."""
+    """Make an engine that tests connections before use and limits how long a statement takes."""
     limits = "-c statement_timeout=30s -c lock_timeout=10s"
     return sa.create_engine(
         url,
@@ -76,25 +76,25 @@ def postgres(url: sa.URL, **options: Any) -> sa.Engine:
 
 
 def sqlite_writer(url: sa.URL) -> sa.Engine:
-    """The one connection that writes, in transactions that lock at once."""
+    """Make the engine of the one connection that writes, in transactions that lock at once."""
     engine = sa.create_engine(url, pool_size=1, max_overflow=0, json_deserializer=from_json)
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
+        connection.isolation_level = None  # we send BEGIN ourselves, below
         for pragma in SQLITE_PRAGMAS:
             connection.execute(pragma)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        # Taking the write lock at once avoids an upgrade in mid-transaction, which can fail.
+        # Taking the write lock later, in mid-transaction, can fail.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
 def sqlite_reader(url: sa.URL) -> sa.Engine:
-    """Connections that cannot write, each transaction on one snapshot."""
+    """Make an engine of connections that cannot write; each transaction sees one snapshot."""
     path = Path(url.database or "").absolute()
 
     def connect() -> sqlite3.Connection:

@@ -1,7 +1,6 @@
-"""The tables. Every primary key starts with the run, so that the big ones can be split by it.
+"""The tables. Every primary key starts with the run, so that the large ones can be split by run.
 
-NaN has no place in SQLite, which turns it into NULL; there it is stored as the text 'NaN'
-(see `htga_server.columns`).
+SQLite would turn NaN into NULL, so it holds the text 'NaN' (see `htga_server.storage.bulk`).
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ metadata = sa.MetaData(
 
 
 class Real(sa.Float[float]):
-    """A float64 column that hands SQLite's 'NaN' through as it is."""
+    """A float64 column that passes SQLite's text 'NaN' through."""
 
     cache_ok = True
 
     def bind_processor(self, dialect: sa.Dialect) -> None:
-        """Nothing is done to a value on its way in; SQLAlchemy would call float() on it."""
+        """Convert nothing; SQLAlchemy would call float() on each value."""
 
 
-# SQLite gives an INTEGER PRIMARY KEY, and no BIGINT, the meaning of a row id.
+# SQLite numbers rows by itself only for an INTEGER PRIMARY KEY, not for a BIGINT.
 RUN_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 runs = sa.Table(
@@ -58,7 +57,9 @@ runs = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("heartbeat", Real(53)),
     sa.Column("deleted", Real(53)),
+    sa.Column("purging", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("pruned", Real(53)),
+    sa.Column("pruning", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("low", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("high", sa.JSON, nullable=False, server_default="{}"),
     sa.Index("ix_runs_project_run_key", "project", "run_key"),
@@ -170,7 +171,8 @@ cells = sa.Table(
     sa.Column("histograms", sa.Integer, nullable=False),
     sa.Column("histogram", sa.LargeBinary),
     sqlite_with_rowid=False,
-    comment="summaries of 8**level steps (htga_server.pyramid); derived, and made anew at will",
+    comment="summaries of 8**level steps (htga_server.timeseries.rollup); derived,"
+    " and made anew at will",
 )
 
 packs = sa.Table(
@@ -183,7 +185,8 @@ packs = sa.Table(
     sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
-    comment="histograms of the steps from `step` on, within one window (htga_server.packs)",
+    comment="histograms of the steps from `step` on, within one window"
+    " (htga_server.timeseries.histogram_blocks)",
 )
 
 events = sa.Table(
@@ -221,4 +224,4 @@ rules = sa.Table(
 )
 
 RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, writers)
-"""What belongs to a run, by its run_key."""
+"""The tables whose rows belong to a run, by its run_key."""

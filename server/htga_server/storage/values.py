@@ -1,6 +1,6 @@
-"""Values on their way between database cells, numpy and JSON.
+"""Conversions of values between database cells, numpy and JSON.
 
-Three states must survive every border: a finite number, a non-finite one, and "not measured".
+Three states must survive every conversion: a finite number, a non-finite one, and "not measured".
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 NAN = "NaN"
 
 
-def numbers(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Cells as float64 values and a mask that says which were measured; unmeasured ones are NaN."""
+def to_array(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return cells as float64 values, NaN where not measured, and the mask of measured ones."""
     missing = values.count(None)
     if missing == len(values):  # as in most columns of most runs
         return np.full(missing, np.nan), np.zeros(missing, np.bool_)
@@ -26,8 +26,10 @@ def numbers(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool
     return np.array(values, np.float64), measured
 
 
-def optional(values: NDArray[np.float64], measured: NDArray[np.bool_]) -> list[float | None]:
-    """Values as a list with None where nothing was measured; the inverse of `numbers`."""
+def to_optional_list(
+    values: NDArray[np.float64], measured: NDArray[np.bool_]
+) -> list[float | None]:
+    """Return values as a list with None where nothing was measured; the inverse of `to_array`."""
     floats: list[float | None] = values.tolist()
     for row in np.flatnonzero(~measured).tolist():
         floats[row] = None
@@ -35,7 +37,7 @@ def optional(values: NDArray[np.float64], measured: NDArray[np.bool_]) -> list[f
 
 
 def to_json(value: float) -> float | str:
-    """A float that JSON can hold: itself, or "NaN", "Infinity", "-Infinity"."""
+    """Return a float that JSON can hold: itself, or "NaN", "Infinity", "-Infinity"."""
     if math.isfinite(value):
         return value
     return NAN if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")

@@ -1,4 +1,4 @@
-"""The write-ahead log of a SQLite file: where what was acknowledged lies at first."""
+"""A guard for SQLite's write-ahead log, which holds acknowledged rows until a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from htga_server.problems import Busy
 logger = logging.getLogger(__name__)
 
 
-class Log:
-    """The log and its index, which someone may delete while they are in use.
+class WalGuard:
+    """Notices when somebody deletes or replaces the log, or its index, of a database in use.
 
-    A connection goes on with the files that it opened, whatever becomes of their names; what it
-    commits to them is gone once it is closed.
+    A connection goes on with the files that it opened, whatever happens to their names; what it
+    commits to deleted files is lost once it closes.
 
     Args:
         path: The database's file.
@@ -24,15 +24,15 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._paths = tuple(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm"))
-        self._own: list[tuple[int, int] | None] = []
+        self._first: list[tuple[int, int] | None] = []
 
     def check(self) -> None:
-        """Refuse to begin without a log that must be there.
+        """Refuse to start without a log that must exist.
 
-        SQLite removes both files, or neither; the index by itself says that there was a log.
+        SQLite removes both files or neither; an index without a log proves that there was one.
 
         Raises:
-            ValueError: Says what to do.
+            ValueError: The log is missing; the message says what to do.
         """
         log, index = self._paths
         if index.exists() and not log.exists():
@@ -42,21 +42,21 @@ class Log:
                 f" remove {index}"
             )
 
-    def forget(self) -> None:
-        """Look anew: the files are those of another connection."""
-        self._own = []
+    def reset(self) -> None:
+        """Start over, because a new connection has opened the files."""
+        self._first = []
 
-    def is_gone(self) -> bool:
-        """Whether a file is not there any more, or is another than at first."""
+    def was_replaced(self) -> bool:
+        """Whether a file is missing, or is another one than at the first call."""
         found = [_identity(path) for path in self._paths]
-        self._own = self._own or found
-        return found != self._own or None in found
+        self._first = self._first or found
+        return found != self._first or None in found
 
-    def rescue(self, engine: sa.Engine) -> None:
-        """Bring all that the connection has committed into the database itself.
+    def checkpoint(self, engine: sa.Engine) -> None:
+        """Move everything that the connection has committed into the database itself.
 
         Raises:
-            Busy: Someone reads what is in the log, and is still at it.
+            Busy: A reader still uses what is in the log.
         """
         connection = engine.raw_connection()
         try:

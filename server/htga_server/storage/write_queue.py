@@ -1,4 +1,4 @@
-"""Writes that somebody waits for, and doing several of them in one transaction."""
+"""Writes whose callers wait for them, and the execution of several in one transaction."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import sqlalchemy as sa
 from htga_server.problems import ServerError
 
 Work = Callable[[sa.Connection, Sequence[Any]], list[Any]]
-"""Does what some items ask for, together; returns of each the result, or its refusal."""
+"""Handles several items at once; returns for each its result, or the error that refuses it."""
 
 
 class Job:
-    """A write that somebody waits for.
+    """A write whose caller waits for it.
 
     Args:
-        work: Does it; jobs of the same work that wait together are one call.
-        item: What is asked for.
+        work: Handles the item; jobs with the same work that wait together share one call.
+        item: What the caller passes to the work.
     """
 
     def __init__(self, work: Work, item: Any = None) -> None:
@@ -28,8 +28,8 @@ class Job:
         self.done: Future[Any] = Future()
         self.result: Any = None
 
-    def tell(self) -> None:
-        """Give whoever waits the result, unless they have left."""
+    def resolve(self) -> None:
+        """Hand the result to the caller, unless the caller has left."""
         if not self.done.set_running_or_notify_cancel():
             return
         if isinstance(self.result, Exception):
@@ -38,8 +38,8 @@ class Job:
             self.done.set_result(self.result)
 
 
-def alone(work: Callable[[sa.Connection], Any]) -> Work:
-    """A work of its own, that asks for nothing."""
+def single(work: Callable[[sa.Connection], Any]) -> Work:
+    """Wrap a function that takes only a connection as a batch of one."""
 
     def do(connection: sa.Connection, _: Sequence[Any]) -> list[Any]:
         return [work(connection)]
@@ -47,18 +47,19 @@ def alone(work: Callable[[sa.Connection], Any]) -> Work:
     return do
 
 
-def attempt(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Do jobs; of several works each in a savepoint, so that a refusal undoes its own part.
+def execute_jobs(connection: sa.Connection, jobs: Sequence[Job]) -> None:
+    """Execute jobs and set their results.
 
-    A work by itself has the transaction for that, and its refusal is raised.
+    Jobs of several works run in one savepoint for each work, so that a refusal undoes its own part
+    only. A work that is alone has the whole transaction; its refusal is raised.
     """
-    together: dict[Work, list[Job]] = {}
+    by_work: dict[Work, list[Job]] = {}
     for job in jobs:
-        together.setdefault(job.work, []).append(job)
-    for work, own in together.items():
+        by_work.setdefault(job.work, []).append(job)
+    for work, own in by_work.items():
         items = [job.item for job in own]
         results: list[Any]
-        if len(together) == 1:
+        if len(by_work) == 1:
             results = work(connection, items)
         else:
             try:

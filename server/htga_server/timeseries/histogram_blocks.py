@@ -1,7 +1,7 @@
-"""Histograms of up to a window of steps in one byte string, compressed together.
+"""Blocks: the histograms of up to a window of steps in one byte string, compressed together.
 
-Counts of one step look like those of the next, so together they take half of what they take alone,
-and reading a stretch of them is a few large reads.
+The counts of one step look like those of the next, so together they take half of the space, and
+reading a range of them is a few large reads.
 """
 
 from __future__ import annotations
@@ -22,51 +22,53 @@ _ZSTD = pa.Codec("zstd", 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Blobs:
-    """Encoded histograms, one after the other.
+class BinaryColumn:
+    """N encoded histograms, one after the other.
 
     Attributes:
-        data: Their bytes, uint8.
-        ends: Where each ends in `data`, int64 of shape [N].
+        data: The bytes of all, uint8.
+        ends: The end of each in `data`, int64 of shape [N].
     """
 
     data: NDArray[np.uint8]
     ends: NDArray[np.int64]
 
-    def __getitem__(self, which: slice) -> Blobs:
-        """A stretch of them."""
+    def __getitem__(self, which: slice) -> BinaryColumn:
+        """Select a range of entries."""
         begin = self.ends[which.start - 1] if which.start else 0
         ends = self.ends[which]
-        return Blobs(self.data[begin : ends[-1] if ends.size else begin], ends - begin)
+        return BinaryColumn(self.data[begin : ends[-1] if ends.size else begin], ends - begin)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Bytes of each."""
+        """The bytes of each entry, shape [N]."""
         lengths = self.ends.copy()  # `np.diff` with a number before takes ten times as long
         lengths[1:] -= self.ends[:-1]
         return lengths
 
-    def take(self, rows: NDArray[np.int64]) -> Blobs:
-        """Those of some rows, in the order given."""
+    def take(self, rows: NDArray[np.int64]) -> BinaryColumn:
+        """Select entries by index, in the order given."""
         begin = np.concatenate(([0], self.ends[:-1]))[: self.ends.size][rows]
         ends = self.ends[rows]
         parts = [self.data[a:b] for a, b in zip(begin.tolist(), ends.tolist(), strict=True)]
-        return Blobs(np.concatenate([np.zeros(0, np.uint8), *parts]), np.cumsum(ends - begin))
+        return BinaryColumn(
+            np.concatenate([np.zeros(0, np.uint8), *parts]), np.cumsum(ends - begin)
+        )
 
     def to_list(self) -> list[bytes]:
-        """Each as bytes of its own."""
+        """Return each entry as bytes."""
         data, ends = self.data.tobytes(), [0, *self.ends.tolist()]
         return [data[a:b] for a, b in pairwise(ends)]
 
 
-def of_list(blobs: Sequence[bytes]) -> Blobs:
-    """Histograms that are byte strings of their own."""
+def from_list(blobs: Sequence[bytes]) -> BinaryColumn:
+    """Join encoded histograms."""
     lengths = np.fromiter(map(len, blobs), np.int64, len(blobs))
-    return Blobs(np.frombuffer(b"".join(blobs), np.uint8), np.cumsum(lengths))
+    return BinaryColumn(np.frombuffer(b"".join(blobs), np.uint8), np.cumsum(lengths))
 
 
-def pack(step: NDArray[np.int64], blobs: Blobs) -> bytes:
-    """Up to 256 histograms, of increasing steps less than 256 apart, as one byte string."""
+def encode_block(step: NDArray[np.int64], blobs: BinaryColumn) -> bytes:
+    """Encode up to 256 histograms, of increasing steps less than 256 apart."""
     plain = b"".join(
         (
             (step - step[0]).astype(np.uint8).tobytes(),
@@ -78,30 +80,25 @@ def pack(step: NDArray[np.int64], blobs: Blobs) -> bytes:
     return bytes(head + _ZSTD.compress(plain, asbytes=True))
 
 
-def unpack(first: int, packed: bytes) -> tuple[NDArray[np.int64], Blobs]:
-    """Steps and histograms of what `pack` made; `first` is the first step."""
-    size, number = int.from_bytes(packed[2:_HEADER], "little"), packed[1] + 1
-    plain = np.frombuffer(_ZSTD.decompress(packed[_HEADER:], size, asbytes=True), np.uint8)
+def decode_block(first: int, block: bytes) -> tuple[NDArray[np.int64], BinaryColumn]:
+    """Return the steps and histograms of a block whose first step is `first`."""
+    size, number = int.from_bytes(block[2:_HEADER], "little"), block[1] + 1
+    plain = np.frombuffer(_ZSTD.decompress(block[_HEADER:], size, asbytes=True), np.uint8)
     step = first + plain[:number].astype(np.int64)
     lengths = plain[number : 5 * number].view("<u4").astype(np.int64)
-    return step, Blobs(plain[5 * number :], np.cumsum(lengths))
+    return step, BinaryColumn(plain[5 * number :], np.cumsum(lengths))
 
 
-def one(step: int, blob: bytes) -> tuple[NDArray[np.int64], Blobs]:
-    """A single histogram, as `pack` takes it."""
-    return np.array([step], np.int64), of_list([blob])
-
-
-def items(first: int, packed: bytes) -> list[tuple[int, bytes]]:
-    """Step and histogram of each that `pack` made one."""
-    step, blobs = unpack(first, packed)
+def decode_items(first: int, block: bytes) -> list[tuple[int, bytes]]:
+    """Return (step, encoded histogram) for each histogram of a block."""
+    step, blobs = decode_block(first, block)
     return list(zip(step.tolist(), blobs.to_list(), strict=True))
 
 
-def add_up(decoded: Histograms, stretches: Sequence[slice]) -> list[bytes]:
-    """The sum of each stretch of histograms, up to a window of them, on the coarsest bins there."""
+def sum_histograms(decoded: Histograms, groups: Sequence[slice]) -> list[bytes]:
+    """Sum groups of at most a window of histograms, each on the coarsest bins in its group."""
     ends = np.cumsum(decoded.size)
-    return encode_all([_sum(decoded, rows, ends) for rows in stretches])
+    return encode_all([_sum(decoded, rows, ends) for rows in groups])
 
 
 def _sum(decoded: Histograms, rows: slice, ends: NDArray[np.int64]) -> Histogram:
@@ -109,7 +106,7 @@ def _sum(decoded: Histograms, rows: slice, ends: NDArray[np.int64]) -> Histogram
     counts = decoded.counts[int(ends[rows.start] - size[0]) : int(ends[rows.stop - 1])]
     low, end = int(first.min()), int((first + size).max())
     if (bits == bits[0]).all():
-        # A row for each, zero where it has no bin: `counts` fills the rest in order.
+        # One row per histogram, zero where it has no bin; `counts` fills the rest in order.
         dense = np.zeros((size.size, end - low), np.int64)
         at = np.arange(low, end)
         dense[(at >= first[:, None]) & (at < (first + size)[:, None])] = counts

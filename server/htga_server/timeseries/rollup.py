@@ -1,8 +1,8 @@
-"""Summaries of many steps that cost the same to read at any length. Pure functions of arrays.
+"""Rollups: summaries of many steps, which cost the same to read at any length. Pure functions.
 
-A cell of level L covers `8**L` steps and says, per key, how many values it saw, their sum, minimum,
-maximum and last. Cells merge into wider ones without loss, and a row is a cell of level 0; so any
-stretch of steps is the merge of a few wide cells in its midst and ever narrower ones at its ends.
+A cell of level L covers `8**L` steps and holds, for each key, the number of its values, their sum,
+minimum, maximum and last. Cells merge into wider ones without loss, and a row is a cell of level 0.
+So any range of steps is the merge of a few wide cells in its middle and narrower ones at its ends.
 """
 
 from __future__ import annotations
@@ -15,30 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 FACTOR = 8
-TOP = 8
-"""Highest level that is kept: `8**8` steps, 16.8 million, to a cell."""
-WINDOW = FACTOR**2
-"""Steps that are summarised together, once a later one has come."""
+MAX_LEVEL = 8
+"""The highest level: a cell of it covers `8**8` steps, 16.8 million."""
+WINDOW_STEPS = FACTOR**2
+"""Steps of a window, which is summarized once a later step arrives."""
 MAX_STEP = 2**53
-"""Steps stay below it, so that JSON can say each of them."""
+"""Steps are smaller, so that JSON numbers can hold them."""
 
-STAT = np.dtype(
-    [("count", "<u4"), ("total", "<f8"), ("low", "<f8"), ("high", "<f8"), ("last", "<f8")]
-)
+STAT = np.dtype([("count", "<u4"), ("sum", "<f8"), ("min", "<f8"), ("max", "<f8"), ("last", "<f8")])
 Stats = NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """Cells of one track in order of their steps.
+class Rollups:
+    """C cells of one series in order of their steps.
 
     Attributes:
-        keys: The names of what was measured, K of them.
-        at: First step that a cell covers, int64 of shape [C], increasing.
-        rows: Number of rows in it, int64 of shape [C].
-        step, time: Of its last row, shape [C].
-        stats: Of dtype `STAT` and shape [C, K]. `low` and `high` pass over NaN unless there is
-            nothing else; where `count` is 0 nothing was measured, and all three are NaN.
+        keys: The K names of what was measured.
+        at: The first step that each cell covers, increasing, int64 of shape [C].
+        rows: The number of its rows, int64 of shape [C].
+        step, time: The step and time of its last row, shape [C].
+        stats: Statistics of dtype `STAT`, shape [C, K]. `min` and `max` skip NaN unless all values
+            are NaN; where `count` is 0, nothing was measured and min, max and last are NaN.
     """
 
     keys: tuple[str, ...]
@@ -48,9 +46,9 @@ class Cells:
     time: NDArray[np.float64]
     stats: Stats
 
-    def __getitem__(self, which: slice | NDArray[np.int64]) -> Cells:
-        """Some of them."""
-        return Cells(
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> Rollups:
+        """Select cells."""
+        return Rollups(
             self.keys,
             self.at[which],
             self.rows[which],
@@ -64,13 +62,13 @@ def of_rows(
     step: NDArray[np.int64],
     time: NDArray[np.float64],
     values: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]],
-) -> Cells:
-    """Rows as cells of level 0.
+) -> Rollups:
+    """Return rows as cells of level 0.
 
     Args:
-        step: Increasing, shape [C].
-        time: Shape [C].
-        values: By key, values of shape [C] and a mask that says which of them were measured.
+        step: Increasing steps, shape [C].
+        time: Seconds since the epoch, shape [C].
+        values: By key, values of shape [C] and the mask of measured ones.
     """
     stats = np.zeros((step.size, len(values)), STAT)
     if values:
@@ -78,14 +76,14 @@ def of_rows(
         measured = np.array(masks).T
         value = np.where(measured, np.array(columns).T, np.nan)
         stats["count"] = measured
-        stats["total"] = np.where(measured, value, 0.0)
-        for part in ("low", "high", "last"):
+        stats["sum"] = np.where(measured, value, 0.0)
+        for part in ("min", "max", "last"):
             stats[part] = value
-    return Cells(tuple(values), step, np.ones(step.size, np.int64), step, time, stats)
+    return Rollups(tuple(values), step, np.ones(step.size, np.int64), step, time, stats)
 
 
-def merge(cells: Cells, width: int) -> Cells:
-    """The cells `[i * width, (i + 1) * width)` that hold anything, each from all that lie in it."""
+def merge(cells: Rollups, width: int) -> Rollups:
+    """Merge cells into the non-empty ones of `[i * width, (i + 1) * width)`."""
     if cells.at.size == 0:
         return cells
     place = cells.at // width
@@ -96,12 +94,12 @@ def merge(cells: Cells, width: int) -> Cells:
     latest = np.maximum.reduceat(seen, first, axis=0)
     with np.errstate(invalid="ignore", over="ignore"):
         new["count"] = np.add.reduceat(old["count"].astype(np.int64), first, axis=0)
-        new["total"] = np.add.reduceat(old["total"], first, axis=0)
-        new["low"] = np.fmin.reduceat(old["low"], first, axis=0)
-        new["high"] = np.fmax.reduceat(old["high"], first, axis=0)
+        new["sum"] = np.add.reduceat(old["sum"], first, axis=0)
+        new["min"] = np.fmin.reduceat(old["min"], first, axis=0)
+        new["max"] = np.fmax.reduceat(old["max"], first, axis=0)
     new["last"] = np.take_along_axis(old["last"], np.maximum(latest, 0), axis=0)
     new["last"][latest < 0] = np.nan
-    return Cells(
+    return Rollups(
         cells.keys,
         place[first] * width,
         np.add.reduceat(cells.rows, first),
@@ -111,10 +109,10 @@ def merge(cells: Cells, width: int) -> Cells:
     )
 
 
-def concatenate(keys: tuple[str, ...], parts: Sequence[Cells]) -> Cells:
-    """Cells of several stretches, in the order given; a key that one lacks was not measured."""
+def concatenate(keys: tuple[str, ...], parts: Sequence[Rollups]) -> Rollups:
+    """Concatenate cells in the order given; a key that a part lacks was not measured there."""
     stats = [_for_keys(part.stats, part.keys, keys) for part in parts]
-    return Cells(
+    return Rollups(
         keys,
         np.concatenate([np.zeros(0, np.int64), *(part.at for part in parts)]),
         np.concatenate([np.zeros(0, np.int64), *(part.rows for part in parts)]),
@@ -124,11 +122,11 @@ def concatenate(keys: tuple[str, ...], parts: Sequence[Cells]) -> Cells:
     )
 
 
-def beside(keys: tuple[str, ...], parts: Iterable[tuple[Sequence[str], Cells]]) -> Cells:
-    """Cells of several tracks on the same buckets as those of one track, which has all keys.
+def join_series(keys: tuple[str, ...], parts: Iterable[tuple[Sequence[str], Rollups]]) -> Rollups:
+    """Join cells of several series on the same buckets into cells with all keys.
 
     Args:
-        parts: Cells, and what each of their keys is called among `keys`.
+        parts: For each series, the names of its keys among `keys`, and its cells.
     """
     parts = list(parts)
     at = np.unique(np.concatenate([np.zeros(0, np.int64), *(part.at for _, part in parts)]))
@@ -141,11 +139,11 @@ def beside(keys: tuple[str, ...], parts: Iterable[tuple[Sequence[str], Cells]]) 
         step[place[later]], time[place[later]] = part.step[later], part.time[later]
         for column, label in enumerate(labels):
             stats[place, keys.index(label)] = part.stats[:, column]
-    return Cells(keys, at, rows, step, time, stats)
+    return Rollups(keys, at, rows, step, time, stats)
 
 
-def cover(start: int, stop: int, level: int) -> list[tuple[int, int, int]]:
-    """`start <= step < stop` as stretches of cells (level, first, end), widest in the midst.
+def split_range(start: int, stop: int, level: int) -> list[tuple[int, int, int]]:
+    """Split `start <= step < stop` into ranges of cells (level, first, end), widest in the middle.
 
     No level is above `level`; at level 0 the numbers are steps.
     """
@@ -156,42 +154,42 @@ def cover(start: int, stop: int, level: int) -> list[tuple[int, int, int]]:
     width = FACTOR**level
     first, end = -(-start // width), stop // width
     if first >= end:
-        return cover(start, stop, level - 1)
+        return split_range(start, stop, level - 1)
     return [
-        *cover(start, first * width, level - 1),
+        *split_range(start, first * width, level - 1),
         (level, first, end),
-        *cover(end * width, stop, level - 1),
+        *split_range(end * width, stop, level - 1),
     ]
 
 
-def grid(start: int, stop: int, buckets: int) -> tuple[int, int]:
-    """Width of the buckets that a range of steps is shown in, and the level that serves them.
+def bucket_width(start: int, stop: int, buckets: int) -> tuple[int, int]:
+    """Return the width of the buckets for a range of steps, and the level of cells to read.
 
-    Buckets are `[i * width, (i + 1) * width)` for whole i, so they stay where they are while a run
-    grows; the width is the smallest of 1 to 8 times a power of 8 that makes at most `buckets`.
+    Buckets are `[i * width, (i + 1) * width)` for whole i, so they do not move while a run grows.
+    The width is the smallest of 1 to 7 times a power of 8 that makes at most `buckets`.
     """
-    for level in range(TOP + 1):
+    for level in range(MAX_LEVEL + 1):
         for times in range(1, FACTOR):
             width = times * FACTOR**level
             if -(-stop // width) - start // width <= buckets:
                 return width, level
     if buckets == 1:
-        return 2 * MAX_STEP, TOP
-    return -(-(stop - start) // ((buckets - 1) * FACTOR**TOP)) * FACTOR**TOP, TOP
+        return 2 * MAX_STEP, MAX_LEVEL
+    return -(-(stop - start) // ((buckets - 1) * FACTOR**MAX_LEVEL)) * FACTOR**MAX_LEVEL, MAX_LEVEL
 
 
 def encode(stats: Stats, keys: tuple[str, ...], known: tuple[str, ...]) -> list[bytes]:
-    """One byte string per cell: which of the `known` keys it has, as bits, and their stats."""
-    packed = np.zeros(stats.shape[0], _packed(len(keys)))
+    """Encode each cell as the bits of the `known` keys that it has, followed by their stats."""
+    encoded = np.zeros(stats.shape[0], _encoded(len(keys)))
     order = sorted(range(len(keys)), key=lambda i: known.index(keys[i]))
-    packed["mask"] = sum(1 << known.index(key) for key in keys)
-    packed["stats"] = stats[:, order]
-    size, data = packed.dtype.itemsize, packed.tobytes()
+    encoded["mask"] = sum(1 << known.index(key) for key in keys)
+    encoded["stats"] = stats[:, order]
+    size, data = encoded.dtype.itemsize, encoded.tobytes()
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def decode(blobs: Sequence[bytes], keys: tuple[str, ...], known: tuple[str, ...]) -> Stats:
-    """The stats of `keys`, shape [C, K], from what `encode` made."""
+    """Decode the stats of `keys`, shape [C, K]; the inverse of `encode`."""
     found = _for_keys(np.zeros((len(blobs), 0), STAT), (), keys)
     masks = [blob[:8] for blob in blobs]
     for mask in set(masks):
@@ -199,13 +197,13 @@ def decode(blobs: Sequence[bytes], keys: tuple[str, ...], known: tuple[str, ...]
         own = tuple(key for i, key in enumerate(known) if bits >> i & 1)
         rows = [row for row, other in enumerate(masks) if other == mask]
         joined = b"".join(blobs) if len(rows) == len(blobs) else b"".join(blobs[r] for r in rows)
-        stats = np.frombuffer(joined, _packed(len(own)))["stats"]
+        stats = np.frombuffer(joined, _encoded(len(own)))["stats"]
         found[rows] = _for_keys(stats, own, keys)
     return found
 
 
 @cache
-def _packed(keys: int) -> np.dtype[np.void]:
+def _encoded(keys: int) -> np.dtype[np.void]:
     return np.dtype([("mask", "<u8"), ("stats", STAT, (keys,))])
 
 
@@ -213,7 +211,7 @@ def _for_keys(stats: Stats, own: tuple[str, ...], keys: tuple[str, ...]) -> Stat
     if own == keys:
         return stats
     chosen = np.zeros((stats.shape[0], len(keys)), STAT)
-    for part in ("low", "high", "last"):
+    for part in ("min", "max", "last"):
         chosen[part] = np.nan
     for column, key in enumerate(keys):
         if key in own:

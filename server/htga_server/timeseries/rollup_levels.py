@@ -1,4 +1,4 @@
-"""The cells of a track, level by level: the lowest two from rows, the others from those below."""
+"""The rollups of a series by level: the lowest two from rows, the others from those below."""
 
 from __future__ import annotations
 
@@ -10,80 +10,56 @@ import sqlalchemy as sa
 
 from htga_server.storage import bulk
 from htga_server.storage.tables import cells
-from htga_server.timeseries import histogram_compaction as repack
-from htga_server.timeseries import rollup as pyramid
-from htga_server.timeseries.histogram_compaction import Sums
-from htga_server.timeseries.rollup import FACTOR, TOP, WINDOW, Cells
-from htga_server.timeseries.series import stored_cells
-from htga_server.timeseries.series_key import Track
+from htga_server.timeseries import rollup
+from htga_server.timeseries.histogram_compaction import Sums, sum_children
+from htga_server.timeseries.rollup import FACTOR, MAX_LEVEL, WINDOW_STEPS, Rollups
+from htga_server.timeseries.series import read_cells
+from htga_server.timeseries.series_key import SeriesKey
 
 
-def lowest(
-    track: Track, parts: Sequence[Cells], sums: Sums, written: list[tuple[Any, ...]]
+def base_levels(
+    key: SeriesKey, parts: Sequence[Rollups], sums: Sums, written: list[tuple[Any, ...]]
 ) -> list[int]:
-    """Note the cells of the lowest two levels of windows; returns those that hold anything.
+    """Collect the cells of the lowest two levels; return the windows that hold any row.
 
     Args:
-        parts: Rows that make up their windows, in order, as cells.
+        parts: Rows that make up whole windows, in order of their steps.
+        sums: The histogram sums of the windows.
+        written: New rows of the table of cells are added here.
     """
     if not any(part.at.size for part in parts):
         return []  # as for most small batches
-    present = _measured(track.kind.keys, parts)
-    first = pyramid.merge(pyramid.concatenate(present, parts), FACTOR)
-    second = pyramid.merge(first, WINDOW)
-    written += _as_rows(track, 1, first, {})
-    written += _as_rows(track, 2, second, sums)
-    return [int(at) for at in (second.at // WINDOW).tolist()]
+    present = _measured(key.kind.keys, parts)
+    first = rollup.merge(rollup.concatenate(present, parts), FACTOR)
+    second = rollup.merge(first, WINDOW_STEPS)
+    written += _as_rows(key, 1, first, {})
+    written += _as_rows(key, 2, second, sums)
+    return [int(at) for at in (second.at // WINDOW_STEPS).tolist()]
 
 
-def above(connection: sa.Connection, track: Track, windows: list[int], now_open: int) -> None:
+def upper_levels(
+    connection: sa.Connection, key: SeriesKey, windows: list[int], open_window: int
+) -> None:
     """Write every complete cell of the higher levels that holds one of the windows."""
-    keys = track.kind.keys
-    for level in range(3, TOP + 1):
+    keys = key.kind.keys
+    for level in range(3, MAX_LEVEL + 1):
         in_windows = FACTOR ** (level - 2)
         parents = {window // in_windows for window in windows}
-        complete = [parent for parent in parents if (parent + 1) * in_windows <= now_open]
+        complete = [parent for parent in parents if (parent + 1) * in_windows <= open_window]
         if not complete:
             return
         written: list[tuple[Any, ...]] = []
-        for first, end in stretches(complete):
+        for first, end in join_ranges(complete):
             below = first * FACTOR, end * FACTOR
-            children = stored_cells(connection, track, level - 1, below, keys)
+            _, children = read_cells(connection, key, level - 1, below, keys)
             present = _measured(keys, [children])
-            merged = pyramid.merge(pyramid.concatenate(present, [children]), FACTOR**level)
-            written += _as_rows(
-                track, level, merged, repack.of_children(connection, track, level, below)
-            )
-        bulk.put(connection, cells, written)
+            merged = rollup.merge(rollup.concatenate(present, [children]), FACTOR**level)
+            written += _as_rows(key, level, merged, sum_children(connection, key, level, below))
+        bulk.upsert(connection, cells, written)
 
 
-def _as_rows(track: Track, level: int, settled: Cells, sums: Sums) -> list[tuple[Any, ...]]:
-    number = settled.at // FACTOR**level
-    key = (track.run_key, track.kind.name, track.name_id, track.rank, level)
-    return [
-        (*key, cell, rows, step, time, stats, *sums.get(cell, (0, None)))
-        for cell, rows, step, time, stats in zip(
-            number.tolist(),
-            settled.rows.tolist(),
-            settled.step.tolist(),
-            settled.time.tolist(),
-            pyramid.encode(settled.stats, settled.keys, track.kind.keys),
-            strict=True,
-        )
-    ]
-
-
-def _measured(keys: Sequence[str], parts: Sequence[Cells]) -> tuple[str, ...]:
-    """Those of the keys that some cell has a value of, in their order."""
-    found: set[str] = set()
-    for part in parts:
-        measured = np.atleast_1d((part.stats["count"] > 0).any(axis=0)).tolist()
-        found |= {key for key, is_there in zip(part.keys, measured, strict=True) if is_there}
-    return tuple(key for key in keys if key in found)
-
-
-def stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Whole numbers as stretches (first, end) without holes."""
+def join_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return whole numbers as ranges [first, end) without gaps."""
     found: list[tuple[int, int]] = []
     for number in sorted(numbers):
         if found and found[-1][1] == number:
@@ -91,3 +67,28 @@ def stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
         else:
             found.append((number, number + 1))
     return found
+
+
+def _as_rows(key: SeriesKey, level: int, rollups: Rollups, sums: Sums) -> list[tuple[Any, ...]]:
+    number = rollups.at // FACTOR**level
+    prefix = (key.run_key, key.kind.name, key.name_id, key.rank, level)
+    return [
+        (*prefix, cell, rows, step, time, stats, *sums.get(cell, (0, None)))
+        for cell, rows, step, time, stats in zip(
+            number.tolist(),
+            rollups.rows.tolist(),
+            rollups.step.tolist(),
+            rollups.time.tolist(),
+            rollup.encode(rollups.stats, rollups.keys, key.kind.keys),
+            strict=True,
+        )
+    ]
+
+
+def _measured(keys: Sequence[str], parts: Sequence[Rollups]) -> tuple[str, ...]:
+    """Return those keys that have a value in any part, in their order."""
+    found: set[str] = set()
+    for part in parts:
+        measured = np.atleast_1d((part.stats["count"] > 0).any(axis=0)).tolist()
+        found |= {name for name, is_there in zip(part.keys, measured, strict=True) if is_there}
+    return tuple(name for name in keys if name in found)

@@ -1,33 +1,35 @@
-"""Rows of requests, sorted by what they belong to."""
+"""Batches of rows, sorted by request and series."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from htga_client.wire.histogram import Histograms, decode_joined
 from htga_server.storage.bulk import Column
-from htga_server.timeseries.histogram_blocks import Blobs
+from htga_server.timeseries.histogram_blocks import BinaryColumn
+from htga_server.timeseries.series_key import SeriesKey
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of layers or of metrics, sorted by request, name, rank and step; no key comes twice.
+    """R rows of layers or of metrics, sorted by request, name, rank and step, without duplicates.
 
     Attributes:
-        names: Names of the layers or metrics.
-        source: Index of the request that each came with, shape [R], like all that follow.
-        name: Index into `names`.
-        rank, step, time: Of each row.
-        row: Its index in its request.
-        columns: What was measured; a column in which nothing was is left out.
-        histogram: Index of its histogram in `blobs`, or -1.
-        blobs, decoded: The histograms in the order of the rows.
+        names: The names of the layers or metrics.
+        source: The index of the request that each row came with; shape [R], like all that follow.
+        name: An index into `names`.
+        rank, step, time: The rank, the step and the seconds since the epoch.
+        row: The index of the row in its request.
+        columns: The measured values, without columns that hold none.
+        histogram: The index of the row's histogram in `blobs`, or -1.
+        blobs, decoded: The histograms in the order of the rows, encoded and decoded.
     """
 
     names: tuple[str, ...]
@@ -39,7 +41,7 @@ class Rows:
     row: Ints
     columns: dict[str, Column]
     histogram: Ints
-    blobs: Blobs
+    blobs: BinaryColumn
     decoded: Histograms
 
     @property
@@ -48,7 +50,7 @@ class Rows:
         return self.step.size
 
     def __getitem__(self, which: slice | NDArray[np.bool_] | Ints) -> Rows:
-        """Some of the rows; `histogram` still points into the same `blobs`."""
+        """Select rows; `histogram` still points into the same `blobs`."""
         return replace(
             self,
             source=self.source[which],
@@ -62,12 +64,12 @@ class Rows:
         )
 
     def since(self, first: Ints) -> Rows:
-        """The rows from `first` of each request on, which has one for each request."""
+        """Select the rows from `first[request]` on of each request."""
         kept = self.row >= first[self.source]
-        return self if kept.all() else in_step(self[kept])
+        return self if kept.all() else compact_histograms(self[kept])
 
-    def tracks(self) -> Iterator[slice]:
-        """Where the rows of each request, name and rank are, in turn."""
+    def series(self) -> Iterator[slice]:
+        """Yield the slice of each request, name and rank in turn."""
         if self.size:
             changed = np.ones(self.size, np.bool_)
             changed[1:] = self.source[1:] != self.source[:-1]
@@ -77,7 +79,7 @@ class Rows:
             yield from map(slice, bounds, bounds[1:])
 
     def values(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-        """The columns as float64 and masks of what was measured."""
+        """Return each column as float64, with its mask of measured values."""
         everywhere = np.ones(self.size, np.bool_)
         return {
             key: (c.values.astype(np.float64), everywhere if c.measured is None else c.measured)
@@ -85,8 +87,26 @@ class Rows:
         }
 
 
-def in_step(rows: Rows) -> Rows:
-    """The same rows with their histograms in the same order, and no others."""
+class Closing(NamedTuple):
+    """Windows of one series.
+
+    Attributes:
+        key: The series.
+        open_window: The window of its last step; that one stays open.
+        stored: Windows of which rows are stored, to be read back.
+        batch: Rows that come now. Windows that are not in `stored` consist of these alone.
+        attempt: The attempt of the batch.
+    """
+
+    key: SeriesKey
+    open_window: int
+    stored: Collection[int]
+    batch: Rows | None = None
+    attempt: int = 0
+
+
+def compact_histograms(rows: Rows) -> Rows:
+    """Put the histograms into the order of the rows, and drop all others."""
     has = rows.histogram >= 0
     kept = rows.histogram[has]
     if kept.size == rows.blobs.ends.size and (np.diff(kept) == 1).all():
@@ -100,19 +120,19 @@ def in_step(rows: Rows) -> Rows:
     )
 
 
-def in_order(rows: Rows) -> Rows:
-    """Rows in order; of several with one key, each column's last measured value."""
+def sort_rows(rows: Rows) -> Rows:
+    """Sort rows, and merge those with one key: the last measured value of a column wins."""
     key = (rows.source, rows.name, rows.rank, rows.step)
     if not _increasing(key):
         rows = rows[np.lexsort(key[::-1])]
         same = _same_as_next(rows)
-        rows = _collapsed(rows, same) if same.any() else rows
-        rows = in_step(rows)
+        rows = _merge_duplicates(rows, same) if same.any() else rows
+        rows = compact_histograms(rows)
     return rows
 
 
 def _increasing(key: Sequence[Ints]) -> bool:
-    """Whether each comes after the one before, by the first part of the key that differs."""
+    """Return whether the keys strictly increase in lexicographic order."""
     after = np.zeros(max(0, key[0].size - 1), np.bool_)
     same = ~after
     for part in key:
@@ -128,12 +148,12 @@ def _same_as_next(rows: Rows) -> NDArray[np.bool_]:
     return np.append(~changed, False)[: rows.size]
 
 
-def _collapsed(rows: Rows, same: NDArray[np.bool_]) -> Rows:
+def _merge_duplicates(rows: Rows, same: NDArray[np.bool_]) -> Rows:
     last = np.flatnonzero(~same)
     first = np.concatenate(([0], last[:-1] + 1))
 
     def latest(measured: NDArray[np.bool_]) -> Ints:
-        """Index of the last measured row of each group, or -1."""
+        """Return the index of the last measured row of each group, or -1."""
         return np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
 
     columns = {}

@@ -1,4 +1,4 @@
-"""Reading tracks: a track is a layer or a metric of a run on a rank."""
+"""Read series: their ranges of steps, rows, rollups and histograms. Functions of a connection."""
 
 from __future__ import annotations
 
@@ -13,27 +13,25 @@ from numpy.typing import NDArray
 
 from htga_server.runs.lookup import is_pruned
 from htga_server.storage import bulk
-from htga_server.storage.tables import cells, tracks
-from htga_server.storage.tables import packs as packs_table
-from htga_server.storage.values import numbers
-from htga_server.timeseries import histogram_blocks as packs
-from htga_server.timeseries import rollup as pyramid
-from htga_server.timeseries.rollup import WINDOW, Cells
+from htga_server.storage.tables import cells, packs, tracks
+from htga_server.storage.values import to_array
+from htga_server.timeseries import rollup
+from htga_server.timeseries.histogram_blocks import decode_items
+from htga_server.timeseries.rollup import FACTOR, WINDOW_STEPS, Rollups
 from htga_server.timeseries.series_key import (
+    KINDS,
     LAYERS,
-    METRICS,
-    Kind,
-    Track,
-    Tracks,
-    between,
+    OneOrMore,
+    SeriesKey,
+    SeriesKind,
     name_id_column,
-    of_tracks,
+    range_conditions,
+    range_parameters,
 )
 
 Ints = NDArray[np.int64]
 
-
-_SPANS = sa.select(
+_STEP_RANGES = sa.select(
     tracks.c.run_key, tracks.c.name_id, tracks.c.rank, tracks.c.first_step, tracks.c.last_step
 ).where(
     sa.tuple_(tracks.c.run_key, tracks.c.rank).in_(sa.bindparam("which", expanding=True)),
@@ -45,185 +43,172 @@ _FIRST = (
     .order_by(tracks.c.first_step, tracks.c.rank, tracks.c.kind, tracks.c.name_id)
     .limit(1)
 )
-_PACKS = sa.select(packs_table.c.step, packs_table.c.attempt, packs_table.c.data).where(
-    *of_tracks(LAYERS, packs_table, packs_table.c.step)
+_BLOCKS = sa.select(packs.c.step, packs.c.attempt, packs.c.data).where(
+    *range_conditions(LAYERS, packs, packs.c.step)
 )
 
 
 @cache
-def _rows(kind: Kind, keys: tuple[str, ...]) -> sa.Select[Any]:
+def _rows(kind: SeriesKind, keys: tuple[str, ...]) -> sa.Select[Any]:
     table, name_id = kind.table.c, name_id_column(kind.table, kind)
     return (
         sa.select(name_id, table.step, table.time, *(table[key] for key in keys))
-        .where(*of_tracks(kind, kind.table, table.step))
+        .where(*range_conditions(kind, kind.table, table.step))
         .order_by(name_id, table.step, table.attempt)
     )
 
 
 @cache
-def _cells(kind: Kind) -> sa.Select[Any]:
+def _cells(kind: SeriesKind) -> sa.Select[Any]:
     table = cells.c
     return (
         sa.select(table.name_id, table.cell, table.rows, table.step, table.time, table.stats)
-        .where(*of_tracks(kind, cells, table.cell), table.level == sa.bindparam("level"))
+        .where(*range_conditions(kind, cells, table.cell), table.level == sa.bindparam("level"))
         .order_by(table.name_id, table.cell)
     )
 
 
-def spans(
-    connection: sa.Connection, kind: Kind, run_key: int, *, ranks: Iterable[int]
+def step_ranges(
+    connection: sa.Connection, kind: SeriesKind, run_key: int, *, ranks: Iterable[int]
 ) -> dict[tuple[int, int], tuple[int, int]]:
-    """The first and the last step of each track, by (name_id, rank)."""
-    found = spans_of_all(connection, kind, [(run_key, rank) for rank in ranks])
-    return {(name, rank): span for (_, name, rank), span in found.items()}
+    """Return the first and the last step of each series of a run, by (name_id, rank)."""
+    found = step_ranges_of_runs(connection, kind, [(run_key, rank) for rank in ranks])
+    return {(name, rank): own for (_, name, rank), own in found.items()}
 
 
-def spans_of_all(
-    connection: sa.Connection, kind: Kind, which: Iterable[tuple[int, int]]
+def step_ranges_of_runs(
+    connection: sa.Connection, kind: SeriesKind, which: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int, int], tuple[int, int]]:
-    """`spans` of several runs, each with a rank, by (run_key, name_id, rank)."""
-    rows = connection.execute(_SPANS, {"which": list(which), "kind": kind.name})
+    """Return `step_ranges` of several (run_key, rank), by (run_key, name_id, rank)."""
+    rows = connection.execute(_STEP_RANGES, {"which": list(which), "kind": kind.name})
     return {(run, name, rank): (first, last) for run, name, rank, first, last in rows}
 
 
-def begin(connection: sa.Connection, run_key: int) -> float:
-    """The time of a run's first row; of a pruned run, that of its first few rows.
+def first_row_time(connection: sa.Connection, run_key: int) -> float:
+    """Return the time of a run's first row; of a pruned run, the last of its first eight steps.
 
     Raises:
-        ValueError: It has no row.
+        ValueError: The run has no row.
     """
     row = connection.execute(_FIRST, {"run_key": run_key}).first()
     if row is None:
         raise ValueError(f"run {run_key} has no row")
-    kind = {"layer": LAYERS, "metric": METRICS}[row.kind]
-    first = Track(kind, run_key, row.name_id, row.rank)
-    _, cells = narrowest(connection, first, row.first_step, row.first_step + 1, ())
-    return float(cells.time[0])
+    key = SeriesKey(KINDS[row.kind], run_key, row.name_id, row.rank)
+    _, found = finest_cells(connection, key, row.first_step, row.first_step + 1, ())
+    return float(found.time[0])
 
 
-def rows_as_cells(
-    connection: sa.Connection, track: Track, start: int, stop: int, keys: Sequence[str]
-) -> Cells:
-    """Rows of `start <= step < stop`, each a cell; of several attempts at a step the latest."""
-    return rows_of_all(connection, track, start, stop, keys)[1]
+def read_rows(
+    connection: sa.Connection, key: OneOrMore, start: int, stop: int, columns: Sequence[str]
+) -> tuple[Ints, Rollups]:
+    """Read the rows of `start <= step < stop`, each as a rollup of one step.
 
+    Of several attempts at a step only the latest counts.
 
-def rows_of_all(
-    connection: sa.Connection, track: Track | Tracks, start: int, stop: int, keys: Sequence[str]
-) -> tuple[Ints, Cells]:
-    """`rows_as_cells` of several tracks, one after the other, and whose (name_id) each row is."""
+    Returns:
+        The name_id that each row belongs to, and the rows, series after series.
+    """
     rows: Sequence[Any] = connection.execute(
-        _rows(track.kind, tuple(keys)), between(track, start, stop)
+        _rows(key.kind, tuple(columns)), range_parameters(key, start, stop)
     ).all()
-    return _latest(rows, keys)
+    return _latest(rows, columns)
 
 
-def rows_of_stretches(
-    connection: sa.Connection, kind: Kind, wanted: Sequence[tuple[Track, int, int]]
-) -> list[Cells]:
-    """`rows_as_cells` of stretches (track, start, stop), of whatever runs, in one statement."""
-    rows: Sequence[Any] = bulk.of_stretches(
+def read_rows_of_ranges(
+    connection: sa.Connection, kind: SeriesKind, wanted: Sequence[tuple[SeriesKey, int, int]]
+) -> list[Rollups]:
+    """Read the rows of many ranges (key, start, stop), of any runs, in one statement."""
+    rows: Sequence[Any] = bulk.select_ranges(
         connection,
         kind.table,
         ("run_key", kind.name_id, "rank"),
         ("step", "time", *kind.keys),
-        [(t.run_key, t.name_id, t.rank, start, stop) for t, start, stop in wanted],
+        [(key.run_key, key.name_id, key.rank, start, stop) for key, start, stop in wanted],
     )
     owner, found = _latest(rows, kind.keys)
     bounds = np.searchsorted(owner, np.arange(len(wanted) + 1)).tolist()
     return [found[begin:end] for begin, end in pairwise(bounds)]
 
 
-def _latest(rows: Sequence[Any], keys: Sequence[str]) -> tuple[Ints, Cells]:
-    """Rows (owner, step, time, values of `keys`) by owner, step and attempt, each step's last."""
+def _latest(rows: Sequence[Any], columns: Sequence[str]) -> tuple[Ints, Rollups]:
+    """Keep the latest attempt of rows (owner, step, time, *columns), sorted by attempt last."""
     owner = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     step = np.fromiter((row[1] for row in rows), np.int64, len(rows))
     latest = (np.diff(owner, append=-1) | np.diff(step, append=-1)) != 0
     if not latest.all():
         rows = [rows[i] for i in np.flatnonzero(latest).tolist()]
         owner, step = owner[latest], step[latest]
-    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (1 + len(keys))
-    measured = {key: numbers(column) for key, column in zip(keys, values, strict=True)}
-    return owner, pyramid.of_rows(step, np.array(time, np.float64), measured)
+    time, *values = list(zip(*rows, strict=True))[2:] or [()] * (1 + len(columns))
+    measured = {key: to_array(column) for key, column in zip(columns, values, strict=True)}
+    return owner, rollup.of_rows(step, np.array(time, np.float64), measured)
 
 
-def stored_cells(
+def read_cells(
     connection: sa.Connection,
-    track: Track,
+    key: OneOrMore,
     level: int,
     within: tuple[int, int],
-    keys: Sequence[str],
-) -> Cells:
-    """Cells of a level, `first <= cell < end` where (first, end) is `within`; all complete."""
-    return cells_of_all(connection, track, level, within, keys)[1]
-
-
-def cells_of_all(
-    connection: sa.Connection,
-    track: Track | Tracks,
-    level: int,
-    within: tuple[int, int],
-    keys: Sequence[str],
-) -> tuple[Ints, Cells]:
-    """`stored_cells` of several tracks, one after the other, and whose (name_id) each cell is."""
-    rows = connection.execute(_cells(track.kind), between(track, *within, level=level)).all()
+    columns: Sequence[str],
+) -> tuple[Ints, Rollups]:
+    """Read the cells [first, end) of a level, all of which are complete; return as `read_rows`."""
+    rows = connection.execute(_cells(key.kind), range_parameters(key, *within, level=level)).all()
     owner, cell, number, step, time, stats = list(zip(*rows, strict=True)) or [()] * 6
-    return np.array(owner, np.int64), Cells(
-        tuple(keys),
-        np.array(cell, np.int64) * pyramid.FACTOR**level,
+    return np.array(owner, np.int64), Rollups(
+        tuple(columns),
+        np.array(cell, np.int64) * FACTOR**level,
         np.array(number, np.int64),
         np.array(step, np.int64),
         np.array(time, np.float64),
-        pyramid.decode(stats, tuple(keys), track.kind.keys),
+        rollup.decode(stats, tuple(columns), key.kind.keys),
     )
 
 
-def read(
+def read_series(
     connection: sa.Connection,
-    track: Track,
+    key: SeriesKey,
     start: int,
     stop: int,
     *,
     last_step: int,
     level: int,
-    keys: Sequence[str],
-) -> Cells:
-    """What `start <= step < stop` holds, in cells of `level` and below.
+    columns: Sequence[str],
+) -> Rollups:
+    """Read `start <= step < stop` as rollups of `level` and below.
 
     Args:
-        last_step: Of the track; the window that it lies in has no cells yet.
+        last_step: The last step of the series. Its window is open, so it has no cells yet.
     """
-    settled = last_step // WINDOW * WINDOW
+    closed = last_step // WINDOW_STEPS * WINDOW_STEPS
     parts = [
-        narrowest(connection, track, first, end, keys)
+        finest_cells(connection, key, first, end, columns)
         if at == 0
-        else cells_of_all(connection, track, at, (first, end), keys)
-        for at, first, end in pyramid.cover(start, min(stop, settled), level)
+        else read_cells(connection, key, at, (first, end), columns)
+        for at, first, end in rollup.split_range(start, min(stop, closed), level)
     ]
-    if stop > settled:
-        parts.append(narrowest(connection, track, max(start, settled), stop, keys))
-    return pyramid.concatenate(tuple(keys), [part for _, part in parts])
+    if stop > closed:
+        parts.append(finest_cells(connection, key, max(start, closed), stop, columns))
+    return rollup.concatenate(tuple(columns), [part for _, part in parts])
 
 
-def narrowest(
-    connection: sa.Connection, track: Track | Tracks, start: int, stop: int, keys: Sequence[str]
-) -> tuple[Ints, Cells]:
-    """`rows_of_all`, or where the rows were pruned the cells of the lowest level."""
-    found = rows_of_all(connection, track, start, stop, keys)
-    if found[0].size or start >= stop or not is_pruned(connection, track.run_key):
+def finest_cells(
+    connection: sa.Connection, key: OneOrMore, start: int, stop: int, columns: Sequence[str]
+) -> tuple[Ints, Rollups]:
+    """Read rows, or of a pruned run the cells of the lowest level; return as `read_rows`."""
+    found = read_rows(connection, key, start, stop, columns)
+    if found[0].size or start >= stop or not is_pruned(connection, key.run_key):
         return found
-    within = start // pyramid.FACTOR, -(-stop // pyramid.FACTOR)
-    return cells_of_all(connection, track, 1, within, keys)
+    within = start // FACTOR, -(-stop // FACTOR)
+    return read_cells(connection, key, 1, within, columns)
 
 
-def histograms(
-    connection: sa.Connection, track: Track, start: int, stop: int
+def read_histograms(
+    connection: sa.Connection, key: SeriesKey, start: int, stop: int
 ) -> dict[int, dict[int, bytes]]:
-    """Encoded histograms of `start <= step < stop`, by step and attempt, both increasing."""
-    rows = connection.execute(_PACKS, between(track, start // WINDOW * WINDOW, stop))
+    """Read encoded histograms of `start <= step < stop`, by step and attempt, both increasing."""
+    within = range_parameters(key, start // WINDOW_STEPS * WINDOW_STEPS, stop)
     found: dict[int, dict[int, bytes]] = {}
-    for first, attempt, data in rows:
-        for at, blob in packs.items(first, bytes(data)):
+    for first, attempt, data in connection.execute(_BLOCKS, within):
+        for at, blob in decode_items(first, bytes(data)):
             if start <= at < stop:
                 found.setdefault(at, {})[attempt] = blob
     return {step: dict(sorted(found[step].items())) for step in sorted(found)}

@@ -1,4 +1,4 @@
-"""What names a series: a layer or a metric of a run, on a rank."""
+"""What identifies a series: a layer or a metric of a run, on a rank."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from htga_server.storage.tables import metrics, steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
-    """Layers, or metrics: their table of rows, and what a row of it measures."""
+class SeriesKind:
+    """Layers or metrics: the table of their rows, and the columns that hold values."""
 
     name: Literal["layer", "metric"]
     table: sa.Table
@@ -21,61 +21,68 @@ class Kind:
     keys: tuple[str, ...]
 
 
-# A key's place in its tuple is stored with every cell: new ones go to the end.
-LAYERS = Kind("layer", steps, "layer_id", tuple(SCALARS))
-METRICS = Kind("metric", metrics, "metric_id", ("value",))
+# The place of a key in its tuple is stored with every rollup: append new ones at the end.
+LAYERS = SeriesKind("layer", steps, "layer_id", tuple(SCALARS))
+METRICS = SeriesKind("metric", metrics, "metric_id", ("value",))
+KINDS = {kind.name: kind for kind in (LAYERS, METRICS)}
 
 
-class Track(NamedTuple):
-    """The key of a track."""
+class SeriesKey(NamedTuple):
+    """The key of one series."""
 
-    kind: Kind
+    kind: SeriesKind
     run_key: int
     name_id: int
     rank: int
 
     @property
     def name_ids(self) -> tuple[int, ...]:
-        """Its name, as `Tracks` has names."""
+        """The name, in the form that `SeriesKeys` has."""
         return (self.name_id,)
 
-    def of(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        """The conditions that pick its rows from a table."""
-        return _of(table, self.kind, self.run_key, self.name_ids, self.rank)
+    def conditions(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        """Return the conditions that select its rows from a table."""
+        return _conditions(table, self.kind, self.run_key, self.name_ids, self.rank)
 
 
-class Tracks(NamedTuple):
-    """The keys of several tracks on one rank, to be read together."""
+class SeriesKeys(NamedTuple):
+    """The keys of several series of one run and rank, to be read together."""
 
-    kind: Kind
+    kind: SeriesKind
     run_key: int
     name_ids: tuple[int, ...]
     rank: int
 
 
-def of_tracks(kind: Kind, table: sa.Table, place: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
-    """The conditions that pick `start <= place < stop` of tracks; `between` has the parameters.
+OneOrMore = SeriesKey | SeriesKeys
 
-    For statements that are built once: building one takes longer than executing it.
+
+def range_conditions(
+    kind: SeriesKind, table: sa.Table, column: sa.Column[Any]
+) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that select `start <= column < stop` of series.
+
+    The values come from `range_parameters`, so that a statement can be built once: building one
+    takes longer than executing it.
     """
     names: sa.BindParameter[Any] = sa.bindparam("name_ids", expanding=True)
-    own = _of(table, kind, sa.bindparam("run_key"), names, sa.bindparam("rank"))
-    return [*own, place >= sa.bindparam("start"), place < sa.bindparam("stop")]
+    own = _conditions(table, kind, sa.bindparam("run_key"), names, sa.bindparam("rank"))
+    return [*own, column >= sa.bindparam("start"), column < sa.bindparam("stop")]
 
 
-def between(track: Track | Tracks, start: int, stop: int, **others: int) -> dict[str, Any]:
-    """The parameters of a statement with the conditions of `of_tracks`, and its others."""
-    own = {"run_key": track.run_key, "name_ids": track.name_ids, "rank": track.rank}
+def range_parameters(key: OneOrMore, start: int, stop: int, **others: int) -> dict[str, Any]:
+    """Return the parameters of a statement with `range_conditions`, and its other ones."""
+    own = {"run_key": key.run_key, "name_ids": key.name_ids, "rank": key.rank}
     return {**own, "start": start, "stop": stop, **others}
 
 
-def name_id_column(table: sa.Table, kind: Kind) -> sa.Column[int]:
-    """The column of a table that holds the name of a series as a number."""
+def name_id_column(table: sa.Table, kind: SeriesKind) -> sa.Column[int]:
+    """Return the column of a table that holds the name of a series as a number."""
     return table.c.name_id if "name_id" in table.c else table.c[kind.name_id]
 
 
-def _of(
-    table: sa.Table, kind: Kind, run_key: Any, name_ids: Any, rank: Any
+def _conditions(
+    table: sa.Table, kind: SeriesKind, run_key: Any, name_ids: Any, rank: Any
 ) -> list[sa.ColumnElement[bool]]:
     named = name_id_column(table, kind).in_(name_ids)
     own = [table.c.run_key == run_key, named, table.c.rank == rank]

@@ -19,9 +19,9 @@ from fastapi.routing import APIRoute
 from htga.cli.up import open_server
 from htga_client.wire import PREFIX
 from htga_server.access import tokens
-from htga_server.access.middleware import OPEN, host_name
-from htga_server.access.rate_limits import Bucket, Failures
-from htga_server.api.permissions import Needs
+from htga_server.access.middleware import PUBLIC_PATHS, host_name
+from htga_server.access.rate_limits import Failures, TokenBucket
+from htga_server.api.permissions import RequireScope
 from htga_server.app import create_app
 from htga_server.http.server import Server
 from htga_server.migrate import migrate
@@ -122,7 +122,7 @@ def test_no_route_and_no_method_answers_without_a_valid_token(guarded: Server, m
     with httpx2.Client(base_url=guarded.url) as client:
         for kind, headers in wrong_tokens(mint).items():
             for path in addresses(guarded._app, str(uuid.uuid4())):
-                if path in OPEN:
+                if path in PUBLIC_PATHS:
                     continue
                 methods = METHODS if kind == "none" else ("GET", "POST")
                 for method in methods:
@@ -136,9 +136,9 @@ def test_no_route_and_no_method_answers_without_a_valid_token(guarded: Server, m
 def test_every_route_of_the_api_says_what_it_needs(settings: Settings) -> None:
     found = 0
     for route in routes(create_app(settings)):
-        if not isinstance(route, APIRoute) or route.path in {*OPEN, "/api/{rest:path}"}:
+        if not isinstance(route, APIRoute) or route.path in {*PUBLIC_PATHS, "/api/{rest:path}"}:
             continue
-        needs = [d.dependency for d in route.dependencies if isinstance(d.dependency, Needs)]
+        needs = [d.dependency for d in route.dependencies if isinstance(d.dependency, RequireScope)]
         assert len(needs) == 1, f"{route.path} has no policy"
         found += 1
     assert found >= 14
@@ -453,7 +453,7 @@ def test_on_this_machine_without_tokens_nobody_is_put_off(settings: Settings) ->
 
 
 def test_a_bucket_fills_at_its_rate_up_to_its_burst() -> None:
-    bucket = Bucket(2.0, 10.0)
+    bucket = TokenBucket(2.0, 10.0)
     bucket.take(10.0)
     assert (bucket.wait(0.0), bucket.wait(0.0, 1.0)) == (0.0, 0.5)
     bucket.take(4.0)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htga_client.wire import NewRule, RuleKind
-from htga_server.alerts import conditions as alarms
-from htga_server.alerts.conditions import APART, GROWTH, WINDOW, Alarm
+from htga_server.alerts import conditions
+from htga_server.alerts.conditions import BASELINE_VALUES, GROWTH, REARM_STEPS, Detector
 
 VALUES = st.lists(
     st.sampled_from([1.0, 1.0, 1.1, 0.9, 2.0, 5.0, math.nan, math.inf, -math.inf]),
@@ -25,13 +25,15 @@ KINDS: tuple[RuleKind, ...] = get_args(RuleKind)
 
 
 def rule(kind: RuleKind, **other: object) -> NewRule:
-    said = {"project": "p", "name": "n", "key": "alpha_bar", "threshold": 1.0} | other
-    return NewRule(kind=kind, **said)  # type: ignore[arg-type]
+    fields = {"project": "p", "name": "n", "key": "alpha_bar", "threshold": 1.0} | other
+    return NewRule(kind=kind, **fields)  # type: ignore[arg-type]
 
 
-def went_off(alarm: Alarm, values: list[float], steps: list[int] | None = None) -> list[int]:
+def firing_steps(
+    detector: Detector, values: list[float], steps: list[int] | None = None
+) -> list[int]:
     at = np.array(range(len(values)) if steps is None else steps, np.int64)
-    mask = alarm.goes_off(at, np.array(values, np.float64))
+    mask = detector.fires(at, np.array(values, np.float64))
     assert mask.shape == at.shape
     return list(at[mask].tolist())
 
@@ -42,42 +44,42 @@ def test_an_alarm_goes_off_at_the_same_steps_whatever_the_batches(
 ) -> None:
     gaps = data.draw(st.lists(st.integers(1, 30), min_size=len(values), max_size=len(values)))
     steps = np.cumsum(gaps).tolist()
-    for alarm in (
-        alarms.of_rule(rule(kind, steps=times)),
-        alarms.divergence("loss"),
-        alarms.divergence("grad_norm"),
+    for detector in (
+        conditions.from_rule(rule(kind, steps=times)),
+        conditions.divergence("loss"),
+        conditions.divergence("grad_norm"),
     ):
         found = []
         for begin, end in pairwise(sorted({0, len(values), *(c for c in cuts if c < len(values))})):
-            known = max(0, begin - alarm.context)
-            part = went_off(alarm, values[known:end], steps[known:end])
+            known = max(0, begin - detector.context)
+            part = firing_steps(detector, values[known:end], steps[known:end])
             found += [step for step in part if step >= steps[begin]]
-        assert found == went_off(alarm, values, steps)
+        assert found == firing_steps(detector, values, steps)
 
 
 @given(VALUES)
 def test_divergence_is_what_its_definition_says(values: list[float]) -> None:
     divergent = []
     for at, value in enumerate(values):
-        before = [v for v in values[max(0, at - WINDOW) : at] if math.isfinite(v)]
-        usual = statistics.median(before) if at >= WINDOW and before else math.nan
-        if not math.isfinite(value) or (usual > 0 and value > GROWTH * usual):
+        before = [v for v in values[max(0, at - BASELINE_VALUES) : at] if math.isfinite(v)]
+        rolling_median = statistics.median(before) if at >= BASELINE_VALUES and before else math.nan
+        if not math.isfinite(value) or (rolling_median > 0 and value > GROWTH * rolling_median):
             divergent.append(at)
-    expected = [at for last, at in pairwise([-999, *divergent]) if at - last > APART]
-    assert went_off(alarms.divergence("loss"), values) == expected
+    expected = [at for last, at in pairwise([-999, *divergent]) if at - last > REARM_STEPS]
+    assert firing_steps(conditions.divergence("loss"), values) == expected
 
 
 def test_a_loss_that_explodes_within_the_first_hundred_values_is_no_divergence_yet() -> None:
-    loss = alarms.divergence("loss")
-    assert went_off(loss, [1.0] * 99 + [50.0]) == []
-    assert went_off(loss, [1.0] * 100 + [50.0]) == [100]
-    assert went_off(loss, [-1.0] * 100 + [-0.5]) == []
-    assert went_off(alarms.divergence("grad_norm"), [1.0] * 100 + [50.0]) == []
-    assert went_off(loss, [math.nan, 1.0] + [2.0] * 49 + [math.inf, 1.0]) == [0, 51]
+    loss = conditions.divergence("loss")
+    assert firing_steps(loss, [1.0] * 99 + [50.0]) == []
+    assert firing_steps(loss, [1.0] * 100 + [50.0]) == [100]
+    assert firing_steps(loss, [-1.0] * 100 + [-0.5]) == []
+    assert firing_steps(conditions.divergence("grad_norm"), [1.0] * 100 + [50.0]) == []
+    assert firing_steps(loss, [math.nan, 1.0] + [2.0] * 49 + [math.inf, 1.0]) == [0, 51]
 
 
 def test_a_loss_that_jumps_is_a_warning_and_one_that_is_no_number_an_error() -> None:
-    loss = alarms.divergence("loss")
+    loss = conditions.divergence("loss")
     assert (loss.level(4.0), loss.level(math.nan), loss.level(-math.inf)) == (
         "warning",
         "error",
@@ -100,12 +102,12 @@ def test_a_loss_that_jumps_is_a_warning_and_one_that_is_no_number_an_error() -> 
 def test_a_rule_fires_once_until_it_has_not_held(
     kind: RuleKind, values: list[float], steps: int, expected: list[int]
 ) -> None:
-    assert went_off(alarms.of_rule(rule(kind, steps=steps)), values) == expected
+    assert firing_steps(conditions.from_rule(rule(kind, steps=steps)), values) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_alarm_says_what_it_saw(kind: RuleKind) -> None:
-    said = alarms.of_rule(rule(kind, steps=3, threshold=1.25)).text(0.5)
-    assert said.startswith("alpha_bar is 0.5: ")
-    assert said.endswith(", 3 times in a row")
-    assert ("1.25" in said) == (kind != "nonfinite")
+    fields = conditions.from_rule(rule(kind, steps=3, threshold=1.25)).text(0.5)
+    assert fields.startswith("alpha_bar is 0.5: ")
+    assert fields.endswith(", 3 times in a row")
+    assert ("1.25" in fields) == (kind != "nonfinite")

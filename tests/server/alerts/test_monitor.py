@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from htga_client.wire import PREFIX, NewRule, NewRun, RunEvent
 from htga_server.alerts import rules
-from htga_server.alerts.monitor import IDLE_FOR_BUSY, Watch
-from htga_server.alerts.webhook_queue import Messenger
+from htga_server.alerts.monitor import REST_FACTOR, RunMonitor
+from htga_server.alerts.webhook_queue import WebhookQueue
 from htga_server.live.broker import Broker
 from htga_server.migrate import migrate
 from htga_server.runs import events
-from htga_server.runs import store as runs
+from htga_server.runs.store import register
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.support.load import wait_until
@@ -43,8 +43,8 @@ OTHERS = NewRule(project="q", name="others", kind="above", key="loss", threshold
 
 @pytest.fixture
 def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    monkeypatch.setattr("htga_server.alerts.monitor.IDLE_FOR_BUSY", 0.0)
-    assert IDLE_FOR_BUSY > 0
+    monkeypatch.setattr("htga_server.alerts.monitor.REST_FACTOR", 0.0)
+    assert REST_FACTOR > 0
     opened = Database(settings.url)
     migrate(opened)
     for rule in (LOW, BURST, OTHERS):
@@ -55,15 +55,15 @@ def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
 
 def history() -> list[tuple[int, list[dict[str, Any]]]]:
     """Rows of two attempts; the second takes up the run at step 200."""
-    dice = random.Random(5)
+    random_source = random.Random(5)
     found = []
     for attempt, steps in enumerate((range(260), range(200, 330))):
         rows: list[dict[str, Any]] = []
         for step in steps:
-            loss = 1.0 + dice.random()
-            if dice.random() < 0.03:
-                loss = dice.choice([math.nan, math.inf, 9.0])
-            alpha = 1.0 if dice.random() < 0.6 else 1.5
+            loss = 1.0 + random_source.random()
+            if random_source.random() < 0.03:
+                loss = random_source.choice([math.nan, math.inf, 9.0])
+            alpha = 1.0 if random_source.random() < 0.6 else 1.5
             rows += [
                 {"step": step, "alpha_bar": alpha, "grad_norm": math.nan if step == 240 else 1.0},
                 {"step": step, "metrics": [("loss", loss)]},
@@ -74,35 +74,35 @@ def history() -> list[tuple[int, list[dict[str, Any]]]]:
     return found
 
 
-def watched(
-    database: Database, settings: Settings, cuts: list[int], dice: random.Random
+def monitored(
+    database: Database, settings: Settings, cuts: list[int], random_source: random.Random
 ) -> set[Any]:
     """The events of `history`, sent in pieces, with rounds and restarts in between."""
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
-    database.write_now(lambda c: runs.register(c, new, settings))
+    database.write_now(lambda c: register(c, new, settings))
 
     async def all_of_it() -> None:
-        watch = Watch(database, Broker(), Messenger())
+        monitor = RunMonitor(database, Broker(), WebhookQueue())
         for attempt, rows in history():
             writer = f"{attempt}" * 36
             bounds = sorted({0, len(rows), *(cut % len(rows) for cut in cuts)})
             for begin, end in pairwise(bounds):
                 body = stream(rows[begin:end], writer=writer, first_seq=begin)
                 stored = store(database, settings, new.id, body)
-                if dice.random() < 0.1:  # killed before it looked
-                    watch = Watch(database, Broker(), Messenger())
-                    await watch.look_back()
+                if random_source.random() < 0.1:  # killed before it looked
+                    monitor = RunMonitor(database, Broker(), WebhookQueue())
+                    await monitor.catch_up()
                 else:
-                    watch.note(new.id, stored.reach)
-                if dice.random() < 0.6:
-                    await watch.round()
-        await watch.round()
+                    monitor.enqueue(new.id, stored.steps)
+                if random_source.random() < 0.6:
+                    await monitor.run_once()
+        await monitor.run_once()
 
     asyncio.run(all_of_it())
     found = database.read_now(partial(events.listing, run_id=new.id))
-    said = [repr(one) for one in map(without_time, found)]
-    assert len(set(said)) == len(said)
-    return set(said)
+    texts = [repr(one) for one in map(without_time, found)]
+    assert len(set(texts)) == len(texts)
+    return set(texts)
 
 
 def without_time(event: RunEvent) -> tuple[Any, ...]:
@@ -113,12 +113,12 @@ def without_time(event: RunEvent) -> tuple[Any, ...]:
 def test_every_event_is_written_once_whatever_the_batches_and_restarts(
     database: Database, settings: Settings, seed: int
 ) -> None:
-    whole = watched(database, settings, [], random.Random(0))
+    whole = monitored(database, settings, [], random.Random(0))
     titles = {"loss diverges", "grad_norm diverges", "low", "burst"}
     assert {title for title in titles if any(repr(title) in one for one in whole)} == titles
-    dice = random.Random(seed)
-    cuts = [dice.randrange(1100) for _ in range(60)]
-    assert watched(database, settings, cuts, dice) == whole
+    random_source = random.Random(seed)
+    cuts = [random_source.randrange(1100) for _ in range(60)]
+    assert monitored(database, settings, cuts, random_source) == whole
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -127,10 +127,10 @@ def test_every_event_is_written_once_whatever_the_batches_and_restarts(
 )
 @given(st.lists(st.integers(0, 1100), max_size=20), st.randoms(use_true_random=False))
 def test_no_batches_make_a_difference(
-    database: Database, settings: Settings, cuts: list[int], dice: random.Random
+    database: Database, settings: Settings, cuts: list[int], random_source: random.Random
 ) -> None:
-    whole = watched(database, settings, [], random.Random(0))
-    assert watched(database, settings, cuts, dice) == whole
+    whole = monitored(database, settings, [], random.Random(0))
+    assert monitored(database, settings, cuts, random_source) == whole
 
 
 @pytest.mark.usefixtures("collector")
@@ -161,14 +161,14 @@ def test_a_rule_that_is_not_enabled_and_a_run_of_another_project_are_left_alone(
         )
     )
     new = NewRun(id=str(uuid.uuid4()), project="r", name="n")
-    database.write_now(lambda c: runs.register(c, new, settings))
+    database.write_now(lambda c: register(c, new, settings))
     stored = store(database, settings, new.id, stream([{"step": 1, "metrics": [("loss", 1.0)]}]))
 
     async def look() -> None:
-        watch = Watch(database, Broker(), Messenger())
-        watch.note(new.id, stored.reach)
-        watch.note(str(uuid.uuid4()), stored.reach)
-        await watch.round()
+        monitor = RunMonitor(database, Broker(), WebhookQueue())
+        monitor.enqueue(new.id, stored.steps)
+        monitor.enqueue(str(uuid.uuid4()), stored.steps)
+        await monitor.run_once()
 
     asyncio.run(look())
     assert database.read_now(partial(events.listing, run_id=new.id)) == ()
@@ -178,18 +178,18 @@ def test_a_run_whose_events_could_not_be_written_is_looked_at_again(
     database: Database, settings: Settings
 ) -> None:
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
-    database.write_now(lambda c: runs.register(c, new, settings))
+    database.write_now(lambda c: register(c, new, settings))
     stored = store(
         database, settings, new.id, stream([{"step": 1, "metrics": [("loss", math.nan)]}])
     )
 
     async def look() -> None:
-        watch = Watch(database, Broker(), Messenger())
-        watch.note(new.id, stored.reach)
-        database._most_waiting = 0  # every write is refused: the queue is full
-        await watch.round()
-        database._most_waiting = 256
-        await watch.round()
+        monitor = RunMonitor(database, Broker(), WebhookQueue())
+        monitor.enqueue(new.id, stored.steps)
+        database._max_waiting = 0  # every write is refused: the queue is full
+        await monitor.run_once()
+        database._max_waiting = 256
+        await monitor.run_once()
 
     asyncio.run(look())
     (event,) = database.read_now(partial(events.listing, run_id=new.id))
@@ -224,13 +224,13 @@ def test_two_collectors_that_look_at_the_same_steps_raise_each_alarm_once(
         assert api.post(f"/runs/{run_id}/rows", json=rows).is_success
         return run_id
 
-    def alarms(run_id: str) -> int:
+    def conditions(run_id: str) -> int:
         return len(database.read_now(partial(events.listing, run_id=run_id)))
 
     made = [NewRun(id=str(uuid.uuid4()), project="p", name="n") for _ in range(20)]
     rows = [{"step": step, "metrics": [("loss", math.nan)]} for step in (3, 100, 200)]
     for new in made:
-        database.write_now(partial(runs.register, new=new, limits=settings))
+        database.write_now(partial(register, new=new, limits=settings))
         store(database, settings, new.id, stream(rows))
     flags = ("--no-dashboard", "--db", str(settings.database_url))
     with (
@@ -241,5 +241,5 @@ def test_two_collectors_that_look_at_the_same_steps_raise_each_alarm_once(
     ):
         # Each begins with what was there: once it has seen what came since, it has seen that, too.
         later = [diverged(here), diverged(there)]
-        wait_until(lambda: list(map(alarms, later)) == [1, 1])
-    assert [alarms(new.id) for new in made] == [3] * len(made)
+        wait_until(lambda: list(map(conditions, later)) == [1, 1])
+    assert [conditions(new.id) for new in made] == [3] * len(made)

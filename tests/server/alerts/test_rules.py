@@ -11,8 +11,7 @@ import httpx2
 import pytest
 
 from htga_client import Client, wire
-from htga_server.alerts import backtest as trial
-from htga_server.alerts import rules
+from htga_server.alerts import backtest, rules
 from htga_server.http.server import Server
 from tests.support.rows import new_run
 
@@ -76,7 +75,7 @@ def test_a_rule_that_is_not_there_cannot_be_changed(api: httpx2.Client) -> None:
 def test_a_project_has_so_many_rules_and_no_more(
     api: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "MOST", 1)
+    monkeypatch.setattr(rules, "MAX_RULES", 1)
     assert api.post("/rules", json=RULE).status_code == 201
     assert api.post("/rules", json=RULE).json()["type"] == "quota"
     assert api.post("/rules", json=RULE | {"project": "other"}).status_code == 201
@@ -122,8 +121,8 @@ def test_a_dry_run_sees_values_of_each_attempt_as_it_found_them(
 def test_a_dry_run_over_many_rows_and_runs_comes_in_pages(
     collector: Server, api: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_server.alerts.evaluate.CHUNK", 7)
-    monkeypatch.setattr(trial, "MOST_RUNS", 2)
+    monkeypatch.setattr("htga_server.alerts.evaluate.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(backtest, "MAX_RUNS", 2)
     ids = []
     for _ in range(5):
         run = new_run()

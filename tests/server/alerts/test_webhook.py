@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from htga_server.alerts import webhook
-from htga_server.alerts.webhook_queue import Messenger
+from htga_server.alerts.webhook_queue import WebhookQueue
 from htga_server.problems import BadRequest
 
 HOST = "hooks.example"
@@ -25,12 +25,12 @@ HOST = "hooks.example"
 class Hook(BaseHTTPRequestHandler):
     """Notes what it is told, and answers as told."""
 
-    told: ClassVar[list[tuple[str, str, Any]]] = []
+    received: ClassVar[list[tuple[str, str, Any]]] = []
     answers: ClassVar[list[tuple[int, str]]] = []
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.told.append((self.path, self.headers["Host"], body))
+        self.received.append((self.path, self.headers["Host"], body))
         status, location = self.answers.pop(0) if self.answers else (204, "")
         self.send_response(status)
         if location:
@@ -57,7 +57,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def port(certificate: Path) -> Iterator[int]:
     """Where a `Hook` listens on this machine."""
-    Hook.told.clear()
+    Hook.received.clear()
     Hook.answers.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -75,48 +75,48 @@ async def here(_host: str, _port: int) -> list[str]:
     return ["127.0.0.1"]
 
 
-def tell(url: str, certificate: Path, **other: Any) -> None:
+def post(url: str, certificate: Path, **other: Any) -> None:
     trust = ssl.create_default_context(cafile=f"{certificate}.crt")
     known: dict[str, Any] = {"lookup": here, "allowed": lambda _ip: True, "trust": trust}
-    asyncio.run(webhook.tell(url, {"text": "low"}, **(known | other)))
+    asyncio.run(webhook.post(url, {"text": "low"}, **(known | other)))
 
 
 def test_a_webhook_is_told_at_the_address_that_was_looked_up(port: int, certificate: Path) -> None:
-    tell(f"https://{HOST}:{port}/a/b?c=d", certificate)
-    assert Hook.told == [("/a/b?c=d", f"{HOST}:{port}", {"text": "low"})]
+    post(f"https://{HOST}:{port}/a/b?c=d", certificate)
+    assert Hook.received == [("/a/b?c=d", f"{HOST}:{port}", {"text": "low"})]
 
 
 def test_an_address_that_is_not_out_on_the_internet_is_not_called(
     port: int, certificate: Path
 ) -> None:
     with pytest.raises(OSError, match=r"not out on the internet: 127\.0\.0\.1"):
-        tell(f"https://{HOST}:{port}/", certificate, allowed=webhook.is_public)
+        post(f"https://{HOST}:{port}/", certificate, allowed=webhook.is_public)
     with pytest.raises(OSError, match="not out on the internet"):
-        asyncio.run(webhook.tell(f"https://localhost:{port}/", {}))
+        asyncio.run(webhook.post(f"https://localhost:{port}/", {}))
 
     async def two(_host: str, _port: int) -> list[str]:
         return ["93.184.216.34", "10.0.0.1"]
 
     with pytest.raises(OSError, match=r"internet: 10\.0\.0\.1"):
-        tell(f"https://{HOST}:{port}/", certificate, lookup=two, allowed=webhook.is_public)
-    assert Hook.told == []
+        post(f"https://{HOST}:{port}/", certificate, lookup=two, allowed=webhook.is_public)
+    assert Hook.received == []
 
 
 def test_a_redirect_is_not_followed(port: int, certificate: Path) -> None:
     Hook.answers[:] = [(302, f"https://{HOST}:{port}/elsewhere")]
     with pytest.raises(OSError, match="answers 302"):
-        tell(f"https://{HOST}:{port}/", certificate)
-    assert len(Hook.told) == 1
+        post(f"https://{HOST}:{port}/", certificate)
+    assert len(Hook.received) == 1
 
 
 def test_a_certificate_of_another_name_or_of_nobody_known_is_refused(
     port: int, certificate: Path
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        tell(f"https://other.example:{port}/", certificate)
+        post(f"https://other.example:{port}/", certificate)
     with pytest.raises(ssl.SSLCertVerificationError):
-        tell(f"https://{HOST}:{port}/", certificate, trust=None)
-    assert Hook.told == []
+        post(f"https://{HOST}:{port}/", certificate, trust=None)
+    assert Hook.received == []
 
 
 def test_an_address_that_never_answers_or_for_ever_is_given_up(
@@ -124,7 +124,7 @@ def test_an_address_that_never_answers_or_for_ever_is_given_up(
 ) -> None:
     monkeypatch.setattr(webhook, "SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimeoutError):
-        tell(f"https://{HOST}:{silent.getsockname()[1]}/", certificate)
+        post(f"https://{HOST}:{silent.getsockname()[1]}/", certificate)
     with socket.create_server(("127.0.0.1", 0)) as endless:
 
         def babble() -> None:
@@ -141,7 +141,7 @@ def test_an_address_that_never_answers_or_for_ever_is_given_up(
         thread = threading.Thread(target=babble)
         thread.start()
         with pytest.raises(OSError, match="does not answer in HTTP"):
-            tell(f"https://{HOST}:{endless.getsockname()[1]}/", certificate)
+            post(f"https://{HOST}:{endless.getsockname()[1]}/", certificate)
         thread.join()
 
 
@@ -201,10 +201,10 @@ def test_a_message_is_sent_again_until_it_arrives_or_is_given_up() -> None:
             raise OSError("no")
 
     async def send() -> None:
-        messenger = Messenger(fickle, again=(0.0, 0.0))
+        queue = WebhookQueue(fickle, retry_delays=(0.0, 0.0))
         for url in ("second time", "never", "last"):
-            messenger.send(url, {})
-        work = asyncio.create_task(messenger.run())
+            queue.send(url, {})
+        work = asyncio.create_task(queue.run())
         await done.wait()
         work.cancel()
 

@@ -88,7 +88,7 @@ def test_a_full_project_keeps_rows_out_until_there_is_room(settings: Settings) -
         api.delete(f"/runs/{first['id']}")
         silent = sa.update(runs).values(updated=runs.c.updated - 1)
         app.state.database.write_now(lambda connection: connection.execute(silent))
-        asyncio.run(Housekeeping(app.state.database, limits).round())
+        asyncio.run(Housekeeping(app.state.database, limits).run_once())
         assert send(second).json()["accepted"] == 20
 
 

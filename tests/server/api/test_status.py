@@ -11,7 +11,7 @@ import httpx2
 import sqlalchemy as sa
 
 from htga_client import Client
-from htga_server.http.rolling_window import Recent
+from htga_server.http.rolling_window import RollingWindow
 from htga_server.http.server import Server
 from htga_server.settings import Settings
 from htga_server.storage.tables import runs
@@ -59,7 +59,7 @@ def test_runs_and_rows_are_counted_as_they_come_and_go(
 
 def test_a_number_counts_for_a_while_and_no_longer() -> None:
     now = 0.0
-    recent = Recent(60, clock=lambda: now)
+    recent = RollingWindow(60, clock=lambda: now)
     recent.add(1.0)
     now = 59.0
     recent.add(2.0)

@@ -74,7 +74,7 @@ def test_a_pruned_run_is_shown_and_queried_as_before(
         return asked
 
     before = shown()
-    monkeypatch.setattr(housekeeping, "CHUNK", 300)
+    monkeypatch.setattr(housekeeping, "ROWS_PER_TRANSACTION", 300)
     prune(database, settings, days=31, keep_days=30.0)
     assert rows(database) == rows(database, metrics) == rows(database, packs) == 0
     after = shown()
@@ -153,7 +153,7 @@ def test_rows_whose_archive_is_damaged_stay(
     post(probe_rows(range(100)))
     api.post(f"/runs/{run_id}/finish", json={})
     api.post(f"/runs/{run_id}/archive")
-    begun = sa.update(runs).values(pruned=0.0)  # cut short after it was archived
+    begun = sa.update(runs).values(pruned=1.0, pruning=True)  # interrupted after the archiving
     database.write_now(lambda connection: connection.execute(begun))
     path = settings.archive / run_id / "steps.parquet"
     whole = path.read_bytes()

@@ -17,9 +17,9 @@ import pytest
 from fastapi.routing import APIRoute
 
 from htga_client.wire import ARROW_STREAM, PREFIX, ROWS
-from htga_server.access import header_limits as heads
+from htga_server.access import header_limits
 from htga_server.app import create_app
-from htga_server.http import uvicorn_protocol as protocol
+from htga_server.http import uvicorn_protocol
 from htga_server.http.server import Server
 from htga_server.ingest.decode import MAX_LAYERS
 from htga_server.settings import Settings
@@ -29,7 +29,7 @@ from tests.support.rows import ipc, new_run
 
 MIB = 2**20
 IDLE = 500
-MOST_MEMORY = 512 * MIB
+MAX_MEMORY = 512 * MIB
 HEAD = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 DEEP = b"[" * 100_000
 
@@ -42,7 +42,7 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Server]:
     """A collector that waits for a quarter of a second."""
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.25)
+    monkeypatch.setattr(uvicorn_protocol, "MAX_HEAD_SECONDS", 0.25)
     fast = settings.model_copy(update={"body_seconds": 0.25})
     with Server(create_app(fast)).background() as server:
         yield server
@@ -146,7 +146,7 @@ def endless_header(port: int) -> None:
 def long_head(url: str) -> None:
     with httpx2.Client(base_url=url) as client:
         for path in ("/healthz", f"{PREFIX}/runs"):
-            said = client.get(path, headers={"x": "a" * heads.LARGEST_HEADERS})
+            said = client.get(path, headers={"x": "a" * header_limits.MAX_HEADER_BYTES})
             assert (said.status_code, said.json()["type"]) == (431, "headers-too-large")
             ranges = ", ".join(f"{i}-{i}" for i in range(10_000))
             said = client.get(path, headers={"range": f"bytes={ranges}"})
@@ -155,7 +155,7 @@ def long_head(url: str) -> None:
             said = client.get(path, headers={"range": f"bytes={few}"})
             assert said.status_code == 200
             assert "content-range" not in said.headers
-            said = client.get(f"{path}?q={'a' * heads.LONGEST_ADDRESS}")
+            said = client.get(f"{path}?q={'a' * header_limits.MAX_ADDRESS_BYTES}")
             assert (said.status_code, said.json()["type"]) == (414, "address-too-long")
             said = client.get(f"{path}?" + "&".join(f"a{i}=1" for i in range(65)))
             assert (said.status_code, said.json()["type"]) == (422, "invalid")
@@ -256,5 +256,5 @@ def test_while_it_is_attacked_a_collector_answers_others_and_holds_little(
         status = Path(f"/proc/{process.pid}/status").read_text()
         peak = 1024 * int(next(one.split()[1] for one in status.splitlines() if "VmHWM" in one))
         print(f"{peak / MIB:.0f} MiB at most; /healthz within {slowest * 1e3:.0f} ms")
-        assert peak < MOST_MEMORY
+        assert peak < MAX_MEMORY
         assert json.loads(httpx2.get(f"{url}{PREFIX}/runs").text)["items"]

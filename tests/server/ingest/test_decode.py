@@ -10,11 +10,11 @@ from htga_server.ingest.prepare import prepare
 from htga_server.problems import BadRequest, TooLarge
 from tests.support.rows import ipc, stream
 
-MOST = 50_000
+MAX_ROWS = 50_000
 
 
 def from_arrow(body: bytes) -> Batch:
-    return decode.from_arrow(body, MOST)
+    return decode.from_arrow(body, MAX_ROWS)
 
 
 def blob(step: int) -> bytes:

@@ -11,15 +11,13 @@ import sqlalchemy as sa
 
 from htga_client.wire import NewRun
 from htga_server.ingest import decode
-from htga_server.ingest import store as ingest
-from htga_server.ingest.store import Posted, Stored
+from htga_server.ingest.store import IngestRequest, IngestResult, store_requests
 from htga_server.migrate import migrate
 from htga_server.problems import Conflict, NotFound, Quota, ServerError
-from htga_server.runs import store as runs
+from htga_server.runs.store import register
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
-from htga_server.storage.tables import RUN_TABLES, gaps
-from htga_server.storage.tables import runs as runs_table
+from htga_server.storage.tables import RUN_TABLES, gaps, runs
 from tests.support.rows import probe_rows, stream
 
 RUNS = [f"{number:032d}" for number in range(7)]
@@ -108,17 +106,18 @@ def stored(settings: Settings, sizes: list[int]) -> tuple[list[str], dict[str, l
     migrate(database)
     for run_id in RUNS:
         new = NewRun(id=run_id, project="p", name="n")
-        database.write_now(partial(runs.register, new=new, limits=settings))
+        database.write_now(partial(register, new=new, limits=settings))
     waiting = [
-        Posted(run_id, decode.from_arrow(body, 50_000), settings) for run_id, body in history()
+        IngestRequest(run_id, decode.from_arrow(body, 50_000), settings)
+        for run_id, body in history()
     ]
-    answers: list[Stored | ServerError] = []
+    answers: list[IngestResult | ServerError] = []
     for size in sizes:
         taken, waiting = waiting[:size], waiting[size:]
-        answers += database.write_now(partial(ingest.store, requests=taken))
+        answers += database.write_now(partial(store_requests, requests=taken))
     assert not waiting
     tables = {}
-    for table in (runs_table, *RUN_TABLES):
+    for table in (runs, *RUN_TABLES):
         columns = [column for column in table.columns if column.name not in CLOCK]
         query = sa.select(*columns).order_by(*table.primary_key)
         rows = database.read_now(lambda c, query=query: c.execute(query).all())  # type: ignore[misc]
@@ -148,5 +147,5 @@ def test_requests_that_are_stored_together_end_as_if_each_had_come_alone(
     assert answers == one_by_one
     kinds = [answer.partition("(")[0] for answer in answers]
     refusals = {Conflict.__name__, NotFound.__name__, Quota.__name__}
-    assert set(kinds) == {Stored.__name__, *refusals}
+    assert set(kinds) == {IngestResult.__name__, *refusals}
     assert tables == expected

@@ -20,7 +20,7 @@ from htga_server.app import create_app
 from htga_server.http.server import Server
 from htga_server.migrate import migrate
 from htga_server.problems import Busy, NotFound
-from htga_server.runs import store as runs
+from htga_server.runs import store
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.support.rows import new_run, stream
@@ -372,7 +372,7 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
 
         def register(connection: sa.Connection) -> str:
             new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
-            return runs.register(connection, new, settings)[0].id
+            return store.register(connection, new, settings)[0].id
 
         first = [database.write(work) for work in (register, refuse, register)]
         waiting = [asyncio.ensure_future(one) for one in first]
@@ -387,13 +387,13 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
     together, _, one, refused, two, failed, three = asyncio.run(scenario())
     assert together == 2
     assert [type(refused), type(failed)] == [NotFound, ZeroDivisionError]
-    stored = database.read_now(runs.page).items
+    stored = database.read_now(store.page).items
     assert {run.id for run in stored} == {one, two, three}
     database.close()
 
 
 def test_more_requests_than_can_wait_are_put_off(settings: Settings) -> None:
-    database = Database(settings.url, most_waiting=1)
+    database = Database(settings.url, max_waiting=1)
     gate, taken = threading.Event(), threading.Event()
 
     def hold(_: sa.Connection) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from htga_server.reads import alignment
 from htga_server.reads.alignment import Aligned, Floats
-from htga_server.timeseries import rollup as pyramid
+from htga_server.timeseries import rollup
 
 VALUES = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
 MEMBERS = st.lists(
@@ -27,7 +27,7 @@ def align(members: Sequence[dict[float, float]], most: int = 1000) -> tuple[Floa
     cells = []
     for member, x, where in zip(members, xs, at, strict=True):
         values = np.array([member[place] for place in x.tolist()], np.float64)
-        rows = pyramid.of_rows(np.arange(x.size), x, {"loss": (values, np.ones(x.size, np.bool_))})
+        rows = rollup.of_rows(np.arange(x.size), x, {"loss": (values, np.ones(x.size, np.bool_))})
         cells.append(alignment.on_places(rows, x, where))
     return places, alignment.align("loss", cells, places)
 

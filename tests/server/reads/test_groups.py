@@ -252,7 +252,7 @@ def test_a_question_that_makes_no_sense_is_refused(
         params = {name: value for name, value in (asked | bad).items() if value is not None}
         answer = api.get("/groups/series", params=params)
         assert (answer.status_code, words in answer.json()["detail"]) == (422, True)
-    monkeypatch.setattr(groups, "MOST_RUNS", 1)
+    monkeypatch.setattr(groups, "MAX_RUNS", 1)
     for chosen in ({"project": "digits"}, {"runs": ",".join(ids)}):
         answer = api.get("/groups/series", params=chosen | {"keys": "loss"})
         assert (answer.status_code, "more than 1 runs" in answer.json()["detail"]) == (422, True)
@@ -260,7 +260,7 @@ def test_a_question_that_makes_no_sense_is_refused(
 
 def test_many_runs_have_fewer_buckets(api: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [log(api, [1.0] * 500) for _ in range(2)]
-    monkeypatch.setattr(groups, "MOST_POINTS", 100)
+    monkeypatch.setattr(groups, "MAX_POINTS", 100)
     (found,) = read(api, *ids, by="group", buckets=400)
     assert 20 < len(found["x"]) <= 50
     assert found["x"][-1] == 499

@@ -16,7 +16,7 @@ from htga_server.http.server import Server
 from htga_server.reads import layer_map
 from htga_server.reads.series import Range
 from htga_server.storage.database import Database
-from htga_server.timeseries import rollup as pyramid
+from htga_server.timeseries import rollup
 
 Post = Callable[..., httpx2.Response]
 Rows = dict[str, dict[int, float]]
@@ -85,7 +85,7 @@ def test_the_map_is_what_the_rows_of_each_layer_say(
     asked = {name: value for name, value in given.items() if value is not None}
     found = api.get(f"/runs/{run_id}/layers/map", params=asked).json()
     low, high = start or 0, min(stop or 1000, 1000)
-    width, _ = pyramid.grid(low, max(low, high), buckets)
+    width, _ = rollup.bucket_width(low, max(low, high), buckets)
     wanted = expected(rows, low, high, width)
     assert found == {"run_id": run_id, "key": "alpha_hat", "rank": 0} | wanted
     assert len(found["step"]) <= buckets
@@ -107,7 +107,7 @@ def test_of_very_many_layers_the_buckets_are_wider_and_nothing_is_lost(
     post([{"step": s, "layer": x, "grad_norm": float(s)} for s in range(1000) for x in "ab"])
     where, params = f"/runs/{run_id}/layers/map", {"key": "grad_norm"}
     fine = api.get(where, params=params).json()
-    monkeypatch.setattr(layer_map, "MOST_CELLS", 100)
+    monkeypatch.setattr(layer_map, "MAX_CELLS", 100)
     coarse = api.get(where, params=params).json()
     assert (len(fine["step"]), len(coarse["step"])) == (63, 16)
     assert [max(line) for line in coarse["max"]] == [999.0, 999.0]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from htga_server.reads.mean_interval import spread
+from htga_server.reads.mean_interval import mean_interval
 
 VALUES = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
 
@@ -17,7 +17,7 @@ VALUES = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
 def test_the_finite_values_of_a_place_have_the_mean_and_the_interval_of_scipy(
     values: list[float],
 ) -> None:
-    found = spread(np.array(values)[:, None])
+    found = mean_interval(np.array(values)[:, None])
     there = [value for value in values if math.isfinite(value)]
     assert found.n.tolist() == [len(there)]
     if there:
@@ -31,7 +31,7 @@ def test_the_finite_values_of_a_place_have_the_mean_and_the_interval_of_scipy(
 
 
 def test_places_do_not_mix() -> None:
-    found = spread(np.array([[1.0, math.nan, 5.0], [3.0, 4.0, math.inf]]))
+    found = mean_interval(np.array([[1.0, math.nan, 5.0], [3.0, 4.0, math.inf]]))
     assert found.n.tolist() == [2, 1, 1]
     assert found.mean.tolist() == [2.0, 4.0, 5.0]
     assert found.sd.tolist() == [math.sqrt(2), 0.0, 0.0]

@@ -33,7 +33,7 @@ def database(collector: Server) -> Database:
 def keep_house(database: Database, settings: Settings, *, hours: float) -> None:
     """The chores of a time to come."""
     then = time.time() + hours * HOUR
-    asyncio.run(Housekeeping(database, settings, clock=lambda: then).round())
+    asyncio.run(Housekeeping(database, settings, clock=lambda: then).run_once())
 
 
 def stored(database: Database) -> dict[str, int]:
@@ -107,7 +107,7 @@ def test_a_deleted_run_is_purged_when_its_time_is_over_and_no_other_is(
     full = stored(database)
     keep_house(database, settings, hours=settings.undo_hours - 0.1)
     assert stored(database) == full
-    monkeypatch.setattr(housekeeping, "CHUNK", 64)  # several chunks of steps
+    monkeypatch.setattr(housekeeping, "ROWS_PER_TRANSACTION", 64)  # several chunks of steps
     keep_house(database, settings, hours=settings.undo_hours + 0.1)
     assert stored(database) == empty | {"runs": 1}
     assert [run["id"] for run in api.get("/runs").json()["items"]] == [other["id"]]
@@ -131,7 +131,7 @@ def test_who_sends_to_a_run_that_is_being_purged_is_put_off(
 ) -> None:
     post(probe_rows(range(3)))
     api.delete(f"/runs/{run_id}")
-    half = sa.update(runs).values(deleted=0.0)
+    half = sa.update(runs).values(purging=True)
     database.write_now(lambda connection: connection.execute(half))
     new = {"id": run_id, "project": "digits", "name": "n"}
     answers = [
@@ -140,6 +140,6 @@ def test_who_sends_to_a_run_that_is_being_purged_is_put_off(
         api.post(f"/runs/{run_id}/restore"),
     ]
     assert {(answer.status_code, answer.json()["type"]) for answer in answers} == {(503, "busy")}
-    keep_house(database, settings, hours=0)  # takes up what was begun
+    keep_house(database, settings, hours=0)  # continues what was begun
     assert api.post("/runs", json=new).status_code == 201
     assert api.get(f"/runs/{run_id}").json()["last_step"] is None

@@ -114,7 +114,7 @@ def test_alerts_of_all_runs_are_listed_together_the_latest_first(api: httpx2.Cli
 def test_alerts_are_those_of_the_runs_that_had_news_last(
     api: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "RUNS", 1)
+    monkeypatch.setattr(events, "MAX_RUNS", 1)
     for title in ("early", "late"):
         send(api, register(api), [{"step": 1, "time": 5.0, "event": event(title=title)}])
     assert [one["title"] for one in api.get("/alerts").json()["items"]] == ["late"]

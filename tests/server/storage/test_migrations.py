@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import math
 import uuid
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,15 +11,16 @@ from alembic import command
 from alembic.config import Config
 
 from htga_client.wire import NewRun, histogram
-from htga_server.archive import arrow_export as export
+from htga_server.archive import arrow_export
+from htga_server.archive.retention import being_pruned
 from htga_server.migrate import migrate, migrations
 from htga_server.reads import histograms, series
-from htga_server.runs import store as runs
-from htga_server.runs import totals as census
+from htga_server.runs.deletion import expire
+from htga_server.runs.store import register
+from htga_server.runs.totals import count_runs
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
-from htga_server.storage.tables import RUN_TABLES, metadata
-from htga_server.storage.tables import runs as runs_table
+from htga_server.storage.tables import RUN_TABLES, metadata, runs
 from tests.support.rows import store, stream
 
 
@@ -62,7 +64,7 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
     database = Database(settings.url)
     migrate(database)
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
-    database.write_now(lambda c: runs.register(c, new, settings))
+    database.write_now(lambda c: register(c, new, settings))
     rows = [
         {
             "step": step,
@@ -83,7 +85,7 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
             database.read_now(lambda c: histograms.read(c, new.id, within, 5000, 3)),
             database.read_now(lambda c: histograms.read(c, new.id, within, 4, 3)),
             database.read_now(
-                lambda c: [b.to_pylist()[:6] for b in export.step_batches(c, runs_table.c.id != "")]
+                lambda c: [b.to_pylist()[:6] for b in arrow_export.step_batches(c, runs.c.id != "")]
             )[0][1:5],
         ]
 
@@ -103,7 +105,7 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
     database = Database(settings.url)
     migrate(database)
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
-    database.write_now(lambda c: runs.register(c, new, settings))
+    database.write_now(lambda c: register(c, new, settings))
     rows: list[dict[str, Any]] = [
         *({"step": s, "layer": x, "alpha_hat": 1.0} for s in range(5) for x in ("", "a")),
         *({"step": s, "metrics": [("loss", 1.0), ("lr", 1.0)]} for s in range(5, 8)),
@@ -112,7 +114,38 @@ def test_rows_that_were_there_before_they_were_counted_are_counted(settings: Set
     store(database, settings, new.id, stream(rows))
     database.write_now(lambda connection: command.downgrade(config(connection), "0005"))
     migrate(database)
-    assert database.read_now(census.take).rows == len(rows) == 14
+    assert database.read_now(count_runs).rows == len(rows) == 14
+    database.close()
+
+
+def test_runs_that_were_being_purged_or_pruned_still_are_after_the_upgrade(
+    settings: Settings,
+) -> None:
+    database = Database(settings.url)
+    migrate(database)
+    ids = {}
+    for name in ("purging", "pruning", "deleted", "kept"):
+        ids[name] = str(uuid.uuid4())
+        new = NewRun(id=ids[name], project="p", name=name)
+        database.write_now(partial(register, new=new, limits=settings))
+    database.write_now(lambda connection: command.downgrade(config(connection), "0009"))
+    for name, column, moment in (
+        ("purging", "deleted", 0.0),
+        ("pruning", "pruned", 0.0),
+        ("deleted", "deleted", 7.0),
+    ):
+        change = sa.update(runs).where(runs.c.name == name).values({column: moment})
+        database.write_now(partial(sa.Connection.execute, statement=change))
+    migrate(database)
+    assert database.write_now(lambda c: expire(c, before=5.0)).popitem()[1] == ids["purging"]
+    assert list(database.read_now(being_pruned).values()) == [ids["pruning"]]
+    times = sa.select(runs.c.name, runs.c.deleted, runs.c.pruned).order_by(runs.c.name)
+    found = database.read_now(lambda c: [tuple(row) for row in c.execute(times)])
+    assert [row[0] for row in found if row[1]] == ["deleted", "purging"]
+    assert [row[0] for row in found if row[2]] == ["pruning"]
+    database.write_now(lambda connection: command.downgrade(config(connection), "0009"))
+    old = sa.text("SELECT name FROM runs WHERE deleted = 0.0 OR pruned = 0.0 ORDER BY name")
+    assert database.read_now(lambda c: c.execute(old).scalars().all()) == ["pruning", "purging"]
     database.close()
 
 

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from htga_client.wire import NewRun, histogram
 from htga_server.reads import histograms, series
 from htga_server.reads.series import Range
-from htga_server.runs import lookup as keys
-from htga_server.runs import store as runs
+from htga_server.runs.lookup import key_of
+from htga_server.runs.store import register
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from htga_server.storage.tables import cells, packs, tracks
-from htga_server.timeseries import rebuild as derived
+from htga_server.timeseries.rebuild import rebuild
 from tests.support.rows import store, stream
 
 Row = dict[str, Any]
-MOST = 60
+MAX_BUCKETS = 60
 
 
 class Model:
@@ -36,7 +36,7 @@ class Model:
         self.database, self.settings = database, settings
         self.id = str(uuid.uuid4())
         new = NewRun(id=self.id, project="p", name="n")
-        database.write_now(partial(runs.register, new=new, limits=settings))
+        database.write_now(partial(register, new=new, limits=settings))
         self.attempts: dict[str, tuple[int, int]] = {}
         self.stored: dict[tuple[str, int], dict[int, dict[str, Any]]] = {}
 
@@ -177,11 +177,11 @@ def test_what_is_derived_row_by_row_is_what_is_derived_from_all_rows(
     model.send("b" * 36, rows_of("", 0, 3, 64, 2))
     before = model.derived()
     assert {row[4] for row in before[0]} == {1, 2, 3}
-    key = database.read_now(partial(keys.key_of, run_id=model.id))
-    database.write_now(partial(derived.rebuild, run_key=key))
+    key = database.read_now(partial(key_of, run_id=model.id))
+    database.write_now(partial(rebuild, run_key=key))
     after = model.derived()
     assert after[:2] == before[:2]
-    model.check("", 0, 2000, MOST)
+    model.check("", 0, 2000, MAX_BUCKETS)
 
 
 def test_many_small_batches_write_each_cell_about_once(

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from htga_server.timeseries.rollup import (
     MAX_STEP,
-    Cells,
+    Rollups,
+    bucket_width,
     concatenate,
-    cover,
     decode,
     encode,
-    grid,
     merge,
     of_rows,
+    split_range,
 )
 
 KEYS = ("alpha_hat", "gamma", "loss")
@@ -22,7 +22,7 @@ VALUES = st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([np.nan, np.
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> Cells:
+def rows(draw: st.DrawFn) -> Rollups:
     step = np.array(sorted(draw(st.sets(st.integers(0, 3000), max_size=60))), np.int64)
     values = {}
     for key in KEYS[: draw(st.integers(1, 3))]:
@@ -32,7 +32,7 @@ def rows(draw: st.DrawFn) -> Cells:
     return of_rows(step, step.astype(np.float64), values)
 
 
-def plain(cells: Cells, width: int) -> dict[int, dict[str, tuple[float, ...]]]:
+def plain(cells: Rollups, width: int) -> dict[int, dict[str, tuple[float, ...]]]:
     """By bucket and key, count, sum, minimum, maximum and last, one value after the other."""
     found: dict[int, dict[str, tuple[float, ...]]] = {}
     for bucket in sorted({int(step) // width for step in cells.step}):
@@ -47,7 +47,7 @@ def plain(cells: Cells, width: int) -> dict[int, dict[str, tuple[float, ...]]]:
     return found
 
 
-def described(cells: Cells, width: int) -> dict[int, dict[str, tuple[float, ...]]]:
+def described(cells: Rollups, width: int) -> dict[int, dict[str, tuple[float, ...]]]:
     return {
         int(at) // width: dict(zip(cells.keys, (tuple(s) for s in stats), strict=True))
         for at, stats in zip(cells.at, cells.stats, strict=True)
@@ -56,7 +56,7 @@ def described(cells: Cells, width: int) -> dict[int, dict[str, tuple[float, ...]
 
 @given(cells=rows(), widths=st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_merging_in_steps_says_the_same_as_looking_at_every_row(
-    cells: Cells, widths: list[int]
+    cells: Rollups, widths: list[int]
 ) -> None:
     width, merged = 1, cells
     with np.errstate(invalid="ignore"):
@@ -76,7 +76,7 @@ def test_merging_in_steps_says_the_same_as_looking_at_every_row(
 @given(start=st.integers(0, 5000), length=st.integers(0, 5000), level=st.integers(0, 5))
 def test_a_cover_is_each_step_once_in_order(start: int, length: int, level: int) -> None:
     steps: list[int] = []
-    stretches = cover(start, start + length, level)
+    stretches = split_range(start, start + length, level)
     for at, first, end in stretches:
         steps += range(first * 8**at, end * 8**at)
     assert steps == list(range(start, start + length))
@@ -92,7 +92,7 @@ def test_a_grid_makes_no_more_buckets_than_asked_for_and_half_as_many_at_least(
     start: int, length: int, buckets: int
 ) -> None:
     stop = min(start + length, MAX_STEP)
-    width, level = grid(start, stop, buckets)
+    width, level = bucket_width(start, stop, buckets)
     number = -(-stop // width) - start // width
     assert number <= buckets
     assert width % 8**level == 0
@@ -101,7 +101,7 @@ def test_a_grid_makes_no_more_buckets_than_asked_for_and_half_as_many_at_least(
 
 
 @given(cells=rows(), wanted=st.permutations(KEYS))
-def test_encoded_cells_come_back_for_any_choice_of_keys(cells: Cells, wanted: list[str]) -> None:
+def test_encoded_cells_come_back_for_any_choice_of_keys(cells: Rollups, wanted: list[str]) -> None:
     blobs = encode(cells.stats, cells.keys, KEYS)
     back = decode(blobs, tuple(wanted), KEYS)
     direct = concatenate(tuple(wanted), [cells])
@@ -114,5 +114,5 @@ def test_a_spike_of_one_step_in_a_million_is_in_the_maximum() -> None:
     measured = np.ones(values.size, np.bool_)
     cells = of_rows(np.arange(values.size), values, {"g": (values, measured)})
     shown = merge(merge(cells, 512), 1024).stats[:, 0]
-    assert shown["high"].max() == 250.0
-    assert (shown["total"] / shown["count"]).max() == pytest.approx(1 + 249 / 1024)
+    assert shown["max"].max() == 250.0
+    assert (shown["sum"] / shown["count"]).max() == pytest.approx(1 + 249 / 1024)
