@@ -133,8 +133,8 @@ class Tempered:
         whole = Stable(self.alpha, self.scale).increments(
             h, shape, generator=generator, device=device
         )
-        dice = torch.empty_like(whole).uniform_(generator=generator)
-        return whole.masked_fill_(dice >= whole.abs().mul_(-self.rate).exp_(), 0)
+        uniform = torch.empty_like(whole).uniform_(generator=generator)
+        return whole.masked_fill_(uniform >= whole.abs().mul_(-self.rate).exp_(), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +214,10 @@ class ParetoJumps:
         counts = torch.full((sums.numel(),), self.rate * h, dtype=torch.float64, device=device)
         where = torch.poisson(counts, generator=generator).long()
         where = torch.arange(len(where), device=device).repeat_interleave(where)
-        dice = torch.empty(len(where), dtype=torch.float64, device=device)
+        uniform = torch.empty(len(where), dtype=torch.float64, device=device)
         # One uniform number gives both sign and size: v in (-1, 1) jumps by sign(v) |v|**(-1/a).
-        dice = dice.uniform_(generator=generator).sub_(0.5).mul_(2)
-        jumps = dice.sign() * dice.abs_().pow_(-1 / self.alpha) * self.threshold
+        uniform = uniform.uniform_(generator=generator).sub_(0.5).mul_(2)
+        jumps = uniform.sign() * uniform.abs_().pow_(-1 / self.alpha) * self.threshold
         return sums.view(-1).index_add_(0, where, jumps).view(sums.shape)
 
 

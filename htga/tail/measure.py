@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten, pieces
 from htga.tail.estimate import TailStatus
 from htga.tail.estimators.hill import hill_of
 from htga.tail.estimators.moment import moment_of
 from htga.tail.estimators.sample import sketch_for
+from htga.tail.flat_tensors import Tensors, flatten, pieces
 from htga.tail.histogram.counting import uses_triton
 from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.histogram.sketch import BITS, Sketch
@@ -85,11 +85,11 @@ def measure(
     if sample is None:
         check_k(k)
         return _measurement(sketch_for(pieces(tensors), k, bits), k, estimator)
-    return draw(tensors, sample, seed).measure(k=k, bits=bits, estimator=estimator)
+    return draw_sample(tensors, sample, seed).measure(k=k, bits=bits, estimator=estimator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
+class DrawnSample:
     """A sample of a gradient's entries, and what only all of them can tell.
 
     It is a copy, so it may be measured later, and on another thread, while the gradient changes.
@@ -121,8 +121,8 @@ class Draw:
         )
 
 
-def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
-    """Draw a sample of about `sample` entries, at least, to be measured.
+def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
+    """DrawnSample a sample of about `sample` entries, at least, to be measured.
 
     Args:
         tensors, sample, seed: As of `measure`.
@@ -139,7 +139,7 @@ def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
     stride = _fair_stride(max(1, total // sample), shapes)
     grad_norm, n_nonfinite = _of_all(parts)
     entries = systematic(parts, stride, seed) if parts else torch.empty(0)
-    return Draw(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
+    return DrawnSample(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
 
 
 def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:

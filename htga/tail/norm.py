@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from htga.tail.entries import CHUNK, blocks, cut
+from htga.tail.flat_tensors import CHUNK, blocks, cut
 
 ROW = 256
 """Entries whose squares are added in float32 before float64 takes over."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from htga.tail.estimate import TailEstimate, conclude
-from htga.tail.light import is_light, moment_index
-from htga.tail.tail_size import MIN_K
+from htga.tail.light_tail import is_light, moment_index
+from htga_client.statistics.hill import MIN_TAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,6 @@ class OrderStatistics:
             n_zero=self.n_zero,
             n_nonfinite=self.n_nonfinite,
             light=is_light(index, self.k),
-            enough=(self.k >= MIN_K) & (self.n > self.k),
+            enough=(self.k >= MIN_TAIL) & (self.n > self.k),
             degenerate=degenerate,
         )

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from htga.experiments.levy.chart import Chart, Curve
 from htga.experiments.levy.control import WELLS, Escape
-from htga.experiments.levy.judging import curves
 from htga.experiments.levy.point import Measured
+from htga.experiments.levy.verdicts import curves
 from htga.levy import (
     gaussian_exit_time,
     gibbs_share,

@@ -26,12 +26,12 @@ LEARNING_RATE = 0.1
 JUMP = 0.03
 """lr times the unit of the noise: small, since the saddle is at distances 1 and 2."""
 
-FEWEST = 5_000
-SEEN = ("alpha_hat", "update_alpha", "beta", "gamma")
+MIN_PARTICLES = 5_000
+TAIL_FIELDS = ("alpha_hat", "update_alpha", "beta", "gamma")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class NoiseSource:
     """Gradient noise.
 
     Attributes:
@@ -141,7 +141,7 @@ class Escape:
 
 
 def escape(
-    source: Source,
+    source: NoiseSource,
     control: Control,
     *,
     particles: int,
@@ -152,8 +152,10 @@ def escape(
 
     A crossing counts when a particle gets more than half way from the saddle to the other minimum.
     """
-    if particles < FEWEST:
-        raise ValueError(f"particles={particles} is too few for a tail of 1 %: take {FEWEST}")
+    if particles < MIN_PARTICLES:
+        raise ValueError(
+            f"particles={particles} is too few for a tail of 1 %: take {MIN_PARTICLES}"
+        )
     if steps < 2:
         raise ValueError(f"steps={steps} must be at least 2: the second half is what is averaged")
     x = torch.full((particles,), -WELLS.left, dtype=torch.float64)
@@ -163,12 +165,12 @@ def escape(
     optimizer = HTGA(torch.optim.SGD([noise], lr=0.0), **control.settings)
     spent, crossed = torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     late = torch.zeros((), dtype=torch.int64)
-    seen = torch.zeros(len(SEEN), dtype=torch.float64)
+    seen = torch.zeros(len(TAIL_FIELDS), dtype=torch.float64)
     for step in range(steps):
         # HTGA writes what it makes of a gradient into `grad`.
         noise.grad = source.draw(particles)
         optimizer.step()
-        seen += torch.stack([getattr(optimizer.tail, key) for key in SEEN])
+        seen += torch.stack([getattr(optimizer.tail, key) for key in TAIL_FIELDS])
         x += WELLS.force(x).mul_(LEARNING_RATE).add_(noise.grad, alpha=JUMP)
         now = torch.where(in_wide, x > -WELLS.left / 2, x > WELLS.right / 2)
         spent += torch.stack([(~in_wide).sum(), in_wide.sum()])
@@ -179,7 +181,7 @@ def escape(
         if progress is not None:
             progress(particles)
     narrow, wide = (crossed / spent).tolist()
-    means = dict(zip(SEEN, (seen / steps).tolist(), strict=True))
+    means = dict(zip(TAIL_FIELDS, (seen / steps).tolist(), strict=True))
     narrow_law, wide_law = (
         math.nan
         if source.alpha is None
@@ -222,10 +224,10 @@ def escape_rate(width: float, *, alpha: float, beta: float, gamma: float, partic
     return float(p / 2)
 
 
-def stable_noise(alpha: float, generator: torch.Generator) -> Source:
+def stable_noise(alpha: float, generator: torch.Generator) -> NoiseSource:
     """Symmetric stable noise of scale 1."""
 
     def draw(count: int) -> Tensor:
         return sample_stable(alpha, (count,), generator=generator).float()
 
-    return Source("stable", draw, alpha)
+    return NoiseSource("stable", draw, alpha)

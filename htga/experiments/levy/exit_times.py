@@ -7,8 +7,8 @@ import math
 import torch
 from scipy.stats import kstest
 
-from htga.experiments.levy.judging import barrier_effect, free_flight, orders, ratios, slopes
 from htga.experiments.levy.point import Experiment, Point, Verdict
+from htga.experiments.levy.verdicts import barrier_effect, free_flight, orders, ratios, slopes
 from htga.levy import (
     Ball,
     DoubleWell,

@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten
 from htga.tail.estimators.double_bootstrap import double_bootstrap
 from htga.tail.estimators.goodness_of_fit import ks_minimum
+from htga.tail.flat_tensors import Tensors, flatten
 from htga.tail.tail_size import K, check_k, k_for
 
 Rule = Literal["power", "fraction", "fixed", "ks", "double_bootstrap"]

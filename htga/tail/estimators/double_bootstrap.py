@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten
-from htga.tail.tail_size import MIN_K, MIN_N
+from htga.tail.flat_tensors import Tensors, flatten
+from htga_client.statistics.hill import MIN_SAMPLE, MIN_TAIL
 
 MAX_N = 100_000
 ATTEMPTS = 10
@@ -58,16 +58,16 @@ def double_bootstrap(
             f"x must have at most {MAX_N} finite non-zero entries, got {n}; take a random part, or "
             "k by the power rule"
         )
-    if n < MIN_N:
+    if n < MIN_SAMPLE:
         return torch.tensor(0)
     n1 = round(n ** ((1 + log(n / 2) / log(n)) / 2))
     n2 = round(n1**2 / n)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(ATTEMPTS):
         k1, k2 = (_best_k(logs, size, resamples, generator) for size in (n1, n2))
-        if MIN_K <= k2 < k1:
+        if MIN_TAIL <= k2 < k1:
             k = round(k1**2 / k2 * _rho(k1, n1, factor))
-            return torch.tensor(min(max(k, MIN_K), n - 1))
+            return torch.tensor(min(max(k, MIN_TAIL), n - 1))
     return torch.tensor(0)
 
 
@@ -85,7 +85,7 @@ def _best_k(logs: Tensor, size: int, resamples: int, generator: torch.Generator)
         chosen = torch.randint(logs.numel(), (size,), generator=generator)
         m1, m2 = moments(logs.take(chosen).sort(descending=True).values)
         total += (m2 - 2 * m1.square()).square()
-    return int(total[MIN_K - 1 :].argmin()) + MIN_K
+    return int(total[MIN_TAIL - 1 :].argmin()) + MIN_TAIL
 
 
 def moments(logs: Tensor) -> tuple[Tensor, Tensor]:

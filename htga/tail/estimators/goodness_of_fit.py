@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors
 from htga.tail.estimators.sample import order_statistics
-from htga.tail.tail_size import MIN_K
+from htga.tail.flat_tensors import Tensors
+from htga_client.statistics.hill import MIN_TAIL
 
 CANDIDATES = 200
 
@@ -55,14 +55,14 @@ def ks_minimum(x: Tensors, candidates: Iterable[int] | None = None) -> Tensor:
         TypeError: `x` is neither a tensor nor a sequence of them.
         ValueError: `x` is not floating point.
     """
-    n = int(order_statistics(x, MIN_K).n)
+    n = int(order_statistics(x, MIN_TAIL).n)
     if candidates is None:
         exponents = torch.linspace(0, 1, CANDIDATES, dtype=torch.float64)
-        spaced = MIN_K * (max(n - 1, MIN_K) / MIN_K) ** exponents
+        spaced = MIN_TAIL * (max(n - 1, MIN_TAIL) / MIN_TAIL) ** exponents
         candidates = spaced.round().long().unique().tolist()
-    usable = [k for k in candidates if MIN_K <= k < n]
+    usable = [k for k in candidates if MIN_TAIL <= k < n]
     if not usable:
-        return order_statistics(x, MIN_K).n.new_zeros(())
+        return order_statistics(x, MIN_TAIL).n.new_zeros(())
     logs = order_statistics(x, max(usable)).largest.log()
     distances = torch.stack([_distance(logs[:k] - logs[k]) for k in usable]).nan_to_num(nan=2.0)
     best = torch.tensor(usable, device=logs.device).take(distances.argmin())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.sample import order_statistics
-from htga.tail.light import moment_index
+from htga.tail.flat_tensors import Tensors
+from htga.tail.light_tail import moment_index
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.rank_regression import slope
 from htga.tail.estimators.sample import order_statistics
+from htga.tail.flat_tensors import Tensors
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K
 

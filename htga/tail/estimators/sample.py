@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, pieces
+from htga.tail.flat_tensors import Tensors, pieces
 from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.histogram.sketch import Sketch
 from htga.tail.order_statistics import OrderStatistics
-from htga.tail.tail_size import K, at_most, check_k
+from htga.tail.tail_size import K, check_k, max_tail_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class SampleSummary:
     """What one look at a sample found.
 
     Attributes:
@@ -29,7 +29,7 @@ class Survey:
     norm: Tensor
 
 
-def survey(x: Tensors, k: K, bits: int = 3) -> Survey:
+def summarize(x: Tensors, k: K, bits: int = 3) -> SampleSummary:
     """Count all magnitudes of `x`, take its `k` largest and one more, and its norm.
 
     Nothing waits for a device.
@@ -40,7 +40,7 @@ def survey(x: Tensors, k: K, bits: int = 3) -> Survey:
     """
     check_k(k)
     sketch = sketch_for(pieces(x), k, bits)
-    return Survey(
+    return SampleSummary(
         histogram=sketch.histogram, top=sketch.order_statistics(k), norm=sketch.squares.sqrt()
     )
 
@@ -52,7 +52,7 @@ def order_statistics(x: Tensors, k: K) -> OrderStatistics:
         TypeError: `x` is neither a tensor nor a sequence of them.
         ValueError: `k` or the type of `x` is not acceptable.
     """
-    return survey(x, k).top
+    return summarize(x, k).top
 
 
 def sketch_for(parts: list[Tensor], k: K, bits: int) -> Sketch:
@@ -63,4 +63,4 @@ def sketch_for(parts: list[Tensor], k: K, bits: int) -> Sketch:
     """
     parts = parts or [torch.empty(0)]
     total = sum(part.numel() for part in parts)
-    return Sketch.of(parts, min(at_most(total, k), max(total - 1, 0)) + 1, bits=bits)
+    return Sketch.of(parts, min(max_tail_size(total, k), max(total - 1, 0)) + 1, bits=bits)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten
 from htga.tail.estimate import TailEstimate, TailStatus, conclude
-from htga.tail.tail_size import MIN_N
+from htga.tail.flat_tensors import Tensors, flatten
+from htga_client.statistics.hill import MIN_SAMPLE
 
 GAUSSIAN = 2.0
 
@@ -90,7 +90,7 @@ class WholeSample:
             n_zero=self.n_zero,
             n_nonfinite=self.n_nonfinite,
             light=gaussian,
-            enough=self.n >= MIN_N,
+            enough=self.n >= MIN_SAMPLE,
             degenerate=~defined | all_equal,
         )
         usable = estimate.status == TailStatus.OK

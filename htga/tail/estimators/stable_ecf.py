@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import log
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.stable import WholeSample
+from htga.tail.flat_tensors import Tensors
 
 POINTS = (0.2, 0.8)
 """Where the characteristic function is read, for a sample whose median magnitude is 1."""

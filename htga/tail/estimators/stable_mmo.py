@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.stable import WholeSample
+from htga.tail.flat_tensors import Tensors
 
 
 def stable_mmo(x: Tensors, m: int | None = None, *, seed: int | None = None) -> TailEstimate:

@@ -86,11 +86,11 @@ def estimate_kernel(  # noqa: PLR0917 (Triton binds by position)
     n = count_of(state, BINS)
     k = tail_size(n, number, RULE)
     m1, m2 = added(sums, programs) / k, added(sums + programs, programs) / k
-    judge(m1, m2, k, n, state + BINS, numbers, counts, status, MOMENT)
+    conclude(m1, m2, k, n, state + BINS, numbers, counts, status, MOMENT)
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def judge(  # noqa: PLR0917 (Triton binds by position)
+def conclude(  # noqa: PLR0917 (Triton binds by position)
     m1: tl.tensor,
     m2: tl.tensor,
     k: tl.tensor,
@@ -101,7 +101,7 @@ def judge(  # noqa: PLR0917 (Triton binds by position)
     status: tl.tensor,
     MOMENT: tl.constexpr,  # noqa: N803
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """Store what `htga.tail.hill` or `moment`, and `estimate.conclude`, make of two moments.
+    """Store what `hill_of` or `moment_of`, and `estimate.conclude`, make of two moments.
 
     Returns:
         alpha, the status, and whether there is no estimate.

@@ -11,7 +11,10 @@ Tensors = Tensor | Sequence[Tensor]
 """One tensor of any shape, or several that together are one sample."""
 
 CHUNK = 2**18
-"""Entries that a CPU looks at together: few enough to stay in its cache from pass to pass."""
+"""Number of entries that a CPU works on at a time: few enough to stay in its cache."""
+
+TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+"""Types that the Triton kernels read without conversion, and widen to float32 losslessly."""
 
 
 def values(x: Tensor) -> Tensor:
