@@ -1,7 +1,7 @@
 """Tail-index estimation: estimators, the mergeable histogram, and the choice of k.
 
-Every estimator takes a tensor or a list of tensors, looks at the magnitudes of their entries, and
-returns a `TailEstimate`. Bad data is reported in its `status`; only a bad argument raises.
+In: a tensor or a list of tensors, of whose entries the magnitudes count. Out: a `TailEstimate`. Bad
+data is reported in its `status`; only a bad argument raises. May import `htga_client`.
 """
 
 from __future__ import annotations
@@ -56,4 +56,4 @@ __all__ = [
     "stable_quantile",
 ]
 
-Draw, draw = DrawnSample, draw_sample  # as they were called before
+Draw, draw = DrawnSample, draw_sample  # former names

@@ -1,4 +1,4 @@
-"""Everything that telemetry and the optimizer want to know of one step's gradient."""
+"""The measurement of one step's gradient, for telemetry and the optimizer."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _fair_stride = lru_cache(fair_stride)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one gradient looks like; every number a 0-d tensor on its device.
+    """The measurement of one gradient; every number is a 0-d tensor on its device.
 
-    Where the gradient was sampled, `n`, `n_zero` and `histogram` count the entries of the sample,
-    and the tail is the sample's; `grad_norm` and `n_nonfinite` are those of all entries.
+    If the gradient was sampled, `n`, `n_zero` and `histogram` count the entries of the sample, and
+    the tail is the sample's; `grad_norm` and `n_nonfinite` are those of all entries.
 
     Attributes:
         alpha_hat: Tail index, float64.
@@ -73,10 +73,11 @@ def measure(
         tensors: One gradient, or those of all parameters.
         k: Tail size, see `hill`.
         bits: Resolution of the histogram.
-        estimator: Where alpha_hat comes from: "hill" on the order statistics, or "moment". xi is
-            always the moment estimator's, which alone can call a tail light.
-        sample: Look at about this many entries, at least, rather than at all; see `Measurement`.
-        seed: Which entries. A step's number makes consecutive steps look at each entry in turn.
+        estimator: The estimator of alpha_hat: "hill" on the order statistics, or "moment". xi is
+            always the moment estimator's, the only one that can detect a light tail.
+        sample: Measure at least about this many entries instead of all; see `Measurement`.
+        seed: Number of the sample. With the step's number, consecutive steps visit each entry in
+            turn.
 
     Raises:
         TypeError: `tensors` is neither a tensor nor a sequence of them.
@@ -90,13 +91,13 @@ def measure(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnSample:
-    """A sample of a gradient's entries, and what only all of them can tell.
+    """A sample of a gradient's entries, with the numbers that need all entries.
 
-    It is a copy, so it may be measured later, and on another thread, while the gradient changes.
+    It is a copy, so it may be measured later and on another thread, while the gradient changes.
 
     Attributes:
         entries: The sample, flat.
-        grad_norm, n_nonfinite: As in `Measurement`, of all entries.
+        grad_norm, n_nonfinite: As in `Measurement`, over all entries.
     """
 
     entries: Tensor
@@ -106,7 +107,7 @@ class DrawnSample:
     def measure(
         self, *, k: K = "auto", bits: int = 3, estimator: Estimator = "hill"
     ) -> Measurement:
-        """What `htga.tail.measure` gives with the same `sample` and `seed`.
+        """Measure as `htga.tail.measure` with the same `sample` and `seed`.
 
         Raises:
             ValueError: `k` or `bits` is out of range.
@@ -125,7 +126,7 @@ def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
     """DrawnSample a sample of about `sample` entries, at least, to be measured.
 
     Args:
-        tensors, sample, seed: As of `measure`.
+        tensors, sample, seed: As in `measure`.
 
     Raises:
         TypeError: `tensors` is neither a tensor nor a sequence of them.
@@ -172,10 +173,10 @@ def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:
 
 
 def _of_all(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Norm, and number of NaNs and infinities, of all entries."""
+    """The norm, and the number of NaNs and infinities, of all entries."""
     if not parts or parts[0].device.type == "cpu":
         total = norm(parts)
-        if total.isfinite():  # As it is in all steps but a few, which then are counted.
+        if total.isfinite():  # As in almost all steps; the others are counted.
             return total, torch.zeros((), dtype=torch.int64)
         return total, torch.stack([(~part.isfinite()).sum() for part in parts]).sum()
     flat = flatten(parts)

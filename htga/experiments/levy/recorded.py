@@ -63,7 +63,7 @@ def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> Noi
     """Draw entries of recorded noise at random, on the scale of stable noise.
 
     The scale is such that as many exceed the noise's own upper 1 % of magnitudes as do in stable
-    noise of scale 1 and index `alpha`. Drawing entry by entry destroys what dependence there is.
+    noise of scale 1 and index `alpha`. Drawing entry by entry removes any dependence.
 
     Args:
         noise: Recorded noise of any shape.
@@ -71,7 +71,7 @@ def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> Noi
         generator: NoiseSource of randomness.
 
     Raises:
-        ValueError: The tail of the noise has no estimate, as when all of it is 0.
+        ValueError: The tail of the noise has no estimate, for instance if all of it is 0.
     """
     flat = noise.flatten()
     threshold = float(hill(flat, TAIL).threshold)
@@ -94,5 +94,5 @@ def gradient(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
 
 
 def flatten(parts: tuple[Tensor, ...]) -> Tensor:
-    """As one vector."""
+    """The parts as one vector."""
     return torch.cat([part.flatten() for part in parts])

@@ -33,13 +33,13 @@ def double_bootstrap(
 
     Args:
         x: The sample, 500 to 100,000 finite non-zero entries.
-        seed: The same seed gives the same answer.
-        resamples: Of each size.
-        factor: Whose rho.
+        seed: The same seed gives the same result.
+        resamples: Number of resamples of each size.
+        factor: Whose rho to use.
 
     Returns:
-        int64, 0-d, on the CPU; 0 where the sample is too small, or where k2 was not below k1 in
-        any of ten attempts, so that no size can be recommended.
+        int64, 0-d, on the CPU; 0 if the sample is too small, or if k2 was not below k1 in any of
+        ten attempts, so that no size can be recommended.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
@@ -91,7 +91,7 @@ def _best_k(logs: Tensor, size: int, resamples: int, generator: torch.Generator)
 def moments(logs: Tensor) -> tuple[Tensor, Tensor]:
     """M_1 and M_2 of the log-excesses for every tail size k = 1 to n - 1.
 
-    Built up from one k to the next by sums of what is never negative, because differences of
+    They are built up from one k to the next by sums of non-negative terms, because differences of
     large cumulative sums would cancel.
 
     Args:

@@ -1,4 +1,4 @@
-"""How far a tail is from the Pareto law fitted to it."""
+"""The distance of a tail from the Pareto law fitted to it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def ks_distance(x: Tensors, k: int) -> Tensor:
 def ks_minimum(x: Tensors, candidates: Iterable[int] | None = None) -> Tensor:
     """The tail size whose tail is nearest to a Pareto law (Clauset, Shalizi and Newman 2009).
 
-    For offline use: it sorts the sample and waits for the device. It tends to take a tail that is
-    shorter than it could be, and so a noisier index (Drees et al. 2020).
+    For offline use: it sorts the sample and waits for the device. It tends to choose a tail that is
+    too short, and so a noisier index (Drees et al. 2020).
 
     Args:
         x: The sample; zeros and non-finite entries are left out.
@@ -48,8 +48,8 @@ def ks_minimum(x: Tensors, candidates: Iterable[int] | None = None) -> Tensor:
             all but one of the entries.
 
     Returns:
-        int64, 0-d, on the device of `x`; 0 where no candidate is between 10 and n - 1, or no tail
-        has any spread.
+        int64, 0-d, on the device of `x`; 0 if no candidate is between 10 and n - 1, or no tail has
+        any spread.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.

@@ -32,7 +32,7 @@ def rank_regression(x: Tensors, k: K = "auto") -> TailEstimate:
 
 
 def rank_regression_of(top: OrderStatistics) -> TailEstimate:
-    """`rank_regression` of a sample whose order statistics have been taken already."""
+    """`rank_regression` of given order statistics."""
     rank = torch.arange(top.excesses.numel(), device=top.k.device).double() + 1
     alpha = -slope(top.excesses, (rank - 0.5).log(), top.in_tail)
     return top.conclude(

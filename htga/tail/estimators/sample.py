@@ -1,4 +1,4 @@
-"""A sample looked at once: its histogram, its largest magnitudes and its norm."""
+"""The summary of a sample from one pass: histogram, largest magnitudes and norm."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from htga.tail.tail_size import K, check_k, max_tail_size
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSummary:
-    """What one look at a sample found.
+    """The summary of a sample.
 
     Attributes:
         histogram: Counts of all magnitudes.
-        top: The largest.
+        top: The largest magnitudes.
         norm: l2 norm, float64, 0-d; NaN or infinite if an entry is.
     """
 
@@ -36,7 +36,7 @@ def summarize(x: Tensors, k: K, bits: int = 3) -> SampleSummary:
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
-        ValueError: `k`, `bits` or the type of `x` is not acceptable.
+        ValueError: `k` or `bits` is out of range, or `x` is not floating point.
     """
     check_k(k)
     sketch = sketch_for(pieces(x), k, bits)
@@ -50,16 +50,16 @@ def order_statistics(x: Tensors, k: K) -> OrderStatistics:
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
-        ValueError: `k` or the type of `x` is not acceptable.
+        ValueError: `k` is out of range, or `x` is not floating point.
     """
     return summarize(x, k).top
 
 
 def sketch_for(parts: list[Tensor], k: K, bits: int) -> Sketch:
-    """A sketch of flat tensors with as many of the largest magnitudes as its tail may need.
+    """A sketch of flat tensors that keeps as many of the largest magnitudes as its tail may need.
 
-    How many entries are zero is not known yet; the tail of the whole sample is never smaller than
-    that of its non-zero part, so that many are taken.
+    The number of zeros is not known yet. The tail of all entries is never smaller than that of the
+    non-zero ones, so its size is taken.
     """
     parts = parts or [torch.empty(0)]
     total = sum(part.numel() for part in parts)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from htga_client.wire.json_codec import json_number
+
 NAN = "NaN"
 
 
@@ -36,6 +38,4 @@ def optional(values: NDArray[np.float64], measured: NDArray[np.bool_]) -> list[f
 
 def to_json(value: float) -> float | str:
     """A float that JSON can hold: itself, or "NaN", "Infinity", "-Infinity"."""
-    if math.isfinite(value):
-        return value
-    return NAN if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return json_number(value)

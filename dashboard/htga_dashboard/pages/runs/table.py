@@ -137,6 +137,4 @@ def row(run: Run) -> dict[str, Any]:
 
 def _jsonable(value: float | None) -> float | str | None:
     """JSON has no NaN: like the collector, the table says it in a word."""
-    if value is None or math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return None if value is None else json_number(value)
