@@ -123,7 +123,7 @@ class DrawnSample:
 
 
 def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
-    """DrawnSample a sample of about `sample` entries, at least, to be measured.
+    """Draw a systematic sample of at least about `sample` entries, to be measured later.
 
     Args:
         tensors, sample, seed: As in `measure`.

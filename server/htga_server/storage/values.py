@@ -5,7 +5,6 @@ Three states must survive every border: a finite number, a non-finite one, and "
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import dash_ag_grid as dag
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
+from htga_client.wire.json_codec import json_number
 from htga_dashboard.components import ids
 from htga_dashboard.models.config import flat
 
