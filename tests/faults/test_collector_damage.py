@@ -97,9 +97,9 @@ def test_damage_while_it_runs_is_never_acknowledged_over(tmp_path: Path) -> None
 LOGS = [("htga.db-wal",), ("htga.db-shm",), ("htga.db-wal", "htga.db-shm")]
 
 
-def lost_with_the_log(folder: Path, files: tuple[str, ...], *lies: str) -> int:
+def lost_with_the_log(folder: Path, files: tuple[str, ...], *sabotage: str) -> int:
     """Acknowledged rows that are missing after its log was deleted and the collector killed."""
-    with running(folder, *lies) as collector:
+    with running(folder, *sabotage) as collector:
         load = Load(collector.url)
         writer = load.writers[0]
         with httpx2.Client(timeout=30) as client:

@@ -24,12 +24,12 @@ from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.support.collector import acknowledge_early
 from tests.support.load import CollectorProcess, Load, lost, running, wait_until
-from tests.support.seeded_random import dice, rounds
+from tests.support.seeded_random import rounds, seeded_random
 
 
-def killed(folder: Path, chance: random.Random, kills: int, *lies: str) -> int:
+def killed(folder: Path, chance: random.Random, kills: int, *sabotage: str) -> int:
     """Acknowledged rows that were lost over some kills."""
-    with running(folder, *lies) as collector:
+    with running(folder, *sabotage) as collector:
         with Load(collector.url, writers=2) as load:
             for number in range(kills):
                 load.wait_for_more()
@@ -51,13 +51,13 @@ def judged(url: str, load: Load, kills: int) -> int:
 
 
 def test_a_collector_on_sqlite_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    assert killed(tmp_path, dice(), rounds(4, 200)) == 0
+    assert killed(tmp_path, seeded_random(), rounds(4, 200)) == 0
 
 
 def test_control_a_collector_that_acknowledges_before_it_commits_loses_rows(
     tmp_path: Path,
 ) -> None:
-    assert killed(tmp_path, dice(), 2, "early") > 0
+    assert killed(tmp_path, seeded_random(), 2, "early") > 0
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def on_postgres(server: Any, data: Path) -> AbstractContextManager[Server]:
 def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
     own_postgres: Any, tmp_path: Path
 ) -> None:
-    chance, kills = dice(), rounds(2, 200)
+    chance, kills = seeded_random(), rounds(2, 200)
     with on_postgres(own_postgres, tmp_path) as collector:
         with Load(collector.url, writers=2) as load:
             for _ in range(kills):
@@ -158,14 +158,14 @@ def read_for_long(collector: CollectorProcess) -> None:
 FAULTS = (kill, halt, fill_disk, read_for_long)
 
 
-@pytest.mark.parametrize("lies", [(), ("early",)], ids=["truthful", "control: early"])
+@pytest.mark.parametrize("sabotage", [(), ("early",)], ids=["truthful", "control: early"])
 def test_many_writers_through_all_faults_lose_nothing(
-    tmp_path: Path, lies: tuple[str, ...]
+    tmp_path: Path, sabotage: tuple[str, ...]
 ) -> None:
-    chance = dice()
+    chance = seeded_random()
     faults = [*FAULTS, *chance.choices(FAULTS, k=rounds(2, 240))]
     chance.shuffle(faults)
-    with running(tmp_path, *lies) as collector:
+    with running(tmp_path, *sabotage) as collector:
         with Load(collector.url, writers=8, ranks=True) as load:
             for fault in faults:
                 load.wait_for_more()
@@ -174,4 +174,4 @@ def test_many_writers_through_all_faults_lose_nothing(
         process = psutil.Process(collector.process.pid if collector.process else 0)
         assert process.num_fds() < 200
         assert process.num_threads() < 100
-        assert (lost(collector.url, load) == 0) == (not lies)
+        assert (lost(collector.url, load) == 0) == (not sabotage)

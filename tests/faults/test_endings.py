@@ -41,7 +41,7 @@ SUDDEN = {"os._exit", "SIGTERM", "no memory"}
 
 def without_telemetry(ending: str) -> tuple[int, list[str]]:
     """Exit status and stderr of the same ending in a script without telemetry."""
-    script = Path(__file__).parents[1] / "support" / "put_nothing.py"
+    script = Path(__file__).parents[1] / "support" / "run_ending.py"
     done = subprocess.run(
         [sys.executable, str(script), ending], capture_output=True, text=True, check=False
     )

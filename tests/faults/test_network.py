@@ -25,7 +25,7 @@ from htga_client.sender.sender import Sender
 from htga_client.spool.spool import Spool
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 from tests.support.processes import collecting
-from tests.support.seeded_random import dice, rounds
+from tests.support.seeded_random import rounds, seeded_random
 from tests.support.senders import end, open_sender, put
 
 HTML = b"<html><body>please log in</body></html>"
@@ -58,7 +58,7 @@ def faults(chance: random.Random, count: int) -> list[Fault]:
 def test_rows_are_stored_once_and_in_order_over_a_broken_network(
     sender: Sender, faulty: FaultyCollector
 ) -> None:
-    faulty.faults.extend(faults(dice(), rounds(100, 2000)))
+    faulty.faults.extend(faults(seeded_random(), rounds(100, 2000)))
     put(sender, rounds(500, 10_000))
     assert sender.flush(120)
     assert faulty.steps() == list(range(rounds(500, 10_000)))
@@ -249,7 +249,7 @@ def arrivals(seed: int, *, jitter: bool) -> list[int]:
 def test_a_fleet_does_not_return_as_one() -> None:
     # Of uniform waits that are under way, twice the mean end in the first second; 2.3 times the
     # mean is four standard deviations more.
-    arrived = arrivals(dice().randrange(2**32), jitter=True)
+    arrived = arrivals(seeded_random().randrange(2**32), jitter=True)
     assert sum(arrived) == CLIENTS
     assert max(arrived) <= 2.3 * CLIENTS / len(arrived)
 

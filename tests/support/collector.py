@@ -1,6 +1,6 @@
 """A collector as a process of its own that can be made to lie: `collector.py DATA PORT [LIE]`.
 
-The lies are the controls of the fault tests, each of which must fail with one:
+Sabotage is for the controls of the fault tests, each of which must fail with one kind of it:
 `early` acknowledges before the commit, `unsynced` commits without waiting for the disk, `deaf`
 acknowledges what the disk refused, `locking` keeps no write-ahead log, so that readers hold up
 writers, `trusting` takes any file for a sound one, `leaking` keeps something of each request,
@@ -138,7 +138,7 @@ def leave_unsynced() -> None:
     )
 
 
-LIES: dict[str, Callable[[], None]] = {
+SABOTAGE: dict[str, Callable[[], None]] = {
     "early": acknowledge_early,
     "unsynced": leave_unsynced,
     "deaf": acknowledge_regardless,
@@ -152,13 +152,13 @@ LIES: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     """Serve until killed."""
-    data, port, lies = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    for lie in lies:
-        LIES.get(lie, lambda: None)()
-    if "opening" in lies:
+    data, port, sabotage = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    for kind in sabotage:
+        SABOTAGE.get(kind, lambda: None)()
+    if "opening" in sabotage:
         open_what_is_named(data)
     server = Server(create_app(Settings(data=data)), port=port)
-    if "watched" in lies:
+    if "watched" in sabotage:
         write_down_what_is_opened(data.parent / "opened")
     print(server.url, flush=True)
     server.serve_forever()

@@ -42,8 +42,8 @@ def blob(step: int) -> bytes:
 class CollectorProcess:
     """`tests/support/collector.py`, on a port that stays the same when it is started again."""
 
-    def __init__(self, data: Path, *lies: str, before: tuple[str, ...] = ()) -> None:
-        self.data, self._lies, self._before = data, lies, before
+    def __init__(self, data: Path, *sabotage: str, before: tuple[str, ...] = ()) -> None:
+        self.data, self._sabotage, self._before = data, sabotage, before
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
 
@@ -57,7 +57,7 @@ class CollectorProcess:
         script = str(ROOT / "tests/support/collector.py")
         command = [*self._before, sys.executable, script, str(self.data), str(self.port)]
         self.process = subprocess.Popen(
-            [*command, *self._lies], stdout=subprocess.PIPE, text=True, cwd=ROOT
+            [*command, *self._sabotage], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
@@ -74,9 +74,9 @@ class CollectorProcess:
 
 
 @contextmanager
-def running(data: Path, *lies: str, before: tuple[str, ...] = ()) -> Iterator[CollectorProcess]:
+def running(data: Path, *sabotage: str, before: tuple[str, ...] = ()) -> Iterator[CollectorProcess]:
     """A collector process for the length of the block."""
-    collector = CollectorProcess(data, *lies, before=before)
+    collector = CollectorProcess(data, *sabotage, before=before)
     collector.start()
     try:
         yield collector

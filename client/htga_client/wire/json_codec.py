@@ -48,8 +48,7 @@ def to_jsonable(value: object, *, depth: int = MAX_DEPTH) -> Any:
     if isinstance(value, Integral):
         return int(value) if -(2**63) <= int(value) < 2**63 else repr(int(value))
     if isinstance(value, Real):
-        number = float(value)
-        return number if math.isfinite(number) else non_finite_word(number)
+        return json_number(float(value))
     if depth > 0:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
@@ -60,8 +59,10 @@ def to_jsonable(value: object, *, depth: int = MAX_DEPTH) -> Any:
     return repr(value)
 
 
-def non_finite_word(number: float) -> str:
-    """How JSON writes a number that is not finite: "NaN", "Infinity" or "-Infinity"."""
+def json_number(number: float) -> float | str:
+    """A number as JSON writes it: itself, or "NaN", "Infinity" or "-Infinity"."""
+    if math.isfinite(number):
+        return number
     if math.isnan(number):
         return "NaN"
     return "Infinity" if number > 0 else "-Infinity"

@@ -49,7 +49,7 @@ ROWS = pa.schema(
         pa.field("event", pa.string()),
     ]
 )
-"""One row per step and layer; `histogram` is `htga_client.histogram.encode`'s bytes, `metrics`
+"""One row per step and layer; `histogram` is `htga_client.wire.histogram.encode`'s bytes, `metrics`
 holds what the user logged, `event` is the JSON of an `Event` that happened at this step."""
 
 # Keys of the Arrow schema's metadata, which say who sends a batch and where it stands in line.

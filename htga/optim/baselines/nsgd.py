@@ -23,10 +23,10 @@ class NSGD(Optimizer):
         params: Parameters or groups of them.
         lr: The length of a step; a group's own may differ.
         momentum: b, in [0, 1).
-        parameter_free: Take lr * t**(-3/4) and b = 1 - t**(-1/2) at step t, which need to know
-            nothing of p; `momentum` has no effect then.
+        parameter_free: Take lr * t**(-3/4) and b = 1 - t**(-1/2) at step t, which
+            do not depend on p; `momentum` has no effect then.
         weight_decay: Decoupled: theta *= 1 - lr * weight_decay before the step.
-        maximize: Go up instead of down.
+        maximize: Ascend instead of descend.
 
     Raises:
         ValueError: An argument is out of its range.

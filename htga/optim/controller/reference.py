@@ -1,9 +1,8 @@
-"""The optimizer's mathematics as a textbook has it: slow, on lists of Python floats.
+"""A second implementation of the optimizer for tests: slow, on lists of Python floats.
 
-It sorts all entries, as the proposal does, and does not follow the optimizer's modules line by
-line but says the same thing again, so that a test which steps both finds the slips of either. It
-covers one sample of dense, finite gradients that is large enough for an estimate, with
-scope "global" or "rms_normalised".
+It sorts all entries, as the proposal does. It does not follow the optimizer's modules line by line,
+so that a test that steps both finds the mistakes of either. It covers one sample of dense, finite
+gradients that is large enough for an estimate, with scope "global" or "rms_normalised".
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from htga.optim.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceMemory:
-    """What the controller remembers, as Python floats."""
+class ReferenceState:
+    """The controller's state, as Python floats."""
 
     alpha_bar: float = nan
     gamma: float = 1.0
@@ -84,7 +83,7 @@ def average(alpha_bar: float, alpha: float, settings: Settings) -> float:
 
 
 def gain(gamma: float, alpha_bar: float, settings: Settings) -> float:
-    """What gamma is, after `gamma`."""
+    """The next gamma."""
     if settings.fixed_gamma is not None:
         return settings.fixed_gamma
     if settings.actuator not in {"gamma", "both"}:
@@ -101,7 +100,7 @@ def gain(gamma: float, alpha_bar: float, settings: Settings) -> float:
 
 
 def exponent(x: list[float], alpha: float, k: int, settings: Settings) -> float:
-    """What beta is."""
+    """The exponent beta."""
     if settings.actuator not in {"beta", "both"}:
         return settings.beta
     low, high = max(settings.beta_bounds[0], -0.9 / alpha), settings.beta_bounds[1]
@@ -123,16 +122,17 @@ def weigh(x: list[float], beta: float, settings: Settings) -> list[float]:
     if settings.max_coord_share == 1:
         return weights
     after = [w * abs(value) for w, value in zip(weights, x, strict=True)]
-    most = largest_allowed(x, after, settings.max_coord_share)
+    limit = largest_allowed(x, after, settings.max_coord_share)
     return [
-        most / abs(value) if y > most else w for w, value, y in zip(weights, x, after, strict=True)
+        limit / abs(value) if y > limit else w
+        for w, value, y in zip(weights, x, after, strict=True)
     ]
 
 
 def step(
-    tensors: list[list[float]], memory: ReferenceMemory, settings: Settings
-) -> tuple[list[float], ReferenceMemory]:
-    """Amplify the gradient whose tensors are given; returns it, end to end, and the new memory."""
+    tensors: list[list[float]], controller: ReferenceState, settings: Settings
+) -> tuple[list[float], ReferenceState]:
+    """Amplify the gradient whose tensors are given; returns it, end to end, and the new state."""
     x = [value for tensor in tensors for value in tensor]
     seen = x
     if settings.scope == "rms_normalised":
@@ -140,8 +140,8 @@ def step(
         seen = [v / scale for tensor, scale in zip(tensors, rms, strict=True) for v in tensor]
     k = tail_size(sum(value != 0 for value in x), settings.k)
     alpha = (hill_alpha if settings.estimator == "hill" else moment_alpha)(seen, k)
-    alpha_bar = average(memory.alpha_bar, alpha, settings)
-    gamma = gain(memory.gamma, alpha_bar, settings)
+    alpha_bar = average(controller.alpha_bar, alpha, settings)
+    gamma = gain(controller.gamma, alpha_bar, settings)
     weights = weigh(seen, exponent(seen, alpha, k, settings), settings)
     scale = 1.0
     if settings.normalize == "mean_one":
@@ -150,4 +150,4 @@ def step(
     elif settings.normalize == "l2":
         scale = hypot(*x) / hypot(*(w * value for w, value in zip(weights, x, strict=True)))
     amplified = [gamma * scale * w * value for w, value in zip(weights, x, strict=True)]
-    return amplified, ReferenceMemory(alpha_bar, gamma)
+    return amplified, ReferenceState(alpha_bar, gamma)

@@ -161,7 +161,7 @@ def test_sync_says_what_it_cannot_do_and_leaves_everything_where_it_is(
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         gone = htga("sync", "--dir", str(spool), "--url", url)
     assert gone.exit_code == 1
-    assert f"{url} takes no rows; what is left stays on disk" in gone.output
+    assert f"{url} takes no rows; the remaining ones stay on disk" in gone.output
     assert len(list(spool.rglob("*.seg"))) == 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from dash.development.base_component import Component
 
 from htga_client.wire import Run
 from htga_client.wire.flat_config import flat
+from htga_client.wire.json_codec import json_number
 from htga_dashboard.components import ids
 
 MOST_SETTINGS, MOST_TEXT = 60, 200
@@ -135,6 +135,4 @@ def row(run: Run) -> dict[str, Any]:
 
 def _jsonable(value: float | None) -> float | str | None:
     """JSON has no NaN: like the collector, the table says it in a word."""
-    if value is None or math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return None if value is None else json_number(value)

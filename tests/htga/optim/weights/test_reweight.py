@@ -12,7 +12,7 @@ from htga.optim.settings import Normalize
 from htga.optim.weights.rank_weights import RankWeights, cap
 from htga.optim.weights.reweight import multiply, reweight, reweight_plain
 from htga.tail import hill
-from htga.tail.entries import CHUNK
+from htga.tail.flat_tensors import CHUNK
 from htga.tail.histogram.sketch import Sketch
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 from tests.support.triton_script import lines_of, needs_triton

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from htga.tail.entries import CHUNK
+from htga.tail.flat_tensors import CHUNK
 from htga.tail.histogram.counting import count, count_plain, uses_triton
 from htga.tail.triton.available import forget
 from tests.htga.distributions import student_t

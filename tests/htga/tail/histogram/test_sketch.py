@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from htga.tail import LogHistogram, hill
-from htga.tail.entries import CHUNK
+from htga.tail.flat_tensors import CHUNK
 from htga.tail.histogram.sketch import Sketch, _on_device
 from htga.tail.triton.available import forget
 from tests.htga.distributions import student_t

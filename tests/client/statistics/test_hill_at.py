@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htga.tail import LogHistogram
-from htga.telemetry.ladder import hill_at
+from htga_client.statistics.hill import hill_at
 
 
 @given(

@@ -1,4 +1,4 @@
-"""From measured exit times to verdicts on the laws."""
+"""Verdicts on the laws, from measured exit times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Judge = Callable[[Sequence[Measured]], list[Verdict]]
 
 
 def ratios(name: str, low: float, high: float) -> Judge:
-    """Every measured mean must be between `low` and `high` of its law."""
+    """A judge: each measured mean over its law must be between `low` and `high`."""
 
     def judge(measured: Sequence[Measured]) -> list[Verdict]:
         return [
@@ -33,12 +33,12 @@ def ratios(name: str, low: float, high: float) -> Judge:
 
 
 def free_flight(measured: Sequence[Measured]) -> list[Verdict]:
-    """E1, late by what passes unseen within a step."""
+    """E1: means are late by the exits that happen unseen within a step."""
     return ratios("E1", 0.97, 1.05)(measured)
 
 
 def slopes(measured: Sequence[Measured]) -> list[Verdict]:
-    """E2: -alpha in log-log, and the level itself where the noise is small."""
+    """E2: the slope is -alpha in log-log, and the level is the law's where the noise is small."""
     verdicts = []
     for curve, points in curves(measured):
         alpha = float(curve.removeprefix("alpha="))
@@ -58,11 +58,11 @@ def slopes(measured: Sequence[Measured]) -> list[Verdict]:
 
 
 def barrier_effect(measured: Sequence[Measured]) -> list[Verdict]:
-    """E3: from the lowest to the highest barrier nothing happens, or what Kramers says."""
+    """E3: barriers have no effect on stable noise, and Kramers' effect on Gaussian noise."""
     verdicts = []
     for curve, points in curves(measured):
         times = [m.time for m in points]
-        # Stable: the largest over the smallest. Gaussian: in the order of the barriers.
+        # Stable: the largest mean over the smallest. Gaussian: in the order of the barriers.
         stable = curve == "alpha=1.5"
         means = sorted(time.mean for time in times) if stable else [time.mean for time in times]
         factor = means[-1] / means[0]
@@ -84,7 +84,7 @@ def barrier_effect(measured: Sequence[Measured]) -> list[Verdict]:
 
 
 def orders(measured: Sequence[Measured]) -> list[Verdict]:
-    """E8: the power of the intensity. Below width 1 theory's is the limit, the range is wider."""
+    """E8: the power of the intensity. For jumps below 1 theory gives only a limit."""
     verdicts = []
     for curve, points in curves(measured):
         bound = float(curve.removeprefix("b="))
@@ -106,5 +106,5 @@ def orders(measured: Sequence[Measured]) -> list[Verdict]:
 
 
 def curves(measured: Sequence[Measured]) -> list[tuple[str, list[Measured]]]:
-    """The points of each curve, in their order."""
+    """The points of each curve, in order."""
     return [(curve, list(points)) for curve, points in groupby(measured, lambda m: m.point.curve)]

@@ -1,4 +1,4 @@
-"""Measuring a gradient of which every process holds a part."""
+"""Measurement of a gradient of which every process holds a part."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from htga.telemetry.ranks import own_part, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
-    """What one gradient looks like, over all processes; 0-d tensors as in `Measurement`.
+class ShardedMeasurement:
+    """The measurement of one gradient over all processes; 0-d tensors as in `Measurement`.
 
-    The tail is that of the merged histogram, which adds bit for bit; the moment estimator's index
-    would need the order of all entries, so there is none.
+    The tail comes from the merged histogram, which adds bit for bit. There is no xi, because the
+    moment estimator would need the order of all entries.
     """
 
     alpha_hat: Tensor
@@ -31,11 +31,11 @@ class Merged:
     histogram: LogHistogram
 
 
-def measure_merged(gradients: Sequence[Tensor]) -> Merged:
-    """Measure together; every process must call it at the same steps, and gets the same.
+def measure_sharded(gradients: Sequence[Tensor]) -> ShardedMeasurement:
+    """Measure together: every process must call it at the same steps, and gets the same result.
 
-    Two collective operations, of 16 KiB and of one number. A process that fails to look at its own
-    part still takes part in them, or the others would wait for ever.
+    It takes two collective operations, of 16 KiB and of one number. A process that fails to measure
+    its own part still takes part in them; otherwise the others would wait for ever.
     """
     device = gradients[0].device
     histogram = LogHistogram(device=device)
@@ -49,7 +49,7 @@ def measure_merged(gradients: Sequence[Tensor]) -> Merged:
         histogram.all_reduce()
         total(squares)
     estimate = histogram.hill()
-    return Merged(
+    return ShardedMeasurement(
         alpha_hat=estimate.alpha,
         alpha_stderr=estimate.stderr,
         k=estimate.k,

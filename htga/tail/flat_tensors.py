@@ -1,4 +1,4 @@
-"""The entries of one tensor or of many, flat and ready to be looked at."""
+"""The entries of one tensor or of many as flat tensors."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ Tensors = Tensor | Sequence[Tensor]
 """One tensor of any shape, or several that together are one sample."""
 
 CHUNK = 2**18
-"""Entries that a CPU looks at together: few enough to stay in its cache from pass to pass."""
+"""Number of entries that a CPU works on at a time: few enough to stay in its cache."""
+
+TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+"""Types that the Triton kernels read without conversion, and widen to float32 losslessly."""
 
 
 def values(x: Tensor) -> Tensor:
     """The stored values of `x` on this process, detached.
 
-    Of a sparse tensor that is the values it stores, those of duplicate indices summed first; of a
-    distributed tensor, the local shard.
+    A sparse tensor gives the values that it stores, with duplicate indices summed first; a
+    distributed tensor gives the local shard.
 
     Raises:
-        TypeError: `x` is no tensor.
+        TypeError: `x` is not a tensor.
         ValueError: `x` is not floating point.
     """
     if not isinstance(x, Tensor):
@@ -34,7 +37,7 @@ def values(x: Tensor) -> Tensor:
         raise ValueError(f"x must be floating point, got {x.dtype}; {remedy}")
     if x.requires_grad:
         x = x.detach()
-    # DTensor, whose module a single process need not import.
+    # A DTensor, whose module a single process need not import.
     if type(x) is not Tensor and hasattr(x, "to_local"):
         x = x.to_local()
     if x.layout == torch.strided:
@@ -45,8 +48,8 @@ def values(x: Tensor) -> Tensor:
 def flatten(x: Tensors) -> Tensor:
     """All entries of `x` in float32 or wider, shape [d], on the device of the first tensor.
 
-    Half precision is widened here, before anyone takes a logarithm or a power. The result may
-    share memory with `x`.
+    Half precision is widened before any logarithm or power is taken. The result may share memory
+    with `x`.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
@@ -65,9 +68,9 @@ def flatten(x: Tensors) -> Tensor:
 def pieces(x: Tensors) -> list[Tensor]:
     """The entries of each tensor, flat in the order of memory, on the device of the first.
 
-    Unlike `flatten` this copies next to nothing: types stay as they are (but for those of eight
-    bits, which few operations know), and a tensor that is dense in another order than its indices'
-    (channels last) is not rearranged.
+    Unlike `flatten` this copies almost nothing: types are kept (except those of eight bits, which
+    few operations support), and a tensor that is dense in another order than its indices' (channels
+    last) is not rearranged.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
@@ -79,9 +82,9 @@ def pieces(x: Tensors) -> list[Tensor]:
 
 
 def blocks(parts: Iterable[Tensor], size: int = CHUNK) -> Iterator[Tensor]:
-    """Flat tensors that together hold the same entries: the small are joined, up to `size`.
+    """Flat tensors with the same entries, where small tensors are joined up to `size` entries.
 
-    So a few operations on each of them serve a model of many small tensors.
+    So a few operations on each block serve a model of many small tensors.
     """
     group: list[Tensor] = []
     room = size
@@ -95,7 +98,7 @@ def blocks(parts: Iterable[Tensor], size: int = CHUNK) -> Iterator[Tensor]:
 
 
 def cut(part: Tensor, size: int) -> Sequence[Tensor]:
-    """A flat tensor in pieces of at most `size`; most are one, for which nothing need be done."""
+    """A flat tensor in pieces of at most `size` entries."""
     return [part] if part.numel() <= size else part.split(size)
 
 

@@ -1,4 +1,4 @@
-"""What came of reweighting, in one launch of a Triton kernel."""
+"""Tail and length of a sample after reweighting, in one launch of a Triton kernel."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from htga.tail.estimators.triton_excesses import added
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def outcome_kernel(  # noqa: PLR0917 (Triton binds by position)
+def reweighted_kernel(  # noqa: PLR0917 (Triton binds by position)
     squares: tl.tensor,
     found: tl.tensor,
     gamma: tl.tensor,
     counts: tl.tensor,
     level: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     logs: tl.tensor,
     log_sums: tl.tensor,
     programs: tl.tensor,
@@ -29,8 +29,8 @@ def outcome_kernel(  # noqa: PLR0917 (Triton binds by position)
     TOLERANCE: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """What came of reweighting one sample: its tail, its length, and what that still misses."""
-    before, m1 = tl.load(squares), tl.load(notes + M1)
+    """Store the tail index and the length of a reweighted sample, and the factor still missing."""
+    before, m1 = tl.load(squares), tl.load(scratch + M1)
     after, excess = before, m1
     missing = before * 0 + 1
     if CHANGED:

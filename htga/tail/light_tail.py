@@ -1,15 +1,15 @@
-"""Whether a tail is heavy at all, by the moment estimator."""
+"""A test for light tails, by the moment estimator."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 QUANTILE = 1.96
-"""Two-sided 95 % of the normal law."""
+"""Two-sided 95 % quantile of the normal law."""
 
 
 def moment_index(m1: Tensor, m2: Tensor) -> tuple[Tensor, Tensor]:
-    """The extreme-value index, whatever its sign, from two moments of the log-excesses.
+    """The extreme-value index, of either sign, from two moments of the log-excesses.
 
     xi = M_1 + 1 - (1/2) / (1 - M_1**2 / M_2), with variance (1 + xi**2) / k for xi >= 0
     (Dekkers, Einmahl and de Haan, Annals of Statistics 1989).
@@ -19,16 +19,16 @@ def moment_index(m1: Tensor, m2: Tensor) -> tuple[Tensor, Tensor]:
         m2: Mean of its square, float64.
 
     Returns:
-        xi, and 1 - M_1**2 / M_2, which is 0 up to rounding where all excesses are the same and
-        NaN where they are all zero.
+        xi, and 1 - M_1**2 / M_2, which is 0 up to rounding if all excesses are the same, and NaN if
+        they are all zero.
     """
     spread = 1 - m1.square() / m2
     return m1 + 1 - 0.5 / spread, spread
 
 
 def is_light(xi: Tensor, k: Tensor) -> Tensor:
-    """Whether an index found from `k` entries is not clearly positive, bool.
+    """Whether an index from `k` entries is not significantly positive, bool.
 
-    Clearly is at 95 %: xi > 1.96 sqrt((1 + xi**2) / k). What is NaN is not called light.
+    Significant is at 95 %: xi > 1.96 sqrt((1 + xi**2) / k). NaN does not count as light.
     """
     return xi <= QUANTILE * ((1 + xi.square()) / k).sqrt()

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from htga.tail import draw, hill
-from htga.telemetry.sampled import sampled
+from htga.tail import draw_sample, hill
+from htga.telemetry.sample_measurement import measure_sample
 
 NUMBERS = (
     *("alpha_hat", "alpha_stderr", "xi", "k", "n"),
@@ -18,8 +18,8 @@ NUMBERS = (
 
 
 def assert_as_measured(x: Tensor, sample: int = 2**12, seed: int = 0) -> None:
-    drawn = draw([x], sample, seed)
-    expected, got = drawn.measure(), sampled(drawn)
+    drawn = draw_sample([x], sample, seed)
+    expected, got = drawn.measure(), measure_sample(drawn)
     for name in NUMBERS:
         number = getattr(expected, name).item()
         assert got.numbers[name] == pytest.approx(number, rel=1e-5, abs=1e-6, nan_ok=True), name
@@ -58,7 +58,7 @@ def test_so_is_what_has_no_tail_or_is_not_finite(x: Tensor) -> None:
 
 def test_the_other_tails_are_those_of_the_same_sample() -> None:
     x = torch.randn(50_000, generator=torch.Generator().manual_seed(0)).abs() ** 2
-    numbers = sampled(draw([x], x.numel(), 0)).numbers
+    numbers = measure_sample(draw_sample([x], x.numel(), 0)).numbers
     k = int(numbers["k"])
     assert numbers["alpha_quarter"] == pytest.approx(hill(x, k // 4).alpha.item())
     assert numbers["alpha_fourfold"] == pytest.approx(hill(x, 4 * k).alpha.item())

@@ -1,17 +1,17 @@
-"""Variance over the last steps."""
+"""The variance of the last values."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-class Window:
-    """The sample variance of the last values.
+class SlidingVariance:
+    """The sample variance of the last `size` values.
 
-    It is computed from the values each time, not updated, so no rounding error is carried along.
+    It is computed from the values each time, so rounding errors do not add up.
 
     Args:
-        size: How many values count.
+        size: Number of values.
     """
 
     def __init__(self, size: int = 100) -> None:
@@ -19,10 +19,10 @@ class Window:
         self._seen = 0
 
     def push(self, value: float) -> float | None:
-        """Take in a value and return the variance (with n - 1) of the window that ends with it.
+        """Add a value; returns the variance (with n - 1) of the last `size` values.
 
-        None if there are not two values yet. A NaN or an infinity makes it NaN as long as it is in
-        the window: the variance of such values is not defined, and leaving them out would hide
+        None if there are not two values yet. A NaN or an infinity makes it NaN as long as it is
+        among the last values: the variance is not defined then, and leaving them out would hide
         them.
         """
         self._values[self._seen % self._values.size] = value

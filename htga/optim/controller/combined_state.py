@@ -11,7 +11,7 @@ from torch import Tensor
 from htga.tail import LogHistogram, TailState, TailStatus
 
 
-def summary(tails: Sequence[TailState]) -> TailState | None:
+def combined_state(tails: Sequence[TailState]) -> TailState | None:
     """What several samples look like together; of a single one, its own state.
 
     * Counts, histograms and squared lengths add up.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from htga.tail import draw
+from htga.tail import draw_sample
 
 
 @given(
@@ -26,7 +26,7 @@ def test_a_draw_has_so_many_of_the_entries_and_the_norm_of_all(
     normal = [torch.randn(size, generator=generator) for size in sizes]
     gradients = [(x.abs() ** power * x.sign() * scale).to(dtype) for x in normal]
     flat = torch.cat(gradients)
-    found = draw(gradients, sample, seed)
+    found = draw_sample(gradients, sample, seed)
     assert found.entries.numel() >= min(sample, flat.numel())
     assert found.entries.dtype == dtype
     assert torch.isin(found.entries, flat).all() or not flat.isfinite().all()
@@ -44,7 +44,7 @@ def test_an_entry_that_cannot_be_squared_is_told_wherever_it_stands(
 ) -> None:
     x = torch.ones(5000)
     x[place] = entry
-    found = draw([torch.ones(7), x], 100, 3)
+    found = draw_sample([torch.ones(7), x], 100, 3)
     assert int(found.n_nonfinite) == int(not math.isfinite(entry))
     expected = torch.cat([torch.ones(7), x]).double().norm()
     torch.testing.assert_close(found.grad_norm, expected, rtol=1e-7, atol=0, equal_nan=True)
@@ -63,7 +63,7 @@ def test_an_entry_that_cannot_be_squared_is_told_wherever_it_stands(
     ids=["transposed", "channels last", "part of a graph", "parameter", "sparse", "a number"],
 )
 def test_tensors_may_lie_in_any_order_of_memory(x: Tensor) -> None:
-    found = draw([torch.zeros(3000), x], 1_000_000, 5)
+    found = draw_sample([torch.zeros(3000), x], 1_000_000, 5)
     values = x.detach().coalesce().values() if x.is_sparse else x.detach().reshape(-1)
     assert torch.equal(found.entries[3000:].sort().values, values.sort().values)
     torch.testing.assert_close(found.grad_norm, values.double().norm(), rtol=1e-7, atol=0)
@@ -71,6 +71,6 @@ def test_tensors_may_lie_in_any_order_of_memory(x: Tensor) -> None:
 
 def test_a_draw_is_a_copy() -> None:
     x = torch.ones(1000)
-    found = draw([x], 1000, 0)
+    found = draw_sample([x], 1000, 0)
     x.zero_()
     assert found.entries.eq(1).all()

@@ -1,19 +1,19 @@
-"""How often to measure."""
+"""The schedule of measurements."""
 
 from __future__ import annotations
 
 import math
 
 MEMORY = 0.9
-"""Of the moving averages of what a step and a measurement take."""
+"""Smoothing of the average durations of a step and of a measurement."""
 
 
-class Pace:
-    """Says which steps are measured: each `every`-th, or fewer where that would cost too much.
+class MeasureSchedule:
+    """Decides which steps are measured: each `every`-th, or fewer to stay within a budget.
 
     Args:
         every: Measure every so many steps, or less often.
-        budget: Share of the training time that measuring may take, or None for any.
+        budget: Share of the training time that measuring may take, or None for no limit.
         first: Number of the first step.
     """
 
@@ -28,7 +28,7 @@ class Pace:
         return step >= self._next
 
     def measured(self, step: int, cost: float) -> None:
-        """Book that a step was measured, and the seconds that took."""
+        """Record that a step was measured, and the seconds that it took."""
         self._cost = _average(self._cost, cost)
         gap = self._every
         if self._budget is not None and self._step > 0:
@@ -36,7 +36,7 @@ class Pace:
         self._next = step + gap
 
     def passed(self, seconds: float) -> None:
-        """Book what one step of the training took, without measuring it."""
+        """Record the seconds of one training step, without its measurement."""
         self._step = _average(self._step, seconds)
 
 
