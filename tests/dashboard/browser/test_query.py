@@ -42,7 +42,7 @@ def test_what_cannot_be_answered_is_said_in_words(watched: Page, dashboard: Serv
     watched.goto(f"{dashboard.url}/query?sql=SELECT+nothing+FROM+steps")
     expect(watched.get_by_role("alert")).to_contain_text('Referenced column "nothing" not found')
     watched.get_by_label("SQL").fill("DROP TABLE steps")
-    watched.get_by_role("button", name="Ask").click()
+    watched.get_by_role("button", name="Run", exact=True).click()
     expect(watched.get_by_role("alert")).to_contain_text("sql must be one SELECT statement")
 
 
@@ -54,7 +54,7 @@ def test_every_example_is_answered(
     for name, sql in EXAMPLES.items():
         watched.get_by_role("button", name=name).click()
         expect(watched.get_by_label("SQL")).to_have_value(sql)
-        watched.get_by_role("button", name="Ask").click()
+        watched.get_by_role("button", name="Run", exact=True).click()
         watched.wait_for_function(
             "sql => new URLSearchParams(location.search).get('sql') == sql", arg=sql
         )

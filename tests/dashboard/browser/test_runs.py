@@ -142,7 +142,7 @@ def test_a_group_says_on_a_phone_how_many_runs_it_has(watched: Page, dashboard: 
     expect(sgd.locator("[col-id=state]")).to_have_text("n = 2")
 
 
-def test_the_course_of_a_run_is_drawn_in_its_row(
+def test_the_trend_of_a_run_is_drawn_in_its_row(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)
@@ -159,7 +159,7 @@ def test_marked_runs_are_deleted_and_come_back(
     watched.goto(f"{dashboard.url}/?q=method:sgd")
     expect(watched.locator(NAMES)).to_have_count(2)
     expect(watched.get_by_role("toolbar")).to_be_hidden()
-    # The bell has asked for the events of all runs; of a run that goes meanwhile there are none.
+    # The bell has loaded the events of all runs; a run deleted meanwhile would have none.
     expect(watched.locator("#alerts-list li")).to_have_count(1)
     watched.locator(".ag-header input[type=checkbox]").check()
     watched.get_by_role("button", name="Delete").click()

@@ -1,4 +1,4 @@
-"""Alert rules: what is watched in the runs, made, changed, tried on past runs, and deleted."""
+"""Alert rules on the page of health: list, form, dry run on past runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 AROUND = 50
-"""Steps before and after a firing that its link shows."""
+"""Number of steps before and after a firing that its link shows."""
 
 SHOWN = 50
-"""Firings listed at most; all are counted."""
+"""Maximum number of firings listed; all are counted."""
 
 
 def layout(rules: Sequence[Rule], projects: Sequence[str], keys: Sequence[str]) -> Component:
-    """The rules that there are, beside a form for one."""
+    """The list of rules beside the form."""
     return html.Div(
         [
             dcc.Store(id=ids.RULES_BEAT, data=0),
@@ -43,7 +43,7 @@ def layout(rules: Sequence[Rule], projects: Sequence[str], keys: Sequence[str]) 
 
 
 def listing(rules: Sequence[Rule]) -> Component:
-    """A line for each rule, or what a rule is good for."""
+    """An entry for each rule, or an explanation of rules."""
     if not rules:
         return html.P(
             "No rule yet. A rule watches a value while runs train, and writes an alert into the "
@@ -73,9 +73,9 @@ def listing(rules: Sequence[Rule]) -> Component:
 
 
 def firings(found: Firings) -> list[Component]:
-    """Where a rule would have fired, each with a way there."""
+    """Where a rule would have fired, each with a link."""
     count, runs = len(found.items), len({fired.run_id for fired in found.items})
-    more = " so far; older runs were not looked at" if found.next else ""
+    more = " so far; older runs were not checked" if found.next else ""
     if not count:
         return [html.P(f"It would never have fired{more}.")]
     times = "once" if count == 1 else f"{count:,} times"
@@ -101,7 +101,7 @@ def firings(found: Firings) -> list[Component]:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Save, try and delete rules, and bring one into the form."""
+    """Register the callbacks: edit, save, try and delete rules."""
     _register_list(app, source)
     _register_form(app, source)
 

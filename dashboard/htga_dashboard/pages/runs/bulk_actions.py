@@ -1,4 +1,4 @@
-"""What can be done to several runs at once."""
+"""Actions on the selected runs: compare, tag, group, archive, delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 from htga_client.wire import RunPatch
 from htga_dashboard.components import ids
 from htga_dashboard.components.controls import field
-from htga_dashboard.components.dialog import dialog, opener
+from htga_dashboard.components.dialog import dialog, dialog_button
 from htga_dashboard.models.tags import tags_of
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
@@ -22,7 +22,7 @@ Callback = Callable[..., Awaitable[Any]]
 
 
 def layout() -> Component:
-    """The bar of what can be done, seen while runs are marked, and its dialogs."""
+    """The toolbar, visible while runs are selected, and its dialogs."""
 
     def text(id_: str, label: str, placeholder: str) -> Component:
         return field(
@@ -40,8 +40,8 @@ def layout() -> Component:
             html.Div(
                 [
                     dcc.Link("Compare", id=ids.RUNS_COMPARE, href="/compare", className="button"),
-                    opener(ids.BULK_TAG, "Tag", className="button"),
-                    opener(ids.BULK_GROUP, "Put into a group", className="button"),
+                    dialog_button(ids.BULK_TAG, "Tag", className="button"),
+                    dialog_button(ids.BULK_GROUP, "Put into a group", className="button"),
                     button(ids.BULK_ARCHIVE, "Archive"),
                     button(ids.BULK_DELETE, "Delete", "danger"),
                 ],
@@ -57,13 +57,13 @@ def layout() -> Component:
             ),
             dialog(
                 ids.BULK_TAG,
-                "Tag the marked runs",
+                "Tag the selected runs",
                 text(ids.BULK_TAGS, "Tags, with commas between them", "good, keep"),
                 [button(ids.BULK_TAG_SAVE, "Add", "primary")],
             ),
             dialog(
                 ids.BULK_GROUP,
-                "Put the marked runs into a group",
+                "Put the selected runs into a group",
                 text(ids.BULK_GROUP_NAME, "Group; empty for none", "baseline"),
                 [button(ids.BULK_GROUP_SAVE, "Put", "primary")],
             ),
@@ -72,16 +72,15 @@ def layout() -> Component:
 
 
 async def each(run_ids: Sequence[str], act: Act, done: str) -> tuple[list[str], str]:
-    """Do something to every run, whatever becomes of the others.
+    """Apply an action to every run, even if it fails for some.
 
     Args:
-        run_ids: Which.
-        act: Takes an id.
-        done: What was done, as in "deleted".
+        run_ids: Ids of the runs.
+        act: The action, a function of an id.
+        done: Its participle, as in "deleted".
 
     Returns:
-        The runs that it was done to, and a sentence that says so and what stood in the way of
-        others.
+        The ids for which it succeeded, and a sentence that also gives the reasons of failures.
     """
     outcomes = await asyncio.gather(*(act(id_) for id_ in run_ids), return_exceptions=True)
     good = []
@@ -93,14 +92,14 @@ async def each(run_ids: Sequence[str], act: Act, done: str) -> tuple[list[str], 
             raise outcome
         else:
             good.append(run_id)
-    said = f"{len(good)} of {len(run_ids)} runs {done}." if reasons else _count(len(good), done)
+    text = f"{len(good)} of {len(run_ids)} runs {done}." if reasons else _count(len(good), done)
     for reason, count in reasons.items():
-        said += f" {count} not: {reason.rstrip('.')}."
-    return good, said
+        text += f" {count} not: {reason.rstrip('.')}."
+    return good, text
 
 
 def register(app: Dash, source: Source) -> None:
-    """Do what is asked to the runs that are marked, and undo a deletion."""
+    """Register the callbacks of the actions, and of undoing a deletion."""
 
     async def tag(run_id: str, tags: tuple[str, ...]) -> None:
         run = await source.run(run_id)

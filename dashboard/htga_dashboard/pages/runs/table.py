@@ -1,4 +1,4 @@
-"""The table of runs: its columns, and a run as one of its rows."""
+"""The table of runs: its columns, and a run as a row."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from htga_client.wire import Run
 from htga_client.wire.flat_config import flat
 from htga_dashboard.components import ids
 
-MOST_SETTINGS, MOST_TEXT = 60, 200
-"""Settings of a run in the table, and letters of each of them; its page has all."""
+MAX_SETTINGS, MAX_TEXT = 60, 200
+"""Maximum number of settings of a row and of characters of each; the run's page has all."""
 
 NUMBER = {
     "type": "rightAligned",
@@ -24,7 +24,7 @@ NUMBER = {
     "width": 112,
 }
 MAY_BE_EMPTY = {"gamma", "loss", "group", "tags"}
-"""Columns that are left out while no run has anything there, as `assets/runs.js` does later on."""
+"""Columns that are hidden while no run has a value there; `assets/runs.js` does so later on."""
 
 COLUMNS: list[dict[str, Any]] = [
     {
@@ -44,8 +44,8 @@ COLUMNS: list[dict[str, Any]] = [
     },
     {"field": "alpha_bar", **NUMBER},
     {
-        "colId": "course",
-        "headerName": "course",
+        "colId": "trend",
+        "headerName": "trend",
         "headerTooltip": "alpha_bar from the first step to the latest",
         "cellRenderer": "HtgaSparkline",
         "sortable": False,
@@ -84,7 +84,7 @@ def grid(runs: Sequence[Run]) -> Component:
         getRowId="params.data.id",
         dashGridOptions={
             "rowHeight": 44,
-            "rowBuffer": 3,  # beyond those in sight; each asks for the course of its run
+            "rowBuffer": 3,  # rows beyond those in view; each requests the trend of its run
             "headerHeight": 40,
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,
@@ -112,7 +112,7 @@ def _is_empty(rows: Sequence[dict[str, Any]], field: str) -> bool:
 
 
 def row(run: Run) -> dict[str, Any]:
-    """`run` as the table shows it: numbers stay numbers, so that they sort."""
+    """`run` as a row; numbers stay numbers, so that they sort."""
     values = {
         key: _jsonable(run.summary.get(key)) for key in ("alpha_bar", "gamma", "grad_norm", "loss")
     }
@@ -127,14 +127,14 @@ def row(run: Run) -> dict[str, Any]:
         "tags": ", ".join(run.tags),
         "started": run.created,
         "config": {
-            name: text[:MOST_TEXT]
-            for name, text in itertools.islice(flat(run.config).items(), MOST_SETTINGS)
+            name: text[:MAX_TEXT]
+            for name, text in itertools.islice(flat(run.config).items(), MAX_SETTINGS)
         },
     }
 
 
 def _jsonable(value: float | None) -> float | str | None:
-    """JSON has no NaN: like the collector, the table says it in a word."""
+    """A number, or the collector's word for one that JSON lacks."""
     if value is None or math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

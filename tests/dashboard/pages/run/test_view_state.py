@@ -9,8 +9,8 @@ import pytest
 
 from htga_client.wire import Run, Series
 from htga_dashboard.figures import theme
-from htga_dashboard.pages.run import load as drawing
-from htga_dashboard.pages.run.view_state import COLUMNS, MOST_DOTS, STEPS, View
+from htga_dashboard.pages.run import load
+from htga_dashboard.pages.run.view_state import COLUMNS, MAX_GROWN_DOTS, STEPS, View
 from tests.support.series import histograms, run, series
 
 
@@ -80,8 +80,8 @@ def test_the_page_is_drawn_anew_when_too_much_was_appended() -> None:
 
 
 def test_the_page_is_drawn_anew_when_its_dots_have_become_too_many() -> None:
-    assert view(100).grow(run(), values(range(100, MOST_DOTS)), None) is not None
-    assert view(100).grow(run(), values(range(100, MOST_DOTS + 2)), None) is None
+    assert view(100).grow(run(), values(range(100, MAX_GROWN_DOTS)), None) is not None
+    assert view(100).grow(run(), values(range(100, MAX_GROWN_DOTS + 2)), None) is None
 
 
 def test_the_first_value_without_a_place_draws_the_page_anew_and_the_next_is_appended() -> None:
@@ -96,7 +96,7 @@ def test_the_first_value_without_a_place_draws_the_page_anew_and_the_next_is_app
 
 def test_a_view_knows_which_charts_have_marks() -> None:
     broken = series(range(2), grad_norm=[0.1, math.inf], alpha_hat=[1.4] * 2, alpha_bar=[1.5] * 2)
-    assert drawing.draw(run(), broken, histograms({}), theme.LIGHT).view.marked == ("norm",)
+    assert load.build(run(), broken, histograms({}), theme.LIGHT).view.marked == ("norm",)
 
 
 def test_the_page_is_drawn_anew_for_the_first_histogram_and_for_one_that_does_not_fit() -> None:
