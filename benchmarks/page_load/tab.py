@@ -10,8 +10,8 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 
 # Resolves with the time at which `condition` holds for `plot`, a chart, and `line`, the last trace
-# of that name, since a curve shares its name with the line behind it. Playwright's own waiting polls
-# at growing intervals, in the end twice a second.
+# of that name, since a curve shares its name with the line behind it. Playwright's own waiting
+# polls at growing intervals, in the end twice a second.
 UNTIL = """
 ([chart, name, condition]) => new Promise((resolve, reject) => {
   const ready = new Function("plot", "line", `return ${condition}`);

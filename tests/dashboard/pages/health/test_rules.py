@@ -88,4 +88,4 @@ def test_a_trial_says_how_often_and_leads_there() -> None:
         "/run/b?steps=0-55",
     ]
     (never,) = rules.firings(Firings(items=(), next="more"))
-    assert texts(never) == "It would never have fired so far; older runs were not looked at."
+    assert texts(never) == "It would never have fired so far; older runs were not checked."
