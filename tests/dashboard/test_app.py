@@ -118,7 +118,12 @@ def test_plotly_is_fetched_once_and_kept(dashboard: Server) -> None:
 
 
 def test_the_api_keeps_its_addresses(dashboard: Server) -> None:
-    assert httpx2.get(f"{dashboard.url}/api/v1/runs").json() == {"items": [], "next": None, "total": None, "unknown": []}
+    assert httpx2.get(f"{dashboard.url}/api/v1/runs").json() == {
+        "items": [],
+        "next": None,
+        "total": None,
+        "unknown": [],
+    }
     typo = httpx2.get(f"{dashboard.url}/api/v1/rnus")
     assert typo.status_code == 404
     assert typo.headers["content-type"] == "application/problem+json"

@@ -69,7 +69,7 @@ def test_a_rule_is_tried_on_past_runs_saved_changed_and_deleted(
 
     listed.get_by_role("button", name="Delete").click()
     expect(listed).to_have_count(0)
-    expect(watched.locator("#rule-said")).to_contain_text("Save makes it again")
+    expect(watched.locator("#rule-message")).to_contain_text("Save makes it again")
     watched.get_by_role("button", name="Save").click()
     expect(listed).to_have_count(1)
 
@@ -81,11 +81,11 @@ def test_what_is_no_rule_is_said_in_words(
     watched.goto(f"{dashboard.url}/health")
     watched.get_by_label("Threshold").fill("much")
     watched.get_by_role("button", name="Save").click()
-    expect(watched.locator("#rule-said")).to_contain_text("must be a number, not 'much'")
+    expect(watched.locator("#rule-message")).to_contain_text("must be a number, not 'much'")
     watched.get_by_label("Threshold").fill("1")
     watched.get_by_label("Webhook, if any").fill("ftp://example.org")
     watched.get_by_role("button", name="Save").click()
-    expect(watched.locator("#rule-said")).to_contain_text("Not saved.")
+    expect(watched.locator("#rule-message")).to_contain_text("Not saved.")
     assert httpx2.get(f"{dashboard.url}{PREFIX}/rules").json()["items"] == []
 
 

@@ -55,7 +55,7 @@ def note(found: Report) -> str:
     """How to read the table."""
     text = (
         "Intervals are Student's t over seeds, differences are taken seed by seed. p is that of no "
-        "difference, raised after Holm for as many variants as are compared; few seeds tell little."
+        "difference, adjusted after Holm for the number of variants; few seeds prove little."
     )
     if found.running:
         text += f" Runs still training, of which the present values count: {found.running}."

@@ -190,7 +190,7 @@ def _empty() -> Component:
             html.H2("No study yet"),
             html.P(
                 "A study is a few variants, each trained from several seeds. Give its runs one "
-                "tag, and say variant and seed in their settings:"
+                "tag, and set variant and seed in their config:"
             ),
             html.Div(html.Pre(SNIPPET), className="snippet"),
         ],

@@ -71,7 +71,7 @@ def form(projects: Sequence[str], keys: Sequence[str]) -> Component:
                     html.Button("Save", id=ids.RULE_SAVE, className="button primary"),
                     html.Button("Try on past runs", id=ids.RULE_TRY, className="button"),
                     html.Button("New", id=ids.RULE_NEW, className="button"),
-                    html.Span(id=ids.RULE_SAID, role="status", className="hint"),
+                    html.Span(id=ids.RULE_MESSAGE, role="status", className="hint"),
                 ],
                 className="actions",
             ),

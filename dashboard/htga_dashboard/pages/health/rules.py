@@ -122,7 +122,7 @@ def _register_list(app: Dash, source: Source) -> None:
         *(Output(id_, "value") for id_ in FORM),
         Output(ids.RULE, "data"),
         Output(ids.RULE_TITLE, "children"),
-        Output(ids.RULE_SAID, "children"),
+        Output(ids.RULE_MESSAGE, "children"),
         Output(ids.RULE_FIRINGS, "children"),
         Output(ids.RULES_BEAT, "data"),
         Input({"type": ids.RULE_EDIT, "name": ALL}, "n_clicks"),
@@ -144,18 +144,18 @@ def _register_list(app: Dash, source: Source) -> None:
             return [*same[:-3], str(error), no_update, no_update]
         if rule is None:
             return [*same[:-1], beat + 1]
-        said_by = values(rule)
+        fields = values(rule)
         if deleted:
-            said = "Deleted. It still stands in the form: Save makes it again."
-            return [*said_by, None, NEW, said, [], beat + 1]
-        return [*said_by, rule.id, f"Rule {rule.name}", "", [], no_update]
+            message = "Deleted. It still stands in the form: Save makes it again."
+            return [*fields, None, NEW, message, [], beat + 1]
+        return [*fields, rule.id, f"Rule {rule.name}", "", [], no_update]
 
 
 def _register_form(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.RULE, "data", allow_duplicate=True),
         Output(ids.RULE_TITLE, "children", allow_duplicate=True),
-        Output(ids.RULE_SAID, "children", allow_duplicate=True),
+        Output(ids.RULE_MESSAGE, "children", allow_duplicate=True),
         Output(ids.RULES_BEAT, "data", allow_duplicate=True),
         Input(ids.RULE_SAVE, "n_clicks"),
         State(ids.RULE, "data"),
@@ -163,31 +163,31 @@ def _register_form(app: Dash, source: Source) -> None:
         *(State(id_, "value") for id_ in FORM),
         prevent_initial_call=True,
     )
-    async def save(_clicks: int, rule_id: str | None, beat: int, *said: Any) -> Any:
+    async def save(_clicks: int, rule_id: str | None, beat: int, *fields: Any) -> Any:
         try:
-            rule = await source.rules.save(rule_of(said), rule_id)
+            rule = await source.rules.save(rule_of(fields), rule_id)
         except (ValueError, SourceError) as error:
             return no_update, no_update, f"Not saved. {error}", no_update
         return rule.id, f"Rule {rule.name}", "Saved.", beat + 1
 
     @app.callback(
         Output(ids.RULE_FIRINGS, "children", allow_duplicate=True),
-        Output(ids.RULE_SAID, "children", allow_duplicate=True),
+        Output(ids.RULE_MESSAGE, "children", allow_duplicate=True),
         Input(ids.RULE_TRY, "n_clicks"),
         *(State(id_, "value") for id_ in FORM),
         running=[(Output(ids.RULE_TRY, "disabled"), True, False)],
         prevent_initial_call=True,
     )
-    async def try_out(_clicks: int, *said: Any) -> Any:
+    async def try_out(_clicks: int, *fields: Any) -> Any:
         try:
-            return firings(await source.rules.firings(rule_of(said))), ""
+            return firings(await source.rules.firings(rule_of(fields))), ""
         except (ValueError, SourceError) as error:
             return [], f"Not tried. {error}"
 
     @app.callback(
         Output(ids.RULE, "data", allow_duplicate=True),
         Output(ids.RULE_TITLE, "children", allow_duplicate=True),
-        Output(ids.RULE_SAID, "children", allow_duplicate=True),
+        Output(ids.RULE_MESSAGE, "children", allow_duplicate=True),
         Input(ids.RULE_NEW, "n_clicks"),
         prevent_initial_call=True,
     )

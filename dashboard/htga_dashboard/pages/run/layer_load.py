@@ -21,7 +21,7 @@ COLUMNS = 120
 BUCKETS = 400
 """Number of buckets of steps in the curves of one layer."""
 
-PICTURE = "layers"
+OVERVIEW = "layers"
 """Name of the graph of all layers."""
 
 
@@ -72,14 +72,14 @@ def build(
     measure, revision = MEASURES[options.key], f"{found.run_id} {options.key} {options.form}"
     if options.form == "multiples":
         across = options.across
-        picture = small_multiples.figure(rows, measure, palette, revision=revision, across=across)
+        figure = small_multiples.figure(rows, measure, palette, revision=revision, across=across)
         height = small_multiples.height(rows, across)
     else:
-        picture = layer_heatmap.figure(rows, measure, palette, revision=revision)
+        figure = layer_heatmap.figure(rows, measure, palette, revision=revision)
         height = layer_heatmap.height(rows)
-    if "xaxis" in picture["layout"]:
-        picture["layout"]["xaxis"] |= steps.axis()
-    drawn = {PICTURE: picture} | pinned_layers.figures(series, palette, steps)
+    if "xaxis" in figure["layout"]:
+        figure["layout"]["xaxis"] |= steps.axis()
+    drawn = {OVERVIEW: figure} | pinned_layers.figures(series, palette, steps)
     return LayerFigures(names=found.layers, rows=rows, height=height, figures=drawn)
 
 

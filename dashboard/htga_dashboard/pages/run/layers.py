@@ -14,7 +14,7 @@ from htga_dashboard.figures import theme
 from htga_dashboard.models.layer_rows import MEASURES, Order
 from htga_dashboard.models.step_range import Steps
 from htga_dashboard.pages.run import pinned_layers
-from htga_dashboard.pages.run.layer_load import PICTURE, caption, load
+from htga_dashboard.pages.run.layer_load import OVERVIEW, caption, load
 from htga_dashboard.pages.run.layer_options import ACROSS, FORMS, ORDERS, PINNED, Form, LayerOptions
 from htga_dashboard.pages.run.view_state import View
 from htga_dashboard.source.http import SourceError
@@ -81,7 +81,7 @@ def _section(options: LayerOptions) -> Component:
                         ]
                     ),
                     html.Div(
-                        graph.place(PICTURE, steps=True, clicks=ids.LAYERS_CLICK),
+                        graph.place(OVERVIEW, steps=True, clicks=ids.LAYERS_CLICK),
                         id=ids.LAYERS_PLOT,
                         className="plot",
                     ),

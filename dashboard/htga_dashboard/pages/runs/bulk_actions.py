@@ -115,28 +115,28 @@ def register(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     async def delete(clicks: int, marked: list[str]) -> Any:
-        gone, said = await each(marked, source.edits.delete, "deleted")
-        return said, not gone, gone, clicks
+        gone, message = await each(marked, source.edits.delete, "deleted")
+        return message, not gone, gone, clicks
 
     def simple(*inputs: Any) -> Callable[[Callback], Callback]:
-        said: Callable[[Callback], Callback] = app.callback(
+        decorate: Callable[[Callback], Callback] = app.callback(
             Output(ids.BULK_TOAST, "children", allow_duplicate=True),
             Output(ids.BULK_UNDO, "hidden", allow_duplicate=True),
             Output(ids.BULK_DONE, "data", allow_duplicate=True),
             *inputs,
             prevent_initial_call=True,
         )
-        return said
+        return decorate
 
     @simple(Input(ids.BULK_UNDO, "n_clicks"), State(ids.BULK_DELETED, "data"))
     async def undo(clicks: int, gone: list[str]) -> Any:
-        _, said = await each(gone, source.edits.restore, "restored")
-        return said, True, clicks
+        _, message = await each(gone, source.edits.restore, "restored")
+        return message, True, clicks
 
     @simple(Input(ids.BULK_ARCHIVE, "n_clicks"), State(ids.RUNS_MARKED, "data"))
     async def archive(clicks: int, marked: list[str]) -> Any:
-        _, said = await each(marked, source.edits.archive, "archived")
-        return said, True, clicks
+        _, message = await each(marked, source.edits.archive, "archived")
+        return message, True, clicks
 
     @simple(
         Input(ids.BULK_TAG_SAVE, "n_clicks"),
@@ -146,8 +146,8 @@ def register(app: Dash, source: Source) -> None:
     async def add_tags(clicks: int, text: str | None, marked: list[str]) -> Any:
         if not (tags := tags_of(text or "")):
             return no_update, no_update, clicks
-        _, said = await each(marked, lambda run_id: tag(run_id, tags), "tagged")
-        return said, True, clicks
+        _, message = await each(marked, lambda run_id: tag(run_id, tags), "tagged")
+        return message, True, clicks
 
     @simple(
         Input(ids.BULK_GROUP_SAVE, "n_clicks"),
@@ -156,8 +156,10 @@ def register(app: Dash, source: Source) -> None:
     )
     async def group(clicks: int, name: str | None, marked: list[str]) -> Any:
         patch = RunPatch(group=(name or "").strip())
-        _, said = await each(marked, lambda run_id: source.edits.change(run_id, patch), "grouped")
-        return said, True, clicks
+        _, message = await each(
+            marked, lambda run_id: source.edits.change(run_id, patch), "grouped"
+        )
+        return message, True, clicks
 
     app.clientside_callback(
         ClientsideFunction("htga", "bulkDone"),

@@ -70,7 +70,7 @@ COLUMNS: list[dict[str, Any]] = [
 def grid(runs: Sequence[Run]) -> Component:
     """The table with a row for each of `runs`."""
     rows = [row(run) for run in runs]
-    # A column is named by its field unless it says otherwise.
+    # A column is named by its field unless it has another name.
     columns = [
         {"headerName": field, **column, "hide": field in MAY_BE_EMPTY and _is_empty(rows, field)}
         for column in COLUMNS
