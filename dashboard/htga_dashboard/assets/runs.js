@@ -124,10 +124,7 @@
   // one tap away, on the page of the run.
   const MAY_BE_EMPTY = ["gamma", "loss", "group", "tags"];
   const NARROW = new Set(["name", "state", "alpha_bar"]);
-  const PLAIN = { state: 112, alpha_bar: 112, gamma: 112, grad_norm: 112, loss: 112 };
-  const SPREAD = { state: 112, alpha_bar: 136, gamma: 136, grad_norm: 136, loss: 136 };
-  const NARROW_PLAIN = { state: 96, alpha_bar: 88 };
-  const NARROW_SPREAD = { state: 64, alpha_bar: 120 }; // of groups: n, and mean ± deviation
+  const NUMBERS = ["alpha_bar", "gamma", "grad_norm", "loss"];
   const layoutColumns = (api) => {
     const wide = document.querySelector("[data-rows]").clientWidth >= 640;
     const rows = runsOf(api);
@@ -139,11 +136,7 @@
       const turned = columns.filter(([id, is]) => shown(id) === visible && is !== visible);
       if (turned.length) api.setColumnsVisible(turned.map(([id]) => id), visible);
     }
-    const widths = view.by.length ? [SPREAD, NARROW_SPREAD] : [PLAIN, NARROW_PLAIN];
-    const other = Object.entries(widths[wide ? 0 : 1])
-      .filter(([key, width]) => api.getColumn(key).getActualWidth() !== width)
-      .map(([key, newWidth]) => ({ key, newWidth }));
-    if (other.length) api.setColumnWidths(other);
+    if (view.by.length) api.autoSizeColumns(NUMBERS); // "1.5 ± 0.71" is longer than a number
   };
 
   // Tell the actions which runs are selected.

@@ -21,7 +21,8 @@ NUMBER = {
     "type": "rightAligned",
     "valueFormatter": {"function": "htgaNumber(params)"},
     "comparator": {"function": "htgaCompare"},
-    "width": 112,
+    "minWidth": 112,
+    "flex": 1,
 }
 MAY_BE_EMPTY = {"gamma", "loss", "group", "tags"}
 """Columns that are hidden while no run has a value there; `assets/runs.js` does so later on."""
@@ -30,19 +31,19 @@ COLUMNS: list[dict[str, Any]] = [
     {
         "field": "name",
         "cellRenderer": "HtgaRunLink",
-        "minWidth": 110,
+        "minWidth": 96,
         "flex": 3,
         "colSpan": {"function": "htgaSpan(params)"},
     },
     {"field": "project", "minWidth": 70, "flex": 1},
-    {"field": "state", "cellRenderer": "HtgaState", "width": 112},
+    {"field": "state", "cellRenderer": "HtgaState", "minWidth": 96, "flex": 1},
     {
         "field": "step",
         **NUMBER,
-        "width": 84,
+        "minWidth": 72,
         "valueFormatter": {"function": "htgaStep(params.value)"},
     },
-    {"field": "alpha_bar", **NUMBER},
+    {"field": "alpha_bar", **NUMBER, "minWidth": 88, "flex": 2},
     {
         "colId": "trend",
         "headerName": "trend",
@@ -89,6 +90,7 @@ def grid(runs: Sequence[Run]) -> Component:
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,
             "animateRows": False,
+            "autoSizePadding": 4,
             "rowSelection": {
                 "mode": "multiRow",
                 "enableClickSelection": False,
