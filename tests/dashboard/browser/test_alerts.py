@@ -1,4 +1,4 @@
-"""The bell, as a person hears it: in a real Chromium, on a real collector."""
+"""The bell: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 

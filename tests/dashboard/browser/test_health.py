@@ -22,7 +22,7 @@ Send = Callable[..., None]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def test_the_page_says_how_the_collector_is_doing_and_goes_on_saying_it(
+def test_the_page_shows_the_collectors_status_and_refreshes_it(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     watched.clock.install()
@@ -74,9 +74,7 @@ def test_a_rule_is_tried_on_past_runs_saved_changed_and_deleted(
     expect(listed).to_have_count(1)
 
 
-def test_what_is_no_rule_is_said_in_words(
-    watched: Page, dashboard: Server, register: Register
-) -> None:
+def test_an_invalid_rule_is_explained(watched: Page, dashboard: Server, register: Register) -> None:
     register(dashboard)
     watched.goto(f"{dashboard.url}/health")
     watched.get_by_label("Threshold").fill("much")
@@ -89,7 +87,7 @@ def test_what_is_no_rule_is_said_in_words(
     assert httpx2.get(f"{dashboard.url}{PREFIX}/rules").json()["items"] == []
 
 
-def test_without_its_collector_the_page_keeps_what_it_knew_and_says_why(
+def test_without_its_collector_the_page_keeps_its_values_and_says_why(
     page: Page, tmp_path: Path
 ) -> None:
     from htga_dashboard.app import create_app  # noqa: PLC0415

@@ -44,7 +44,7 @@ def test_name_group_tags_and_notes_are_edited(
     assert (run["name"], run["tags"], run["group"]) == (HOSTILE, ["a", "b"], "")
 
 
-def test_what_the_collector_refuses_is_said_and_stays_in_the_form(
+def test_a_refused_rule_is_explained_and_stays_in_the_form(
     watched: Page, dashboard: Server, register: Register
 ) -> None:
     run_id = register(dashboard, name="maple")
@@ -82,7 +82,7 @@ def test_a_click_on_a_chart_chooses_the_step_and_all_of_them_mark_it(
     watched.wait_for_function(f"name => ({STEP_MARK})(name) === undefined", arg="heat")
 
 
-def test_what_happens_is_flagged_on_the_charts_as_it_happens(
+def test_events_are_flagged_on_the_charts_live(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)

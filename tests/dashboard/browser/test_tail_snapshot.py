@@ -1,4 +1,4 @@
-"""The tail at a step, as a reader uses it: in a real Chromium, on a real collector."""
+"""The tail at a step: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_every_curve_is_marked_after_its_own_traces_and_no_heat_map() -> None:
     assert len(marked["heat"]["data"]) == len(plain["heat"]["data"])
 
 
-def test_something_new_that_happened_draws_the_charts_anew() -> None:
+def test_a_new_event_redraws_the_charts() -> None:
     values = series(range(100), alpha_hat=[1.4] * 100, alpha_bar=[1.5] * 100, grad_norm=[1.0] * 100)
     view = View.of(run(), values, histograms({}), [event(5)])
     more = series([100], alpha_hat=[1.4], alpha_bar=[1.5], grad_norm=[1.0])

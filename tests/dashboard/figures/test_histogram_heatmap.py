@@ -45,7 +45,7 @@ def test_bins_are_drawn_in_units_of_the_gradient_on_a_logarithmic_axis() -> None
     assert [colour for _, colour in trace.colorscale] == list(theme.DARK.heat)
 
 
-def test_more_bins_than_a_card_has_room_for_are_put_together() -> None:
+def test_more_bins_than_a_card_has_room_for_are_merged() -> None:
     wide = histograms({0: {2.0**power: 1 for power in range(-100, 100)}}, bits=3)
     edges = histogram_heatmap.edges_of(wide)
     assert len(edges) - 1 <= histogram_heatmap.ROWS

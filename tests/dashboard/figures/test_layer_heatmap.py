@@ -53,7 +53,7 @@ def test_hovering_says_layer_step_and_value() -> None:
         ("?layers=nonsense&order=sideways&as=nothing", LayerOptions()),
     ],
 )
-def test_an_address_says_which_layers_are_looked_at(query: str, look: LayerOptions) -> None:
+def test_an_address_holds_the_options_of_layers(query: str, look: LayerOptions) -> None:
     assert LayerOptions.from_query(query) == look
 
 

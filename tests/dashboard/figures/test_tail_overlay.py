@@ -21,7 +21,7 @@ HOSTILE = "<img src=x onerror=alert(1)>%{y}"
 
 
 def tail(index: float, entries: int = 10**6, first: int = 110) -> Tail:
-    """Of entries source_layer tail is a power law of that index, a bin to the octave."""
+    """Rows with histograms whose tail is a power law of that index, a bin to the octave."""
     counts = np.array([round(entries * 2 ** (-index * octave)) for octave in range(20)], np.int64)
     histogram = Histogram(0, first, counts[counts > 0], 0, 0)
     return describe(histogram, run_id="r", layer="", step=7)

@@ -88,7 +88,7 @@ def test_an_address_says_what_is_compared(view: View) -> None:
     assert View.from_query(view.to_query()) == view
 
 
-def test_an_address_that_says_nonsense_is_as_if_it_did_not() -> None:
+def test_nonsense_in_an_address_is_ignored() -> None:
     assert View.from_query("?take=everything&better=worse&study=a") == View(study="a")
 
 

@@ -51,7 +51,7 @@ def test_layers_are_found_by_a_part_of_their_name_or_by_a_pattern(
     assert names(found, match=match) == expected
 
 
-def test_of_too_many_layers_a_row_shows_the_most_telling_and_says_whose_it_is() -> None:
+def test_of_too_many_layers_a_row_shows_the_worst_and_names_it() -> None:
     layers = {f"l{place}": [2.0, 2.0] for place in range(10 * ROWS)}
     layers["l123"] = [2.0, 0.5]
     rows = layer_rows(layer_map(**layers))

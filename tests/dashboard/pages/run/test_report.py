@@ -9,7 +9,7 @@ from tests.support.series import histograms, run, series
 HOSTILE = "</script><img src=x onerror=alert(1)>%s{0}"
 
 
-def test_a_report_is_one_file_that_asks_nobody_for_anything_and_reads_no_name_as_markup() -> None:
+def test_a_report_is_one_file_that_fetches_nothing_and_escapes_every_name() -> None:
     hostile = run(
         name=HOSTILE,
         project=HOSTILE,

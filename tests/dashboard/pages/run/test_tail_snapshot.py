@@ -77,7 +77,7 @@ def test_a_chosen_k_is_marked_where_a_tail_of_about_that_size_begins() -> None:
     assert f"k = {chosen:,.0f} of n" in words
 
 
-def test_several_steps_are_taken_together_and_named() -> None:
+def test_several_steps_are_summed_and_named() -> None:
     both = histograms({6: POWER_LAW, 7: POWER_LAW}, bits=0)
     _, hill, words = figures(both, StepWindow(6, 7, None, "dark"))
     assert max(hill["data"][1]["x"]) == 2 * sum(POWER_LAW.values())
