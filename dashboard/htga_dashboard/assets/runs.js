@@ -1,6 +1,6 @@
 "use strict";
-// The table of runs: how its cells look, and how changed rows get in without losing sort,
-// selection or scroll. Text from outside becomes text nodes only.
+// The table of runs: its cells, and how changed rows get in without losing sort, selection or scroll.
+// Text from users becomes text nodes only.
 (() => {
   const { createElement } = React;
 
@@ -14,7 +14,7 @@
     return String(Number(value.toPrecision(digits)));
   };
 
-  // Finite values by size; infinities at the ends, what is not measured or not a number first.
+  // Finite values by size; infinities at the ends, missing values and NaN first.
   const rank = (value) => {
     const size = value === null || value === undefined ? NaN : Number(value);
     return Number.isNaN(size) ? -Infinity : size;
@@ -26,7 +26,7 @@
     const sd = data.sd && data.sd[column.getColId()];
     return sd === null || sd === undefined ? number(value) : `${number(value, 3)} ± ${number(sd, 2)}`;
   };
-  // The name of a group may be long, and its runs may be of several projects.
+  // A group's name may be long, and its runs may be of several projects.
   functions.htgaSpan = ({ data, api }) => (data.members && api.getColumn("project").isVisible() ? 2 : 1);
   functions.htgaStep = (value) => (value === null ? "–" : Math.round(value).toLocaleString("en"));
   functions.htgaCompare = compare;
@@ -61,7 +61,7 @@
   const isShown = ({ data }) =>
     Boolean(data.members) || !view.by.length || view.open.has(htga.groups.idOf(data, view.by));
 
-  // Every group is followed by its runs, whatever the table is sorted by.
+  // Each group is followed by its runs, whatever the sort order.
   const underGroups = ({ nodes }) => {
     if (!view.by.length) return;
     const runs = Map.groupBy(
@@ -88,21 +88,21 @@
         update: groups.filter(({ id }) => api.getRowNode(id)),
         remove: gone,
       });
-    // To filter is to draw all rows again, which is a third of what the table takes to appear.
+    // Filtering draws all rows again, a third of the time that the table takes to appear.
     if (groups.length || gone.length) api.onFilterChanged();
     updateCount(api);
-    fit(api);
+    layoutColumns(api);
   };
 
-  // Columns for the settings in which the runs are not all alike.
-  const SETTINGS = 12; // columns at most
+  // Columns for the settings in which the runs differ.
+  const MAX_SETTINGS = 12;
   const SETTING = "setting ";
   const settingColumns = (rows) => {
     const values = new Map();
     for (const { config } of rows) for (const name of Object.keys(config)) values.set(name, new Set());
     for (const [name, found] of values) for (const { config } of rows) found.add(config[name]);
     const differing = [...values].filter(([, found]) => found.size > 1).map(([name]) => name);
-    return differing.slice(0, SETTINGS).map((name) => ({
+    return differing.slice(0, MAX_SETTINGS).map((name) => ({
       colId: SETTING + name,
       headerName: name,
       valueGetter: ({ data }) => (data.config ? (data.config[name] ?? "") : ""),
@@ -120,15 +120,12 @@
     api.setGridOption("columnDefs", own);
   };
 
-  // Columns in which no run has anything are left out. On a narrow screen there is only what tells
-  // most; the rest is one tap away, on the page of the run.
+  // Columns without any value are hidden. A narrow screen shows the three that matter most; the rest is
+  // one tap away, on the page of the run.
   const MAY_BE_EMPTY = ["gamma", "loss", "group", "tags"];
   const NARROW = new Set(["name", "state", "alpha_bar"]);
-  const PLAIN = { state: 112, alpha_bar: 112, gamma: 112, grad_norm: 112, loss: 112 };
-  const SPREAD = { state: 112, alpha_bar: 136, gamma: 136, grad_norm: 136, loss: 136 };
-  const NARROW_PLAIN = { state: 96, alpha_bar: 88 };
-  const NARROW_SPREAD = { state: 64, alpha_bar: 120 }; // of groups: n, and mean ± deviation
-  const fit = (api) => {
+  const NUMBERS = ["alpha_bar", "gamma", "grad_norm", "loss"];
+  const layoutColumns = (api) => {
     const wide = document.querySelector("[data-rows]").clientWidth >= 640;
     const rows = runsOf(api);
     const has = (row, id) => row[id] !== null && row[id] !== "";
@@ -139,15 +136,11 @@
       const turned = columns.filter(([id, is]) => shown(id) === visible && is !== visible);
       if (turned.length) api.setColumnsVisible(turned.map(([id]) => id), visible);
     }
-    const widths = view.by.length ? [SPREAD, NARROW_SPREAD] : [PLAIN, NARROW_PLAIN];
-    const other = Object.entries(widths[wide ? 0 : 1])
-      .filter(([key, width]) => api.getColumn(key).getActualWidth() !== width)
-      .map(([key, newWidth]) => ({ key, newWidth }));
-    if (other.length) api.setColumnWidths(other);
+    if (view.by.length) api.autoSizeColumns(NUMBERS); // "1.5 ± 0.71" is longer than a number
   };
 
-  // What is done to the runs that are marked is told which they are.
-  const marked = (api) => {
+  // Tell the actions which runs are selected.
+  const updateSelection = (api) => {
     const runs = api.getSelectedRows().map((row) => row.id);
     document.querySelector("[data-rows]").dataset.marked = runs.length;
     dash_clientside.set_props("runs-marked", { data: runs });
@@ -157,28 +150,28 @@
     });
   };
 
-  // A table has come on screen.
-  const met = new WeakSet();
-  const meet = (api) => {
-    if (met.has(api)) return;
-    met.add(api);
+  // Connect the events of a new table.
+  const attached = new WeakSet();
+  const attach = (api) => {
+    if (attached.has(api)) return;
+    attached.add(api);
     api.addEventListener("modelUpdated", () => updateCount(api));
-    api.addEventListener("gridSizeChanged", () => fit(api));
-    api.addEventListener("selectionChanged", () => marked(api));
+    api.addEventListener("gridSizeChanged", () => layoutColumns(api));
+    api.addEventListener("selectionChanged", () => updateSelection(api));
   };
 
   window.htga = window.htga || {};
   htga.table = {
     group: (api, { by, settings }) => {
       Object.assign(view, { by, settings });
-      meet(api);
+      attach(api);
       setColumns(api);
       regroup(api);
     },
     // The rows have changed, and with them, where they were counted, the numbers of runs.
     changed: (api, { all, matching = view.matching, total = view.total }) => {
       Object.assign(view, { matching, total });
-      meet(api);
+      attach(api);
       if (all && view.settings) setColumns(api);
       regroup(api);
     },

@@ -1,4 +1,4 @@
-"""The id of every component that a callback or the browser's code names."""
+"""The ids of all components that a callback or a script refers to."""
 
 URL = "url"
 PAGE = "page"
@@ -60,12 +60,12 @@ RUN_ALL = "run-all"
 RUN_CAPTION = "run-caption"
 
 SNAPSHOT = "snapshot"
-MOMENT = "moment"
-MOMENT_AT = "moment-at"
-MOMENT_STEP = "moment-step"
-MOMENT_LAYER = "moment-layer"
-MOMENT_K = "moment-k"
-MOMENT_CAPTION = "moment-caption"
+SNAPSHOT_WINDOW = "snapshot-window"
+SNAPSHOT_AT = "snapshot-at"
+SNAPSHOT_STEP = "snapshot-step"
+SNAPSHOT_LAYER = "snapshot-layer"
+SNAPSHOT_K = "snapshot-k"
+SNAPSHOT_CAPTION = "snapshot-caption"
 SURVIVAL = "survival"
 HILL = "hill"
 RIDGE = "ridge"
@@ -118,7 +118,7 @@ COMPARE_TABLES = "compare-tables"
 QUERY_URL = "query-url"
 QUERY_ADDRESS = "query-address"
 QUERY_SQL = "query-sql"
-QUERY_ASK = "query-ask"
+QUERY_RUN = "query-run"
 QUERY_RESULT = "query-result"
 QUERY_FILE = "query-file"
 STUDY_QUERY = "study-query"
@@ -152,7 +152,7 @@ RULE_ENABLED = "rule-enabled"
 RULE_SAVE = "rule-save"
 RULE_TRY = "rule-try"
 RULE_NEW = "rule-new"
-RULE_SAID = "rule-said"
+RULE_MESSAGE = "rule-message"
 RULE_FIRINGS = "rule-firings"
 RULE_EDIT = "rule-edit"
 RULE_DELETE = "rule-delete"
@@ -176,7 +176,7 @@ def figures(name: str) -> dict[str, str]:
 
 
 def section(name: str) -> dict[str, str]:
-    """Id of the store that tells a part of a page what the page shows, once it is in sight."""
+    """Id of the store that passes the state of the page to a section in view."""
     return {"type": SECTION, "name": name}
 
 

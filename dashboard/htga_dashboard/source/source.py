@@ -1,4 +1,4 @@
-"""Where the dashboard reads, and what it changes: the collector's HTTP API, and nothing else."""
+"""All data of the dashboard: reads and changes through the collector's HTTP API."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ from htga_client.wire import (
     Tokens,
 )
 from htga_dashboard.models.step_range import Steps
-from htga_dashboard.source.edits import Edits
-from htga_dashboard.source.http import Exchange, NotFoundError, segment
-from htga_dashboard.source.rules import RuleBook
+from htga_dashboard.source.edits import RunEdits
+from htga_dashboard.source.http import ApiClient, NotFoundError, quote_path
+from htga_dashboard.source.rules import RulesApi
 
 ALL = Steps()
 
 PAGE = 1_000
-"""Runs asked for at a time."""
+"""Runs per request."""
 
 
 class Source:
-    """Reads runs and their values from a collector, and changes what people may change of them.
+    """Reads runs and their values from a collector, and changes runs.
 
     Args:
-        client: Knows the collector's address, as its `base_url`, and the read token in its headers
-            where the collector asks for one. With `httpx2.ASGITransport(app=api)` for transport it
-            reads from a collector in the same process.
+        client: An HTTP client with the collector's address as its `base_url` and, where the
+            collector wants one, the read token in its headers. `httpx2.ASGITransport(app=api)` as
+            its transport reads from a collector in the same process.
     """
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
-        self._exchange = Exchange(client)
-        self.rules = RuleBook(self._exchange)
-        self.edits = Edits(self._exchange)
+        self._api = ApiClient(client)
+        self.rules = RulesApi(self._api)
+        self.edits = RunEdits(self._api)
 
     @property
     def url(self) -> str:
         """The collector's address."""
-        return self._exchange.url
+        return self._api.url
 
     async def runs(
         self,
@@ -71,7 +71,7 @@ class Source:
         count: bool = False,
     ) -> RunPage:
         """One page of the runs that match the search `q` and have `tag`, the newest first."""
-        return await self._exchange.get(
+        return await self._api.get(
             RunPage,
             "/runs",
             q=q or None,
@@ -97,22 +97,22 @@ class Source:
         return list((await self.search("", limit, tag=tag)).items)
 
     async def run(self, run_id: str) -> Run:
-        """The run of this id.
+        """The run with this id.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: There is no such run.
         """
-        return await self._exchange.get(Run, f"/runs/{segment(run_id)}")
+        return await self._api.get(Run, f"/runs/{quote_path(run_id)}")
 
-    async def several(self, run_ids: Sequence[str], q: str = "") -> list[Run]:
+    async def runs_by_id(self, run_ids: Sequence[str], q: str = "") -> list[Run]:
         """The runs of these ids in their order, without unknown ones and those not matching `q`."""
         ids = ",".join(run_ids)
-        found = await self._exchange.get(RunPage, "/runs", ids=ids, q=q or None, limit=PAGE)
+        found = await self._api.get(RunPage, "/runs", ids=ids, q=q or None, limit=PAGE)
         return sorted(found.items, key=lambda run: run_ids.index(run.id))
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:
-        """What happened in a run, for people to read."""
-        return (await self._exchange.get(RunEvents, f"/runs/{segment(run_id)}/events")).items
+        """The latest events of a run."""
+        return (await self._api.get(RunEvents, f"/runs/{quote_path(run_id)}/events")).items
 
     async def series(
         self,
@@ -125,10 +125,10 @@ class Source:
         since: str | None = None,
     ) -> Series:
         """Values of `keys` over `steps`, in at most `buckets` buckets; `since` is a cursor."""
-        return await self._exchange.get(
+        return await self._api.get(
             Series,
-            f"/runs/{segment(run_id)}/series",
-            keys=_listed(keys),
+            f"/runs/{quote_path(run_id)}/series",
+            keys=_comma_separated(keys),
             layer=layer,
             start=steps.first,
             stop=steps.stop,
@@ -145,21 +145,21 @@ class Source:
         x: Axis,
         buckets: int,
     ) -> tuple[GroupSeries, ...]:
-        """Values of `keys`, runs with equal settings `by` together, in the order of their runs.
+        """Values of `keys` of runs grouped by the settings `by`, in the order of their first runs.
 
         Args:
-            run_ids: Of which runs; those that the collector does not know are left out.
+            run_ids: Ids; unknown ones are left out.
             keys: Scalars and metrics.
-            by: As the collector names settings: "group", "config.lr"; without any, each run is
-                alone.
-            x: What they are laid along.
-            buckets: Points of each at most.
+            by: Settings as the collector names them: "group", "config.lr". Empty to keep each run
+                apart.
+            x: The x axis.
+            buckets: Maximum number of points of each series.
         """
-        found = await self._exchange.get(
+        found = await self._api.get(
             GroupedSeries,
             "/groups/series",
             runs=",".join(run_ids),
-            keys=_listed(keys),
+            keys=_comma_separated(keys),
             by=by,
             x=x,
             buckets=buckets,
@@ -178,11 +178,17 @@ class Source:
     ) -> Histograms:
         """Histograms of |gradient| over `steps`, in at most `buckets` columns.
 
-        They are of a `layer`, or of the whole model; `2**bits` bins to an octave, after a cursor.
+        Args:
+            run_id: The run.
+            buckets: Maximum number of columns.
+            bits: Resolution: `2**bits` bins per octave.
+            layer: Name of a layer; empty for the whole model.
+            steps: Range of steps.
+            since: Cursor of an earlier response, for what came after it.
         """
-        return await self._exchange.get(
+        return await self._api.get(
             Histograms,
-            f"/runs/{segment(run_id)}/histograms",
+            f"/runs/{quote_path(run_id)}/histograms",
             bits=bits,
             layer=layer,
             start=steps.first,
@@ -192,24 +198,24 @@ class Source:
         )
 
     async def tail(self, run_id: str) -> Tail | None:
-        """The tail of a run's latest histogram; None where it has none."""
+        """The tail of a run's latest histogram, or None without a histogram."""
         try:
-            return await self._exchange.get(Tail, f"/runs/{segment(run_id)}/tail")
+            return await self._api.get(Tail, f"/runs/{quote_path(run_id)}/tail")
         except NotFoundError:
             return None
 
     async def layers(self, run_id: str) -> list[str]:
-        """Names of a run's layers, in the order in which they came."""
-        found = await self._exchange.get(_Layers, f"/runs/{segment(run_id)}/layers")
+        """Names of a run's layers, in the order of their first rows."""
+        found = await self._api.get(_Layers, f"/runs/{quote_path(run_id)}/layers")
         return list(dict.fromkeys(layer.name for layer in found["items"] if layer.name))
 
     async def layer_map(
         self, run_id: str, key: str, *, buckets: int, steps: Steps = ALL
     ) -> LayerMap:
-        """One key of every layer over `steps`, in at most `buckets` buckets."""
-        return await self._exchange.get(
+        """One scalar of every layer over `steps`, in at most `buckets` buckets."""
+        return await self._api.get(
             LayerMap,
-            f"/runs/{segment(run_id)}/layers/map",
+            f"/runs/{quote_path(run_id)}/layers/map",
             key=key,
             start=steps.first,
             stop=steps.stop,
@@ -217,20 +223,20 @@ class Source:
         )
 
     async def status(self) -> Status:
-        """How the collector is doing."""
-        return await self._exchange.get(Status, "/status")
+        """The collector's status."""
+        return await self._api.get(Status, "/status")
 
     async def tokens(self) -> tuple[Token, ...]:
         """The collector's tokens, without their secrets."""
-        return (await self._exchange.get(Tokens, "/tokens")).items
+        return (await self._api.get(Tokens, "/tokens")).items
 
     async def query(self, sql: str, *, limit: int) -> pa.Table:
-        """The answer to one SELECT over the tables runs, steps and metrics.
+        """The result of one SELECT over the tables runs, steps and metrics.
 
         Raises:
-            RefusedError: The collector would not answer it, and says why.
+            RefusedError: The collector refused the query and says why.
         """
-        answer = await self._exchange.ask(
+        answer = await self._api.request(
             "POST", "/query", json={"sql": sql, "limit": limit}, headers={"accept": ARROW_STREAM}
         )
         table = pa.ipc.open_stream(answer.content).read_all()
@@ -253,8 +259,8 @@ class Source:
         await self.aclose()
 
 
-def _listed(keys: Iterable[str]) -> str:
-    """Names as the collector takes them, separated by commas."""
+def _comma_separated(keys: Iterable[str]) -> str:
+    """Names, quoted, with commas between them."""
     return ",".join(quote(key, safe="") for key in keys)
 
 

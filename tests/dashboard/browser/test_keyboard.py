@@ -51,9 +51,9 @@ def test_runs_are_found_marked_and_opened_by_key(
     expect(watched.locator("#runs-compare")).to_have_text("Compare 2")
     watched.keyboard.press("Enter")
     expect(watched.locator("h1")).to_have_text("new")
-    watched.locator("#moment-caption").get_by_text("step 29").wait_for()
+    watched.locator("#snapshot-caption").get_by_text("step 29").wait_for()
     watched.keyboard.press("[")
-    watched.locator("#moment-caption").get_by_text("step 28").wait_for()
+    watched.locator("#snapshot-caption").get_by_text("step 28").wait_for()
     watched.keyboard.press("e")
     expect(watched.get_by_role("dialog", name="Edit this run")).to_be_visible()
 

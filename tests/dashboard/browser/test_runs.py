@@ -1,4 +1,4 @@
-"""The table of runs as a person works with it: in a real Chromium, on a real collector."""
+"""The table of runs: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUPS = ".ag-row .group-row"
 
 @pytest.fixture
 def sweep(dashboard: Server, register: Register, send: Send) -> dict[str, str]:
-    """Four runs of two methods; gives their ids by name."""
+    """Four runs of two methods; returns their ids by name."""
     made = {}
     for method in ("sgd", "htga"):
         for seed, lr in enumerate((0.1, 0.01)):
@@ -47,7 +47,7 @@ def sweep(dashboard: Server, register: Register, send: Send) -> dict[str, str]:
         ("epochs:3 <b>", set()),
     ],
 )
-def test_a_search_asks_for_words_settings_and_numbers(
+def test_a_search_finds_text_settings_and_numbers(
     watched: Page, dashboard: Server, sweep: dict[str, str], search: str, found: set[str]
 ) -> None:
     watched.goto(dashboard.url)
@@ -142,7 +142,7 @@ def test_a_group_says_on_a_phone_how_many_runs_it_has(watched: Page, dashboard: 
     expect(sgd.locator("[col-id=state]")).to_have_text("n = 2")
 
 
-def test_the_course_of_a_run_is_drawn_in_its_row(
+def test_the_trend_of_a_run_is_drawn_in_its_row(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)
@@ -156,13 +156,13 @@ def test_the_course_of_a_run_is_drawn_in_its_row(
     assert receipt["min_interval"] == 2.0, "a row of the table counts as a view of the run"
 
 
-def test_marked_runs_are_deleted_and_come_back(
+def test_selected_runs_are_deleted_and_restored(
     watched: Page, dashboard: Server, sweep: dict[str, str]
 ) -> None:
     watched.goto(f"{dashboard.url}/?q=method:sgd")
     expect(watched.locator(NAMES)).to_have_count(2)
     expect(watched.get_by_role("toolbar")).to_be_hidden()
-    # The bell has asked for the events of all runs; of a run that goes meanwhile there are none.
+    # The bell has loaded the events of all runs; a run deleted meanwhile would have none.
     expect(watched.locator("#alerts-list li")).to_have_count(1)
     watched.locator(".ag-header input[type=checkbox]").check()
     watched.get_by_role("button", name="Delete").click()
@@ -176,7 +176,7 @@ def test_marked_runs_are_deleted_and_come_back(
 
 
 @pytest.mark.usefixtures("sweep")
-def test_marked_runs_are_tagged_grouped_and_archived_and_refusals_are_said(
+def test_selected_runs_are_tagged_grouped_and_archived_and_refusals_are_shown(
     watched: Page, dashboard: Server
 ) -> None:
     watched.goto(f"{dashboard.url}/?q=htga-1")
@@ -226,7 +226,7 @@ def test_a_column_in_which_no_run_has_anything_is_left_out_until_one_has(
     expect(heads.filter(has_text="group")).to_be_visible()
 
 
-def test_a_page_that_has_just_come_asks_only_for_the_latest_runs(
+def test_a_new_page_requests_only_the_latest_runs(
     watched: Page, dashboard: Server, sweep: dict[str, str]
 ) -> None:
     with watched.expect_request(lambda asked: "runs-changes" in (asked.post_data or "")) as asked:

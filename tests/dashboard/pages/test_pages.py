@@ -15,8 +15,7 @@ from htga_dashboard.figures import theme
 from htga_dashboard.models.experiment import View as Look
 from htga_dashboard.pages import message
 from htga_dashboard.pages.experiments import page as experiments
-from htga_dashboard.pages.run import cards
-from htga_dashboard.pages.run import load as drawing
+from htga_dashboard.pages.run import cards, load
 from htga_dashboard.pages.run import page as run
 from htga_dashboard.pages.run.view_state import View
 from htga_dashboard.pages.runs import page as runs
@@ -44,7 +43,7 @@ def _texts(child: Any) -> Iterator[str]:
 
 
 def page_of(now: Run, values: Series | None = None) -> Component:
-    return run.layout(drawing.draw(now, values or series([]), histograms({}), theme.LIGHT))
+    return run.layout(load.build(now, values or series([]), histograms({}), theme.LIGHT))
 
 
 def shown(now: Run, values: Series, columns: Histograms | None = None) -> list[Component]:
@@ -122,7 +121,7 @@ def test_a_runs_page_comes_with_its_figures_and_what_they_show() -> None:
     ],
 )
 def test_a_tail_index_is_put_into_words(alpha: float, words: str) -> None:
-    assert cards.remark(alpha) == words
+    assert cards.tail_hint(alpha) == words
 
 
 def test_a_nested_setting_is_named_by_its_path() -> None:

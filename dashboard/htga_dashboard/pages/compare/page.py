@@ -1,4 +1,4 @@
-"""Runs beside one another: charts with a line for each run or group, and tables of differences."""
+"""The page that compares runs: charts with a line for each run or group, and tables."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard.components import cards, ids
-from htga_dashboard.components import graph as graphs
+from htga_dashboard.components import cards, graph, ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.controls import field, offered, one, several
+from htga_dashboard.components.controls import dropdown, field, multi_dropdown, options
 from htga_dashboard.figures import theme
-from htga_dashboard.models.comparison import MAX_SMOOTHING, MOST, Comparison
+from htga_dashboard.models.comparison import MAX_RUNS, MAX_SMOOTHING, Comparison
 from htga_dashboard.models.config import GROUP
 from htga_dashboard.models.differences import differing, keys_of
-from htga_dashboard.pages.compare import load as compared
-from htga_dashboard.pages.compare.load import HILL, SURVIVAL, TAILS, Drawn, legend, tables
+from htga_dashboard.pages.compare.load import (
+    HILL,
+    SURVIVAL,
+    TAILS,
+    ComparisonData,
+    legend,
+    load,
+    tables,
+)
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 CHOICE = 200
-"""Runs that can be chosen from."""
+"""Number of newest runs to choose from."""
 
 COMPARE = "compare"
-"""Name of the callback that draws."""
+"""Name of the callback that draws the figures."""
 
 AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
 SCALES = ["linear", "log"]
@@ -36,11 +42,11 @@ BANDS = {"sd": "± sd", "t95": "95 % of the mean", "range": "min to max", "none"
 
 
 def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Component:
-    """The page; its charts are drawn when the browser has said which theme it wants.
+    """The page; its charts are drawn once the browser has sent its theme.
 
     Args:
-        how: What the address says.
-        runs: Those of its runs that are there.
+        how: The comparison.
+        runs: Its runs that exist.
         choice: Runs that can be added.
     """
     listed = {run.id: run for run in (*runs, *choice)}
@@ -49,7 +55,7 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
         [
             dcc.Store(id=ids.COMPARE_QUERY, data=how.to_query()),
             dcc.Store(id=ids.COMPARE_NEWS),
-            graphs.store(COMPARE),
+            graph.store(COMPARE),
             html.Header(html.H1("Compare"), className="title"),
             _controls(how, list(listed.values()), runs),
             html.P(
@@ -67,20 +73,22 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
 
 
 async def read(source: Source, url: SplitResult) -> Component:
-    """The page as things are now."""
+    """Load the page."""
     how = Comparison.from_query(url.query)
-    runs, choice = await asyncio.gather(source.several(how.runs[:MOST]), source.newest(CHOICE))
+    runs, choice = await asyncio.gather(
+        source.runs_by_id(how.runs[:MAX_RUNS]), source.newest(CHOICE)
+    )
     return layout(how, runs, choice)
 
 
-def charts(drawn: Drawn) -> list[Component]:
-    """A card for each key, and two for the tails."""
+def charts(drawn: ComparisonData) -> list[Component]:
+    """A card for each key, and two cards for the tails."""
     if not drawn.runs:
         return [
             html.Div(
                 [
                     html.H2("Nothing to compare yet"),
-                    html.P("Choose runs above, or mark them in the table of runs."),
+                    html.P("Choose runs above, or select them in the table of runs."),
                 ],
                 className="empty",
             )
@@ -102,7 +110,7 @@ def charts(drawn: Drawn) -> list[Component]:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw what the controls say, write it into the address, and draw anew what has changed."""
+    """Register the callbacks: controls to address to charts, and charts again when runs change."""
     _register_controls(app)
     _register_drawing(app, source)
 
@@ -162,17 +170,17 @@ def _register_drawing(app: Dash, source: Source) -> None:
         query: str, news: dict[str, Any] | None, theme_name: str | None, before: Any
     ) -> Any:
         nothing = [no_update] * 5
-        if theme_name is None:  # the browser says it a moment after it has come
+        if theme_name is None:  # the browser sends it soon after loading
             return *nothing, no_update
         how = Comparison.from_query(query)
         keys, beat = (before["keys"], before["beat"] + 1) if before else (None, 0)
-        same = graphs.handed({}, beat) | {"keys": keys, "of": before and before["of"]}
-        # What is on screen decides, not what this call is for: of two calls that overtake each
-        # other Dash keeps the later one, whose news may be none of ours.
+        same = graph.to_payload({}, beat) | {"keys": keys, "of": before and before["of"]}
+        # Compare with what is on screen, not with the trigger: of two overlapping calls Dash keeps
+        # the later one, which may be about other runs.
         if keys and before["of"] == [query, theme_name] and not _concerns(news, how):
             return *nothing, same
         try:
-            drawn = await compared.read(source, how, theme.named(theme_name))
+            drawn = await load(source, how, theme.named(theme_name))
         except SourceError as error:
             kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
             return *kept, same
@@ -181,13 +189,13 @@ def _register_drawing(app: Dash, source: Source) -> None:
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups, drawn.runs),
             tables(drawn.runs, drawn.keys),
-            offered(keys_of(drawn.runs), how.keys),
-            offered(_groupings(drawn.runs), how.group),
-            graphs.handed(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
+            options(keys_of(drawn.runs), how.keys),
+            options(_groupings(drawn.runs), how.group),
+            graph.to_payload(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
         )
 
     app.clientside_callback(
-        ClientsideFunction("htga", "compared"),
+        ClientsideFunction("htga", "comparisonDrawn"),
         Input(ids.figures(COMPARE), "data"),
         prevent_initial_call=True,
     )
@@ -218,12 +226,14 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
     chosen = [run.id for run in runs]
     return html.Div(
         [
-            field("Runs", several(ids.COMPARE_RUNS, named, chosen, "Choose runs"), wide=True),
+            field(
+                "Runs", multi_dropdown(ids.COMPARE_RUNS, named, chosen, "Choose runs"), wide=True
+            ),
             field(
                 "Charts",
-                several(
+                multi_dropdown(
                     ids.COMPARE_KEYS,
-                    offered(keys_of(runs), how.keys),
+                    options(keys_of(runs), how.keys),
                     how.keys,
                     "Tail, norm and metrics",
                 ),
@@ -231,11 +241,13 @@ def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Co
             ),
             field(
                 "One line for each",
-                several(ids.COMPARE_GROUP, offered(_groupings(runs), how.group), how.group, "run"),
+                multi_dropdown(
+                    ids.COMPARE_GROUP, options(_groupings(runs), how.group), how.group, "run"
+                ),
             ),
-            field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
-            field("Along", one(ids.COMPARE_X, AXES, how.x)),
-            field("Scale", one(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
+            field("Band of a group", dropdown(ids.COMPARE_BAND, BANDS, how.band)),
+            field("Along", dropdown(ids.COMPARE_X, AXES, how.x)),
+            field("Scale", dropdown(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
             field("Smoothing", smoothing),
         ],
         className="controls",

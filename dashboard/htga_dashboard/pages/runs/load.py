@@ -1,4 +1,4 @@
-"""The runs that a search finds, for the first page and for what changes after it."""
+"""Load the runs that a search finds: all of them, or only those that changed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 PAGE = 1000
-"""Runs that the table loads at first, and each time that more are asked for."""
+"""Number of runs that the table loads at first, and with each click for more."""
 
 MAX_SINGLE = 20
-"""Up to this many changed runs are fetched by id; with more, the table is loaded again."""
+"""Up to this many changed runs are loaded by id; with more, all rows are loaded again."""
 
 ANY, LATEST, COUNTS = "*", "latest", "counts"
-"""What the browser sends among the ids of changed runs: any run may have changed; the runs that
-changed last; a run came or went, so the numbers of runs have changed."""
+"""Words that the browser sends among the ids of changed runs: any run may have changed; the runs
+that changed last; the numbers of runs may have changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a search finds.
+    """The result of a search.
 
     Attributes:
         q: The search.
-        limit: Runs to load at most.
-        runs: The newest runs that match.
-        matching: Number of all runs that match.
+        limit: Maximum number of runs to load.
+        runs: The newest matching runs.
+        matching: Number of all matching runs.
         total: Number of all runs.
         unknown: Names in the search under which no run has a value.
     """
@@ -46,24 +46,24 @@ class Found:
 
     @property
     def shown(self) -> list[Any]:
-        """Search and limit, as the browser sends them back: they tell what is on screen."""
+        """Search and limit, which the browser sends back to say what is on screen."""
         return [self.q, self.limit]
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The numbers of runs, and what the search names in vain."""
+        """The numbers of runs, and a hint about unknown names."""
         names = ", ".join(f"“{name}”" for name in self.unknown)
         hint = f"No run has anything called {names}." if self.unknown and self.total else ""
         return {"matching": self.matching, "total": self.total, "hint": hint}
 
     @property
     def settings(self) -> list[str]:
-        """Names of settings by which the runs can be put into groups."""
+        """Names of settings by which the runs can be grouped."""
         return [GROUP, *(setting.name for setting in differing(self.runs))]
 
 
 async def find(source: Source, q: str, limit: int) -> Found:
-    """Search all runs, and load the newest `limit` of those that match."""
+    """Search all runs, and load the newest `limit` matches."""
     page = await source.search(q, limit)
     matching = total = page.total or 0
     if q:
@@ -81,14 +81,14 @@ async def find(source: Source, q: str, limit: int) -> Found:
 async def changes(
     source: Source, changed: Sequence[str], q: str, limit: int, shown: Sequence[Any]
 ) -> tuple[dict[str, Any], Found | None]:
-    """What the browser does to its rows, and the runs where all of them were loaded again.
+    """The changes of rows for the browser, and the result of the search if all were loaded again.
 
     Args:
         source: The collector.
-        changed: Ids of runs, and `ANY`, `LATEST` or `COUNTS`.
+        changed: Ids of runs, and any of `ANY`, `LATEST` and `COUNTS`.
         q: The search.
-        limit: Runs to load at most.
-        shown: `Found.shown` of what is on screen; another search loads all runs again.
+        limit: Maximum number of runs to load.
+        shown: `Found.shown` of what is on screen; if it differs, all rows are loaded again.
     """
     nothing = {"rows": [], "gone": [], "all": False}
     ids = [run_id for run_id in changed if run_id not in {LATEST, COUNTS}]
@@ -101,11 +101,11 @@ async def changes(
         if LATEST in changed:
             latest = await source.runs(limit=MAX_SINGLE, sort="-updated")
             ids += [run.id for run in latest.items if run.id not in ids]
-        runs = await source.several(ids, q) if ids else []
+        runs = await source.runs_by_id(ids, q) if ids else []
         known = {run.id for run in runs}
         gone = [run_id for run_id in ids if run_id not in known]
         changed_rows = {"rows": [row(run) for run in runs], "gone": gone, "all": False}
         return changed_rows | ((await find(source, q, 1)).counts if COUNTS in changed else {}), None
     except SourceError as error:
-        # What is on screen stays; only a search that could not be answered is worth a word.
+        # Keep what is on screen; mention the error only if a new search failed.
         return nothing | ({"hint": str(error)} if [q, limit] != shown else {}), None

@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 
 from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.controls import field, offered, one, several
+from htga_dashboard.components.controls import dropdown, field, multi_dropdown, options
 from htga_dashboard.pages.runs import bulk_actions
 from htga_dashboard.pages.runs.load import PAGE, Found, changes, find
 from htga_dashboard.pages.runs.table import grid
@@ -25,11 +25,11 @@ run = htga.telemetry.attach(optimizer, url="{url}")
 
 
 def layout(found: Found, query: str = "", *, url: str) -> Component:
-    """The page with a row for each run found, or with what to do where there is none.
+    """The page with a row for each run found, or with instructions if there is no run at all.
 
     Args:
-        found: The runs.
-        query: The query of its address: what is searched for, and how it is grouped.
+        found: The result of the search.
+        query: The query of its address: search, groups, columns.
         url: Address of this server, as the reader's browser knows it.
     """
     return html.Div(
@@ -72,14 +72,14 @@ def layout(found: Found, query: str = "", *, url: str) -> Component:
 
 
 async def read(source: Source, url: SplitResult) -> Component:
-    """The page as things are now."""
+    """Load the page."""
     q = parse_qs(url.query).get("q", [""])[0]
     found = await find(source, q, PAGE)
     return layout(found, url.query, url=f"{url.scheme}://{url.netloc}")
 
 
 def register(app: Dash, source: Source) -> None:
-    """Keep the table fresh, and search it."""
+    """Register the callbacks: search, update rows, group, and act on selected runs."""
 
     @app.callback(
         Output(ids.RUNS_CHANGES, "data"),
@@ -91,11 +91,11 @@ def register(app: Dash, source: Source) -> None:
         State(ids.RUNS_GROUP, "value"),
         prevent_initial_call=True,
     )
-    async def load(
+    async def reload(
         news: dict[str, Any], q: str | None, limit: int, shown: list[Any], by: list[str] | None
     ) -> Any:
         changed, found = await changes(source, news["runs"], q or "", limit, shown)
-        return changed, no_update if found is None else offered(found.settings, by or [])
+        return changed, no_update if found is None else options(found.settings, by or [])
 
     app.clientside_callback(
         ClientsideFunction("htga", "applyChanges"),
@@ -126,9 +126,9 @@ def register(app: Dash, source: Source) -> None:
     bulk_actions.register(app, source)
 
 
-def _controls(found: Found, said: dict[str, list[str]]) -> Component:
+def _controls(found: Found, params: dict[str, list[str]]) -> Component:
     names = found.settings
-    by = [name for name in said.get("by", []) if name in names]
+    by = [name for name in params.get("by", []) if name in names]
     return html.Div(
         [
             field(
@@ -143,8 +143,10 @@ def _controls(found: Found, said: dict[str, list[str]]) -> Component:
                 ),
                 wide=True,
             ),
-            field("Group by", several(ids.RUNS_GROUP, names, by, "nothing")),
-            field("Columns", one(ids.RUNS_SETTINGS, COLUMNS, said.get("columns", [MAIN])[0])),
+            field("Group by", multi_dropdown(ids.RUNS_GROUP, names, by, "nothing")),
+            field(
+                "Columns", dropdown(ids.RUNS_SETTINGS, COLUMNS, params.get("columns", [MAIN])[0])
+            ),
         ],
         className="controls",
     )

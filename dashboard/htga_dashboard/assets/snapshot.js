@@ -1,14 +1,14 @@
 "use strict";
-// The moment of a run that is looked at, and the size of its tail.
+// The step whose tail is shown, and the size k of that tail.
 window.htga = window.htga || {};
 
-htga.moment = (() => {
-  const choose = (step) => dash_clientside.set_props("moment-at", { data: Math.max(0, Math.round(step)) });
+htga.snapshot = (() => {
+  const choose = (step) => dash_clientside.set_props("snapshot-at", { data: Math.max(0, Math.round(step)) });
 
-  // Drag k through the Hill plot: its line and the index at it follow the pointer; the fit is drawn
-  // when it is let go.
+  // Drag k through the Hill plot: the line and its label follow the pointer, and the fit is drawn on
+  // release.
   const draggable = (plot) => {
-    let held = null;
+    let dragged = null;
 
     const at = (event) => {
       const { xaxis } = plot._fullLayout;
@@ -21,12 +21,12 @@ htga.moment = (() => {
     };
 
     const follow = (event) => {
-      const { k, alpha, stderr } = (held = at(event));
-      const said = `k = ${k.toLocaleString("en")}: ${alpha.toFixed(3)} ± ${stderr.toPrecision(2)}`;
+      const { k, alpha, stderr } = (dragged = at(event));
+      const text = `k = ${k.toLocaleString("en")}: ${alpha.toFixed(3)} ± ${stderr.toPrecision(2)}`;
       Plotly.relayout(plot, {
         "shapes[0].x0": k,
         "shapes[0].x1": k,
-        "shapes[0].label.text": said,
+        "shapes[0].label.text": text,
       });
     };
 
@@ -39,12 +39,12 @@ htga.moment = (() => {
       },
       true,
     );
-    plot.addEventListener("pointermove", (event) => held && follow(event), true);
+    plot.addEventListener("pointermove", (event) => dragged && follow(event), true);
     plot.addEventListener("pointerup", () => {
-      if (held) dash_clientside.set_props("moment-k", { value: String(held.k) });
-      held = null;
+      if (dragged) dash_clientside.set_props("snapshot-k", { value: String(dragged.k) });
+      dragged = null;
     });
-    plot.addEventListener("pointercancel", () => (held = null));
+    plot.addEventListener("pointercancel", () => (dragged = null));
   };
 
   return { choose, draggable };
