@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -79,7 +80,7 @@ def compiled(function: Any, signature: dict[str, str], capability: int, **consta
 
 
 for capability in (80, 90):
-    for dtype in TRITON_DTYPES:
+    for dtype in TRITON_DTYPES if capability == 90 else (torch.float32,):
         name = str(dtype).removeprefix("torch.")
         shared: dict[str, Any] = {"DTYPE": name, "BLOCK": BLOCK}
         where = f"of {name} on {capability}"
