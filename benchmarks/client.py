@@ -68,8 +68,8 @@ def main() -> None:
         ) as server:
             url = server.stdout.readline().split()[3] if server.stdout else ""
             try:
-                log_time(url, pace=0.0)
-                log_time(url, pace=1e-4)
+                log_time(url, interval=0.0)
+                log_time(url, interval=1e-4)
                 memory(url)
                 lost_steps(url)
             finally:
@@ -78,7 +78,7 @@ def main() -> None:
     import_time()
 
 
-def log_time(url: str, *, pace: float) -> None:
+def log_time(url: str, *, interval: float) -> None:
     """Microseconds of one call, the median of `ROUNDS` rounds of `CALLS` calls."""
     from torch import nn, optim  # noqa: PLC0415  the other figures are of processes without torch
 
@@ -91,13 +91,13 @@ def log_time(url: str, *, pace: float) -> None:
         )
         rounds = []
         for _ in range(ROUNDS):
-            empty = times(lambda _: None, pace)
-            rounds.append((empty, times(lambda i: run.log(values, step=i), pace)))
+            empty = times(lambda _: None, interval)
+            rounds.append((empty, times(lambda i: run.log(values, step=i), interval)))
             run.flush(60)  # or the queue would fill, and dropping a row costs something else
         run.finish(timeout=60)
         assert run.stats.acked == ROUNDS * CALLS
     floors, costs = zip(*rounds, strict=True)
-    name = "flat out" if not pace else f"once in {pace * 1e6:.0f} us"
+    name = "flat out" if not interval else f"once in {interval * 1e6:.0f} us"
     for label, quantile, budget in (("median", 0.5, 2), ("p99.9", 0.999, 50)):
         at = int(CALLS * quantile)
         cost = statistics.median(calls[at] for calls in costs)
@@ -106,7 +106,7 @@ def log_time(url: str, *, pace: float) -> None:
         print(f"| {what} | {cost:.2f} us (an empty call {floor:.2f}) | {budget} us |", flush=True)
 
 
-def times(call: Callable[[int], None], pace: float) -> list[float]:
+def times(call: Callable[[int], None], interval: float) -> list[float]:
     """Microseconds of each call, sorted."""
     found = []
     gc.collect()
@@ -116,7 +116,7 @@ def times(call: Callable[[int], None], pace: float) -> list[float]:
         call(i)
         end = time.perf_counter_ns()
         found.append((end - begin) / 1e3)
-        while pace and time.perf_counter_ns() - end < pace * 1e9:
+        while interval and time.perf_counter_ns() - end < interval * 1e9:
             pass
     gc.enable()
     return sorted(found)
@@ -135,13 +135,13 @@ def lost_steps(url: str) -> None:
     from htga_client import Client  # noqa: PLC0415  its import is measured elsewhere
 
     lost = []
-    dice = random.Random(0)  # noqa: S311  reproducible, not secret
+    rng = random.Random(0)  # noqa: S311  reproducible, not secret
     for _ in range(KILLS):
         with tempfile.TemporaryDirectory() as folder:
             process = logging_process(url, folder, rate=100, seconds=60)
             assert process.stdout is not None
             run_id = process.stdout.readline().strip()
-            time.sleep(dice.uniform(0.5, 1.5))
+            time.sleep(rng.uniform(0.5, 1.5))
             process.send_signal(signal.SIGKILL)
             put = len(process.communicate()[0].splitlines())
             sync = ["-m", "htga.cli.main", "sync", "--dir", folder, "--url", url]

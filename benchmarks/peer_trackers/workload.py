@@ -69,9 +69,9 @@ def cost(kind: type, folder: Path, histogram: bool, most: int, seconds: int) -> 
 
 def steps() -> Iterator[tuple[dict[str, float], list[int]]]:
     """Eight numbers and the counts of a histogram, for ever; made beforehand, since that costs."""
-    dice = random.Random(0)  # noqa: S311  reproducible, not secret
+    rng = random.Random(0)  # noqa: S311  reproducible, not secret
     made = [
-        ({f"m{i}": dice.random() for i in range(8)}, [dice.randrange(2000) for _ in range(BINS)])
+        ({f"m{i}": rng.random() for i in range(8)}, [rng.randrange(2000) for _ in range(BINS)])
         for _ in range(100)
     ]
     return itertools.cycle(made)

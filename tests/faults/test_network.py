@@ -29,7 +29,7 @@ from tests.support.seeded_random import rounds, seeded_random
 from tests.support.senders import end, open_sender, put
 
 HTML = b"<html><body>please log in</body></html>"
-LIES = b'{"accepted": 5, "duplicates": 0, "rejected": []}'
+WRONG_COUNT = b'{"accepted": 5, "duplicates": 0, "rejected": []}'
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def faults(chance: random.Random, count: int) -> list[Fault]:
         "nothing": Fault(),
         "reset after the commit, before the reply": Fault(lose=True),
         "a captive portal": Fault(status=200, body=HTML),
-        "a proxy that counts wrong": Fault(status=200, body=LIES),
-        "half a reply": Fault(status=200, body=LIES[:9], headers={"Connection": "close"}),
+        "a proxy that counts wrong": Fault(status=200, body=WRONG_COUNT),
+        "half a reply": Fault(status=200, body=WRONG_COUNT[:9], headers={"Connection": "close"}),
         "a redirect": Fault(status=302, headers={"Location": "http://192.0.2.1/"}),
         "overload": refuse(503),
         "too many requests": refuse(429, **{"Retry-After": "0"}),

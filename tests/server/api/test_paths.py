@@ -143,17 +143,17 @@ WATCHES = [
 Watch = Callable[[Path], tuple[tuple[str, ...], tuple[str, ...], Opened]]
 
 
-def opened_elsewhere(folder: Path, names: Sequence[str], watch: Watch, *lies: str) -> set[str]:
+def opened_elsewhere(folder: Path, names: Sequence[str], watch: Watch, *sabotage: str) -> set[str]:
     """What was opened outside the data folder for names, and not for an ordinary name, too.
 
     Each name goes to an eighth of the addresses that hold one, the next name to the next.
     """
-    lie, before, opened = watch(folder)
+    auditing, before, opened = watch(folder)
     data = folder / "data"
     data.mkdir(exist_ok=True)
     where = named_in_paths(folder)
     with (
-        running(data, *lie, *lies, before=before) as collector,
+        running(data, *auditing, *sabotage, before=before) as collector,
         closing(Asking(collector.port)) as ask,
     ):
         for _ in range(3):
