@@ -82,9 +82,11 @@ class Source:
             count="true" if count else None,
         )
 
-    async def search(self, q: str, limit: int, *, tag: str | None = None) -> RunPage:
+    async def search(
+        self, q: str, limit: int, *, tag: str | None = None, count: bool = True
+    ) -> RunPage:
         """The newest `limit` runs that match, as one page with the total and the unknown names."""
-        first = page = await self.runs(q=q, tag=tag, limit=min(limit, PAGE), count=True)
+        first = page = await self.runs(q=q, tag=tag, limit=min(limit, PAGE), count=count)
         items = list(page.items)
         while page.next is not None and len(items) < limit:
             size = min(limit - len(items), PAGE)
@@ -94,7 +96,7 @@ class Source:
 
     async def newest(self, limit: int, *, tag: str | None = None) -> list[Run]:
         """The newest `limit` runs, or all of them where there are fewer."""
-        return list((await self.search("", limit, tag=tag)).items)
+        return list((await self.search("", limit, tag=tag, count=False)).items)
 
     async def run(self, run_id: str) -> Run:
         """The run with this id.
