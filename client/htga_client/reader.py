@@ -60,7 +60,7 @@ class Client:
             state: Only in this state.
             group: Only of this group.
             tag: Only with this tag.
-            q: Only those whose name, project or notes contain it.
+            q: A search such as "maple state:running lr<0.01 -tag:old"; see docs/api.md.
             limit: At most so many.
         """
         wanted = {"project": project, "state": state, "group": group, "tag": tag, "q": q}

@@ -1,6 +1,7 @@
 "use strict";
 // Functions that Dash calls in the browser.
 window.dash_clientside = window.dash_clientside || {};
+let searching = null; // timer of the next search
 
 dash_clientside.htga = {
   // A page was mounted.
@@ -104,7 +105,9 @@ dash_clientside.htga = {
   // The search or the number of runs to load changed: load all rows.
   searchRuns: (text) => {
     htga.address.set({ q: text ? [text] : [] });
-    htga.live.load("*");
+    // Dash's own debouncing writes an older text into the field while the reader types on.
+    clearTimeout(searching);
+    searching = setTimeout(() => htga.live.load("*"), 250);
   },
 
   // An action on the selected runs is done.

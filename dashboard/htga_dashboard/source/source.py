@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 import httpx2
@@ -40,13 +39,12 @@ PAGE = 1_000
 """Runs per request."""
 
 
-class Source:
+class Source(AbstractAsyncContextManager["Source"]):
     """Reads runs and their values from a collector, and changes runs.
 
     Args:
-        client: An HTTP client with the collector's address as its `base_url` and, where the
-            collector wants one, the read token in its headers. `httpx2.ASGITransport(app=api)` as
-            its transport reads from a collector in the same process.
+        client: An HTTP client with the collector's address as its `base_url` and a read token, if
+            needed, in its headers. Its transport may be `httpx2.ASGITransport(app=api)`.
     """
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
@@ -82,9 +80,11 @@ class Source:
             count="true" if count else None,
         )
 
-    async def search(self, q: str, limit: int, *, tag: str | None = None) -> RunPage:
+    async def search(
+        self, q: str, limit: int, *, tag: str | None = None, count: bool = True
+    ) -> RunPage:
         """The newest `limit` runs that match, as one page with the total and the unknown names."""
-        first = page = await self.runs(q=q, tag=tag, limit=min(limit, PAGE), count=True)
+        first = page = await self.runs(q=q, tag=tag, limit=min(limit, PAGE), count=count)
         items = list(page.items)
         while page.next is not None and len(items) < limit:
             size = min(limit - len(items), PAGE)
@@ -94,7 +94,7 @@ class Source:
 
     async def newest(self, limit: int, *, tag: str | None = None) -> list[Run]:
         """The newest `limit` runs, or all of them where there are fewer."""
-        return list((await self.search("", limit, tag=tag)).items)
+        return list((await self.search("", limit, tag=tag, count=False)).items)
 
     async def run(self, run_id: str) -> Run:
         """The run with this id.
@@ -150,8 +150,7 @@ class Source:
         Args:
             run_ids: Ids; unknown ones are left out.
             keys: Scalars and metrics.
-            by: Settings as the collector names them: "group", "config.lr". Empty to keep each run
-                apart.
+            by: Settings such as "group" and "config.lr"; empty to keep each run apart.
             x: The x axis.
             buckets: Maximum number of points of each series.
         """
@@ -176,15 +175,9 @@ class Source:
         steps: Steps = ALL,
         since: str | None = None,
     ) -> Histograms:
-        """Histograms of |gradient| over `steps`, in at most `buckets` columns.
+        """Histograms of |gradient| of a layer, or of the whole model, over `steps`.
 
-        Args:
-            run_id: The run.
-            buckets: Maximum number of columns.
-            bits: Resolution: `2**bits` bins per octave.
-            layer: Name of a layer; empty for the whole model.
-            steps: Range of steps.
-            since: Cursor of an earlier response, for what came after it.
+        They have at most `buckets` columns and `2**bits` bins per octave; `since` is a cursor.
         """
         return await self._api.get(
             Histograms,
@@ -206,7 +199,9 @@ class Source:
 
     async def layers(self, run_id: str) -> list[str]:
         """Names of a run's layers, in the order of their first rows."""
-        found = await self._api.get(_Layers, f"/runs/{quote_path(run_id)}/layers")
+        found = await self._api.get(
+            dict[str, tuple[Layer, ...]], f"/runs/{quote_path(run_id)}/layers"
+        )
         return list(dict.fromkeys(layer.name for layer in found["items"] if layer.name))
 
     async def layer_map(
@@ -243,25 +238,10 @@ class Source:
         table.validate(full=True)
         return table
 
-    async def aclose(self) -> None:
-        """Close the connections."""
+    async def __aexit__(self, *_exception: object) -> None:
         await self.client.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 def _comma_separated(keys: Iterable[str]) -> str:
     """Names, quoted, with commas between them."""
     return ",".join(quote(key, safe="") for key in keys)
-
-
-_Layers = dict[str, tuple[Layer, ...]]

@@ -91,13 +91,14 @@ def page(
     if group is not None:
         where.append(runs.c.run_group == group)
     after = [] if cursor is None else [order.after(cursor)]
+    count = count and cursor is None
     query = sa.select(*COLUMNS).order_by(*order.columns)
     terms = parse(q or "")
     unknown = keys_of(terms) if ids is None and cursor is None else set()
     total: int | None = 0
     if terms or state is not None or tag is not None:
         # State depends on the clock, tags and settings are JSON: Python compares them, run by run,
-        # until the page is full, or to the last run where something is asked about all of them.
+        # until the page is full, or to the last run for the total and for unknown names.
         keys: list[int] = []
         searched = sa.select(*_SEARCHED).where(*where, *after).order_by(*order.columns)
         with connection.execute(searched.execution_options(yield_per=1000)) as rows:
@@ -124,7 +125,7 @@ def page(
     return RunPage(
         items=tuple(to_run(row, known) for row in shown),
         next=order.cursor(shown[-1]) if len(found) > limit else None,
-        total=total if count and cursor is None else None,
+        total=total if count else None,
         unknown=tuple(sorted(unknown)),
     )
 

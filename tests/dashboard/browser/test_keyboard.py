@@ -43,6 +43,7 @@ def test_runs_are_found_marked_and_opened_by_key(
     watched.keyboard.press("/")
     watched.keyboard.type("cjx?")
     expect(watched.get_by_label("Search")).to_have_value("cjx?")
+    expect(watched.locator("#runs-count")).to_have_text("0 of 2 runs")
     watched.get_by_label("Search").fill("")
     watched.keyboard.press("Escape")
     expect(watched.locator(".ag-row .run-link")).to_have_text(["new", "old"])

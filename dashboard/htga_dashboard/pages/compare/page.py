@@ -13,11 +13,12 @@ from dash.development.base_component import Component
 from htga_client.wire import Run
 from htga_dashboard.components import cards, graph, ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.controls import dropdown, field, multi_dropdown, options
+from htga_dashboard.components.controls import options
 from htga_dashboard.figures import theme
-from htga_dashboard.models.comparison import MAX_RUNS, MAX_SMOOTHING, Comparison
-from htga_dashboard.models.config import GROUP
-from htga_dashboard.models.differences import differing, keys_of
+from htga_dashboard.models.comparison import MAX_RUNS, Comparison
+from htga_dashboard.models.differences import keys_of
+from htga_dashboard.pages.compare import controls
+from htga_dashboard.pages.compare.controls import groupings
 from htga_dashboard.pages.compare.load import (
     HILL,
     SURVIVAL,
@@ -36,10 +37,6 @@ CHOICE = 200
 COMPARE = "compare"
 """Name of the callback that draws the figures."""
 
-AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
-SCALES = ["linear", "log"]
-BANDS = {"sd": "± sd", "t95": "95 % of the mean", "range": "min to max", "none": "no band"}
-
 
 def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Component:
     """The page; its charts are drawn once the browser has sent its theme.
@@ -57,7 +54,7 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
             dcc.Store(id=ids.COMPARE_NEWS),
             graph.store(COMPARE),
             html.Header(html.H1("Compare"), className="title"),
-            _controls(how, list(listed.values()), runs),
+            controls.layout(how, list(listed.values()), runs),
             html.P(
                 f"Runs of this address that are no longer there: {missing}", className="left-out"
             )
@@ -190,7 +187,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
             legend(drawn.groups, drawn.runs),
             tables(drawn.runs, drawn.keys),
             options(keys_of(drawn.runs), how.keys),
-            options(_groupings(drawn.runs), how.group),
+            options(groupings(drawn.runs), how.group),
             graph.to_payload(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
         )
 
@@ -204,51 +201,3 @@ def _register_drawing(app: Dash, source: Source) -> None:
 def _concerns(news: dict[str, Any] | None, how: Comparison) -> bool:
     changed = set(news["runs"]) if news else set()
     return "*" in changed or not changed.isdisjoint(how.runs)
-
-
-def _groupings(runs: Sequence[Run]) -> list[str]:
-    names = [row.name for row in differing(runs)]
-    return names if len({run.group for run in runs}) < 2 else [GROUP, *names]
-
-
-def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Component:
-    named = [{"label": f"{run.name or run.id} · {run.project}", "value": run.id} for run in choice]
-    smoothing = dcc.Slider(
-        id=ids.COMPARE_SMOOTHING,
-        min=0,
-        max=MAX_SMOOTHING,
-        step=0.01,
-        value=how.smoothing,
-        marks=None,
-        updatemode="mouseup",
-        allow_direct_input=False,
-    )
-    chosen = [run.id for run in runs]
-    return html.Div(
-        [
-            field(
-                "Runs", multi_dropdown(ids.COMPARE_RUNS, named, chosen, "Choose runs"), wide=True
-            ),
-            field(
-                "Charts",
-                multi_dropdown(
-                    ids.COMPARE_KEYS,
-                    options(keys_of(runs), how.keys),
-                    how.keys,
-                    "Tail, norm and metrics",
-                ),
-                wide=True,
-            ),
-            field(
-                "One line for each",
-                multi_dropdown(
-                    ids.COMPARE_GROUP, options(_groupings(runs), how.group), how.group, "run"
-                ),
-            ),
-            field("Band of a group", dropdown(ids.COMPARE_BAND, BANDS, how.band)),
-            field("Along", dropdown(ids.COMPARE_X, AXES, how.x)),
-            field("Scale", dropdown(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
-            field("Smoothing", smoothing),
-        ],
-        className="controls",
-    )

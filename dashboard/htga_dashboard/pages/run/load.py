@@ -11,7 +11,8 @@ from htga_dashboard.figures import curves, event_marks, histogram_heatmap, theme
 from htga_dashboard.figures.layout import Figure, with_event_axis
 from htga_dashboard.models.charts import charts_of
 from htga_dashboard.models.step_range import Steps
-from htga_dashboard.pages.run.view_state import COLUMNS, HEAT, View, keys_of
+from htga_dashboard.pages.run.heatmap_state import COLUMNS
+from htga_dashboard.pages.run.view_state import HEAT, View, keys_of
 from htga_dashboard.source.source import ALL, Source
 
 BUCKETS = 800

@@ -17,6 +17,7 @@ from htga_dashboard.figures.extension import Extension, extension
 from htga_dashboard.figures.layout import Figure
 from htga_dashboard.figures.points import MAX_DOTS, points, stride_of
 from htga_dashboard.models.charts import Chart, charts_of
+from htga_dashboard.pages.run.heatmap_state import COLUMNS, HeatView
 
 ANY_KEY = "alpha_hat"
 """A key that exists for every run, to request before anything was measured."""
@@ -29,40 +30,6 @@ STEPS = 600
 
 MAX_GROWN_DOTS = 3 * MAX_DOTS // 2
 """Maximum number of dots of a growing curve before it is thinned again."""
-
-COLUMNS = 200
-"""Maximum number of columns of a new heat map, and of columns appended to it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeatView:
-    """The state of the heat map.
-
-    Attributes:
-        step: The last step drawn, or None.
-        width: Steps per column. Appended columns have the same width, so a long run does not redraw
-            its heat map at every step.
-        edges: Bin edges.
-        cursor: Cursor for later histograms.
-        grown: Number of appended columns.
-    """
-
-    step: int | None
-    width: int
-    edges: tuple[float, ...]
-    cursor: str | None
-    grown: int = 0
-
-    @classmethod
-    def of(cls, histograms: Histograms) -> Self:
-        """The state after drawing these histograms."""
-        steps = histograms.step
-        return cls(
-            step=steps[-1] if steps else None,
-            width=-(-(steps[-1] - steps[0] + 1) // COLUMNS) if steps else 1,
-            edges=tuple(histogram_heatmap.edges_of(histograms)),
-            cursor=histograms.cursor,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def _controls(found: Found, params: dict[str, list[str]]) -> Component:
                     type="search",
                     value=found.q,
                     placeholder="maple  state:running  lr<0.01  -tag:old",
-                    debounce=0.25,
+                    debounce=False,
                     autoComplete="off",
                 ),
                 wide=True,

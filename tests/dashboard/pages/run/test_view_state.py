@@ -10,7 +10,8 @@ import pytest
 from htga_client.wire import Run, Series
 from htga_dashboard.figures import theme
 from htga_dashboard.pages.run import load
-from htga_dashboard.pages.run.view_state import COLUMNS, MAX_GROWN_DOTS, STEPS, View
+from htga_dashboard.pages.run.heatmap_state import COLUMNS
+from htga_dashboard.pages.run.view_state import MAX_GROWN_DOTS, STEPS, View
 from tests.support.series import histograms, run, series
 
 
