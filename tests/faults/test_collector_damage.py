@@ -97,9 +97,9 @@ def test_damage_while_it_runs_is_never_acknowledged_over(tmp_path: Path) -> None
 LOGS = [("htga.db-wal",), ("htga.db-shm",), ("htga.db-wal", "htga.db-shm")]
 
 
-def lost_with_the_log(folder: Path, files: tuple[str, ...], *lies: str) -> int:
+def lost_with_the_log(folder: Path, files: tuple[str, ...], *sabotage: str) -> int:
     """Acknowledged rows that are missing after its log was deleted and the collector killed."""
-    with running(folder, *lies) as collector:
+    with running(folder, *sabotage) as collector:
         load = Load(collector.url)
         writer = load.writers[0]
         with httpx2.Client(timeout=30) as client:
@@ -149,7 +149,7 @@ def test_while_someone_reads_a_deleted_log_nothing_is_acknowledged(tmp_path: Pat
         assert lost(collector.url, load) == 0
 
 
-def test_control_a_collector_that_does_not_look_for_its_log_loses_it(tmp_path: Path) -> None:
+def test_control_a_collector_that_does_not_watch_its_log_loses_rows(tmp_path: Path) -> None:
     assert lost_with_the_log(tmp_path, LOGS[2], "unwatchful") > 0
 
 

@@ -27,9 +27,9 @@ from tests.support.load import CollectorProcess, Load, lost, running, wait_until
 from tests.support.seeded_random import dice, rounds
 
 
-def killed(folder: Path, chance: random.Random, kills: int, *lies: str) -> int:
+def killed(folder: Path, chance: random.Random, kills: int, *sabotage: str) -> int:
     """Acknowledged rows that were lost over some kills."""
-    with running(folder, *lies) as collector:
+    with running(folder, *sabotage) as collector:
         with Load(collector.url, writers=2) as load:
             for number in range(kills):
                 load.wait_for_more()
@@ -40,10 +40,10 @@ def killed(folder: Path, chance: random.Random, kills: int, *lies: str) -> int:
                         assert plain.execute("PRAGMA quick_check").fetchone() == ("ok",)
                 collector.start()
             load.wait_for_more()
-        return judged(collector.url, load, kills)
+        return judge(collector.url, load, kills)
 
 
-def judged(url: str, load: Load, kills: int) -> int:
+def judge(url: str, load: Load, kills: int) -> int:
     """Acknowledged rows that were lost; says so, too."""
     missing = lost(url, load)
     print(f"{kills} kills, {sum(load.highest.values()):,} rows acknowledged, {missing:,} lost")
@@ -104,7 +104,7 @@ def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
                 wait_until(lambda: all(503 in writer.statuses for writer in load.writers))
                 own_postgres.ensure_postgres_running()
                 load.wait_for_more()
-        assert judged(collector.url, load, kills) == 0
+        assert judge(collector.url, load, kills) == 0
     for writer in load.writers:
         assert set(writer.statuses) == {200, 503}
         assert all(answer["retry-after"] for answer in writer.answers)
@@ -122,7 +122,7 @@ def test_control_one_that_acknowledges_before_postgres_commits_loses_rows(
             kill_postgres(own_postgres)
             load.wait_for_more()
             own_postgres.ensure_postgres_running()
-        assert judged(collector.url, load, 1) > 0
+        assert judge(collector.url, load, 1) > 0
 
 
 def kill(collector: CollectorProcess) -> None:
@@ -158,14 +158,14 @@ def read_for_long(collector: CollectorProcess) -> None:
 FAULTS = (kill, halt, fill_disk, read_for_long)
 
 
-@pytest.mark.parametrize("lies", [(), ("early",)], ids=["truthful", "control: early"])
+@pytest.mark.parametrize("sabotage", [(), ("early",)], ids=["truthful", "control: early"])
 def test_many_writers_through_all_faults_lose_nothing(
-    tmp_path: Path, lies: tuple[str, ...]
+    tmp_path: Path, sabotage: tuple[str, ...]
 ) -> None:
     chance = dice()
     faults = [*FAULTS, *chance.choices(FAULTS, k=rounds(2, 240))]
     chance.shuffle(faults)
-    with running(tmp_path, *lies) as collector:
+    with running(tmp_path, *sabotage) as collector:
         with Load(collector.url, writers=8, ranks=True) as load:
             for fault in faults:
                 load.wait_for_more()
@@ -174,4 +174,4 @@ def test_many_writers_through_all_faults_lose_nothing(
         process = psutil.Process(collector.process.pid if collector.process else 0)
         assert process.num_fds() < 200
         assert process.num_threads() < 100
-        assert (lost(collector.url, load) == 0) == (not lies)
+        assert (lost(collector.url, load) == 0) == (not sabotage)

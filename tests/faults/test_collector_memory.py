@@ -14,9 +14,9 @@ WARM, MEASURED = 100, rounds(200, 10_000)
 MAX_GROWTH = 16 * 2**20
 
 
-def growth(folder: Path, *lies: str) -> int:
+def growth(folder: Path, *sabotage: str) -> int:
     """Bytes by which the resident memory of a collector grows under load."""
-    with running(folder, *lies) as collector, Load(collector.url, writers=4) as load:
+    with running(folder, *sabotage) as collector, Load(collector.url, writers=4) as load:
         process = psutil.Process(collector.process.pid if collector.process else 0)
         for _ in range(WARM):
             load.wait_for_more()

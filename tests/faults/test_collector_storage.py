@@ -113,17 +113,17 @@ needs_strace = pytest.mark.skipif(
 )
 
 
-def lost_to_a_failing_disk(folder: Path, when: int, *lies: str) -> int:
+def lost_to_a_failing_disk(folder: Path, when: int, *sabotage: str) -> int:
     """Acknowledged rows that are missing after syncs failed and the collector was killed."""
-    until = when if lies else when + 3
+    until = when if sabotage else when + 3
     inject = f"inject=fsync,fdatasync:error=EIO:when={when}..{until}"
     tracing = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync")
-    with running(folder, *lies, before=(*tracing, "-e", inject)) as collector:
+    with running(folder, *sabotage, before=(*tracing, "-e", inject)) as collector:
         load = Load(collector.url)
         writer = load.writers[0]
         with httpx2.Client(timeout=20) as client:
             writer.register()
-            if lies:
+            if sabotage:
                 load.highest[0] = believe(writer, client)
                 # What the failed commit left in the log is found again, unless it is written over.
                 Writer(writer.api).register()
@@ -155,7 +155,7 @@ def test_control_a_collector_that_passes_over_an_error_of_the_disk_loses_rows(
     assert lost_to_a_failing_disk(tmp_path, 50, "deaf") > 0
 
 
-def cut(folder: Path, chance: random.Random, cuts: int, *lies: str) -> int:
+def cut(folder: Path, chance: random.Random, cuts: int, *sabotage: str) -> int:
     """Acknowledged rows lost over some cuts of the power to the database's file system.
 
     The file system lives in a file. The collector is halted in mid-air and that file copied: what
@@ -171,10 +171,10 @@ def cut(folder: Path, chance: random.Random, cuts: int, *lies: str) -> int:
         mounted.mkdir()
 
         def on(
-            disk: Path, mounted: Path = mounted, lies: tuple[str, ...] = lies
+            disk: Path, mounted: Path = mounted, sabotage: tuple[str, ...] = sabotage
         ) -> CollectorProcess:
             inside = ("bash", "-c", POWER_CUT, "_", str(disk), str(mounted))
-            return CollectorProcess(mounted / "data", *lies, before=("unshare", "-m", *inside))
+            return CollectorProcess(mounted / "data", *sabotage, before=("unshare", "-m", *inside))
 
         collector = on(image)
         collector.start()
@@ -194,7 +194,7 @@ def cut(folder: Path, chance: random.Random, cuts: int, *lies: str) -> int:
             again.start()
             missing += lost(again.url, load)
         except (AssertionError, httpx2.HTTPError):
-            if not lies:
+            if not sabotage:
                 raise
             missing += writer.acked
         finally:

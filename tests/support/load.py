@@ -1,4 +1,4 @@
-"""Load on a collector, with a history of what it acknowledged, and a judge of what it kept."""
+"""Load on a collector, with a record of what it acknowledged, and a check of what it kept."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def blob(step: int) -> bytes:
 class CollectorProcess:
     """`tests/support/collector.py`, on a port that stays the same when it is started again."""
 
-    def __init__(self, data: Path, *lies: str, before: tuple[str, ...] = ()) -> None:
-        self.data, self._lies, self._before = data, lies, before
+    def __init__(self, data: Path, *sabotage: str, before: tuple[str, ...] = ()) -> None:
+        self.data, self._sabotage, self._before = data, sabotage, before
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
 
@@ -57,7 +57,7 @@ class CollectorProcess:
         script = str(ROOT / "tests/support/collector.py")
         command = [*self._before, sys.executable, script, str(self.data), str(self.port)]
         self.process = subprocess.Popen(
-            [*command, *self._lies], stdout=subprocess.PIPE, text=True, cwd=ROOT
+            [*command, *self._sabotage], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
@@ -74,9 +74,9 @@ class CollectorProcess:
 
 
 @contextmanager
-def running(data: Path, *lies: str, before: tuple[str, ...] = ()) -> Iterator[CollectorProcess]:
+def running(data: Path, *sabotage: str, before: tuple[str, ...] = ()) -> Iterator[CollectorProcess]:
     """A collector process for the length of the block."""
-    collector = CollectorProcess(data, *lies, before=before)
+    collector = CollectorProcess(data, *sabotage, before=before)
     collector.start()
     try:
         yield collector
@@ -130,7 +130,7 @@ class Writer:
         if not answer.is_success:
             self.answers.append({**answer.json(), "retry-after": answer.headers.get("retry-after")})
             if answer.json().get("type") == "sequence-gap":
-                # The collector forgot what it acknowledged; the judge will say so.
+                # The collector forgot what it acknowledged; `lost` will find out.
                 self.acked = answer.json()["expected_seq"]
             return False
         receipt = answer.json()
@@ -229,7 +229,7 @@ def stored(client: httpx2.Client, writer: Writer) -> list[int]:
         for key in ("alpha_hat", "loss"):
             assert found["keys"][key]["last"] == [value(step) for step in found["step"]]
         steps += found["step"]
-    assert set(steps) <= set(range(writer.sent)), "a row that nobody sent"
+    assert set(steps) <= set(range(writer.sent)), "a row that was never sent"
     return steps
 
 

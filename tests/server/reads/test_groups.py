@@ -64,8 +64,8 @@ def read(api: httpx2.Client, *ids: str, **params: Any) -> list[dict[str, Any]]:
 def test_each_bucket_has_the_mean_of_its_runs_and_its_interval(
     api: httpx2.Client, collector: Server
 ) -> None:
-    dice = random.Random(1)
-    seeds = [[dice.gauss(0, 1) for _ in range(length)] for length in (1000, 1000, 700)]
+    rng = random.Random(1)
+    seeds = [[rng.gauss(0, 1) for _ in range(length)] for length in (1000, 1000, 700)]
     seeds[1][333] = 1e6
     ids = [log(api, values, group="a") for values in seeds]
     other = log(api, [1.0] * 10, group="b")
@@ -164,13 +164,13 @@ def test_runs_are_given_in_the_order_asked_for_without_those_that_are_unknown(
     api: httpx2.Client,
 ) -> None:
     one, two, gone = (log(api, [1.0], name=name) for name in ("one", "two", "gone"))
-    nobody = str(uuid.uuid4())
-    asked = (two, nobody, gone, one, two, "' OR 1=1 --", "\x00", "")
+    unknown = str(uuid.uuid4())
+    asked = (two, unknown, gone, one, two, "' OR 1=1 --", "\x00", "")
     assert [item["label"] for item in read(api, *asked)] == ["two", "gone", "one"]
     api.delete(f"/runs/{gone}")
     found = read(api, *asked, by="run")
     assert [(item["label"], item["members"]) for item in found] == [("two", [two]), ("one", [one])]
-    assert read(api, nobody) == read(api, "") == []
+    assert read(api, unknown) == read(api, "") == []
     assert read(api, one, state="finished") == []
 
 
@@ -300,13 +300,13 @@ def test_numbers_of_a_group_do_not_depend_on_the_order_of_its_runs_and_keep_thei
     runs: list[tuple[dict[int, float], int]],
     x: str,
     buckets: int,
-    dice: random.Random,
+    rng: random.Random,
 ) -> None:
     ids = [post(shared, rows_of(run)) for run in runs]
     if not any(values for values, _ in runs):
         return
     (found,) = read(shared, *ids, by="group", x=x, buckets=buckets)
-    dice.shuffle(ids)
+    rng.shuffle(ids)
     (other,) = read(shared, *ids, by="group", x=x, buckets=buckets)
     loss, again = found["keys"]["loss"], other["keys"]["loss"]
     assert (found["x"], loss["n"]) == (other["x"], again["n"])

@@ -63,7 +63,7 @@ def test_the_map_is_what_the_rows_of_each_layer_say(
     stop: int | None,
     buckets: int,
 ) -> None:
-    dice = random.Random(3)
+    rng = random.Random(3)
     ends = {"fc.weight": 1000, "fc.bias": 1000, "odd": 997, "late": 400}
     rows: Rows = {layer: {} for layer in ends}
     for attempt in range(2):  # the second takes up the run at step 600
@@ -72,7 +72,7 @@ def test_the_map_is_what_the_rows_of_each_layer_say(
             for layer, end in ends.items():
                 if step >= end or (layer == "late" and step < 200) or (layer == "odd" and step % 9):
                     continue
-                value = math.nan if dice.random() < 0.02 else float(dice.randrange(1000))
+                value = math.nan if rng.random() < 0.02 else float(rng.randrange(1000))
                 rows[layer][step] = value
                 sent.append({"step": step, "layer": layer, "alpha_hat": value})
             sent.append({"step": step, "alpha_hat": 5e9})  # the whole model is no layer

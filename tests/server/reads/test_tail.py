@@ -15,8 +15,8 @@ Post = Callable[..., httpx2.Response]
 
 
 def pareto(alpha: float, n: int, *, bits: int = 3) -> LogHistogram:
-    dice = np.random.default_rng(5)
-    return LogHistogram(bits=bits).update(torch.from_numpy(dice.pareto(alpha, n) + 1.0).float())
+    rng = np.random.default_rng(5)
+    return LogHistogram(bits=bits).update(torch.from_numpy(rng.pareto(alpha, n) + 1.0).float())
 
 
 @pytest.mark.parametrize("bits", [0, 3])
