@@ -3,8 +3,8 @@
 Each step carries eight scalars and a histogram of 200 bins. "Stored" means that the collector has
 answered, which it does after the commit has reached the disk; the floors commit as often and as
 durably (SQLite: executemany, WAL, synchronous=FULL; Postgres: binary COPY of bytes made
-beforehand), in the same run and in turn, so the ratio is what HTTP, validation, packing, the
-rollups and the tables cost. `python benchmarks/collector.py [ingest|series|longest|list|many ...]`;
+beforehand), in the same run and in turn, so the ratio is what HTTP, validation, blocks, rollups
+and the tables cost. `python benchmarks/collector.py [ingest|series|longest|list|many ...]`;
 `longest` is `series` with a run of 10^7 steps more; it takes minutes and 1.5 GB, so name it.
 """
 

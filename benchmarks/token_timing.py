@@ -27,8 +27,8 @@ SAMPLES = 20_000
 
 def welch(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Welch's t of two samples."""
-    spread = one.var(ddof=1) / one.size + other.var(ddof=1) / other.size
-    return float((one.mean() - other.mean()) / np.sqrt(spread))
+    variance = one.var(ddof=1) / one.size + other.var(ddof=1) / other.size
+    return float((one.mean() - other.mean()) / np.sqrt(variance))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ FIRST = 2.0
 """Seconds within which all runs send their first request."""
 
 
-async def posted(
+async def post(
     streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], path: str, content: bytes
 ) -> tuple[int, float]:
     """Post rows over a connection, by hand for a client costs what the collector does.
@@ -60,7 +60,7 @@ class Crowd:
     put_off: int = 0
 
     async def send(self, port: int, run_id: str, begin: float) -> None:
-        """Log ten steps a second, and send them as our client does if nobody looks."""
+        """Log ten steps a second, and send them as our client does while the run is not viewed."""
         own, acked, due = str(uuid.uuid4()), 0, begin + FIRST
         streams = await asyncio.open_connection("127.0.0.1", port)
         while due < begin + SECONDS:
@@ -68,7 +68,7 @@ class Crowd:
             logged = int(10 * (time.perf_counter() - begin))
             content = body(own, acked, logged - acked, SCALARS, [])
             started = time.perf_counter()
-            status, pause = await posted(streams, f"{PREFIX}/runs/{run_id}/rows", content)
+            status, pause = await post(streams, f"{PREFIX}/runs/{run_id}/rows", content)
             self.taken.append((started, time.perf_counter() - started))
             due = time.perf_counter() + pause
             self.acked += (logged - acked) * (status == 200)

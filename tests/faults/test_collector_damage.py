@@ -149,7 +149,7 @@ def test_while_someone_reads_a_deleted_log_nothing_is_acknowledged(tmp_path: Pat
         assert lost(collector.url, load) == 0
 
 
-def test_control_a_collector_that_does_not_look_for_its_log_loses_it(tmp_path: Path) -> None:
+def test_control_a_collector_that_does_not_watch_its_log_loses_rows(tmp_path: Path) -> None:
     assert lost_with_the_log(tmp_path, LOGS[2], "unwatchful") > 0
 
 

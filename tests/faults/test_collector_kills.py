@@ -40,10 +40,10 @@ def killed(folder: Path, chance: random.Random, kills: int, *sabotage: str) -> i
                         assert plain.execute("PRAGMA quick_check").fetchone() == ("ok",)
                 collector.start()
             load.wait_for_more()
-        return judged(collector.url, load, kills)
+        return judge(collector.url, load, kills)
 
 
-def judged(url: str, load: Load, kills: int) -> int:
+def judge(url: str, load: Load, kills: int) -> int:
     """Acknowledged rows that were lost; says so, too."""
     missing = lost(url, load)
     print(f"{kills} kills, {sum(load.highest.values()):,} rows acknowledged, {missing:,} lost")
@@ -104,7 +104,7 @@ def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
                 wait_until(lambda: all(503 in writer.statuses for writer in load.writers))
                 own_postgres.ensure_postgres_running()
                 load.wait_for_more()
-        assert judged(collector.url, load, kills) == 0
+        assert judge(collector.url, load, kills) == 0
     for writer in load.writers:
         assert set(writer.statuses) == {200, 503}
         assert all(answer["retry-after"] for answer in writer.answers)
@@ -122,7 +122,7 @@ def test_control_one_that_acknowledges_before_postgres_commits_loses_rows(
             kill_postgres(own_postgres)
             load.wait_for_more()
             own_postgres.ensure_postgres_running()
-        assert judged(collector.url, load, 1) > 0
+        assert judge(collector.url, load, 1) > 0
 
 
 def kill(collector: CollectorProcess) -> None:

@@ -1,11 +1,18 @@
-"""A collector as a process of its own that can be made to lie: `collector.py DATA PORT [LIE]`.
+"""A collector as a process of its own that can be sabotaged: `collector.py DATA PORT [FLAG ...]`.
 
-Sabotage is for the controls of the fault tests, each of which must fail with one kind of it:
-`early` acknowledges before the commit, `unsynced` commits without waiting for the disk, `deaf`
-acknowledges what the disk refused, `locking` keeps no write-ahead log, so that readers hold up
-writers, `trusting` takes any file for a sound one, `leaking` keeps something of each request,
-`unvalidated` reads Arrow as it comes, `unwatchful` does not see that its log is gone, and `opening`
-opens what a run is named like. `watched` is no lie: it writes down what is opened, beside the data.
+Each flag breaks one promise, and a fault test runs with it as its control, which must fail:
+
+* `early` acknowledges before the commit;
+* `unsynced` commits without waiting for the disk;
+* `deaf` acknowledges what the disk refused;
+* `locking` keeps no write-ahead log, so that readers block writers;
+* `trusting` starts on a damaged file;
+* `leaking` keeps 64 KiB of each request;
+* `unvalidated` reads Arrow without checking it;
+* `unwatchful` does not notice that its log is deleted;
+* `opening` opens the path that a run is named like.
+
+`watched` breaks nothing: it writes down which files are opened, beside the data.
 """
 
 from __future__ import annotations
@@ -32,10 +39,10 @@ from htga_server.storage.database import Database
 from htga_server.storage.wal import WalGuard
 
 
-def acknowledged(posted: IngestRequest) -> IngestResult:
+def acknowledged(request: IngestRequest) -> IngestResult:
     """The answer to a request, stored or not."""
-    sent = posted.batch.table.num_rows
-    receipt = Receipt(accepted=sent, duplicates=0, next_seq=posted.batch.first_seq + sent)
+    sent = request.batch.table.num_rows
+    receipt = Receipt(accepted=sent, duplicates=0, next_seq=request.batch.first_seq + sent)
     return IngestResult(receipt, None, {})
 
 
@@ -43,7 +50,7 @@ def acknowledge_early() -> None:
     """Answer as soon as the work is queued, and commit a moment later."""
     write = Database.write_batched
 
-    async def lying(self: Database, work: Any, item: Any) -> Any:
+    async def sabotaged(self: Database, work: Any, item: Any) -> Any:
         async def later() -> None:
             await asyncio.sleep(0.2)
             with contextlib.suppress(Exception):  # too late to tell anybody
@@ -52,20 +59,20 @@ def acknowledge_early() -> None:
         asyncio.get_running_loop().create_task(later())
         return acknowledged(item)
 
-    Database.write_batched = lying  # type: ignore[method-assign]
+    Database.write_batched = sabotaged  # type: ignore[method-assign]
 
 
 def acknowledge_regardless() -> None:
     """Answer as if what could not be stored had been."""
     write = Database.write_batched
 
-    async def lying(self: Database, work: Any, item: Any) -> Any:
+    async def sabotaged(self: Database, work: Any, item: Any) -> Any:
         try:
             return await write(self, work, item)
         except sa.exc.DBAPIError:
             return acknowledged(item)
 
-    Database.write_batched = lying  # type: ignore[method-assign]
+    Database.write_batched = sabotaged  # type: ignore[method-assign]
 
 
 def keep_no_log() -> None:
@@ -74,10 +81,10 @@ def keep_no_log() -> None:
         pragma.replace("WAL", "DELETE").replace("5000", "200") for pragma in engines.SQLITE_PRAGMAS
     )
     trust_any_file()
-    look_for_no_log()
+    ignore_the_log()
 
 
-def look_for_no_log() -> None:
+def ignore_the_log() -> None:
     """Believe that the log is where it was."""
     WalGuard.was_replaced = lambda _: False  # type: ignore[assignment, method-assign]
 
@@ -146,15 +153,15 @@ SABOTAGE: dict[str, Callable[[], None]] = {
     "trusting": trust_any_file,
     "leaking": leak,
     "unvalidated": read_as_it_comes,
-    "unwatchful": look_for_no_log,
+    "unwatchful": ignore_the_log,
 }
 
 
 def main() -> None:
     """Serve until killed."""
     data, port, sabotage = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    for kind in sabotage:
-        SABOTAGE.get(kind, lambda: None)()
+    for name in sabotage:
+        SABOTAGE.get(name, lambda: None)()
     if "opening" in sabotage:
         open_what_is_named(data)
     server = Server(create_app(Settings(data=data)), port=port)

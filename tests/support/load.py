@@ -1,4 +1,4 @@
-"""Load on a collector, with a history of what it acknowledged, and a judge of what it kept."""
+"""Load on a collector, with a record of what it acknowledged, and a check of what it kept."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Writer:
         if not answer.is_success:
             self.answers.append({**answer.json(), "retry-after": answer.headers.get("retry-after")})
             if answer.json().get("type") == "sequence-gap":
-                # The collector forgot what it acknowledged; the judge will say so.
+                # The collector forgot what it acknowledged; `lost` will find out.
                 self.acked = answer.json()["expected_seq"]
             return False
         receipt = answer.json()
@@ -229,7 +229,7 @@ def stored(client: httpx2.Client, writer: Writer) -> list[int]:
         for key in ("alpha_hat", "loss"):
             assert found["keys"][key]["last"] == [value(step) for step in found["step"]]
         steps += found["step"]
-    assert set(steps) <= set(range(writer.sent)), "a row that nobody sent"
+    assert set(steps) <= set(range(writer.sent)), "a row that was never sent"
     return steps
 
 

@@ -1,5 +1,4 @@
-"""Who may reach the collector: tokens, Host and Origin checks, limits on size and rate.
+"""Who may reach the collector: tokens, hosts and origins, limits on size and rate.
 
-In: every request, before any route. Out: the request with its grant, or a refusal.
-May import every floor below, but uses storage only.
+Requests go in, requests with a grant or refusals come out. May import the floors below.
 """

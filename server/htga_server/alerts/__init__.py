@@ -1,5 +1,4 @@
-"""Rules and divergence: conditions over stored values, their events, and webhooks.
+"""Rules and divergence: detectors over stored values, their events, and webhooks.
 
-In: the steps that ingest stored. Out: events in the database, and posts to webhooks.
-May import every floor below: storage, runs, timeseries, ingest, reads, live.
+Stored steps go in, events and posts come out. May import the floors below.
 """

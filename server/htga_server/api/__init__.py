@@ -1,5 +1,4 @@
-"""The routes, one module for each resource, and what they depend on.
+"""The routes, a module for each resource, and their dependencies.
 
-In: HTTP requests. Out: the dataclasses of `htga_client.wire` as JSON, or Arrow.
-May import every floor below.
+Requests go in, JSON or Arrow comes out. May import every floor below.
 """

@@ -1,5 +1,4 @@
 """Runs as Parquet, SQL over live and archived rows, and the removal of old rows.
 
-In: a run id, or a SELECT. Out: files with a manifest, or an Arrow table.
-May import every floor below, but uses storage, runs and timeseries only.
+A run id or a SELECT goes in, files or Arrow come out. May import the floors below.
 """

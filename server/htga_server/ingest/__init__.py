@@ -1,5 +1,4 @@
 """From the bytes of a request to stored rows: decode, check, sequence, store, summarize.
 
-In: an Arrow stream or JSON rows. Out: a receipt, or the reason why nothing was stored.
-May import storage, runs and timeseries.
+An Arrow stream or JSON goes in, a receipt comes out. May import storage, runs and timeseries.
 """

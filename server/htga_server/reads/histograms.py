@@ -57,8 +57,8 @@ def read(
     run_key = key_of(connection, run_id)
     layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
     key = SeriesKey(LAYERS, run_key, layer_id, within.rank)
-    known = step_ranges(connection, LAYERS, run_key, ranks=[within.rank])
-    first, last = known.get((layer_id, within.rank), (0, -1))
+    known = step_ranges(connection, LAYERS, [(run_key, within.rank)])
+    first, last = known.get((run_key, layer_id, within.rank), (0, -1))
     start, stop = within.within(first, last)
     width, level = rollup.bucket_width(start, stop, buckets)
     if level < SUM_LEVEL and stop - start >= max(MANY_STEPS, WINDOW_STEPS * buckets / COARSER):

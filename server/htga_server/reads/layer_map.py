@@ -32,14 +32,15 @@ def read(connection: sa.Connection, run_id: str, key: str, within: Range, bucket
     run_key = key_of(connection, run_id)
     if key not in SCALARS:
         raise BadRequest(f"key must be a scalar such as alpha_hat, got {key[:80]!r}")
-    known = step_ranges(connection, LAYERS, run_key, ranks=[within.rank])
+    ranges = step_ranges(connection, LAYERS, [(run_key, within.rank)])
+    known = {number: own for (_, number, _), own in ranges.items()}
     names = {
         number: name
         for name, number in name_ids(connection, run_key, "layer").items()
-        if name and (number, within.rank) in known
+        if name and number in known
     }
     ids = np.array(sorted(names), np.int64)
-    own = np.array([known[number, within.rank] for number in ids.tolist()], np.int64).reshape(-1, 2)
+    own = np.array([known[number] for number in ids.tolist()], np.int64).reshape(-1, 2)
     first, last = int(own[:, 0].min(initial=0)), int(own[:, 1].max(initial=-1))
     start, stop = within.within(first, last)
     width, level = rollup.bucket_width(start, max(start, stop), buckets)

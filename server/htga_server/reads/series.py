@@ -161,15 +161,13 @@ def resolve(
         layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
         requests.append((LAYERS, layer_id, scalars, scalars))
     known = {
-        kind: step_ranges(connection, kind, run_key, ranks=[within.rank])
+        kind: step_ranges(connection, kind, [(run_key, within.rank)])
         for kind in {kind for kind, *_ in requests}
     }
     return [
-        SeriesRequest(
-            SeriesKey(kind, run_key, name_id, within.rank), own, labels, *known[kind][place]
-        )
+        SeriesRequest(SeriesKey(kind, *place), own, labels, *known[kind][place])
         for kind, name_id, own, labels in requests
-        if (place := (name_id, within.rank)) in known[kind]
+        if (place := (run_key, name_id, within.rank)) in known[kind]
     ]
 
 

@@ -1,5 +1,4 @@
-"""Runs as records: registering, finding, listing, changing and deleting them, and their events.
+"""Runs as records, and their events: registering, finding, listing, changing, deleting.
 
-In: a connection and the dataclasses of `htga_client.wire`. Out: the same dataclasses.
-May import storage.
+Dataclasses of `htga_client.wire` go in and come out. May import storage.
 """

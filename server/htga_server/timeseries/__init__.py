@@ -1,5 +1,4 @@
-"""Series: rows by step, their rollups and their histograms, as they are stored and read back.
+"""Series: rows by step, their rollups and histograms, as stored and read back.
 
-In: sorted batches of rows, or a series key and a range of steps. Out: rollups as arrays.
-May import storage and runs.
+Batches of rows, or a key and steps, go in; rollups come out. May import storage and runs.
 """

@@ -14,7 +14,7 @@ from htga_server.storage.tables import tracks
 from htga_server.timeseries.close_windows import close_windows
 from htga_server.timeseries.rollup import WINDOW_STEPS
 from htga_server.timeseries.row_batch import Closing, Ints, Rows
-from htga_server.timeseries.series import step_ranges_of_runs
+from htga_server.timeseries.series import step_ranges
 from htga_server.timeseries.series_key import SeriesKey, SeriesKind
 
 
@@ -40,7 +40,7 @@ def append(
     if not slices:
         return np.zeros(0, np.int64)
     runs = {(one.key.run_key, one.key.rank) for one in slices}
-    known = step_ranges_of_runs(connection, kind, runs)
+    known = step_ranges(connection, kind, runs)
     before = [known.get((s.key.run_key, s.key.name_id, s.key.rank)) for s in slices]
     ends = [(int(rows.step[s.where.start]), int(rows.step[s.where.stop - 1])) for s in slices]
     fresh = [old is None or first > old[1] for old, (first, _) in zip(before, ends, strict=True)]

@@ -43,10 +43,8 @@ def close_windows(connection: sa.Connection, kind: SeriesKind, closings: Sequenc
 
 def close_last_window(connection: sa.Connection, key: SeriesKey) -> None:
     """Close the window that is still open, because no row can arrive any more."""
-    _, last = step_ranges(connection, key.kind, key.run_key, ranks=[key.rank])[
-        key.name_id, key.rank
-    ]
-    window = last // WINDOW_STEPS
+    known = step_ranges(connection, key.kind, [(key.run_key, key.rank)])
+    window = known[key.run_key, key.name_id, key.rank][1] // WINDOW_STEPS
     close_windows(connection, key.kind, [Closing(key, window + 1, [window])])
 
 

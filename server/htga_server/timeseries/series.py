@@ -69,17 +69,9 @@ def _cells(kind: SeriesKind) -> sa.Select[Any]:
 
 
 def step_ranges(
-    connection: sa.Connection, kind: SeriesKind, run_key: int, *, ranks: Iterable[int]
-) -> dict[tuple[int, int], tuple[int, int]]:
-    """Return the first and the last step of each series of a run, by (name_id, rank)."""
-    found = step_ranges_of_runs(connection, kind, [(run_key, rank) for rank in ranks])
-    return {(name, rank): own for (_, name, rank), own in found.items()}
-
-
-def step_ranges_of_runs(
     connection: sa.Connection, kind: SeriesKind, which: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int, int], tuple[int, int]]:
-    """Return `step_ranges` of several (run_key, rank), by (run_key, name_id, rank)."""
+    """Return the first and last step of each series of (run_key, rank), by its key but the kind."""
     rows = connection.execute(_STEP_RANGES, {"which": list(which), "kind": kind.name})
     return {(run, name, rank): (first, last) for run, name, rank, first, last in rows}
 

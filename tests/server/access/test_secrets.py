@@ -1,4 +1,4 @@
-"""A token's secret is nowhere but with its owner, and the data are nobody's but the owner's."""
+"""A token's secret is stored nowhere, and only the owner can read the data."""
 
 from __future__ import annotations
 

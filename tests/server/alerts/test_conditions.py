@@ -1,4 +1,4 @@
-"""Alarms go off where their definition says, however the values come."""
+"""Detectors fire where their definition says, however the values arrive."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def firing_steps(
 
 
 @given(VALUES, st.lists(st.integers(0, 400)), st.sampled_from(KINDS), st.integers(1, 5), st.data())
-def test_an_alarm_goes_off_at_the_same_steps_whatever_the_batches(
+def test_a_detector_fires_at_the_same_steps_whatever_the_batches(
     values: list[float], cuts: list[int], kind: RuleKind, times: int, data: st.DataObject
 ) -> None:
     gaps = data.draw(st.lists(st.integers(1, 30), min_size=len(values), max_size=len(values)))
@@ -106,7 +106,7 @@ def test_a_rule_fires_once_until_it_has_not_held(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_alarm_says_what_it_saw(kind: RuleKind) -> None:
+def test_the_text_of_a_detector_has_the_value(kind: RuleKind) -> None:
     fields = conditions.from_rule(rule(kind, steps=3, threshold=1.25)).text(0.5)
     assert fields.startswith("alpha_bar is 0.5: ")
     assert fields.endswith(", 3 times in a row")

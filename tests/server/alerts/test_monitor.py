@@ -55,15 +55,15 @@ def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
 
 def history() -> list[tuple[int, list[dict[str, Any]]]]:
     """Rows of two attempts; the second takes up the run at step 200."""
-    random_source = random.Random(5)
+    rng = random.Random(5)
     found = []
     for attempt, steps in enumerate((range(260), range(200, 330))):
         rows: list[dict[str, Any]] = []
         for step in steps:
-            loss = 1.0 + random_source.random()
-            if random_source.random() < 0.03:
-                loss = random_source.choice([math.nan, math.inf, 9.0])
-            alpha = 1.0 if random_source.random() < 0.6 else 1.5
+            loss = 1.0 + rng.random()
+            if rng.random() < 0.03:
+                loss = rng.choice([math.nan, math.inf, 9.0])
+            alpha = 1.0 if rng.random() < 0.6 else 1.5
             rows += [
                 {"step": step, "alpha_bar": alpha, "grad_norm": math.nan if step == 240 else 1.0},
                 {"step": step, "metrics": [("loss", loss)]},
@@ -75,7 +75,7 @@ def history() -> list[tuple[int, list[dict[str, Any]]]]:
 
 
 def monitored(
-    database: Database, settings: Settings, cuts: list[int], random_source: random.Random
+    database: Database, settings: Settings, cuts: list[int], rng: random.Random
 ) -> set[Any]:
     """The events of `history`, sent in pieces, with rounds and restarts in between."""
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
@@ -89,12 +89,12 @@ def monitored(
             for begin, end in pairwise(bounds):
                 body = stream(rows[begin:end], writer=writer, first_seq=begin)
                 stored = store(database, settings, new.id, body)
-                if random_source.random() < 0.1:  # killed before it looked
+                if rng.random() < 0.1:  # killed before it looked
                     monitor = RunMonitor(database, Broker(), WebhookQueue())
                     await monitor.catch_up()
                 else:
                     monitor.enqueue(new.id, stored.steps)
-                if random_source.random() < 0.6:
+                if rng.random() < 0.6:
                     await monitor.run_once()
         await monitor.run_once()
 
@@ -116,9 +116,9 @@ def test_every_event_is_written_once_whatever_the_batches_and_restarts(
     whole = monitored(database, settings, [], random.Random(0))
     titles = {"loss diverges", "grad_norm diverges", "low", "burst"}
     assert {title for title in titles if any(repr(title) in one for one in whole)} == titles
-    random_source = random.Random(seed)
-    cuts = [random_source.randrange(1100) for _ in range(60)]
-    assert monitored(database, settings, cuts, random_source) == whole
+    rng = random.Random(seed)
+    cuts = [rng.randrange(1100) for _ in range(60)]
+    assert monitored(database, settings, cuts, rng) == whole
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -127,10 +127,10 @@ def test_every_event_is_written_once_whatever_the_batches_and_restarts(
 )
 @given(st.lists(st.integers(0, 1100), max_size=20), st.randoms(use_true_random=False))
 def test_no_batches_make_a_difference(
-    database: Database, settings: Settings, cuts: list[int], random_source: random.Random
+    database: Database, settings: Settings, cuts: list[int], rng: random.Random
 ) -> None:
     whole = monitored(database, settings, [], random.Random(0))
-    assert monitored(database, settings, cuts, random_source) == whole
+    assert monitored(database, settings, cuts, rng) == whole
 
 
 @pytest.mark.usefixtures("collector")
@@ -174,7 +174,7 @@ def test_a_rule_that_is_not_enabled_and_a_run_of_another_project_are_left_alone(
     assert database.read_now(partial(events.listing, run_id=new.id)) == ()
 
 
-def test_a_run_whose_events_could_not_be_written_is_looked_at_again(
+def test_a_run_whose_events_could_not_be_written_is_inspected_again(
     database: Database, settings: Settings
 ) -> None:
     new = NewRun(id=str(uuid.uuid4()), project="p", name="n")
@@ -196,7 +196,7 @@ def test_a_run_whose_events_could_not_be_written_is_looked_at_again(
     assert (event.step, event.kind) == (1, "divergence")
 
 
-def test_what_a_dry_run_foretells_is_what_happens(
+def test_a_backtest_finds_what_the_monitor_finds(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:
     rule = {"project": "digits", "name": "r", "kind": "below", "key": "alpha_bar"}
@@ -204,18 +204,18 @@ def test_what_a_dry_run_foretells_is_what_happens(
     rows = [{"step": s, "alpha_bar": 0.5 if s % 7 in {2, 3, 4} else 1.5} for s in range(100)]
     made = api.post("/rules", json=rule).json()
     post(rows)
-    foretold = api.post("/rules/try", json={"rule": made}).json()["items"]
-    assert len(foretold) == 14
+    expected = api.post("/rules/try", json={"rule": made}).json()["items"]
+    assert len(expected) == 14
     until = time.monotonic() + 30
-    happened: list[dict[str, Any]] = []
-    while len(happened) < len(foretold):
-        happened = api.get(f"/runs/{run_id}/events").json()["items"]
+    found: list[dict[str, Any]] = []
+    while len(found) < len(expected):
+        found = api.get(f"/runs/{run_id}/events").json()["items"]
         assert time.monotonic() < until
-    assert [(e["step"], e["text"]) for e in happened] == [(f["step"], f["text"]) for f in foretold]
+    assert [(e["step"], e["text"]) for e in found] == [(f["step"], f["text"]) for f in expected]
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_two_collectors_that_look_at_the_same_steps_raise_each_alarm_once(
+def test_two_collectors_that_inspect_the_same_steps_store_each_event_once(
     database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     def diverged(api: httpx2.Client) -> str:

@@ -1,4 +1,4 @@
-"""A webhook is told if it is out on the internet, and never if it is not."""
+"""A webhook is called only if it is on the public internet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOST = "hooks.example"
 
 
 class Hook(BaseHTTPRequestHandler):
-    """Notes what it is told, and answers as told."""
+    """Records what it receives, and answers as configured."""
 
     received: ClassVar[list[tuple[str, str, Any]]] = []
     answers: ClassVar[list[tuple[int, str]]] = []
@@ -81,7 +81,7 @@ def post(url: str, certificate: Path, **other: Any) -> None:
     asyncio.run(webhook.post(url, {"text": "low"}, **(known | other)))
 
 
-def test_a_webhook_is_told_at_the_address_that_was_looked_up(port: int, certificate: Path) -> None:
+def test_a_webhook_is_posted_to_the_address_that_was_resolved(port: int, certificate: Path) -> None:
     post(f"https://{HOST}:{port}/a/b?c=d", certificate)
     assert Hook.received == [("/a/b?c=d", f"{HOST}:{port}", {"text": "low"})]
 

@@ -35,7 +35,7 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'htga.db'}"
 
 
-def numbers(url: str) -> dict[str, float]:
+def metrics_of(url: str) -> dict[str, float]:
     """The samples of /metrics by name and labels."""
     lines = httpx2.get(f"{url}/metrics").text.splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
@@ -49,7 +49,7 @@ def test_rows_requests_and_commits_are_counted(collector: Server) -> None:
         rows = {"rows": [{"step": 1, "alpha_hat": 1.0}, {"step": -1, "alpha_hat": 1.0}]}
         api.post(f"/runs/{run['id']}/rows", json=rows)
         api.get("/nowhere/<script>")
-    found = numbers(collector.url)
+    found = metrics_of(collector.url)
     assert found['htga_ingest_rows_total{result="accepted"}'] == 1
     assert found['htga_ingest_rows_total{result="rejected"}'] == 1
     assert found["htga_commit_seconds_count"] >= 2
@@ -83,8 +83,8 @@ def test_a_full_project_keeps_rows_out_until_there_is_room(settings: Settings) -
         assert "HTGA_BYTES_PER_PROJECT" in told["detail"]
         assert refused.headers["retry-after"] == "60"
         assert send(first).json()["duplicates"] == 20  # these are there
-        counted = numbers(server.url)
-        assert counted['htga_ingest_rows_total{result="no_room"}'] == 40
+        found = metrics_of(server.url)
+        assert found['htga_ingest_rows_total{result="no_room"}'] == 40
         api.delete(f"/runs/{first['id']}")
         silent = sa.update(runs).values(updated=runs.c.updated - 1)
         app.state.database.write_now(lambda connection: connection.execute(silent))

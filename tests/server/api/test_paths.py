@@ -136,24 +136,26 @@ def quoted(line: str) -> Iterator[str]:
 
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-WATCHES = [
+OBSERVERS = [
     pytest.param(by_audit, id="by Python's audit hook"),
     pytest.param(by_strace, id="by strace", marks=needs_strace),
 ]
-Watch = Callable[[Path], tuple[tuple[str, ...], tuple[str, ...], Opened]]
+Observer = Callable[[Path], tuple[tuple[str, ...], tuple[str, ...], Opened]]
 
 
-def opened_elsewhere(folder: Path, names: Sequence[str], watch: Watch, *sabotage: str) -> set[str]:
+def opened_elsewhere(
+    folder: Path, names: Sequence[str], observe: Observer, *sabotage: str
+) -> set[str]:
     """What was opened outside the data folder for names, and not for an ordinary name, too.
 
     Each name goes to an eighth of the addresses that hold one, the next name to the next.
     """
-    auditing, before, opened = watch(folder)
+    flags, before, opened = observe(folder)
     data = folder / "data"
     data.mkdir(exist_ok=True)
     where = named_in_paths(folder)
     with (
-        running(data, *auditing, *sabotage, before=before) as collector,
+        running(data, *flags, *sabotage, before=before) as collector,
         closing(Asking(collector.port)) as ask,
     ):
         for _ in range(3):
@@ -171,23 +173,23 @@ def opened_elsewhere(folder: Path, names: Sequence[str], watch: Watch, *sabotage
     return {path for path in seen if not path.startswith(own) or ".." in Path(path).parts}
 
 
-@pytest.mark.parametrize("watch", WATCHES)
+@pytest.mark.parametrize("observe", OBSERVERS)
 def test_no_name_opens_anything_outside_the_data_folder(
-    tmp_path: Path, secret: Path, watch: Watch
+    tmp_path: Path, secret: Path, observe: Observer
 ) -> None:
     names = paths(str(secret))
     assert len(names) > 500
-    if watch is by_strace:
+    if observe is by_strace:
         names = names[::5]  # Python's code sees all of them, and the rest does what it is told
-    assert opened_elsewhere(tmp_path, names, watch) == set()
+    assert opened_elsewhere(tmp_path, names, observe) == set()
 
 
-@pytest.mark.parametrize("watch", WATCHES)
+@pytest.mark.parametrize("observe", OBSERVERS)
 def test_control_a_collector_that_opens_what_is_named_is_caught(
-    tmp_path: Path, secret: Path, watch: Watch
+    tmp_path: Path, secret: Path, observe: Observer
 ) -> None:
     names = ["../outside/secret.txt", str(secret)]
-    found = opened_elsewhere(tmp_path, names, watch, "opening")
+    found = opened_elsewhere(tmp_path, names, observe, "opening")
     assert any("secret" in path for path in found)
 
 

@@ -68,5 +68,5 @@ def test_a_number_counts_for_a_while_and_no_longer() -> None:
     assert recent.values() == [2.0]
 
 
-def test_free_disk_is_told_before_the_data_folder_is_there(tmp_path: Path) -> None:
+def test_free_disk_is_known_before_the_data_folder_exists(tmp_path: Path) -> None:
     assert Settings(data=tmp_path / "not" / "yet").disk == tmp_path

@@ -93,8 +93,8 @@ def test_a_pruned_run_is_shown_and_queried_as_before(
     assert after[6]["rows"][0] == pytest.approx(before[6]["rows"][0])
     near = api.get(f"{where}/series", params={"keys": "loss", "start": 0, "stop": 40}).json()
     assert near["step"] == [7, 15, 23, 31, 39]
-    together = f"/groups/series?runs={run_id}&keys=loss&x=relative&stop=40"
-    (group,) = api.get(together).json()["items"]
+    grouped = f"/groups/series?runs={run_id}&keys=loss&x=relative&stop=40"
+    (group,) = api.get(grouped).json()["items"]
     assert (group["x"][0], len(group["x"]), group["keys"]["loss"]["max"][0]) == (0, 5, 2.0)
     run = api.get(where).json()
     assert (run["archived"], run["pruned"]) == (True, True)

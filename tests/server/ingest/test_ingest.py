@@ -354,11 +354,11 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
     migrate(database)
     commits = []
     sa.event.listen(database._writing, "commit", lambda _: commits.append(1))
-    gate, taken = threading.Event(), threading.Event()
+    release, taken = threading.Event(), threading.Event()
 
     def hold(_: sa.Connection) -> None:
         taken.set()
-        gate.wait(10)
+        release.wait(10)
 
     async def scenario() -> list[Any]:
         held = asyncio.ensure_future(database.write(hold))
@@ -377,15 +377,15 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
         first = [database.write(work) for work in (register, refuse, register)]
         waiting = [asyncio.ensure_future(one) for one in first]
         await asyncio.sleep(0)
-        gate.set()
+        release.set()
         ends = await asyncio.gather(held, *waiting, return_exceptions=True)
-        together = len(commits)
+        commits_shared = len(commits)
         broken = [asyncio.ensure_future(database.write(work)) for work in (fail, register)]
         ends += await asyncio.gather(*broken, return_exceptions=True)
-        return [together, *ends]
+        return [commits_shared, *ends]
 
-    together, _, one, refused, two, failed, three = asyncio.run(scenario())
-    assert together == 2
+    commits_shared, _, one, refused, two, failed, three = asyncio.run(scenario())
+    assert commits_shared == 2
     assert [type(refused), type(failed)] == [NotFound, ZeroDivisionError]
     stored = database.read_now(store.page).items
     assert {run.id for run in stored} == {one, two, three}
@@ -394,11 +394,11 @@ def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_en
 
 def test_more_requests_than_can_wait_are_put_off(settings: Settings) -> None:
     database = Database(settings.url, max_waiting=1)
-    gate, taken = threading.Event(), threading.Event()
+    release, taken = threading.Event(), threading.Event()
 
     def hold(_: sa.Connection) -> None:
         taken.set()
-        gate.wait(10)
+        release.wait(10)
 
     async def scenario() -> None:
         held = asyncio.ensure_future(database.write(hold))
@@ -407,7 +407,7 @@ def test_more_requests_than_can_wait_are_put_off(settings: Settings) -> None:
         await asyncio.sleep(0)
         with pytest.raises(Busy):
             await database.write(lambda _: None)
-        gate.set()
+        release.set()
         await asyncio.gather(held, waits)
 
     asyncio.run(scenario())

@@ -198,9 +198,7 @@ def test_a_reader_that_comes_back_gets_what_it_missed(api: httpx2.Client) -> Non
 
 @sqlite_only
 @pytest.mark.parametrize("last", ["00000000-1", "junk", ""])
-def test_a_reader_of_another_process_is_told_to_look_at_everything(
-    api: httpx2.Client, last: str
-) -> None:
+def test_a_reader_of_another_process_is_reset(api: httpx2.Client, last: str) -> None:
     with listening(api, headers={"last-event-id": last}) as events:
         assert next(events) == ("reset", {})
 

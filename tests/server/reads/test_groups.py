@@ -164,13 +164,13 @@ def test_runs_are_given_in_the_order_asked_for_without_those_that_are_unknown(
     api: httpx2.Client,
 ) -> None:
     one, two, gone = (log(api, [1.0], name=name) for name in ("one", "two", "gone"))
-    nobody = str(uuid.uuid4())
-    asked = (two, nobody, gone, one, two, "' OR 1=1 --", "\x00", "")
+    unknown = str(uuid.uuid4())
+    asked = (two, unknown, gone, one, two, "' OR 1=1 --", "\x00", "")
     assert [item["label"] for item in read(api, *asked)] == ["two", "gone", "one"]
     api.delete(f"/runs/{gone}")
     found = read(api, *asked, by="run")
     assert [(item["label"], item["members"]) for item in found] == [("two", [two]), ("one", [one])]
-    assert read(api, nobody) == read(api, "") == []
+    assert read(api, unknown) == read(api, "") == []
     assert read(api, one, state="finished") == []
 
 

@@ -55,9 +55,7 @@ def described(cells: Rollups, width: int) -> dict[int, dict[str, tuple[float, ..
 
 
 @given(cells=rows(), widths=st.lists(st.integers(1, 9), min_size=1, max_size=4))
-def test_merging_in_steps_says_the_same_as_looking_at_every_row(
-    cells: Rollups, widths: list[int]
-) -> None:
+def test_merging_in_steps_equals_merging_every_row(cells: Rollups, widths: list[int]) -> None:
     width, merged = 1, cells
     with np.errstate(invalid="ignore"):
         for times in widths:
