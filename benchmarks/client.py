@@ -1,4 +1,4 @@
-"""What the client costs a process, and what it loses when the process is killed.
+"""The cost of the client to a process, and its losses when the process is killed.
 
 * `run.log` of eight scalars on the training thread, paired with an empty call: flat out, and once
   in 100 us, as a fast loop would call it.
@@ -31,9 +31,9 @@ LOGGING = """
     import sys, resource, time
     from pathlib import Path
     from htga_client import wire
-    from htga_client.names import uuid7
-    from htga_client.sender import Sender
-    from htga_client.transport import HttpTransport
+    from htga_client.http.transport import HttpTransport
+    from htga_client.run_ids import uuid7
+    from htga_client.sender.sender import Sender
 
     def rss():
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
@@ -43,16 +43,16 @@ LOGGING = """
     run = wire.NewRun(id=str(uuid7()), project="benchmark", name="client")
     sender = Sender(HttpTransport(url), run, folder=folder)
     print(run.id, flush=True)
-    most, step, end = 0, 0, time.monotonic() + seconds
+    peak, step, end = 0, 0, time.monotonic() + seconds
     while time.monotonic() < end:
         sender.put({"step": step, "time": time.time(), "metrics": {f"m{i}": 1.0 for i in range(8)}})
         sys.stdout.write(f"{step}\\n")
         sys.stdout.flush()
         step += 1
         if step % 100 == 0:
-            most = max(most, rss())
+            peak = max(peak, rss())
         time.sleep(1 / rate)
-    print("rss", max(most, rss()) - bare, flush=True)
+    print("rss", max(peak, rss()) - bare, flush=True)
     print("end", time.time(), flush=True)
 """
 
@@ -135,13 +135,13 @@ def lost_steps(url: str) -> None:
     from htga_client import Client  # noqa: PLC0415  its import is measured elsewhere
 
     lost = []
-    rng = random.Random(0)  # noqa: S311  reproducible, not secret
+    generator = random.Random(0)  # noqa: S311  reproducible, not secret
     for _ in range(KILLS):
         with tempfile.TemporaryDirectory() as folder:
             process = logging_process(url, folder, rate=100, seconds=60)
             assert process.stdout is not None
             run_id = process.stdout.readline().strip()
-            time.sleep(rng.uniform(0.5, 1.5))
+            time.sleep(generator.uniform(0.5, 1.5))
             process.send_signal(signal.SIGKILL)
             put = len(process.communicate()[0].splitlines())
             sync = ["-m", "htga.cli.main", "sync", "--dir", folder, "--url", url]
@@ -151,11 +151,11 @@ def lost_steps(url: str) -> None:
             assert stored == list(range(len(stored)))
             lost.append(put - len(stored))
     print(f"| steps lost at kill -9, mean of {KILLS} | {statistics.mean(lost):.1f} | |")
-    print(f"| steps lost at kill -9, most of {KILLS} | {max(lost)} | 2 |", flush=True)
+    print(f"| steps lost at kill -9, maximum of {KILLS} | {max(lost)} | 2 |", flush=True)
 
 
 def exit_delay() -> None:
-    """Seconds from the last line of a script to its end, with nobody at the collector's port."""
+    """Seconds from the last line of a script to its end, with no collector on the port."""
     with tempfile.TemporaryDirectory() as folder:
         process = logging_process("http://127.0.0.1:9", folder, rate=100, seconds=1)
         said = process.communicate()[0].splitlines()
@@ -178,7 +178,7 @@ def import_time() -> None:
     bare = run("")
     for code, budget in (
         ("import htga_client", "150 ms"),
-        ("import htga_client.sender, htga_client.transport", ""),
+        ("import htga_client.sender.sender, htga_client.http.transport", ""),
     ):
         print(f"| `{code}` | {run(code) - bare:.0f} ms | {budget} |", flush=True)
 

@@ -46,18 +46,18 @@ async def post(
 
 
 @dataclass(slots=True)
-class Crowd:
+class ManyWriters:
     """A thousand senders, and what they have seen.
 
     Attributes:
         taken: When each request began, and the seconds until its answer.
         acked: Steps that were acknowledged.
-        put_off: Requests that were answered otherwise.
+        deferred: Requests that were answered otherwise.
     """
 
     taken: list[tuple[float, float]] = field(default_factory=list)
     acked: int = 0
-    put_off: int = 0
+    deferred: int = 0
 
     async def send(self, port: int, run_id: str, begin: float) -> None:
         """Log ten steps a second, and send them as our client does while the run is not viewed."""
@@ -72,7 +72,7 @@ class Crowd:
             self.taken.append((started, time.perf_counter() - started))
             due = time.perf_counter() + pause
             self.acked += (logged - acked) * (status == 200)
-            self.put_off += status != 200
+            self.deferred += status != 200
             acked = logged if status == 200 else acked
         streams[1].close()
 
@@ -93,19 +93,20 @@ def many() -> None:
     and those of a request that is put off, go with the next. The seconds in which the collector
     first sees that there are so many stand apart.
     """
-    crowd = Crowd()
+    writers = ManyWriters()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with collector(folder) as (url, process):
             before = sum(process.cpu_times()[:2])
-            asyncio.run(crowd.run(url))
+            asyncio.run(writers.run(url))
             cpu = sum(process.cpu_times()[:2]) - before
         with sqlite3.connect(folder / "htga.db") as plain:
             stored = plain.execute("SELECT count(*) FROM steps").fetchone()[0]
-    when, taken = np.array(crowd.taken).T
+    when, taken = np.array(writers.taken).T
     when -= when[0]
-    print(f"{RUNS} runs, {crowd.acked / when[-1]:,.0f} steps/s; {crowd.put_off} requests put off;")
-    print(f"{crowd.acked - stored} acknowledged steps lost;")
+    rate = writers.acked / when[-1]
+    print(f"{RUNS} runs, {rate:,.0f} steps/s; {writers.deferred} requests deferred;")
+    print(f"{writers.acked - stored} acknowledged steps lost;")
     print(f"CPU of the collector {cpu / len(taken) * 1e3:.2f} ms per request\n")
     print("| seconds | requests/s | answer, p50 ms | p99 ms |\n|---|---|---|---|")
     for first, last in ((0.0, WARM), (WARM, float(when[-1]))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,6 +117,8 @@ class HTGA(Wrapper):
         TypeError: `base` is no torch optimizer, or one that needs a closure to step, or has
             complex parameters.
         ValueError: An argument is out of its range.
+        FloatingPointError: From `step`: the gradient is not finite, and `nonfinite` is "raise".
+        RuntimeError: From `step`: a CUDA graph is being captured.
     """
 
     settings: Settings
@@ -167,36 +169,18 @@ class HTGA(Wrapper):
         self._controller = start(settings, first.device, shape)
         warn_of_raw_weights(self.param_groups, settings)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Measure, amplify and step; returns what the closure returns.
-
-        Raises:
-            FloatingPointError: The gradient is not finite, and `nonfinite` is "raise".
-            RuntimeError: A CUDA graph is being captured.
-        """
+    def _step(self) -> None:
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
                 "HTGA cannot step within a CUDA graph, which would replay one step's control; "
                 "capture the forward and backward pass alone"
             )
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            if not any(p.grad is not None for group in self.param_groups for p in group["params"]):
-                self.base.step()
-            elif self.settings.apply == "update":
-                self._step_and_amplify()
-            else:
-                self._amplify_and_step()
-        return loss
+        if not any(p.grad is not None for group in self.param_groups for p in group["params"]):
+            self.base.step()
+        elif self.settings.apply == "update":
+            self._step_and_amplify()
+        else:
+            self._amplify_and_step()
 
     @property
     def alone(self) -> dict[int, int]:

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
+import torch
 from torch.optim import LBFGS, Optimizer
 
 
-class Wrapper(Optimizer):
+class ClosureOptimizer(Optimizer):
+    """An optimizer whose step evaluates the closure first, if there is one."""
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take a step; returns what the closure returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            self._step()
+        return loss
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+
+class Wrapper(ClosureOptimizer):
     """Passes everything but `step` on to the optimizer inside.
 
     Learning-rate schedulers, GradScaler, hooks, checkpoints, deep copies and pickling work as with

@@ -112,7 +112,7 @@ def log_one(step: int) -> None:
     sender.put({"step": step, "time": 1.0})
 
 
-def test_a_child_of_multiprocessing_leaves_its_rows_to_whoever_comes(
+def test_rows_of_a_child_of_multiprocessing_are_delivered_as_orphans(
     sender: Sender, faulty: FaultyCollector, tmp_path: Path
 ) -> None:
     sender.put({"step": 0, "time": 1.0})

@@ -96,7 +96,7 @@ def test_a_collector_that_hangs_holds_up_nobody_and_loses_nothing(tmp_path: Path
         assert sender.flush(60)
         collector.process.send_signal(signal.SIGSTOP)
         try:
-            put(sender, rounds(2000, 50_000), first=10)  # returns, although nobody answers
+            put(sender, rounds(2000, 50_000), first=10)  # returns, although there is no answer
             assert not sender.flush(0.2)
         finally:
             collector.process.send_signal(signal.SIGCONT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from htga_client import wire
 from htga_client.errors import NotAnAcknowledgement
@@ -11,44 +11,17 @@ from htga_client.wire.json_codec import dumps, loads
 T = TypeVar("T")
 
 
-class Transport(Protocol):
-    """A channel to one collector. Its methods raise the errors of `htga_client.errors` only.
-
-    A transport must work in a forked child as if it had been made there.
-    """
-
-    @property
-    def url(self) -> str:
-        """The collector's address, for messages."""
-
-    def register(self, run: wire.NewRun) -> wire.Run:
-        """Make the run known; doing so twice changes nothing."""
-
-    def send(self, run_id: str, body: bytes) -> wire.Receipt:
-        """Deliver one Arrow IPC stream and return the receipt for its rows."""
-
-    def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
-        """Report how the run ended."""
-
-    def heartbeat(self, run_id: str) -> None:
-        """Report that the run is alive although it sends no rows."""
-
-    def close(self) -> None:
-        """Close the sockets; a later call opens new ones."""
-
-    def clone(self) -> Transport:
-        """Another channel to the same collector, for another thread."""
-
-
 class HttpTransport:
-    """A `Transport` to a collector over HTTP.
+    """A channel to one collector. Its methods raise only the errors of `htga_client.errors`.
+
+    It works in a forked child as if it had been made there.
 
     Args:
         url: Base address of the collector.
         token: Bearer token that may ingest.
 
     Raises:
-        ValueError: `url` is no http or https address, or `token` cannot stand in a header.
+        ValueError: `url` is not an http or https address, or `token` cannot be sent in a header.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -64,31 +37,31 @@ class HttpTransport:
         return self._connection.url
 
     def register(self, run: wire.NewRun) -> wire.Run:
-        """`POST /runs`."""
+        """Make a run known; doing so twice changes nothing."""
         return self._answer(wire.Run, self._connection.request("POST", "/runs", content=dumps(run)))
 
     def send(self, run_id: str, body: bytes) -> wire.Receipt:
-        """`POST /runs/{id}/rows`."""
+        """Deliver one Arrow IPC stream; returns the receipt for its rows."""
         answer = self._connection.request(
             "POST", f"/runs/{run_id}/rows", content=body, content_type=wire.ARROW_STREAM
         )
         return self._answer(wire.Receipt, answer)
 
     def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
-        """`POST /runs/{id}/finish`."""
+        """Report how a run ended."""
         answer = self._connection.request("POST", f"/runs/{run_id}/finish", content=dumps(finish))
         return self._answer(wire.Run, answer)
 
     def heartbeat(self, run_id: str) -> None:
-        """`POST /runs/{id}/heartbeat`."""
+        """Report that a run is alive although it sends no rows."""
         self._connection.request("POST", f"/runs/{run_id}/heartbeat")
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Close the sockets; a later call opens new ones."""
         self._connection.close()
 
     def clone(self) -> HttpTransport:
-        """Another with the same address and token."""
+        """Another channel to the same collector, for another thread."""
         return HttpTransport(self.url, self._token)
 
     def _answer(self, cls: type[T], body: bytes) -> T:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from htga_client import wire
 from htga_client.errors import ClientError, NotAnAcknowledgement, Refused
 from htga_client.http.retry import Retrier
-from htga_client.http.transport import Transport
+from htga_client.http.transport import HttpTransport
 from htga_client.sender.dead_letters import DeadLetters
 from htga_client.spool.directory import DEAD_LETTERS
 from htga_client.spool.segment import Chunk
@@ -56,7 +56,7 @@ class Delivery:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: HttpTransport,
         new_run: wire.NewRun,
         spool: Spool,
         retrier: Retrier,

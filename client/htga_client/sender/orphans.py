@@ -12,7 +12,7 @@ from pathlib import Path
 from htga_client.console import notify
 from htga_client.http.backoff import Backoff
 from htga_client.http.retry import Retrier
-from htga_client.http.transport import Transport
+from htga_client.http.transport import HttpTransport
 from htga_client.sender.delivery import Delivery
 from htga_client.sender.state import Closed, SenderState
 from htga_client.spool.directory import SpoolDirectory, orphans
@@ -40,7 +40,7 @@ class OrphanDelivery:
 
 def deliver_orphans(
     root: Path,
-    transport: Transport,
+    transport: HttpTransport,
     *,
     pause: Callable[[float], bool],
     run_id: str | None = None,
@@ -72,7 +72,9 @@ def deliver_orphans(
             directory.release()
 
 
-def _deliver(directory: SpoolDirectory, transport: Transport, retrier: Retrier) -> OrphanDelivery:
+def _deliver(
+    directory: SpoolDirectory, transport: HttpTransport, retrier: Retrier
+) -> OrphanDelivery:
     # `resume` was obeyed or refused when the run began; these rows belong to it either way.
     run = dataclasses.replace(directory.run, resume=None)
     spool = Spool.of(directory)
@@ -102,7 +104,7 @@ class OrphanUploader:
     def __init__(
         self,
         folder: Path | None,
-        transport: Transport,
+        transport: HttpTransport,
         state: SenderState,
         *,
         run_id: str,
@@ -140,7 +142,7 @@ class OrphanUploader:
             transport.close()
 
     def _deliver(
-        self, transport: Transport, pause: Callable[[float], bool], run_id: str | None = None
+        self, transport: HttpTransport, pause: Callable[[float], bool], run_id: str | None = None
     ) -> None:
         if self._folder is None:
             return

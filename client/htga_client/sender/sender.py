@@ -14,7 +14,7 @@ from htga_client import wire
 from htga_client.console import notify
 from htga_client.http.backoff import Backoff
 from htga_client.http.retry import Retrier
-from htga_client.http.transport import Transport
+from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import uuid7
 from htga_client.sender.dead_letters import DeadBatch
 from htga_client.sender.delivery import MAX_BATCH_ROWS, Delivery
@@ -66,7 +66,7 @@ class Sender:
 
     def __init__(
         self,
-        transport: Transport | None,
+        transport: HttpTransport | None,
         run: wire.NewRun,
         *,
         folder: Path | None = None,
@@ -112,7 +112,7 @@ class Sender:
         self._starting = threading.RLock()  # a signal handler may log while it is held
         self._threads = WorkerThreads(on_failure=self.close)
 
-    def _connect(self, transport: Transport, run: wire.NewRun) -> Delivery:
+    def _connect(self, transport: HttpTransport, run: wire.NewRun) -> Delivery:
         """Make what delivers to a collector."""
         patience = self._auth_retry_seconds
         retrier = Retrier(

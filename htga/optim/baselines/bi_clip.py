@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from htga.optim.baselines.clipping import bi_clip_coordinates, bi_clip_l2
-from htga.optim.wrapper import Wrapper
+from htga.optim.wrapper import ClosureOptimizer, Wrapper
 from htga.tail.flat_tensors import values
 
 Mode = Literal["coordinate", "l2"]
 
 
-class BiClip(Optimizer):
+class BiClip(ClosureOptimizer):
     """theta -= lr_t BiClip(g), of Lee, Zaheer and Li (ICML 2025, arXiv 2502.04164).
 
     BiClip enlarges small gradients and shrinks large ones:
@@ -42,7 +41,7 @@ class BiClip(Optimizer):
         maximize: Ascend instead of descend.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or the bounds have crossed in a round.
     """
 
     def __init__(
@@ -83,28 +82,11 @@ class BiClip(Optimizer):
         for group in self.param_groups:
             group["round"] += 1
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
+    def _step(self) -> None:
+        for group in self.param_groups:
+            self._step_group(group)
 
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take a step; returns what the closure returns.
-
-        Raises:
-            ValueError: The bounds have crossed in this round.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            for group in self.param_groups:
-                self._step(group)
-        return loss
-
-    def _step(self, group: dict[str, Any]) -> None:
+    def _step_group(self, group: dict[str, Any]) -> None:
         moved = [parameter for parameter in group["params"] if parameter.grad is not None]
         if not moved:
             return
@@ -177,20 +159,11 @@ class Bi2Clip(Wrapper):
         )
         self._start = [place.clone() for place in self._places()]
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take an inner step, and at the end of a round the outer one."""
-        loss = self.base.step() if closure is None else self.base.step(closure)
+    def _step(self) -> None:
+        self.base.step()
         self._steps += 1
         if self._steps % self.every == 0:
-            with torch.no_grad():
-                self._end_round()
-        return loss
+            self._end_round()
 
     def _end_round(self) -> None:
         places = self._places()

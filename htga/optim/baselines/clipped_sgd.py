@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, get_args, overload
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
 
-import torch
 from torch.optim import SGD
 
 from htga.optim.baselines.clipping import (
@@ -83,22 +82,9 @@ class ClippedSGD(Wrapper):
         )
         super().__init__(base, {"clip": clip, "kind": kind, "budget": budget})
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Clip and step; returns what the closure returns."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            self._clip()
+    def _step(self) -> None:
+        self._clip()
         self.base.step()
-        return loss
 
     def _clip(self) -> None:
         grads = [

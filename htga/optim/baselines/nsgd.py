@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Iterable
+from typing import Any
 
-import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from htga.optim.baselines.clipping import global_norm
+from htga.optim.wrapper import ClosureOptimizer
 
 
-class NSGD(Optimizer):
+class NSGD(ClosureOptimizer):
     """theta -= lr m / ||m|| with m = b m + (1 - b) g, and m = g at first.
 
     The norm is that of all parameters together, of all groups: normalising layer by layer is
@@ -30,6 +29,7 @@ class NSGD(Optimizer):
 
     Raises:
         ValueError: An argument is out of its range.
+        RuntimeError: A gradient is sparse, from `step`.
     """
 
     def __init__(
@@ -59,26 +59,6 @@ class NSGD(Optimizer):
                 "steps": 0,
             },
         )
-
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take a step; returns what the closure returns.
-
-        Raises:
-            RuntimeError: A gradient is sparse.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            self._step()
-        return loss
 
     def _step(self) -> None:
         moved = [

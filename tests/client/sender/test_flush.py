@@ -60,8 +60,8 @@ class TracedFlush:
         self._tell(held=False)
         self._go_on.set()
 
-    def look_again(self) -> None:
-        """Have it look again whether its rows are stored, and wait until it has."""
+    def check_again(self) -> None:
+        """Make it check again whether its rows are stored, and wait until it has."""
         with self._changed:
             before = self._waits
             self._changed.notify_all()
@@ -115,7 +115,7 @@ def flush_is_interrupted(sender: Sender, faulty: FaultyCollector, instruction: i
     # The collector stores the first row and holds its answer to the second.
     assert faulty.wait(lambda: len(faulty.rows) == row + 1)
     first.wait_until_idle()
-    second.look_again()
+    second.check_again()
     assert not second.has_returned, f"with {second.result} after {row + 1} rows were stored"
     gate.set()
     first.join()

@@ -151,7 +151,7 @@ def test_a_full_queue_drops_the_newest_rows_and_counts_them(
     assert faulty.steps() == list(range(11))
 
 
-def test_a_refused_batch_is_set_aside_and_the_next_ones_go_on(
+def test_a_refused_batch_becomes_a_dead_letter_and_the_next_ones_go_on(
     faulty: FaultyCollector, make_sender: MakeSender
 ) -> None:
     faulty.poison = 13
@@ -193,7 +193,7 @@ def test_a_body_that_is_too_large_is_halved(
 @pytest.mark.parametrize(
     ("status", "remedy"), [(401, "HTGA_TOKEN"), (403, "HTGA_TOKEN"), (404, "HTGA_URL")]
 )
-def test_a_refusal_at_the_start_is_told_with_its_remedy(
+def test_a_refusal_at_the_start_is_reported_with_its_remedy(
     faulty: FaultyCollector,
     make_sender: MakeSender,
     caplog: pytest.LogCaptureFixture,
@@ -229,7 +229,7 @@ def test_a_refused_token_keeps_the_rows(
     assert faulty.steps() == list(range(5))
 
 
-def test_a_collector_that_forgot_the_run_is_told_again(
+def test_a_run_that_the_collector_has_lost_is_registered_again(
     faulty: FaultyCollector, make_sender: MakeSender
 ) -> None:
     sender = make_sender(faulty.url)
@@ -275,7 +275,7 @@ def test_callables_are_resolved_on_the_worker_and_one_that_raises_is_counted(
     [{"step": None}, {}, {"step": "three"}, {"step": 2**70}, {"step": 1, "alpha_hat": "heavy"},
      {"step": 1, "metrics": {"loss": "low"}}, {"step": 1, "metrics": 3}],
 )  # fmt: skip
-def test_a_row_that_is_none_is_set_aside_and_its_neighbours_arrive(
+def test_an_invalid_row_is_dropped_and_its_neighbours_arrive(
     faulty: FaultyCollector, make_sender: MakeSender, bad: dict[str, Any]
 ) -> None:
     sender = make_sender(faulty.url)
@@ -341,7 +341,7 @@ def test_closing_drops_what_waits_and_counts_it(make_sender: MakeSender) -> None
     capacity=st.integers(1, 30),
     batch_rows=st.integers(1, 10),
 )
-def test_the_books_balance_whatever_happens(
+def test_the_counts_add_up_whatever_happens(
     items: list[str], faults: list[str], capacity: int, batch_rows: int
 ) -> None:
     answers = {"lose": Fault(lose=True), "503": refuse(503), "422": refuse(422), "ok": Fault()}

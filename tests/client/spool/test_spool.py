@@ -31,7 +31,7 @@ def steps(spool: Spool, seq: int = 0) -> list[int]:
     return found
 
 
-def adopt(root: Path) -> Spool:
+def take_over(root: Path) -> Spool:
     (directory,) = orphans(root)
     return Spool.of(directory)
 
@@ -81,7 +81,7 @@ def test_what_was_appended_outlives_the_process_and_is_its_own_until_then(
     spool.append(rows(3, 2))
     assert not list(orphans(tmp_path / "spool"))
     spool.close()  # as the system does when a process dies
-    again = adopt(tmp_path / "spool")
+    again = take_over(tmp_path / "spool")
     assert (again.begin, again.end, again.held) == (0, 5, 5)
     assert steps(again) == [0, 1, 2, 3, 4]
     again.remove()
@@ -133,7 +133,7 @@ def test_a_full_disk_loses_nothing_that_memory_can_hold_until_there_is_room_agai
     kept.append(spool.durable)
     assert kept == [False, True]
     spool.close()
-    assert steps(adopt(tmp_path / "spool")) == list(range(11))
+    assert steps(take_over(tmp_path / "spool")) == list(range(11))
     assert not spool.lost
 
 
@@ -187,7 +187,7 @@ def test_a_damaged_segment_costs_its_rows_and_no_other(
     data = bytearray(second.read_bytes())
     data[-1] ^= 1
     second.write_bytes(data)
-    assert steps(adopt(tmp_path / "spool")) == [0, 1, 4, 5]
+    assert steps(take_over(tmp_path / "spool")) == [0, 1, 4, 5]
 
 
 def test_a_failed_sync_is_not_trusted_again(

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from htga.optim import HTGA
-from htga.optim.controller.reference import ReferenceState, step
 from tests.htga.distributions import stable, student_t
+from tests.htga.optim.controller.reference import ReferenceState, step
 
 EXACT = {"ranks": "exact", "apply": "grad"}
 COMBINATIONS: list[dict[str, Any]] = [

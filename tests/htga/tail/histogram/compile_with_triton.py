@@ -1,4 +1,4 @@
-"""Compile the kernels for CUDA devices, which needs none, and look at what came out."""
+"""Compile the kernels for CUDA devices, which needs none, and check the result."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ for capability in (80, 90):
         name = str(dtype).removeprefix("torch.")
         shared: dict[str, Any] = {"DTYPE": name, "BLOCK": BLOCK}
         where = f"of {name} on {capability}"
-        for looking in (False, True):
-            counting = shared | {"SCALED": looking, "SQUARING": looking, "KEEPING": looking}
+        for squaring in (False, True):
+            counting = shared | {"SCALED": squaring, "SQUARING": squaring, "KEEPING": squaring}
             made = compiled(
                 kernel, COUNT, capability, **counting, BITS=BITS, PRIVATE_BINS=PRIVATE_BINS
             )
             assert made.metadata.shared > 0
-            if looking:
-                check(f"look {where}", made, "red.global", "atom.global", "st.global")
+            if squaring:
+                check(f"scan {where}", made, "red.global", "atom.global", "st.global")
             else:
                 check(f"count {where}", made, "red.global")
         finding = shared | {"SCALED": True, "LEFT": 20, "DIGIT": DIGIT}

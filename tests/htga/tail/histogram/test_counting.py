@@ -45,7 +45,7 @@ def test_the_triton_kernel_counts_the_same_under_its_interpreter(tmp_path: Path)
 @needs_triton
 def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path) -> None:
     dtypes = {80: ("float32",), 90: ("float32", "float16", "bfloat16")}
-    kernels = ("count", "look", "first digit", "second digit", "collect")
+    kernels = ("count", "scan", "first digit", "second digit", "collect")
     once = ("floor", "verdict", "sum", "excess", "estimate")
     assert lines_of(HERE / "compile_with_triton.py", tmp_path) == [
         line
