@@ -21,7 +21,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +157,9 @@ SABOTAGE: dict[str, Callable[[], None]] = {
 }
 
 
-def main() -> None:
-    """Serve until killed."""
-    data, port, sabotage = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+def main(arguments: Sequence[str]) -> None:
+    """Serve until killed; takes the data folder, the port and the sabotage."""
+    data, port, sabotage = Path(arguments[0]), int(arguments[1]), arguments[2:]
     for name in sabotage:
         SABOTAGE.get(name, lambda: None)()
     if "opening" in sabotage:
@@ -172,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -18,6 +18,8 @@ from typing import Any, Self
 import httpx2
 
 from htga_client.wire import ARROW_STREAM, PREFIX, histogram
+from tests.support.collector import main as serve
+from tests.support.forked import Forked
 from tests.support.rows import new_run, stream
 from tests.support.workers import Workers
 
@@ -45,7 +47,7 @@ class CollectorProcess:
     def __init__(self, data: Path, *sabotage: str, before: tuple[str, ...] = ()) -> None:
         self.data, self._sabotage, self._before = data, sabotage, before
         self.port = 0
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | Forked | None = None
 
     @property
     def url(self) -> str:
@@ -54,11 +56,13 @@ class CollectorProcess:
 
     def start(self) -> None:
         """Start, and wait until it listens."""
-        script = str(ROOT / "tests/support/collector.py")
-        command = [*self._before, sys.executable, script, str(self.data), str(self.port)]
-        self.process = subprocess.Popen(
-            [*command, *self._sabotage], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        arguments = [str(self.data), str(self.port), *self._sabotage]
+        if self._before:
+            script = str(ROOT / "tests/support/collector.py")
+            command = [*self._before, sys.executable, script, *arguments]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        else:
+            self.process = Forked(serve, arguments)
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
         assert said.startswith("http"), said
