@@ -4,8 +4,9 @@ TESTS  ?= tests/faults
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: install demo up check test faults bench screenshots clean
+.PHONY: install demo up check quick test tests faults bench screenshots clean
 
 install: $(STAMP)
 
@@ -27,9 +28,15 @@ check: install           ## linters, types, import arrows
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
-test: check              ## everything above and the tests, a browser and a Postgres included
+quick: install           ## the tests that need no browser, no Postgres and no fault: two minutes
+	$(PYTEST) -m "not browser and not postgres and not faults and not slow"
+
+test: install            ## everything above and all tests, a browser and a Postgres included
 	$(BIN)/python tests/browser.py
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(MAKE) --jobs 2 check tests
+
+tests: install
+	$(PYTEST)
 
 faults: install          ## the long tier of the fault tests, or of TESTS; HTGA_SEED=... repeats a run
 	@seed=$${HTGA_SEED:-$$(date +%s)}; echo "HTGA_SEED=$$seed"; \

@@ -1,4 +1,4 @@
-"""What the client costs a process, and what it loses when the process is killed.
+"""The cost of the client to a process, and its losses when the process is killed.
 
 * `run.log` of eight scalars on the training thread, paired with an empty call: flat out, and once
   in 100 us, as a fast loop would call it.
@@ -31,9 +31,9 @@ LOGGING = """
     import sys, resource, time
     from pathlib import Path
     from htga_client import wire
-    from htga_client.names import uuid7
-    from htga_client.sender import Sender
-    from htga_client.transport import HttpTransport
+    from htga_client.http.transport import HttpTransport
+    from htga_client.run_ids import uuid7
+    from htga_client.sender.sender import Sender
 
     def rss():
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
@@ -43,16 +43,16 @@ LOGGING = """
     run = wire.NewRun(id=str(uuid7()), project="benchmark", name="client")
     sender = Sender(HttpTransport(url), run, folder=folder)
     print(run.id, flush=True)
-    most, step, end = 0, 0, time.monotonic() + seconds
+    peak, step, end = 0, 0, time.monotonic() + seconds
     while time.monotonic() < end:
         sender.put({"step": step, "time": time.time(), "metrics": {f"m{i}": 1.0 for i in range(8)}})
         sys.stdout.write(f"{step}\\n")
         sys.stdout.flush()
         step += 1
         if step % 100 == 0:
-            most = max(most, rss())
+            peak = max(peak, rss())
         time.sleep(1 / rate)
-    print("rss", max(most, rss()) - bare, flush=True)
+    print("rss", max(peak, rss()) - bare, flush=True)
     print("end", time.time(), flush=True)
 """
 
@@ -68,8 +68,8 @@ def main() -> None:
         ) as server:
             url = server.stdout.readline().split()[3] if server.stdout else ""
             try:
-                log_time(url, pace=0.0)
-                log_time(url, pace=1e-4)
+                log_time(url, interval=0.0)
+                log_time(url, interval=1e-4)
                 memory(url)
                 lost_steps(url)
             finally:
@@ -78,7 +78,7 @@ def main() -> None:
     import_time()
 
 
-def log_time(url: str, *, pace: float) -> None:
+def log_time(url: str, *, interval: float) -> None:
     """Microseconds of one call, the median of `ROUNDS` rounds of `CALLS` calls."""
     from torch import nn, optim  # noqa: PLC0415  the other figures are of processes without torch
 
@@ -91,13 +91,13 @@ def log_time(url: str, *, pace: float) -> None:
         )
         rounds = []
         for _ in range(ROUNDS):
-            empty = times(lambda _: None, pace)
-            rounds.append((empty, times(lambda i: run.log(values, step=i), pace)))
+            empty = times(lambda _: None, interval)
+            rounds.append((empty, times(lambda i: run.log(values, step=i), interval)))
             run.flush(60)  # or the queue would fill, and dropping a row costs something else
         run.finish(timeout=60)
         assert run.stats.acked == ROUNDS * CALLS
     floors, costs = zip(*rounds, strict=True)
-    name = "flat out" if not pace else f"once in {pace * 1e6:.0f} us"
+    name = "flat out" if not interval else f"once in {interval * 1e6:.0f} us"
     for label, quantile, budget in (("median", 0.5, 2), ("p99.9", 0.999, 50)):
         at = int(CALLS * quantile)
         cost = statistics.median(calls[at] for calls in costs)
@@ -106,7 +106,7 @@ def log_time(url: str, *, pace: float) -> None:
         print(f"| {what} | {cost:.2f} us (an empty call {floor:.2f}) | {budget} us |", flush=True)
 
 
-def times(call: Callable[[int], None], pace: float) -> list[float]:
+def times(call: Callable[[int], None], interval: float) -> list[float]:
     """Microseconds of each call, sorted."""
     found = []
     gc.collect()
@@ -116,7 +116,7 @@ def times(call: Callable[[int], None], pace: float) -> list[float]:
         call(i)
         end = time.perf_counter_ns()
         found.append((end - begin) / 1e3)
-        while pace and time.perf_counter_ns() - end < pace * 1e9:
+        while interval and time.perf_counter_ns() - end < interval * 1e9:
             pass
     gc.enable()
     return sorted(found)
@@ -135,13 +135,13 @@ def lost_steps(url: str) -> None:
     from htga_client import Client  # noqa: PLC0415  its import is measured elsewhere
 
     lost = []
-    dice = random.Random(0)  # noqa: S311  reproducible, not secret
+    generator = random.Random(0)  # noqa: S311  reproducible, not secret
     for _ in range(KILLS):
         with tempfile.TemporaryDirectory() as folder:
             process = logging_process(url, folder, rate=100, seconds=60)
             assert process.stdout is not None
             run_id = process.stdout.readline().strip()
-            time.sleep(dice.uniform(0.5, 1.5))
+            time.sleep(generator.uniform(0.5, 1.5))
             process.send_signal(signal.SIGKILL)
             put = len(process.communicate()[0].splitlines())
             sync = ["-m", "htga.cli.main", "sync", "--dir", folder, "--url", url]
@@ -151,11 +151,11 @@ def lost_steps(url: str) -> None:
             assert stored == list(range(len(stored)))
             lost.append(put - len(stored))
     print(f"| steps lost at kill -9, mean of {KILLS} | {statistics.mean(lost):.1f} | |")
-    print(f"| steps lost at kill -9, most of {KILLS} | {max(lost)} | 2 |", flush=True)
+    print(f"| steps lost at kill -9, maximum of {KILLS} | {max(lost)} | 2 |", flush=True)
 
 
 def exit_delay() -> None:
-    """Seconds from the last line of a script to its end, with nobody at the collector's port."""
+    """Seconds from the last line of a script to its end, with no collector on the port."""
     with tempfile.TemporaryDirectory() as folder:
         process = logging_process("http://127.0.0.1:9", folder, rate=100, seconds=1)
         said = process.communicate()[0].splitlines()
@@ -178,7 +178,7 @@ def import_time() -> None:
     bare = run("")
     for code, budget in (
         ("import htga_client", "150 ms"),
-        ("import htga_client.sender, htga_client.transport", ""),
+        ("import htga_client.sender.sender, htga_client.http.transport", ""),
     ):
         print(f"| `{code}` | {run(code) - bare:.0f} ms | {budget} |", flush=True)
 

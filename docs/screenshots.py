@@ -1,6 +1,6 @@
-"""Take the pictures in docs/images from the real dashboard: `make screenshots`.
+"""Make the images in docs/images from the real dashboard: `make screenshots`.
 
-Starts a collector on a folder of its own, trains on digits, and photographs the pages in Chromium.
+Starts a collector on a temporary folder, trains on digits, and takes screenshots in Chromium.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from tests.support.charts import scroll_to, wait_for_points
 
 IMAGES = Path(__file__).parent / "images"
 DRAWN = ".grid:has(.sparkline):not(:has(.sparkline [d='']))"
-QUESTION = "SELECT name, state, last_step, config FROM runs ORDER BY name"
+QUERY = "SELECT name, state, last_step, config FROM runs ORDER BY name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """One picture.
+    """One screenshot.
 
     Attributes:
-        path: Of the page.
-        chart: A chart that must have at least `points` points.
-        text: What the page must say.
-        drawn: What must be on it besides.
-        part: The section of a run's page that is to be at the top; the page unless said.
-        width, height: Of the picture.
+        path: Path of the page.
+        chart: A chart to wait for, until it has at least `points` points.
+        text: Text to wait for.
+        drawn: Selector of an element to wait for.
+        part: Section of a run's page to scroll to; None for the top of the page.
+        width, height: Size of the image in pixels.
     """
 
     path: str
@@ -53,14 +53,14 @@ class Shot:
 
 
 def main() -> None:
-    """Train, then take each page in both themes."""
+    """Train, then take a screenshot of each page in both themes."""
     with tempfile.TemporaryDirectory() as data:
         server = open_server(host="127.0.0.1", port=0, database="", data=Path(data))
         with server.background(), sync_playwright() as playwright:
             run = train(server.url, 600).removeprefix(server.url)
             group = sweep(server.url)
-            watch(server.url)
-            compared = f"/compare?runs={','.join(group)}&by=lr"
+            add_rules(server.url)
+            comparison = f"/compare?runs={','.join(group)}&by=lr"
             pinned = f"/run/{group[-1]}?layer=8.weight&layer=6.weight&layer=2.weight"
             shots = {
                 "runs": Shot(path="/", text="finished", drawn=DRAWN, height=720),
@@ -78,14 +78,14 @@ def main() -> None:
                     part="layers",
                     height=500,
                 ),
-                "compare": Shot(path=compared, chart="compare-0", points=100, text="n = 3"),
+                "compare": Shot(path=comparison, chart="compare-0", points=100, text="n = 3"),
                 "experiments": Shot(
                     path="/experiments?metric=loss&baseline=lr+0.03",
                     chart="forest",
                     text="3/3",
                     height=700,
                 ),
-                "query": Shot(path=f"/query?sql={quote(QUESTION)}", text="finished"),
+                "query": Shot(path=f"/query?sql={quote(QUERY)}", text="finished"),
                 "health": Shot(path="/health", text="5 values in a row", height=780),
                 "phone": Shot(
                     path=run, chart="tail", points=100, text="finished", width=390, height=844
@@ -94,12 +94,12 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for theme in ("light", "dark"):
                 for name, shot in shots.items():
-                    photograph(browser, server.url, shot, theme, IMAGES / f"{name}-{theme}.png")
+                    take(browser, server.url, shot, theme, IMAGES / f"{name}-{theme}.png")
             browser.close()
 
 
 def sweep(url: str) -> list[str]:
-    """Train three seeds at three learning rates with plain SGD; gives the ids of the runs."""
+    """Train three seeds at three learning rates with plain SGD; return the ids of the runs."""
     ids = []
     for lr in (0.03, 0.01, 0.003):
         for seed in range(3):
@@ -126,8 +126,8 @@ def sweep(url: str) -> list[str]:
     return ids
 
 
-def watch(url: str) -> None:
-    """Two rules, so that there is something to see."""
+def add_rules(url: str) -> None:
+    """Create two alert rules."""
     for name, kind, key, threshold, level in (
         ("heavy tail", "below", "alpha_bar", 1.5, "warning"),
         ("the norm bursts", "burst", "grad_norm", 20.0, "error"),
@@ -137,8 +137,8 @@ def watch(url: str) -> None:
         httpx2.post(f"{url}{PREFIX}/rules", json=rule).raise_for_status()
 
 
-def photograph(browser: Browser, url: str, shot: Shot, theme: str, path: Path) -> None:
-    """One page, once its chart is drawn and it says its text."""
+def take(browser: Browser, url: str, shot: Shot, theme: str, path: Path) -> None:
+    """Take one screenshot, once the chart and the text of `shot` are there."""
     dark = theme == "dark"
     page = browser.new_page(
         viewport={"width": shot.width, "height": shot.height},

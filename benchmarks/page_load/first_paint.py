@@ -1,4 +1,4 @@
-"""How long it takes until a page is there, and what is sent for it."""
+"""Time until a page is painted, and bytes sent for it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from page_load.tab import CHART, ROW, UNTIL, Rows, received, tab, until_drawn
 from playwright.sync_api import Browser
 
 AFAR = {"x-forwarded-for": "203.0.113.1"}
-"""What a proxy on this machine says of a reader on another."""
+"""The header that a proxy on this machine adds for a reader on another."""
 
 
 def load(browser: Browser, url: str) -> Rows:
-    """From an address to the first chart, with an empty and with a full cache."""
+    """Time to the first chart of a run, with an empty and with a full cache."""
     run = register(url)
     send(url, run, steps(0, 2_000))
     cold, warm = [], []
@@ -27,7 +27,7 @@ def load(browser: Browser, url: str) -> Rows:
 
 
 def wire(browser: Browser, url: str) -> Rows:
-    """What a reader on another machine is sent for the page of a run, and for that of all runs."""
+    """Bytes sent to another machine for the page of a run and for the table of runs."""
     run = register(url)
     send(url, run, steps(0, 2_000))
     for name, address, what in (("a run", f"{url}/run/{run}", CHART), ("all runs", url, ROW)):
@@ -41,7 +41,7 @@ def wire(browser: Browser, url: str) -> Rows:
 
 
 def table(browser: Browser, url: str) -> Rows:
-    """A thousand runs in the table."""
+    """Time to a table of a thousand runs."""
     with httpx2.Client() as client:
         for _ in range(1_000):
             register(url, client)
@@ -56,7 +56,7 @@ def table(browser: Browser, url: str) -> Rows:
 
 
 def spike(browser: Browser, url: str) -> Rows:
-    """One step of a million that stands out, with all of them on the screen."""
+    """Whether a spike of one step in a million is visible, and time to the first chart."""
     run = register(url)
     for start in range(0, 1_000_000, BATCH):
         rows = steps(start, start + BATCH)
@@ -79,7 +79,7 @@ def spike(browser: Browser, url: str) -> Rows:
 
 
 def compare(browser: Browser, url: str) -> Rows:
-    """Fifty runs of a thousand steps in one chart."""
+    """Time to draw fifty runs of a thousand steps in one chart."""
     runs = [register(url) for _ in range(50)]
     for run in runs:
         send(url, run, steps(0, 1_000))

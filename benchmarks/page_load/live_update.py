@@ -1,4 +1,4 @@
-"""How a page keeps up with a run, and with its reader."""
+"""Latency and memory of a page that follows a run or zooms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TABS = 8
 
 
 def live(browser: Browser, url: str) -> Rows:
-    """From a row's acknowledgement to its pixel, with ten charts on the page."""
+    """Time from a row's acknowledgement to its pixel, with ten charts on the page."""
     run = register(url)
     send(url, run, steps(0, 300))
     with tab(browser) as page, httpx2.Client() as client:
@@ -39,7 +39,7 @@ def live(browser: Browser, url: str) -> Rows:
 
 
 def zoom(browser: Browser, url: str) -> Rows:
-    """From the end of a drag to the fetched stretch."""
+    """Time from the end of a drag to the new range of steps."""
     run = register(url)
     send(url, run, steps(0, 50_000))
     waits = []
@@ -68,7 +68,7 @@ def zoom(browser: Browser, url: str) -> Rows:
 
 
 def tabs(browser: Browser, url: str) -> Rows:
-    """Eight tabs of one browser on one run, all of which grow with it."""
+    """Time until a row is in eight tabs of one browser on one run."""
     run = register(url)
     send(url, run, steps(0, 300))
     with tab(browser) as first, httpx2.Client() as client:
@@ -86,7 +86,7 @@ def tabs(browser: Browser, url: str) -> Rows:
 
 
 def heap(browser: Browser, url: str) -> Rows:
-    """How much the page grows while as many rows arrive as in an hour of one a second."""
+    """Growth of the heap over as many rows as one a second gives in an hour."""
     run = register(url)
     send(url, run, steps(0, 300))
     with tab(browser) as page:

@@ -18,7 +18,7 @@ SPIKE = 250.0
 
 
 def register(url: str, client: Any = httpx2) -> str:
-    """A new run with the usual summary."""
+    """Register a run; return its id."""
     run = str(uuid.uuid4())
     body = {"id": run, "project": "benchmark", "name": run[:8], "config": {"lr": 0.1}}
     assert client.post(f"{url}{PREFIX}/runs", json=body).status_code == 201
@@ -50,7 +50,7 @@ def steps(start: int, stop: int) -> list[dict[str, Any]]:
 
 
 def send(url: str, run: str, rows: Sequence[dict[str, Any]], client: Any = httpx2) -> None:
-    """Store rows; returns when they are committed."""
+    """Send rows; return when they are committed."""
     table = pa.Table.from_pylist(list(rows), ROWS)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as out:

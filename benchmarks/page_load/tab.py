@@ -1,4 +1,4 @@
-"""A tab of a browser, and when something is on its screen."""
+"""A browser tab, and waiting for what it paints."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-# Resolves with the time at which `look` holds for `plot`, a chart, and `line`, the last trace of a
-# name: what lies behind a curve has its name, too. Playwright's own waiting looks at longer and
-# longer intervals, in the end twice a second.
+# Resolves with the time at which `condition` holds for `plot`, a chart, and `line`, the last trace
+# of that name, since a curve shares its name with the line behind it. Playwright's own waiting
+# polls at growing intervals, in the end twice a second.
 UNTIL = """
-([chart, name, look]) => new Promise((resolve, reject) => {
-  const ready = new Function("plot", "line", `return ${look}`);
+([chart, name, condition]) => new Promise((resolve, reject) => {
+  const ready = new Function("plot", "line", `return ${condition}`);
   const stop = performance.now() + 60_000;
   const tick = () => {
     const plot = document.querySelector(`[id*='"${chart}"'] .js-plotly-plot`);
     const line = plot?.data?.findLast((trace) => trace.name === name);
     if (line?.x && ready(plot, line)) resolve(performance.now());
     else if (performance.now() < stop) requestAnimationFrame(tick);
-    else reject(new Error(`${chart}, ${name}: no ${look} in a minute; it has the traces ` +
+    else reject(new Error(`${chart}, ${name}: no ${condition} in a minute; it has the traces ` +
       JSON.stringify(plot?.data?.map(({ name, x }) => [name, x?.length, x?.at(-1)]))));
   };
   tick();
 })
 """
 # Resolves with the milliseconds from the start of the navigation to the frame after the one that
-# has an element: by then it is painted.
+# has the element, which is when it is painted.
 PAINTED = """
 (selector) => new Promise((resolve, reject) => {
   const tick = (now) => {
@@ -43,10 +43,10 @@ PAINTED = """
 CHART = ".js-plotly-plot .main-svg .lines"
 ROW = ".ag-row .run-link"
 TAIL = ("tail", "alpha_bar")
-"""A chart, and a line in it."""
+"""A chart and a line in it."""
 
 Rows = Iterator[tuple[str, str, str]]
-"""What was measured, how much it is, and the budget."""
+"""Name, measured value and budget."""
 
 
 @contextmanager
@@ -59,13 +59,13 @@ def tab(browser: Browser, **more: Any) -> Iterator[Page]:
 
 
 def until_drawn(page: Page, address: str, what: str = CHART) -> float:
-    """Seconds from asking for an address to the first chart in it, or something else, painted."""
+    """Seconds from the request until the first chart, or another element, is painted."""
     page.goto(address, wait_until="commit")
     return float(page.evaluate(PAINTED, what)) / 1e3
 
 
 def received(page: Page, address: str, what: str) -> int:
-    """Bytes that came for a page, with its headers, until it is drawn and has come to rest."""
+    """Bytes received for a page, headers included, until it is drawn and idle."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     came: list[int] = []
@@ -76,6 +76,6 @@ def received(page: Page, address: str, what: str) -> int:
     return sum(came)
 
 
-def watch_for(chart: str, name: str, look: str) -> str:
-    """A script that keeps in `window.seen` a promise of what `look` waits for."""
-    return f"() => {{ window.seen = ({UNTIL})({json.dumps([chart, name, look])}); }}"
+def watch_for(chart: str, name: str, condition: str) -> str:
+    """A script that stores in `window.seen` the promise of `UNTIL` for a condition."""
+    return f"() => {{ window.seen = ({UNTIL})({json.dumps([chart, name, condition])}); }}"

@@ -69,9 +69,12 @@ def cost(kind: type, folder: Path, histogram: bool, most: int, seconds: int) -> 
 
 def steps() -> Iterator[tuple[dict[str, float], list[int]]]:
     """Eight numbers and the counts of a histogram, for ever; made beforehand, since that costs."""
-    dice = random.Random(0)  # noqa: S311  reproducible, not secret
+    generator = random.Random(0)  # noqa: S311  reproducible, not secret
     made = [
-        ({f"m{i}": dice.random() for i in range(8)}, [dice.randrange(2000) for _ in range(BINS)])
+        (
+            {f"m{i}": generator.random() for i in range(8)},
+            [generator.randrange(2000) for _ in range(BINS)],
+        )
         for _ in range(100)
     ]
     return itertools.cycle(made)

@@ -1,4 +1,4 @@
-"""The light client of HTGA: wire schema, sender and reader. Needs no torch."""
+"""The light client of HTGA: wire schema, sender and reader, without torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["Client"]
 
 
 def __getattr__(name: str) -> Any:
-    # Arrow and the HTTP library take 100 ms and more to import; a program that only mentions
-    # the package should not wait for them.
+    # Arrow and the HTTP library take 100 ms and more to import; a program that only imports the
+    # package should not wait for them.
     if name == "Client":
         from htga_client.reader import Client  # noqa: PLC0415 (see above)
 

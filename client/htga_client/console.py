@@ -1,4 +1,4 @@
-"""The few lines that HTGA says to the person who runs a script."""
+"""The few lines that HTGA prints for the person who runs a script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 logger = logging.getLogger("htga")
 
 
-def say(message: str, *, level: int = logging.INFO) -> None:
+def notify(message: str, *, level: int = logging.INFO) -> None:
     """Log one line to the logger "htga"; where no logging is set up, write it to stderr.
 
     Python's own fallback would show warnings only, and a plain script should see its run's address.

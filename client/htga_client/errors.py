@@ -1,21 +1,22 @@
-"""What can go wrong between client and collector.
+"""Errors between client and collector.
 
 The sender decides by type alone: it tries again after `Unreachable` and `NotAnAcknowledgement`, and
-sets the data aside after `Refused`. The names say what happened, so they carry no "Error".
+keeps the rows as dead letters after `Refused`. The names say what happened, so they carry no
+"Error".
 """
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Root of the errors below."""
+    """Base class of the errors below."""
 
 
 class Unreachable(ClientError):
-    """The collector gave no answer, or said that it cannot answer now.
+    """The collector did not answer, or said that it cannot answer now.
 
     Attributes:
-        retry_after: Seconds that the collector asked to be left alone, or None.
+        retry_after: Seconds after which the collector asked to be tried again, or None.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -24,11 +25,11 @@ class Unreachable(ClientError):
 
 
 class NotAnAcknowledgement(ClientError):
-    """An answer that is no collector's: a redirect, a login page, counts that do not add up."""
+    """The answer is not a collector's: a redirect, a login page, counts that do not add up."""
 
 
 class Refused(ClientError):
-    """The collector understood and said no; the same request would be refused again.
+    """The collector understood and refused; it would refuse the same request again.
 
     Attributes:
         status: HTTP status, 400 to 499.

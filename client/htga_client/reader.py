@@ -1,4 +1,4 @@
-"""Reading runs back, over the same HTTP API that the dashboard uses."""
+"""A client that reads runs, over the same HTTP API as the dashboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 from htga_client import wire
 from htga_client.http.connection import Connection
 from htga_client.url import DEFAULT_URL
-from htga_client.wire import json_codec as codec
+from htga_client.wire.json_codec import dumps, loads
 
 T = TypeVar("T")
 
@@ -22,16 +22,16 @@ T = TypeVar("T")
 class Client:
     """A reader of one collector.
 
-    Every method raises `htga_client.errors.Refused` with the collector's reason, and `Unreachable`
+    Every method raises `htga_client.errors.Refused` with the collector's reason, or `Unreachable`
     if there is no answer.
 
     Args:
-        url: Base address of the collector; HTGA_URL, or this machine, if left out.
-        token: Bearer token; HTGA_TOKEN if left out.
+        url: Base address of the collector; by default HTGA_URL, or else this machine.
+        token: Bearer token; by default HTGA_TOKEN.
         timeout: Seconds that an answer may take.
 
     Raises:
-        ValueError: `url` is no http or https address.
+        ValueError: `url` is not an http or https address.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class Client:
         q: str | None = None,
         limit: int | None = None,
     ) -> list[wire.Run]:
-        """Runs, newest first, of all pages.
+        """List runs, newest first, over all pages.
 
         Args:
-            project: Only of this project.
-            state: Only in this state.
-            group: Only of this group.
-            tag: Only with this tag.
-            q: Only those whose name, project or notes contain it.
-            limit: At most so many.
+            project: Only runs of this project.
+            state: Only runs in this state.
+            group: Only runs of this group.
+            tag: Only runs with this tag.
+            q: A search such as "maple state:running lr<0.01 -tag:old"; see docs/api.md.
+            limit: Maximum number of runs.
         """
         wanted = {"project": project, "state": state, "group": group, "tag": tag, "q": q}
         found: list[wire.Run] = []
@@ -94,12 +94,12 @@ class Client:
 
         Args:
             run: The run or its id.
-            keys: Names of scalars and of metrics, one by one or separated by commas.
-            layer: A layer; empty for the whole model.
+            keys: Names of scalars and of metrics, as a sequence or separated by commas.
+            layer: Name of a layer; empty for the whole model.
             rank: Rank of the process that logged them.
             start: First step.
-            stop: Step to end before.
-            buckets: Reduce to at most so many rows; raw values if they are no more than that. The
+            stop: Step after the last one.
+            buckets: Maximum number of rows; with fewer values, each row is one value. The
                 collector has a default.
 
         Returns:
@@ -144,20 +144,19 @@ class Client:
         tag: str | None = None,
         buckets: int | None = None,
     ) -> list[wire.GroupSeries]:
-        """Means over the runs of each group, with their spread and a 95 % interval.
+        """Means over the runs of each group, with standard deviation and 95 % interval.
 
         Args:
-            keys: As in `series`, and so are `layer`, `rank`, `start` and `stop`.
-            project: Whose runs are put into groups.
-            runs: The runs or their ids, in place of a project; those that the collector does not
-                know are left out.
-            by: What the runs of a group have in common, one or several of "group" and "config."
-                with the name of a setting, such as "config.lr"; if left out, each run is alone.
-            x: What they are laid along: "step", "time" in seconds since 1970, or "relative", in
-                seconds since a run's first row.
+            keys, layer, rank, start, stop: As in `series`.
+            project: The project whose runs are grouped.
+            runs: The runs or their ids, instead of a project; unknown ids are ignored.
+            by: What the runs of a group share: one or several of "group" and "config." with the
+                name of a setting, such as "config.lr"; by default each run is its own group.
+            x: The axis: "step", "time" in seconds since 1970, or "relative", in seconds since a
+                run's first row.
             state: Only runs in this state.
             tag: Only runs with this tag.
-            buckets: At most so many points.
+            buckets: Maximum number of points.
         """
         which = {
             "project": project,
@@ -185,41 +184,41 @@ class Client:
         return self._get(wire.LayerMap, _path(run, "/layers/map"), params)
 
     def events(self, run: str | wire.Run) -> list[wire.RunEvent]:
-        """What happened in a run: alerts, and gradients that ceased to be finite."""
+        """Events of a run: alerts, and gradients that became non-finite."""
         return list(self._get(wire.RunEvents, _path(run, "/events")).items)
 
     def alerts(self, project: str | None = None, *, limit: int | None = None) -> list[wire.Alert]:
-        """Warnings and errors, the latest first, of the hundred runs that had news last.
+        """Warnings and errors, latest first, of the hundred runs with the latest events.
 
         Args:
-            project: Only of its runs.
-            limit: At most so many; 100 unless said.
+            project: Only runs of this project.
+            limit: Maximum number of alerts; 100 by default.
         """
         params = {"project": project, "limit": limit}
         return list(self._get(wire.Alerts, "/alerts", params).items)
 
     def status(self) -> wire.Status:
-        """How the collector is doing."""
+        """State of the collector."""
         return self._get(wire.Status, "/status")
 
     def rules(self, project: str | None = None) -> list[wire.Rule]:
-        """What is watched in the runs of a project, or of all."""
+        """Rules of a project, or of all projects."""
         return list(self._get(wire.Rules, "/rules", {"project": project}).items)
 
     def add_rule(self, rule: wire.NewRule) -> wire.Rule:
-        """Have something watched from now on."""
+        """Add a rule."""
         return self._send(wire.Rule, "POST", "/rules", rule)
 
     def change_rule(self, rule: wire.Rule) -> wire.Rule:
-        """Put a rule in the place of the one with its id."""
+        """Replace the rule with the same id."""
         return self._send(wire.Rule, "PUT", f"/rules/{quote(rule.id, safe='')}", rule)
 
     def delete_rule(self, rule_id: str) -> None:
-        """Remove a rule."""
+        """Delete a rule."""
         self._connection.request("DELETE", f"/rules/{quote(rule_id, safe='')}")
 
     def try_rule(self, rule: wire.NewRule, runs: Iterable[str] = ()) -> list[wire.Firing]:
-        """Where a rule would have fired in these runs, or in all of its project."""
+        """Where a rule would have fired in these runs, or in all runs of its project."""
         found: list[wire.Firing] = []
         trial = wire.Trial(rule=rule, runs=tuple(runs))
         while True:
@@ -230,7 +229,7 @@ class Client:
             trial = dataclasses.replace(trial, cursor=page.next)
 
     def tokens(self) -> list[wire.Token]:
-        """Who may reach the collector, without any secret."""
+        """The collector's tokens, without their secrets."""
         return list(self._get(wire.Tokens, "/tokens").items)
 
     def query(self, sql: str, *, limit: int = 10_000) -> pa.Table:
@@ -238,12 +237,12 @@ class Client:
 
         Args:
             sql: The statement.
-            limit: Rows at most.
+            limit: Maximum number of rows.
         """
         answer = self._connection.request(
             "POST",
             "/query",
-            content=codec.dumps(wire.Query(sql=sql, limit=limit)),
+            content=dumps(wire.Query(sql=sql, limit=limit)),
             accept=wire.ARROW_STREAM,
         )
         return _table(answer)
@@ -257,7 +256,7 @@ class Client:
         tags: Iterable[str] | None = None,
         notes: str | None = None,
     ) -> wire.Run:
-        """Change what people call a run and say of it; what is left out stays as it is."""
+        """Change the name, group, tags or notes of a run; what is left out stays."""
         patch = wire.RunPatch(
             name=name, group=group, tags=None if tags is None else tuple(tags), notes=notes
         )
@@ -268,11 +267,11 @@ class Client:
         return self._send(wire.Archive, "POST", _path(run_id, "/archive"))
 
     def delete(self, run_id: str) -> None:
-        """Delete a run, its rows and its archive; `restore` undoes it for a while."""
+        """Delete a run, its rows and its archive; `restore` can undo it for a day."""
         self._connection.request("DELETE", _path(run_id))
 
     def restore(self, run_id: str) -> wire.Run:
-        """Bring back a run that was deleted not long ago."""
+        """Restore a run that was deleted within the last day."""
         return self._send(wire.Run, "POST", _path(run_id, "/restore"))
 
     def close(self) -> None:
@@ -291,11 +290,11 @@ class Client:
         self.close()
 
     def _get(self, cls: type[T], path: str, params: Mapping[str, Any] | None = None) -> T:
-        return codec.loads(cls, self._connection.request("GET", path, params=params))
+        return loads(cls, self._connection.request("GET", path, params=params))
 
     def _send(self, cls: type[T], method: str, path: str, body: object = None) -> T:
-        content = None if body is None else codec.dumps(body)
-        return codec.loads(cls, self._connection.request(method, path, content=content))
+        content = None if body is None else dumps(body)
+        return loads(cls, self._connection.request(method, path, content=content))
 
 
 def _keys(keys: str | Iterable[str]) -> str:

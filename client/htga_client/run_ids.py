@@ -1,4 +1,4 @@
-"""Identity of a run: a UUID for machines, a name for people."""
+"""Ids and names of runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ amber bold brisk calm clear crisp deft eager early fair fleet fond fresh gentle 
 grand green hardy jolly keen kind late light lively lucid mellow merry mild neat nimble noble
 patient plain polar proud quick quiet rapid ready ruby sharp silent silver sleek smooth snug
 solar spry steady still stout sunny swift tidy vivid warm wise witty
-""".split()  # noqa: SIM905  words read best as text
+""".split()  # noqa: SIM905  a list is easier to read as text
 _NOUNS = """
 alder aspen badger bay beech birch brook cedar cliff comet coral crane creek dale delta dune
 ember falcon fern finch fjord forest glade grove harbor hawk hazel heath heron hill iris island
 jay juniper lagoon lake larch lark linden lynx maple marten meadow mesa moss oak orchid osprey
 otter pine plover pond poplar prairie rain raven reef ridge river robin rowan sage sparrow
 spruce stone summit swan thicket tide valley willow wren
-""".split()  # noqa: SIM905  words read best as text
+""".split()  # noqa: SIM905  a list is easier to read as text
 
 
 def random_name() -> str:
-    """A label such as "quiet-maple-417"; readable, and not unique."""
+    """A readable label such as "quiet-maple-417"; it need not be unique."""
     number = 100 + secrets.randbelow(900)
     return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{number}"
 

@@ -9,10 +9,10 @@ DEFAULT_URL = "http://127.0.0.1:8642"
 
 
 def checked_url(url: str) -> str:
-    """The base address without a slash at its end.
+    """The base address without trailing slashes.
 
     Raises:
-        ValueError: Not http or https, no host, or a port that is no port.
+        ValueError: The address is not http or https, has no host, or an impossible port.
     """
     try:
         parts = urlsplit(url)
@@ -25,9 +25,13 @@ def checked_url(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is of this machine."""
-    host = urlsplit(url).hostname or ""
+    """Whether an address belongs to this machine."""
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a name or an IP address belongs to this machine."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False

@@ -1,4 +1,4 @@
-"""The dashboard as an application."""
+"""The dashboard as an ASGI application: its pages, callbacks and server."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from htga_dashboard.pages.health import page as health
 from htga_dashboard.pages.query import page as query
 from htga_dashboard.pages.run import page as run
 from htga_dashboard.pages.runs import page as runs
+from htga_dashboard.pages.runs.load import Found
 from htga_dashboard.source.http import NotFoundError, SourceError
 from htga_dashboard.source.source import Source
 
@@ -42,7 +43,7 @@ PAGES: dict[str, Any] = {
     "query": query,
     "health": health,
 }
-"""The pages by their address; the page of a run is at /run/<id>."""
+"""The pages by the first segment of their path; the page of a run is at /run/<id>."""
 
 
 def create_app(
@@ -54,13 +55,12 @@ def create_app(
     """Build the dashboard that reads from `source`.
 
     Args:
-        source: Where runs and their values come from.
+        source: Access to the collector.
         server: The collector's application, when both share one port. Add its own routes first:
-            the dashboard answers every address that is left. Without it the dashboard gets a
-            server of its own, which passes the API on to the collector and closes `source` when
-            it stops.
-        allowed_hosts: Values of the Host header that a server of its own answers, without the port;
-            a page of another site that resolves its own name to this machine is turned away.
+            the dashboard answers every other path. By default the dashboard gets its own server,
+            which proxies the API to the collector and closes `source` when it stops.
+        allowed_hosts: Values of the Host header, without the port, that the dashboard's own server
+            accepts. This keeps out sites that resolve their own name to this machine.
 
     Returns:
         The Dash application; `.server` is what an ASGI server runs.
@@ -76,13 +76,13 @@ def create_app(
         on_error=_log,
     )
     api.add_exception_handler(DependencyException, no_script)
-    # Every browser would start a worker with a socket, for callbacks of a kind that we have not.
+    # No callback uses a websocket, yet every browser would open one.
     app.backend.websocket_capability = False
     app.layout = shell.layout()
     pages = html.Div(
         [
             shell.layout(),
-            runs.layout([], url=""),
+            runs.layout(Found(), url=""),
             run.validation_layout(),
             compare.layout(Comparison(), [], []),
             query.layout("", url=""),
@@ -100,7 +100,7 @@ def create_app(
 
 
 async def at(href: str, theme_name: str, *, source: Source) -> Component:
-    """The shell with the page at the address `href` in it, for a browser that wants that theme."""
+    """The shell around the page at the address `href`, in the given theme."""
     return shell.layout(await page(href, theme_name, source), urlsplit(href).path, theme_name)
 
 
@@ -129,7 +129,7 @@ async def _page_at(url: SplitResult, palette: theme.Theme, source: Source) -> Co
 
 
 def _register(app: Dash, source: Source) -> None:
-    # The first page comes with the layout; this is for those that the reader goes on to.
+    # The first page comes with the layout; this callback loads every page after it.
     @app.callback(
         Output(ids.PAGE, "children"),
         Input(ids.URL, "pathname"),
@@ -140,7 +140,7 @@ def _register(app: Dash, source: Source) -> None:
     async def route(_path: str, href: str, theme_name: str) -> Component:
         return await page(href, theme_name, source)
 
-    app.clientside_callback(ClientsideFunction("htga", "arrived"), Input(ids.PAGE, "children"))
+    app.clientside_callback(ClientsideFunction("htga", "pageMounted"), Input(ids.PAGE, "children"))
     app.clientside_callback(
         ClientsideFunction("htga", "figures"),
         Input({"type": ids.FIGURES, "name": ALL}, "data"),
@@ -156,7 +156,7 @@ def _register(app: Dash, source: Source) -> None:
 
 
 def _log(error: Exception) -> None:
-    """Say what went wrong in a callback, whose components then stay as they are."""
+    """Log the error of a callback; its components keep their values."""
     logger.error("a callback of the dashboard failed", exc_info=error)
 
 

@@ -25,7 +25,7 @@ def create(
     from htga.cli.connect import connect
 
     if not run_ids and not everything:
-        fail("name the runs to archive, or say --all")
+        fail("name the runs to archive, or pass --all")
     made = []
     with connect(url, data) as client:
         chosen = run_ids or [
@@ -50,7 +50,7 @@ def list_archived(
     url: Url = None,
     data: Data = DATA,
 ) -> None:
-    """The archived runs."""
+    """List the archived runs."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:

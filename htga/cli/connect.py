@@ -1,4 +1,4 @@
-"""Reaching a collector from the command line."""
+"""The connection of a command to a collector."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from pathlib import Path
 from htga.cli.output import fail
 from htga_client.errors import ClientError, Unreachable
 from htga_client.reader import Client
-
-DEFAULT_URL = "http://127.0.0.1:8642"
+from htga_client.url import DEFAULT_URL
 
 
 @contextlib.contextmanager
 def connect(url: str | None, data: Path) -> Iterator[Client]:
     """A client of the collector at `url`, or else of the one on this machine.
 
-    Where none runs here, one is started on the data folder for the length of the block: there is
-    one way to read, whether a collector happens to run or not. Errors become one sentence.
+    If none runs here, one is started on the data folder for the length of the block, so that there
+    is one way to read. Errors become one sentence.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -48,7 +47,7 @@ def _local(data: Path) -> Iterator[str]:
     except ModuleNotFoundError as error:
         fail(
             f"no collector answers on {DEFAULT_URL} (--url names another), and without one "
-            f"reading {data} needs {error.name}: pip install 'htga[server]'"
+            f"reading {data} needs {error.name}: in a clone of HTGA, pip install '.[server]'"
         )
     chosen = settings("", data)
     if not chosen.database_url and not (data / "htga.db").exists():

@@ -1,4 +1,4 @@
-"""A real training run that streams to the server it runs beside."""
+"""A training run that streams to a server in the same process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ACCURACY_EVERY = 25
 
 
 def run_demo(server: Server, *, steps: int, stay: bool) -> None:
-    """Serve, train for `steps` steps, and go on serving until Ctrl-C if asked to."""
+    """Serve, train for `steps` steps, and with `stay` keep serving until Ctrl-C."""
     with server.background():
         typer.echo(f"HTGA is on {server.url}")
         with contextlib.suppress(KeyboardInterrupt):
             page = train(server.url, steps)
             if stay:
-                typer.echo(f"The run stays on {page}  (Ctrl-C stops)")
+                typer.echo(f"The run is on {page}  (Ctrl-C stops)")
                 threading.Event().wait()
 
 
@@ -36,13 +36,13 @@ def train(url: str, steps: int) -> str:
 
         from htga.experiments import digits
     except ModuleNotFoundError as error:
-        fail(f"the demo needs {error.name}: pip install 'htga[all]'")
+        fail(f"the demo needs {error.name}: in a clone of HTGA, pip install '.[all]'")
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from htga import HTGA, telemetry
 
     torch.manual_seed(0)
-    # The collector and the browser want a core, too.
+    # Leave cores to the collector and the browser.
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     data, model = digits.load(), digits.network()
     config = {"lr": 0.02, "momentum": 0.9, "batch": 64, "target_alpha": 1.8, "actuator": "both"}

@@ -29,16 +29,16 @@ Out = Annotated[
 @app.command("exit-time")
 def exit_times(
     only: Annotated[
-        list[str] | None, typer.Option(help="Run this experiment, E1 to E8; repeatable.")
+        list[str] | None, typer.Option(help="Run only this experiment, E1 to E8; repeatable.")
     ] = None,
     exits: Annotated[int, typer.Option(min=10, help="Exits to wait for at each point.")] = 600,
     seed: Seed = 0,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    """Mean exit times against the laws that they should follow: E1 to E8.
+    """Compare mean exit times with the laws that they should follow: E1 to E8.
 
-    Ends with status 1 if a claim does not hold.
+    Exits with status 1 if a claim does not hold.
     """
     with _needs("the simulation"):
         import torch
@@ -55,7 +55,7 @@ def exit_times(
         task = progress.add_task("", total=work, visible=work > 0)
         for experiment in experiments:
             progress.update(task, description=f"{experiment.name}: {experiment.claim}")
-            # A seed of its own: what runs besides changes no number.
+            # Seeded by its name, so that other experiments change no number.
             generator = torch.Generator().manual_seed(1000 * seed + int(experiment.name[1:]))
             measured = [
                 point.measure(
@@ -102,7 +102,7 @@ def escape(
         float, typer.Option(min=0.5, max=1.95, help="Index of the stable noise.")
     ] = 1.5,
     particles: Annotated[int, typer.Option(help="Coordinates of the gradient.")] = 20_000,
-    steps: Annotated[int, typer.Option(help="Steps of each.")] = 3_000,
+    steps: Annotated[int, typer.Option(help="Number of steps.")] = 3_000,
     normalize: Annotated[str, typer.Option(help="Scaling of the weights: none, mean_one, l2.")] = (
         "none"
     ),
@@ -113,7 +113,7 @@ def escape(
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    """What HTGA's control does to escapes between two wells of equal depth and different widths."""
+    """Simulate escapes between two wells of equal depth and different widths under control."""
     with _needs("the simulation"):
         import torch
 
@@ -217,7 +217,7 @@ def _needs(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        fail(f"{what} needs {error.name}: pip install 'htga[torch,experiments]'")
+        fail(f"{what} needs {error.name}: in a clone of HTGA, pip install '.[torch,experiments]'")
 
 
 def _progress() -> Progress:

@@ -79,7 +79,7 @@ def demo(
         bool, typer.Option("--exit", help="Stop when the training is over.")
     ] = False,
 ) -> None:
-    """`up`, and a real training run that streams to it: a small network on handwritten digits."""
+    """`up`, with a real training run beside it: a small network on handwritten digits."""
     from htga.cli.demo import run_demo
     from htga.cli.up import open_server
 
@@ -94,7 +94,7 @@ def dashboard(
     port: Port = 8643,
     insecure: Insecure = False,
 ) -> None:
-    """Start a dashboard of its own, for a collector that runs elsewhere."""
+    """Start only a dashboard, for a collector that runs elsewhere."""
     from htga.cli.up import open_dashboard
 
     server = open_dashboard(host=host, port=port, url=url, insecure=insecure)
@@ -121,7 +121,7 @@ def upgrade(database: Db = "", data: Data = Path("htga-data")) -> None:
 
 @db.command()
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which runs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the runs.")] = False,
     database: Db = "",
     data: Data = Path("htga-data"),
 ) -> None:
@@ -137,7 +137,7 @@ def backup(
     database: Db = "",
     data: Data = Path("htga-data"),
 ) -> None:
-    """Copy a SQLite database into one file, while collectors may go on writing to it."""
+    """Copy a SQLite database into one file, while collectors keep writing to it."""
     from htga.cli.up import settings
     from htga_server.storage.backup import backup as copy
 
@@ -145,7 +145,7 @@ def backup(
         copy(settings(database, data).url, to)
     except (ValueError, OSError) as error:
         fail(str(error))
-    typer.echo(f"{to} holds the database as it was a moment ago, and was checked.")
+    typer.echo(f"{to} holds a checked copy of the database.")
 
 
 @app.command()

@@ -1,9 +1,8 @@
-"""What every command prints: tables for people, JSON for programs, one sentence for an error."""
+"""Output of the commands: tables for people, JSON for programs, one sentence for an error."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -11,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from htga_client.wire.json_codec import json_number
 
 
 def fail(message: str) -> NoReturn:
@@ -25,12 +26,12 @@ def print_json(value: Any) -> None:
 
 
 def to_json(value: Any) -> str:
-    """What `print_json` prints."""
-    return json.dumps(_plain(value), indent=2, default=str)
+    """The text that `print_json` prints."""
+    return json.dumps(_jsonable(value), indent=2, default=str)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows for people; text from outside is shown, never interpreted."""
+    """Print a table; text from outside is shown as it is, without markup."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(Text(column), overflow="fold")
@@ -45,11 +46,11 @@ def _word(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float):
+        return json_number(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_jsonable(item) for item in value]
     return value.hex() if isinstance(value, bytes) else value

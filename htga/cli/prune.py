@@ -1,4 +1,4 @@
-"""`htga db prune`: the rows of old runs go to the archive."""
+"""`htga db prune`: move the rows of old runs to the archive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from htga.cli.output import fail, print_table
 
 
 def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
-    """Prune what the settings say is due, or only list it."""
+    """Prune the runs that are due by the settings, or only list them."""
     from htga.cli.up import settings
     from htga_server.archive.housekeeping import Housekeeping
     from htga_server.archive.retention import expired
@@ -23,7 +23,7 @@ def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
 
     chosen = settings(database, data)
     if chosen.keep_days is None and not chosen.keep_days_of:
-        fail("nothing says how long rows are kept; set HTGA_KEEP_DAYS or HTGA_KEEP_DAYS_OF")
+        fail("set HTGA_KEEP_DAYS or HTGA_KEEP_DAYS_OF to how many days rows are kept")
     try:
         store = Database(chosen.url)
     except ValueError as error:
@@ -36,7 +36,7 @@ def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
         if not dry_run:
             asyncio.run(Housekeeping(store, chosen).prune())
             left = store.read_now(partial(expired, settings=chosen, now=time.time()))
-            typer.echo(f"{len(due) - len(left)} of {len(due)} runs are in the archive alone now")
+            typer.echo(f"{len(due) - len(left)} of {len(due)} runs are now only in the archive")
     finally:
         store.close()
 

@@ -16,7 +16,7 @@ def query(
     url: Url = None,
     data: Data = DATA,
 ) -> None:
-    """Ask live and archived runs, say "SELECT run, max(step) FROM steps GROUP BY run"."""
+    """Query live and archived runs, as in "SELECT run, max(step) FROM steps GROUP BY run"."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:

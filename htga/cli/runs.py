@@ -18,10 +18,10 @@ app = typer.Typer(help="List, show, delete and restore runs.", no_args_is_help=T
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Url = Annotated[
     str | None,
-    typer.Option(envvar="HTGA_URL", help="The collector; else the one on this machine."),
+    typer.Option(envvar="HTGA_URL", help="The collector; by default the one on this machine."),
 ]
 Data = Annotated[
-    Path, typer.Option(envvar="HTGA_DATA", help="Data folder to read where no collector runs.")
+    Path, typer.Option(envvar="HTGA_DATA", help="Data folder to read if no collector runs.")
 ]
 DATA = Path("htga-data")
 
@@ -31,12 +31,12 @@ def list_runs(
     project: Annotated[str | None, typer.Option(help="Only of this project.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
     query: Annotated[str | None, typer.Option("-q", help="Only with this text.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of runs.")] = 100,
     as_json: Json = False,
     url: Url = None,
     data: Data = DATA,
 ) -> None:
-    """Runs, newest first."""
+    """List runs, newest first."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:
@@ -71,7 +71,7 @@ def show(
     url: Url = None,
     data: Data = DATA,
 ) -> None:
-    """One run: its settings and the latest value of everything it measured."""
+    """Show a run: its settings and the latest value of everything it measured."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:
@@ -88,11 +88,11 @@ def show(
 @app.command("rm")
 def remove(
     run_id: str,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     url: Url = None,
     data: Data = DATA,
 ) -> None:
-    """Delete a run, its rows and its archive; `htga runs restore` undoes it for a while."""
+    """Delete a run, its rows and its archive; `htga runs restore` can undo it for a day."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:
@@ -105,7 +105,7 @@ def remove(
 
 @app.command()
 def restore(run_id: str, url: Url = None, data: Data = DATA) -> None:
-    """Bring back a run that was deleted not long ago."""
+    """Restore a run that was deleted within the last day."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:

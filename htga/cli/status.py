@@ -9,7 +9,7 @@ from htga.cli.runs import DATA, Data, Json, Url
 
 
 def status(as_json: Json = False, url: Url = None, data: Data = DATA) -> None:
-    """Runs, rows per second, queue, commit times, size of the database, free disk."""
+    """Show runs, rows per second, queue, commit times, size of the database, free disk."""
     from htga.cli.connect import connect
 
     with connect(url, data) as client:

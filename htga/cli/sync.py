@@ -1,4 +1,4 @@
-"""`htga sync`: deliver what was trained without a collector, or died before it was delivered."""
+"""`htga sync`: deliver rows that training runs left on disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sync(
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Deliver the rows that training runs have left on disk. Runs that go on are left alone."""
+    """Deliver the rows that ended training runs left on disk; those of live runs stay."""
     from htga_client.http.transport import HttpTransport
     from htga_client.sender.orphans import deliver_orphans
 
@@ -37,7 +37,10 @@ def sync(
     except ValueError as error:
         fail(str(error))
     tries = _Tries(url)
-    done = list(deliver_orphans(folder, transport, pause=tries.pause, any_url=True, patience=1.0))
+    orphans = deliver_orphans(
+        folder, transport, pause=tries.pause, any_url=True, auth_retry_seconds=1.0
+    )
+    done = list(orphans)
     transport.close()
     if as_json:
         print_json([asdict(run) for run in done])
@@ -49,7 +52,7 @@ def sync(
 
 
 class _Tries:
-    """Gives up on a collector that does not answer, or says no, again and again."""
+    """Gives up on a collector that fails or refuses `TRIES` times."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -58,6 +61,6 @@ class _Tries:
     def pause(self, seconds: float) -> bool:
         self._left -= 1
         if not self._left:
-            fail(f"{self._url} takes no rows; what is left stays on disk")
+            fail(f"{self._url} takes no rows; the remaining ones stay on disk")
         time.sleep(seconds)
         return False

@@ -1,4 +1,4 @@
-"""`htga token`: who may reach a collector, kept in its database."""
+"""`htga token`: tokens of a collector, in its database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from htga.cli.output import fail, print_json, print_table
 if TYPE_CHECKING:
     from htga_server.storage.database import Database
 
-app = typer.Typer(help="Who may send, read or change runs.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke tokens.", no_args_is_help=True)
 Db = Annotated[
     str, typer.Option("--db", help="Database URL; default is SQLite in the data folder.")
 ]
@@ -27,20 +27,20 @@ DAY = 24 * 3600
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What it is for, as a reminder.")],
+    name: Annotated[str, typer.Argument(help="A label that tells what it is for.")],
     scope: Annotated[
         list[str] | None,
         typer.Option(help="ingest (send runs), read, or admin (delete, archive); repeatable."),
     ] = None,
     project: Annotated[
-        str | None, typer.Option(help="The only project it is for; all if left out.")
+        str | None, typer.Option(help="The only project that it may access; by default all.")
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Days until it expires.")] = None,
     database: Db = "",
     data: Data = Path("htga-data"),
     as_json: Json = False,
 ) -> None:
-    """Make a token and print it; it is shown this once. Without --scope it may ingest and read."""
+    """Create a token and print it, only this once. Without --scope it may ingest and read."""
     from htga_server.access import tokens
     from htga_server.problems import ServerError
 
@@ -98,7 +98,7 @@ def revoke(
     database: Db = "",
     data: Data = Path("htga-data"),
 ) -> None:
-    """Let a token count for nothing, within seconds."""
+    """Revoke a token; it stops working within seconds."""
     from htga_server.access import tokens
     from htga_server.problems import ServerError
 

@@ -1,14 +1,14 @@
-"""Putting collector and dashboard together."""
+"""Assembly of collector and dashboard into one server."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from htga.cli.output import fail
+from htga_client.url import is_loopback_host
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def settings(database: str, data: Path, **other: object) -> Settings:
-    """Settings from the environment, overruled by what the command line says."""
+    """Settings from the environment, overridden by the command line."""
     from htga_server.settings import Settings
 
     given = {"database_url": database} if database else {}
@@ -37,14 +37,14 @@ def open_server(
 ) -> Server:
     """A collector, with the dashboard on the same port unless told otherwise, ready to serve.
 
-    Beyond this machine it answers only to those who bring a token, and does not start while there
-    is none, unless it is to be `insecure`.
+    Beyond this machine it requires a token, and does not start while there is none, unless it is
+    `insecure`.
     """
     try:
         from htga_server.app import create_app
     except ModuleNotFoundError as error:
-        fail(f"the collector needs {error.name}: pip install 'htga[server]'")
-    beyond = not is_loopback(host)
+        fail(f"the collector needs {error.name}: in a clone of HTGA, pip install '.[server]'")
+    beyond = not is_loopback_host(host)
     guarded = {"require_tokens": True} if require_tokens or (beyond and not insecure) else {}
     try:
         chosen = settings(database, data, **guarded)
@@ -61,17 +61,17 @@ def open_server(
 
 
 def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
-    """A dashboard that reads, and forwards to, a collector elsewhere."""
+    """A dashboard that reads from, and forwards to, a collector elsewhere."""
     import httpx2
 
     from htga_dashboard.app import create_app
     from htga_dashboard.source.source import Source
     from htga_server.settings import Settings
 
-    if not insecure and not is_loopback(host):
+    if not insecure and not is_loopback_host(host):
         fail(
             f"--host {host} would show all runs to every machine that reaches it; use 127.0.0.1"
-            " behind an authenticating proxy, or say --insecure"
+            " behind an authenticating proxy, or pass --insecure"
         )
     token = os.environ.get("HTGA_TOKEN")
     headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -89,10 +89,13 @@ def _add_dashboard(api: FastAPI) -> None:
         from htga_dashboard.app import create_app
         from htga_dashboard.source.source import Source
     except ModuleNotFoundError as error:
-        fail(f"the dashboard needs {error.name}: pip install 'htga[dashboard]'; or --no-dashboard")
+        fail(
+            f"the dashboard needs {error.name}: in a clone of HTGA, pip install '.[dashboard]'; "
+            "or --no-dashboard"
+        )
 
     class AsTheReader(httpx2.Auth):
-        """Asks the API with the token of whoever the page is for."""
+        """Sends the token of the page's reader to the API."""
 
         def auth_flow(
             self, request: httpx2.Request
@@ -109,16 +112,8 @@ def _add_dashboard(api: FastAPI) -> None:
     create_app(Source(client), server=api)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _check(chosen: Settings) -> None:
-    """Say in a sentence, before anything is served, what stands in the way."""
+    """Fail with one sentence, before anything is served, if the settings cannot work."""
     import sqlalchemy as sa
 
     from htga_server.access import tokens
@@ -133,9 +128,9 @@ def _check(chosen: Settings) -> None:
         migrate(database)
         if not database.read_now(tokens.any_valid):
             fail(
-                "whoever reaches this collector must bring a token, and there is none yet: "
+                "beyond this machine the collector requires a token, and there is none yet: "
                 "`htga token create NAME` makes one (with the same --db and --data); or stay on "
-                "127.0.0.1, or say --insecure"
+                "127.0.0.1, or pass --insecure"
             )
     except sa.exc.OperationalError as error:
         fail(f"the database cannot be used: {error.orig}")

@@ -27,7 +27,7 @@ class Digits:
 
 
 def load(seed: int = 0) -> Digits:
-    """The data, split by `seed`."""
+    """Load the data, split by `seed`."""
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images, labels, test_size=0.25, stratify=labels, random_state=seed)
     x, x_test = (
@@ -53,7 +53,7 @@ def network() -> nn.Sequential:
 
 
 def batches(data: Digits, size: int, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Random batches without end, each epoch in a new order."""
+    """Endless random batches, each epoch in a new order."""
     generator = torch.Generator().manual_seed(seed)
     while True:
         for index in torch.randperm(len(data.x), generator=generator).split(size):
@@ -63,7 +63,7 @@ def batches(data: Digits, size: int, seed: int = 0) -> Iterator[tuple[Tensor, Te
 
 @torch.no_grad()
 def accuracy(model: nn.Module, data: Digits) -> float:
-    """Share of held-out images that the model names rightly."""
+    """Share of held-out images that the model classifies correctly."""
     training = model.training
     model.eval()
     right = (model(data.x_test).argmax(1) == data.y_test).float().mean()

@@ -1,6 +1,8 @@
 """Levy-stable noise, the stochastic differential equations driven by it, and their exit times.
 
 Noise is symmetric, with E exp(i xi L_t) = exp(-t |xi|**alpha); all tensors are float64.
+
+In: laws, potentials and domains. Out: paths and exit times. Imports nothing else of ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a particle may be before it counts as having left."""
+"""Domains that particles leave."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Interval:
             raise ValueError(f"low={self.low} must be below high={self.high}")
 
     def left(self, x: Tensor) -> Tensor:
-        """Which particles are at an end or beyond."""
+        """Which particles are at an end of the interval or beyond."""
         return ((x > self.low) & (x < self.high)).logical_not_()
 
 

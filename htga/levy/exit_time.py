@@ -1,4 +1,4 @@
-"""How long a particle stays in a domain."""
+"""Mean and first exit times of particles from a domain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from htga.levy.potential import Potential
 from htga.levy.simulate import blocks, check_step, drift
 
 ROUND = 64
-"""Steps between two looks at how many particles are left."""
+"""Number of steps after which particles that have left are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ExitTime:
 
     Attributes:
         total: Time that all particles spent together.
-        exits: How often one left.
+        exits: Number of exits.
     """
 
     total: float
@@ -37,7 +37,7 @@ class ExitTime:
 
     @property
     def stderr(self) -> float:
-        """Of the mean, as if exit times were exponential, which small noise makes them."""
+        """Standard error of the mean, for exponential exit times, as with small noise."""
         return self.mean / math.sqrt(self.exits) if self.exits else math.inf
 
 
@@ -57,17 +57,17 @@ def exit_time(
     """Estimate the mean time from `start` to the first state outside `domain`.
 
     Every particle that leaves begins again at `start`, for a fixed time: the mean is the total time
-    over the number of exits, without waiting for stragglers. Exits are seen at multiples of `h`
-    only, so the estimate is late by about that and by what passes unseen in between.
+    over the number of exits, without waiting for stragglers. Exits are seen only at multiples of
+    `h`, so the estimate is late by about `h`, and by the exits that happen unseen in between.
 
     Args:
         potential: The landscape.
-        noise: Drives the particles.
-        domain: What they leave.
+        noise: The driving noise.
+        domain: The domain to leave.
         start: A number, or a vector of shape [d] in d dimensions; its device is used.
         h: Step of time.
         paths: Number of particles.
-        steps: Number of steps of each.
+        steps: Number of steps of each particle.
         tamed: See `drift`.
         generator: Source of randomness on the device of `start`.
         progress: Called with the number of particle-steps done since the last call.
@@ -100,9 +100,9 @@ def first_exits(
     tamed: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Wait for every particle's first exit, which takes as long as the last of them.
+    """Simulate until every particle has left once.
 
-    The arguments are those of `exit_time`, but that `steps` is a limit.
+    The arguments are those of `exit_time`, except that `steps` is a limit.
 
     Returns:
         float64, shape [paths]: exit times in the order of the particles; infinite for those that
@@ -117,7 +117,7 @@ def first_exits(
     inside = torch.arange(paths, device=x.device)
     step = 0
     while len(inside) and step < steps:
-        # The noise of those that left is thrown away until the next round.
+        # The noise of particles that have left is unused until the next round.
         alive = torch.ones(len(inside), dtype=torch.bool, device=x.device)
         share = min(ROUND, steps - step)
         for increment in blocks(noise, x, h=h, steps=share, generator=generator):

@@ -1,7 +1,7 @@
-"""What theory says about exit times, for dX = -U'(X) dt + scale dL.
+"""Exit times by theory, for dX = -U'(X) dt + scale dL.
 
 The normalisation is E exp(i xi L_t) = exp(-t |xi|**alpha). Each docstring says where its formula
-holds. One of them, `refuted_proposal_exit_time`, is wrong, and stands here to be compared.
+holds. One of them, `refuted_proposal_exit_time`, is wrong, and is here for comparison.
 """
 
 from __future__ import annotations

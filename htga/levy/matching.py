@@ -1,4 +1,4 @@
-"""From measured tails to a driving noise: equate the jump measures.
+"""The driving noise that matches a measured tail, by equal jump measures.
 
 A sample with tail index alpha, of which a share of p exceeds the threshold u, has
 P(|g| > x) = p (x / u)**-alpha. The stable law with the same jumps has scale**alpha C = p u**alpha.
@@ -40,15 +40,16 @@ def matched_noise(
     deviation: float = 0.0,
     stable_below: float = 1.95,
 ) -> Noise:
-    """The noise with these jumps: stable, or above `stable_below` Pareto jumps and a Gaussian.
+    """The noise with given jumps: stable, or above `stable_below` Pareto jumps and a Gaussian.
 
     Args:
         alpha: Tail index, positive.
         threshold: See `matched_scale`.
         rate: See `matched_scale`.
-        deviation: Standard deviation, over a unit of time, of what is smaller than the threshold;
-            stable noise has small jumps of its own instead.
-        stable_below: Where stable laws end. They do at 2, and lose their jumps before.
+        deviation: Standard deviation, over a unit of time, of the part below the threshold; stable
+            noise has its own small jumps instead.
+        stable_below: Index from which no stable law is used. They end at 2, and lose their jumps
+            before.
 
     Raises:
         ValueError: An argument is out of range.
@@ -62,13 +63,13 @@ def matched_noise(
 def recorded_noise(
     alpha_bar: Iterable[float], *, threshold: float, rate: float, deviation: float = 0.0
 ) -> list[Noise]:
-    """The noises of a recorded tail index, one for each value: what `simulate` takes.
+    """One noise for each value of a recorded tail index, as `simulate` takes them.
 
-    The rate of jumps larger than `threshold` stays what it is along the way, so that the index
-    alone moves. The arguments are those of `matched_noise`.
+    The rate of jumps larger than `threshold` is constant, so that only the index changes. The
+    arguments are those of `matched_noise`.
 
     Raises:
-        ValueError: An index is not positive and finite, as before a run's first estimate.
+        ValueError: An index is not positive and finite, like those before a run's first estimate.
     """
     return [
         matched_noise(alpha, threshold=threshold, rate=rate, deviation=deviation)

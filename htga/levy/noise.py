@@ -1,6 +1,6 @@
-"""Driving noises: what a small step of time adds to the state.
+"""Driving noises: the increments of the state over a small step of time.
 
-A noise is its Levy measure: how many jumps larger than y happen per unit of time. All are
+A noise is defined by its Levy measure, the number of jumps larger than y per unit of time. All are
 symmetric.
 """
 
@@ -40,7 +40,7 @@ class Noise(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stable:
-    """L times a scale, in every component a process of its own: large jumps lie along axes.
+    """L times a scale, independent in every component: large jumps lie along the axes.
 
     Attributes:
         alpha: Stability index in (0, 2].
@@ -103,7 +103,7 @@ class Tempered:
     """Stable noise whose jumps of size y are kept with probability exp(-rate |y|).
 
     Its Levy measure is c scale**alpha exp(-rate |y|) |y|**(-1-alpha) dy: power laws up to sizes of
-    about 1 / rate, exponential beyond, all moments finite (Rosinski, SPA 2007).
+    about 1 / rate, exponential beyond, with all moments finite (Rosinski, SPA 2007).
 
     Attributes:
         alpha: Stability index in (0, 2), of the jumps smaller than 1 / rate.
@@ -133,13 +133,13 @@ class Tempered:
         whole = Stable(self.alpha, self.scale).increments(
             h, shape, generator=generator, device=device
         )
-        dice = torch.empty_like(whole).uniform_(generator=generator)
-        return whole.masked_fill_(dice >= whole.abs().mul_(-self.rate).exp_(), 0)
+        uniform = torch.empty_like(whole).uniform_(generator=generator)
+        return whole.masked_fill_(uniform >= whole.abs().mul_(-self.rate).exp_(), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Truncated:
-    """Stable noise of which a step takes at most `bound`: gradient clipping.
+    """Stable noise whose increments are clipped to `bound`, as by gradient clipping.
 
     Attributes:
         alpha: Stability index in (0, 2).
@@ -214,10 +214,10 @@ class ParetoJumps:
         counts = torch.full((sums.numel(),), self.rate * h, dtype=torch.float64, device=device)
         where = torch.poisson(counts, generator=generator).long()
         where = torch.arange(len(where), device=device).repeat_interleave(where)
-        dice = torch.empty(len(where), dtype=torch.float64, device=device)
+        uniform = torch.empty(len(where), dtype=torch.float64, device=device)
         # One uniform number gives both sign and size: v in (-1, 1) jumps by sign(v) |v|**(-1/a).
-        dice = dice.uniform_(generator=generator).sub_(0.5).mul_(2)
-        jumps = dice.sign() * dice.abs_().pow_(-1 / self.alpha) * self.threshold
+        uniform = uniform.uniform_(generator=generator).sub_(0.5).mul_(2)
+        jumps = uniform.sign() * uniform.abs_().pow_(-1 / self.alpha) * self.threshold
         return sums.view(-1).index_add_(0, where, jumps).view(sums.shape)
 
 
@@ -239,7 +239,7 @@ def jump_rate(noise: Stable | ParetoJumps, size: float) -> float:
 
 
 def check_jumps(alpha: float) -> None:
-    """Refuse an index at which the stable process does not jump."""
+    """Raise ValueError for an index at which the stable process does not jump."""
     check_alpha(alpha)
     if alpha == 2:
         raise ValueError("alpha=2 is Brownian motion, which has no jumps; take alpha below 2")

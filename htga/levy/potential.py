@@ -1,6 +1,6 @@
-"""Landscapes: a value, and a force that points downhill.
+"""Potentials, with their values and forces.
 
-The one-dimensional ones work entry by entry, so a tensor of any shape is a set of particles.
+The one-dimensional potentials work entry by entry, so a tensor of any shape is a set of particles.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Quadratic:
     curvature: float = 1.0
 
     def value(self, x: Tensor) -> Tensor:
-        """Of every entry."""
+        """U of every entry."""
         return x.square().mul_(self.curvature / 2)
 
     def force(self, x: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class DoubleWell:
     """
 
     def value(self, x: Tensor) -> Tensor:
-        """Of every entry."""
+        """U of every entry."""
         return x.square().sub_(1).square_().div_(4)
 
     def force(self, x: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class TwoWells:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")
 
     def value(self, x: Tensor) -> Tensor:
-        """Of every entry."""
+        """U of every entry."""
         u = x.abs() / self._width(x)
         return self.depth * torch.where(u < 1, (1 - u**2) ** 2, 4 * (u - 1) ** 2)
 
@@ -98,7 +98,7 @@ class TwoWells:
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A landscape of your own; the force comes from autograd.
+    """A potential given by a function; the force comes from autograd.
 
     Attributes:
         function: Maps states to the value of each, differentiably: entry by entry for particles on
@@ -108,11 +108,11 @@ class Custom:
     function: Callable[[Tensor], Tensor]
 
     def value(self, x: Tensor) -> Tensor:
-        """What the function says."""
+        """The function's value."""
         return self.function(x)
 
     def force(self, x: Tensor) -> Tensor:
-        """-grad of the function."""
+        """Minus the gradient of the function."""
         with torch.enable_grad():
             at = x.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.function(at).sum(), at)

@@ -11,7 +11,7 @@ from htga.levy.noise import Noise
 from htga.levy.potential import Potential
 
 BLOCK = 1_000_000
-"""Noise is drawn for about so many particle-steps at a time: few calls, 8 MB a buffer."""
+"""Number of particle-steps for which noise is drawn at a time, 8 MB."""
 
 
 def simulate(
@@ -29,9 +29,9 @@ def simulate(
 
     Args:
         potential: The landscape.
-        noise: Drives every step; of a sequence, the elements take equal shares of the steps, one
-            after another. So a recorded tail index drives the equation: see `recorded_noise`.
-        start: Where the particles begin, any shape that the potential knows.
+        noise: The noise of every step. The elements of a sequence drive equal shares of the steps,
+            one after another, as for a recorded tail index: see `recorded_noise`.
+        start: Initial states, of any shape that the potential accepts.
         h: Step of time.
         steps: Number of steps.
         every: Keep every so many-th state.
@@ -42,7 +42,7 @@ def simulate(
         float64, shape [1 + steps // every, *start.shape]; the first entry is `start`.
 
     Raises:
-        ValueError: `h`, `steps` or `every` is not positive, or `steps` is no multiple of `every`
+        ValueError: `h`, `steps` or `every` is not positive, or `steps` is not a multiple of `every`
             or of the number of noises.
     """
     check_step(h, steps)
@@ -67,7 +67,7 @@ def simulate(
 
 
 def drift(potential: Potential, x: Tensor, h: float, *, tamed: bool) -> Tensor:
-    """What the force does in one step: h F(x), or, tamed, h F / (1 + h |F|).
+    """The displacement by the force in one step: h F(x), or, tamed, h F / (1 + h |F|).
 
     Where the force grows faster than linearly, plain Euler-Maruyama overshoots ever further after
     a large jump; the tamed step is never longer than 1, and converges all the same (Hutzenthaler,
@@ -81,14 +81,14 @@ def blocks(
     noise: Noise, x: Tensor, *, h: float, steps: int, generator: torch.Generator | None
 ) -> Iterator[Tensor]:
     """The increments of `steps` steps, each of the shape of `x`, drawn many at a time."""
-    most = max(1, BLOCK // max(1, x.numel()))
-    for first in range(0, steps, most):
-        shape = (min(most, steps - first), *x.shape)
+    chunk = max(1, BLOCK // max(1, x.numel()))
+    for first in range(0, steps, chunk):
+        shape = (min(chunk, steps - first), *x.shape)
         yield from noise.increments(h, shape, generator=generator, device=x.device)
 
 
 def check_step(h: float, steps: int) -> None:
-    """Refuse a step of time or a number of steps that is not positive."""
+    """Raise ValueError for a step of time or a number of steps that is not positive."""
     if not 0 < h < float("inf"):
         raise ValueError(f"h={h} must be positive and finite")
     if steps < 1:

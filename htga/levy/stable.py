@@ -67,7 +67,7 @@ def sample_isotropic_stable(
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Draw vectors with E exp(i <xi, X>) = exp(-|s xi|**alpha): every direction is alike.
+    """Draw vectors with E exp(i <xi, X>) = exp(-|s xi|**alpha), the same in every direction.
 
     X = s sqrt(2 A) G with G standard Gaussian and A positive alpha/2-stable (sub-Gaussian form;
     Samorodnitsky and Taqqu 1994, section 2.5). `sample_stable` of the same shape has independent
@@ -124,7 +124,7 @@ def sample_positive_stable(
         ValueError: `index` is out of range.
     """
     if not 0 < index < 1:
-        raise ValueError(f"index={index} is not in (0, 1), where positive stable laws live")
+        raise ValueError(f"index={index} is not in (0, 1), where positive stable laws exist")
     angle = _uniform_angle(shape, generator, device).add_(math.pi / 2).clamp_min_(SMALLEST)
     waiting = _exponential(shape, generator, device)
     power = angle.mul(1 - index).sin_().log_().sub_(waiting.log_()).mul_(1 - index)
@@ -147,13 +147,13 @@ def tail_constant(alpha: float) -> float:
 
 
 def check_alpha(alpha: float) -> None:
-    """Refuse an index for which there is no symmetric stable law."""
+    """Raise ValueError for an index without a symmetric stable law."""
     if not 0 < alpha <= 2:
-        raise ValueError(f"alpha={alpha} is not in (0, 2], where symmetric stable laws live")
+        raise ValueError(f"alpha={alpha} is not in (0, 2], where symmetric stable laws exist")
 
 
 def check_scale(scale: float) -> None:
-    """Refuse a scale that is negative, infinite or NaN."""
+    """Raise ValueError for a scale that is negative, infinite or NaN."""
     if not 0 <= scale < math.inf:
         raise ValueError(f"scale={scale} must be finite and not negative")
 
@@ -168,6 +168,6 @@ def _uniform_angle(
 def _exponential(
     shape: Sequence[int], generator: torch.Generator | None, device: torch.device | str | None
 ) -> Tensor:
-    # `exponential_` does the same with one thread.
+    # `exponential_` would use one thread only.
     uniform = torch.empty(tuple(shape), dtype=torch.float64, device=device)
     return uniform.uniform_(generator=generator).clamp_min_(SMALLEST).log_().neg_()

@@ -1,4 +1,8 @@
-"""The HTGA optimizer, its reference twin and the baselines it is compared with."""
+"""The HTGA optimizer, and the baselines that it is compared with.
+
+In: parameters with gradients. Out: steps, and the measurements of each in `HTGA.tail`. May import
+`htga.tail`, and `statistics` and `wire` of the client.
+"""
 
 from __future__ import annotations
 

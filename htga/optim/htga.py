@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from htga.optim.amplify import amplify_samples
-from htga.optim.controller.controller import Memory, grown, start
-from htga.optim.controller.outcome import Outcome
-from htga.optim.controller.summary import summary
+from htga.optim.controller.amplified import Amplified
+from htga.optim.controller.combined_state import combined_state
+from htga.optim.controller.controller import ControllerState, grown, start
 from htga.optim.settings import (
     Actuator,
     Apply,
@@ -28,13 +28,13 @@ from htga.optim.settings import (
     resolve,
 )
 from htga.optim.weights.by_sorting import warn_of_raw_weights
-from htga.optim.weights.flat_parameter import Part, gradient_of, part_of
+from htga.optim.weights.flat_parameter import FlatParameter, flat_parameter, gradient_of
 from htga.optim.weights.reweight import multiply
 from htga.optim.weights.samples import host_decides, sample_of, split
 from htga.optim.wrapper import Wrapper
 from htga.tail import K, TailState
-from htga.tail.entries import values
 from htga.tail.estimators.smoothing import SmoothingOf
+from htga.tail.flat_tensors import values
 from htga.tail.measure import Estimator
 from htga.tail.norm import sum_of_squares
 
@@ -71,7 +71,7 @@ class HTGA(Wrapper):
     Args:
         base: The optimizer that takes the step.
         preset: "stable" (beta controlled, length kept), or "seed", the proposal as written. It
-            says what every argument below is that is left at None.
+            gives the value of every argument below that is left at None.
         target_alpha: Tail index to aim at, above 0.
         gain: Of the gamma controller, at least 0.
         smoothing: lambda of the moving average, in [0, 1).
@@ -82,9 +82,9 @@ class HTGA(Wrapper):
         beta_bounds: Limits of a controlled beta.
         actuator: What is controlled: "gamma", "beta", "both" or "none".
         direction: "as_written" raises gamma where the tail is heavier than the target,
-            "regulating" lowers it. No matter to beta.
+            "regulating" lowers it. It has no effect on beta.
         law: gamma is "proportional" to the error, or its logarithm is the error's "integral".
-        estimator: Where alpha_hat comes from, "hill" or "moment". beta is exact with "hill".
+        estimator: The estimator of alpha_hat, "hill" or "moment". beta is exact with "hill".
         k: Tail size: a number, a fraction of the non-zero entries, or "auto" for n**0.6.
         scope: What is one sample, measured, ranked and controlled by itself: "global", all
             parameters; "group", those of a parameter group; "tensor", each one (those of a group
@@ -92,15 +92,15 @@ class HTGA(Wrapper):
             its root mean square first.
         normalize: "none", "mean_one" (the mean weight is 1) or "l2" (the length is kept).
         w_max: Limit on the weights before they are normalised, at least 1.
-        max_coord_share: No coordinate's share in the squared length is raised above this, in
-            [1/8, 1]; 1 for no limit.
+        max_coord_share: Limit to which weighting may raise one coordinate's share of the squared
+            length, in [1/8, 1]; 1 for no limit.
         ranks: "exact" by sorting all entries, or "fast": exact for the 1024 largest, or the whole
             tail if that is more, and interpolated between the bins of a histogram for the rest.
         ties: Equal magnitudes get "ordinal" ranks by position, or their "average" rank, as they
             always do with fast ranks.
-        apply: To "grad", what is described above; or to the "update" that the base has made of
-            the gradient, which needs room for two copies of the parameters. "auto" is "update"
-            around Adam and its kin, which undo most of what is done to the gradient.
+        apply: "grad" amplifies the gradient, as described above; "update" amplifies what the base
+            has made of it, which needs memory for two copies of the parameters. "auto" is "update"
+            around Adam and its kin, which undo most changes to the gradient.
         nonfinite: A step whose gradient (or its amplification) holds NaN or infinity never
             reaches the parameters; "skip" counts it, "raise" raises FloatingPointError. See the
             documentation for what "skip" can do without waiting for a GPU.
@@ -108,21 +108,23 @@ class HTGA(Wrapper):
     Attributes:
         base: The optimizer inside.
         settings: All settings, resolved.
-        tail: `TailState` of the last step, or None before the first; of several samples, their
-            summary.
-        tails: That of each sample which had gradients, by its number: the group's with scope
-            "group"; with "tensor" those of a group's tensors, then that of its small ones.
+        tail: `TailState` of the last step, or None before the first; several samples are combined
+            into one, see `combined_state`.
+        tails: The `TailState` of each sample that had gradients, by its index: the group's with
+            scope "group"; with "tensor" each tensor's, and one for the small tensors of each group.
 
     Raises:
         TypeError: `base` is no torch optimizer, or one that needs a closure to step, or has
             complex parameters.
         ValueError: An argument is out of its range.
+        FloatingPointError: From `step`: the gradient is not finite, and `nonfinite` is "raise".
+        RuntimeError: From `step`: a CUDA graph is being captured.
     """
 
     settings: Settings
     tail: TailState | None
     tails: dict[int, TailState]
-    _memory: Memory
+    _controller: ControllerState
 
     def __init__(
         self,
@@ -159,42 +161,26 @@ class HTGA(Wrapper):
         settings = resolve(preset, given)
         if settings.apply == "auto":
             settings = replace(settings, apply="update" if isinstance(base, ADAPTIVE) else "grad")
-        super().__init__(base, {"settings": settings, "tail": None, "tails": {}, "_memory": None})
+        super().__init__(
+            base, {"settings": settings, "tail": None, "tails": {}, "_controller": None}
+        )
         first = next(p for group in base.param_groups for p in group["params"])
         shape = shape_of(split(base.param_groups, settings.scope), settings)
-        self._memory = start(settings, first.device, shape)
+        self._controller = start(settings, first.device, shape)
         warn_of_raw_weights(self.param_groups, settings)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Measure, amplify and step; returns what the closure returns.
-
-        Raises:
-            FloatingPointError: The gradient is not finite, and `nonfinite` is "raise".
-            RuntimeError: A CUDA graph is being captured.
-        """
+    def _step(self) -> None:
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
                 "HTGA cannot step within a CUDA graph, which would replay one step's control; "
                 "capture the forward and backward pass alone"
             )
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            if not any(p.grad is not None for group in self.param_groups for p in group["params"]):
-                self.base.step()
-            elif self.settings.apply == "update":
-                self._step_and_amplify()
-            else:
-                self._amplify_and_step()
-        return loss
+        if not any(p.grad is not None for group in self.param_groups for p in group["params"]):
+            self.base.step()
+        elif self.settings.apply == "update":
+            self._step_and_amplify()
+        else:
+            self._amplify_and_step()
 
     @property
     def alone(self) -> dict[int, int]:
@@ -210,14 +196,14 @@ class HTGA(Wrapper):
         self._step_base(outcome.bad, hosted=outcome.hosted)
 
     def _step_and_amplify(self) -> None:
-        """Let the base step, and amplify how far it went."""
+        """Let the base optimizer step, and amplify its update."""
         owners = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         gradient = sample_of([gradient_of(p) for p in owners], "global")
         squares = gradient.total(lambda bucket: sum_of_squares(bucket.entries))
         bad = ~squares.isfinite()
         hosted = host_decides([gradient])
         if hosted and bad:
-            self._amplify_and_step()  # Which measures the gradient and goes no further.
+            self._amplify_and_step()  # This measures the gradient and stops.
             return
         if not hosted and not self._base_skips:
             for part in gradient.parts:
@@ -227,18 +213,20 @@ class HTGA(Wrapper):
         before = {i: place.clone() for i, place in places.items()}
         self._step_base(bad, hosted=hosted)
         moved = {i: place - before[i] for i, place in places.items()}
-        outcome = self._amplify(lambda p: part_of(moved[id(p)], sharded_as=p))
+        outcome = self._amplify(lambda p: flat_parameter(moved[id(p)], sharded_as=p))
         for i, place in places.items():
             # The difference of two differences: nothing, to the last bit, where nothing changed.
             moved[i].sub_(place - before[i]).add_(place)
             place.copy_(torch.where(outcome.bad.to(place.device), before[i], moved[i]))
-        memory = replace(outcome.memory, skipped=outcome.memory.skipped + (bad & ~outcome.bad))
-        self._keep(replace(outcome, memory=memory))
+        controller = replace(
+            outcome.controller, skipped=outcome.controller.skipped + (bad & ~outcome.bad)
+        )
+        self._keep(replace(outcome, controller=controller))
         if self.tail is not None:
-            self.tail = replace(self.tail, grad_norm=squares.sqrt(), skipped=memory.skipped)
+            self.tail = replace(self.tail, grad_norm=squares.sqrt(), skipped=controller.skipped)
         self._raise_if_asked(outcome.bad)
 
-    def _amplify(self, part: Callable[[Tensor], Part]) -> Outcome:
+    def _amplify(self, part: Callable[[Tensor], FlatParameter]) -> Amplified:
         """Measure the part of each parameter that has a gradient, and amplify it in place."""
         settings = self.settings
         parameters = split(self.param_groups, settings.scope)
@@ -247,21 +235,21 @@ class HTGA(Wrapper):
             for i, same in enumerate(parameters)
             if any(p.grad is not None for p in same)
         }
-        memory = grown(self._memory, shape_of(parameters, settings), settings)
-        return amplify_samples(samples, memory, settings, masks=not self._base_skips)
+        controller = grown(self._controller, shape_of(parameters, settings), settings)
+        return amplify_samples(samples, controller, settings, masks=not self._base_skips)
 
-    def _keep(self, outcome: Outcome) -> None:
-        self._memory = outcome.memory
+    def _keep(self, outcome: Amplified) -> None:
+        self._controller = outcome.controller
         self.tails = outcome.tails
-        self.tail = summary(list(outcome.tails.values()))
+        self.tail = combined_state(list(outcome.tails.values()))
 
     @property
     def _base_skips(self) -> bool:
-        """Whether the base can be told on the device not to step, as GradScaler tells it."""
+        """Whether the base reads from the device that it must not step, as with GradScaler."""
         return getattr(self.base, "_step_supports_amp_scaling", False)
 
     def _step_base(self, bad: Tensor, *, hosted: bool) -> None:
-        """Let the base step, unless a number is not finite."""
+        """Let the base optimizer step, unless a number is not finite."""
         self._raise_if_asked(bad)
         if hosted:
             if not bad:
@@ -287,13 +275,15 @@ class HTGA(Wrapper):
             )
 
     def own_state(self) -> dict[str, Any]:
-        """What the controller remembers, as tensors."""
-        return asdict(self._memory)
+        """The controller's state, as tensors."""
+        return asdict(self._controller)
 
     def load_own_state(self, state: dict[str, Any]) -> None:
         """Restore what `own_state` returned."""
-        device = self._memory.gamma.device
-        self._memory = Memory(**{name: x.to(device, copy=True) for name, x in state.items()})
+        device = self._controller.gamma.device
+        self._controller = ControllerState(
+            **{name: x.to(device, copy=True) for name, x in state.items()}
+        )
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in asdict(self.settings).items())
@@ -301,5 +291,5 @@ class HTGA(Wrapper):
 
 
 def shape_of(samples: list[list[Tensor]], settings: Settings) -> tuple[int, ...]:
-    """Of the controller's memory: several samples have each their own."""
+    """Shape of the controller's state: scalars for one sample, vectors for several."""
     return (len(samples),) if settings.scope in {"group", "tensor"} else ()

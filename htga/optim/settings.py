@@ -1,4 +1,4 @@
-"""The settings of HTGA, checked, and the presets that name good ones."""
+"""The settings of HTGA, their validation, and the presets."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ class Settings:
 
     @property
     def constant_gamma(self) -> float:
-        """What gamma is where it is not controlled."""
+        """Value of gamma while it is not controlled."""
         return 1.0 if self.fixed_gamma is None else self.fixed_gamma
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether every gradient passes as it is."""
+        """Whether every gradient passes unchanged."""
         return (
             not (self.controls_gamma or self.controls_beta)
             and self.constant_gamma == 1
@@ -133,8 +133,8 @@ PRESETS = {
         apply="grad",
         nonfinite="skip",
     ),
-    # What the proposal is after: the tail index of the update is held at the target, and the
-    # length of the gradient stays what it was. Layers of different scale do not pass for a tail.
+    # The aim of the proposal: the tail index of the update is held at the target, and the length of
+    # the gradient is kept. Layers of different scale are not mistaken for a tail.
     "stable": Settings(
         target_alpha=1.5,
         gain=0.05,
@@ -162,7 +162,7 @@ PRESETS = {
 
 
 def resolve(preset: str, given: dict[str, Any]) -> Settings:
-    """The preset, with everything in `given` that is not None in its place.
+    """The preset, overridden by the settings in `given` that are not None.
 
     Raises:
         ValueError: There is no such preset, or a setting is out of its range.

@@ -1,7 +1,7 @@
-"""One step's amplification on CUDA, in a handful of launches.
+"""Amplification of one step on CUDA, in a few kernel launches.
 
-`htga.optim.amplify` does the same in small operations, some hundred for each sample, which cost the
-host more time than the device. Ranks by sorting are left to it.
+`htga.optim.amplify` does the same in about a hundred small operations for each sample, which cost
+the host more time than the device. It also does the ranks by sorting, which are not done here.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from htga.optim.controller.controller import Memory
-from htga.optim.controller.outcome import SIZE_TOLERANCE, Outcome
+from htga.optim.constants import MAX_CAPPED, TABLE_BITS
+from htga.optim.controller.amplified import SIZE_TOLERANCE, Amplified
+from htga.optim.controller.controller import ControllerState
 from htga.optim.kernels.control import control_kernel
-from htga.optim.kernels.outcome import outcome_kernel
 from htga.optim.kernels.rank_weights import sizes_kernel, weights_kernel
-from htga.optim.kernels.scratch_layout import NOTES, SQUARES, TOTAL
+from htga.optim.kernels.reweighted import reweighted_kernel
+from htga.optim.kernels.scratch_layout import SCRATCH_SIZE, SQUARES, TOTAL
 from htga.optim.settings import Settings
-from htga.optim.weights.rank_weights import CAPPED, TABLE_BITS, RankWeights, n_exact
+from htga.optim.weights.rank_weights import RankWeights, n_exact
 from htga.optim.weights.reweight import reweight
 from htga.optim.weights.samples import Sample
 from htga.tail import TailState
@@ -31,28 +32,30 @@ from htga.tail.histogram.sketch import BITS
 from htga.tail.triton.launch import launch
 
 BINS, EDGES = 255 << BITS, 255 << TABLE_BITS
-"""Of a sketch, and of the table of weights."""
+"""Number of bins of a sketch, and of the table of weights."""
 
 ENTRIES = 256 << TABLE_BITS
-"""Of that table, those of bit patterns that are no numbers included."""
+"""Number of entries of that table, including bit patterns that are not numbers."""
 
 
 def amplify_by_triton(
-    samples: dict[int, Sample], memory: Memory, settings: Settings, *, masks: bool
-) -> Outcome:
+    samples: dict[int, Sample], controller: ControllerState, settings: Settings, *, masks: bool
+) -> Amplified:
     """As `htga.optim.amplify.amplify_samples`, on one CUDA device and with fast ranks."""
-    # New at each step: no later step writes to what a state holds.
-    moved = torch.stack([x.reshape(-1) for x in (memory.alpha_bar, memory.gamma, memory.beta)])
+    # Allocated anew, because a `TailState` keeps views of it.
+    moved = torch.stack(
+        [x.reshape(-1) for x in (controller.alpha_bar, controller.gamma, controller.beta)]
+    )
     bad = torch.zeros((), dtype=torch.bool, device=moved.device)
     steps = {i: _Step.of(sample, moved[:, i], settings) for i, sample in samples.items()}
     results = {i: step.run(bad) for i, step in steps.items()}
     if masks or not settings.changes_nothing:
         for i, sample in samples.items():
             sample.finish(results[i][3], unless=bad)
-    alpha_bar, gamma, beta = (x.reshape(memory.gamma.shape) for x in moved.unbind())
-    skipped = memory.skipped + bad
-    return Outcome(
-        Memory(alpha_bar=alpha_bar, gamma=gamma, beta=beta, skipped=skipped),
+    alpha_bar, gamma, beta = (x.reshape(controller.gamma.shape) for x in moved.unbind())
+    skipped = controller.skipped + bad
+    return Amplified(
+        ControllerState(alpha_bar=alpha_bar, gamma=gamma, beta=beta, skipped=skipped),
         {i: step.state(results[i], skipped) for i, step in steps.items()},
         bad,
         hosted=False,
@@ -61,52 +64,52 @@ def amplify_by_triton(
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One sample, and what its kernels leave for each other.
+    """One sample, and the buffers that its kernels share.
 
     Attributes:
-        sample: It.
-        settings: Of the optimizer.
-        options: Of these the numbers, float64.
-        memory: Its alpha_bar, gamma and beta, float64 [3]; written to.
-        seen: Of the largest magnitudes; their logarithms become those of the weighted ones.
-        estimates: What was estimated.
-        notes: See `htga.optim.triton_control`, float64.
-        above: How many entries are in each bin and above, float64.
+        sample: As given.
+        settings: The optimizer's.
+        options: The numbers among the settings, float64.
+        controller: The sample's alpha_bar, gamma and beta, float64 [3]; written to.
+        seen: The largest magnitudes; their logarithms become those of the weighted ones.
+        estimates: Where the estimates are written.
+        scratch: See `htga.optim.kernels.scratch_layout`, float64.
+        above: Number of entries in each bin and above, float64.
     """
 
     sample: Sample
     settings: Settings
     options: Tensor
-    memory: Tensor
+    controller: Tensor
     seen: Excesses
     estimates: Estimates
-    notes: Tensor
+    scratch: Tensor
     above: Tensor
 
     @classmethod
-    def of(cls, sample: Sample, memory: Tensor, settings: Settings) -> _Step:
-        """Look at a sample."""
-        device = memory.device
+    def of(cls, sample: Sample, controller: Tensor, settings: Settings) -> _Step:
+        """Scan a sample."""
+        device = controller.device
         sketch = sample.sketch(n_exact(sample.d, settings.k))
         return cls(
             sample,
             settings,
             constants(_numbers(settings), device),
-            memory,
+            controller,
             Excesses.of(sketch, settings.k),
             Estimates.empty(device),
-            torch.empty(NOTES, dtype=torch.float64, device=device),
+            torch.empty(SCRATCH_SIZE, dtype=torch.float64, device=device),
             torch.empty(BINS + 1, dtype=torch.float64, device=device),
         )
 
     @property
     def squares(self) -> Tensor:
-        """Of all entries as they are, summed."""
+        """Sum of the squares of all entries before weighting."""
         of_sample = self.sample.squares
         return self.seen.sketch.squares if of_sample is None else of_sample
 
     def run(self, bad: Tensor) -> Tensor:
-        """Move the memory, reweight, and say what came of it, float64 [4]; `bad` is written to."""
+        """Update the controller and reweight; returns results, float64 [4], and writes to `bad`."""
         self.control()
         changes = not self.settings.changes_nothing
         found, level, log_sums = self.squares, self.squares, self.squares
@@ -118,14 +121,14 @@ class _Step:
             )
         results = torch.empty(4, dtype=torch.float64, device=bad.device)
         launch(
-            outcome_kernel,
+            reweighted_kernel,
             1,
             self.squares,
             found,
-            self.memory[1],
+            self.controller[1],
             self.estimates.counts,
             level,
-            self.notes,
+            self.scratch,
             self.seen.logs,
             log_sums,
             self.seen.programs,
@@ -140,9 +143,9 @@ class _Step:
         return results
 
     def control(self) -> None:
-        """Estimate, and let the controller move."""
+        """Estimate, and update the controller."""
         seen, settings = self.seen, self.settings
-        device, m = self.notes.device, seen.logs.numel()
+        device, m = self.scratch.device, seen.logs.numel()
         exact = "refined" if settings.estimator == "hill" else "exact"
         launch(
             control_kernel,
@@ -156,12 +159,12 @@ class _Step:
             seen.logs,
             _log_ranks(m, device),
             self.options,
-            self.memory,
-            self.memory.stride(0),
+            self.controller,
+            self.controller.stride(0),
             binned.log_edges(BITS, device),
             binned.log_edges(TABLE_BITS, device),
             *self.estimates.places,
-            self.notes,
+            self.scratch,
             self.above,
             RULE=seen.rule,
             MOMENT=settings.estimator == "moment",
@@ -176,13 +179,13 @@ class _Step:
 
     def weights(self) -> tuple[RankWeights, Tensor]:
         """The weights, and sums of logarithms of the largest weighted magnitudes of the tail."""
-        seen, settings, device = self.seen, self.settings, self.notes.device
+        seen, settings, device = self.seen, self.settings, self.scratch.device
         m, programs = seen.logs.numel(), seen.programs
         columns = programs + ENTRIES // BLOCK
         level, rise = torch.empty((2, ENTRIES), device=device).unbind()
         rising, exact = torch.empty((2, m), dtype=torch.float64, device=device).unbind()
         sums = torch.empty((3, columns), dtype=torch.float64, device=device)
-        top = torch.empty((2, programs, CAPPED), dtype=torch.float64, device=device)
+        top = torch.empty((2, programs, MAX_CAPPED), dtype=torch.float64, device=device)
         log_sums = torch.empty(programs, dtype=torch.float64, device=device)
         caps = settings.max_coord_share < 1
         launch(
@@ -194,8 +197,8 @@ class _Step:
             programs,
             max(self.sample.d, 1),
             self.options,
-            self.memory[2],
-            self.notes,
+            self.controller[2],
+            self.scratch,
             self.above,
             binned.log_edges(BITS, device),
             binned.log_edges(TABLE_BITS, device),
@@ -224,8 +227,8 @@ class _Step:
             self.options,
             self.estimates.counts,
             seen.sketch.squares,
-            self.memory[1],
-            self.notes,
+            self.controller[1],
+            self.scratch,
             level,
             rise,
             exact,
@@ -243,16 +246,16 @@ class _Step:
             rise=rise,
             largest=rising,
             exact=exact,
-            total=self.notes[TOTAL.value],
-            squares=self.notes[SQUARES.value],
+            total=self.scratch[TOTAL.value],
+            squares=self.scratch[SQUARES.value],
         )
         return weights, log_sums
 
     def state(self, results: Tensor, skipped: Tensor) -> TailState:
-        """What the step leaves for whoever watches it."""
+        """The measurements that telemetry reads."""
         alpha_hat, stderr, xi = self.estimates.numbers.unbind()
         k, n, n_zero, n_nonfinite = self.estimates.counts.unbind()
-        alpha_bar, gamma, beta = self.memory.unbind()
+        alpha_bar, gamma, beta = self.controller.unbind()
         update_alpha, norm, norm_ratio, _ = results.unbind()
         return TailState(
             alpha_hat=alpha_hat,

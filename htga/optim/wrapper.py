@@ -1,18 +1,43 @@
-"""An optimizer around another one, which is nothing but that one to everybody else."""
+"""An optimizer around another one, which schedulers and checkpoints see as that one."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
+import torch
 from torch.optim import LBFGS, Optimizer
 
 
-class Wrapper(Optimizer):
+class ClosureOptimizer(Optimizer):
+    """An optimizer whose step evaluates the closure first, if there is one."""
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take a step; returns what the closure returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            self._step()
+        return loss
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+
+class Wrapper(ClosureOptimizer):
     """Passes everything but `step` on to the optimizer inside.
 
     Learning-rate schedulers, GradScaler, hooks, checkpoints, deep copies and pickling work as with
     the base, whose `param_groups`, `state` and `defaults` are this one's too. GradScaler unscales
-    the gradients before `step`, because a fused base's wish to do so itself
+    the gradients before `step`: the flag by which a fused base asks to do so itself
     (`_step_supports_amp_scaling`) is not passed on.
 
     Args:
@@ -20,8 +45,8 @@ class Wrapper(Optimizer):
         own: Attributes of the subclass, which copies and pickles carry along.
 
     Raises:
-        TypeError: `base` is no torch optimizer, or one that needs a closure to step, or has
-            complex parameters.
+        TypeError: `base` is not a torch optimizer, needs a closure to step, or has complex
+            parameters.
     """
 
     base: Optimizer
@@ -35,7 +60,7 @@ class Wrapper(Optimizer):
         for group in base.param_groups:
             refuse_complex(group)
         self._own = (*own, "base")
-        # Optimizer.__init__ would build groups and state of its own; ours are the base's.
+        # Optimizer.__init__ would build its own groups and state; ours are the base's.
         super().__setstate__({"base": base, "_own": self._own, **own})
 
     # The base replaces these objects when it loads a checkpoint, so we never keep them.
@@ -84,7 +109,7 @@ class Wrapper(Optimizer):
             raise
 
     def own_state(self) -> dict[str, Any]:
-        """What `state_dict` keeps under "htga"; nothing, unless a subclass has more to remember."""
+        """What `state_dict` keeps under "htga"; a subclass with a state of its own overrides it."""
         return {}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
@@ -104,7 +129,7 @@ class Wrapper(Optimizer):
         """Restore what `state_dict` returned; the settings stay those of the constructor.
 
         Raises:
-            ValueError: The state is that of a bare optimizer.
+            ValueError: The state belongs to a bare optimizer.
         """
         state = dict(state_dict)
         for before in self._optimizer_load_state_dict_pre_hooks.values():

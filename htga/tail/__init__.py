@@ -1,12 +1,11 @@
 """Tail-index estimation: estimators, the mergeable histogram, and the choice of k.
 
-Every estimator takes a tensor or a list of tensors, looks at the magnitudes of their entries, and
-returns a `TailEstimate`. Bad data is reported in its `status`; only a bad argument raises.
+In: a tensor or a list of tensors, of whose entries the magnitudes count. Out: a `TailEstimate`. Bad
+data is reported in its `status`; only a bad argument raises. May import `htga_client`.
 """
 
 from __future__ import annotations
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate, TailStatus
 from htga.tail.estimators.choose_k import choose_k
 from htga.tail.estimators.confidence import confidence_interval
@@ -21,14 +20,16 @@ from htga.tail.estimators.smoothing import smooth
 from htga.tail.estimators.stable_ecf import stable_ecf
 from htga.tail.estimators.stable_mmo import stable_mmo
 from htga.tail.estimators.stable_quantile import stable_quantile
+from htga.tail.flat_tensors import Tensors
 from htga.tail.histogram.fading import FadingHistogram
 from htga.tail.histogram.log_histogram import LogHistogram
-from htga.tail.measure import Draw, Measurement, draw, measure
+from htga.tail.measure import DrawnSample, Measurement, draw_sample, measure
 from htga.tail.state import TailState
 from htga.tail.tail_size import K
 
 __all__ = [
     "Draw",
+    "DrawnSample",
     "FadingHistogram",
     "K",
     "LogHistogram",
@@ -40,6 +41,7 @@ __all__ = [
     "choose_k",
     "confidence_interval",
     "draw",
+    "draw_sample",
     "hill",
     "jackknife",
     "ks_distance",
@@ -53,3 +55,5 @@ __all__ = [
     "stable_mmo",
     "stable_quantile",
 ]
+
+Draw, draw = DrawnSample, draw_sample  # former names

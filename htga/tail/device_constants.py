@@ -1,4 +1,4 @@
-"""Numbers that stay on a device from step to step."""
+"""Cached constants on a device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @lru_cache(maxsize=64)
 def constants(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """The same tensor for the same values, float64 [len], not to be written to."""
-    on_cuda = device.type == "cuda"  # Pinned, so that the copy waits for nothing.
+    """A cached float64 tensor of these values, shape [len]; do not write to it."""
+    on_cuda = device.type == "cuda"  # Pinned, so that the copy does not wait.
     there = torch.tensor(values, dtype=torch.float64, pin_memory=on_cuda)
     return there.to(device, non_blocking=True)

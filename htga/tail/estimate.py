@@ -1,4 +1,4 @@
-"""What an estimator returns."""
+"""The result of an estimator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class TailStatus(IntEnum):
-    """Whether an estimate can be used, and if not, the most serious reason why."""
+    """Whether an estimate can be used, and if not, the most serious reason."""
 
     OK = 0
     TOO_FEW = 1
@@ -19,33 +19,34 @@ class TailStatus(IntEnum):
     DEGENERATE = 2
     """The estimator has no answer: all magnitudes of the tail are equal, or it divides by zero."""
     LIGHT = 3
-    """The tail is not heavy: its extreme-value index is not positive, so alpha is infinite. From
-    an estimator that assumes a stable law: alpha is at its end, 2, the Gaussian."""
+    """The tail is not heavy: its extreme-value index is not positive, so alpha is infinite. For an
+    estimator that assumes a stable law: alpha is at its limit, 2, the Gaussian."""
     NONFINITE = 4
     """The sample holds NaN or infinity; the estimate describes the finite rest of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TailEstimate:
-    """A tail index and how it was found, every field a 0-d tensor on the sample's device.
+    """A tail index and how it was estimated; every field is a 0-d tensor on the sample's device.
 
-    Nothing here waits for the device. alpha, xi, stderr and threshold are NaN where there is no
+    Nothing here waits for the device. alpha, xi, stderr and threshold are NaN if there is no
     estimate (too few entries, or a degenerate tail).
 
-    A finite alpha is never evidence of a power law: Hill's and its kin's are finite and positive
-    on any data. `light` says so beside each of them.
+    A finite alpha is never evidence of a power law: estimators like Hill's are finite and positive
+        on
+    any data. `light` tells whether the tail may be a light one.
 
     Attributes:
         alpha: Tail index, float64: P(|x| > t) falls like t**-alpha.
-        xi: Extreme-value index, float64; 1 / alpha where the tail is heavy.
+        xi: Extreme-value index, float64; 1 / alpha if the tail is heavy.
         stderr: Standard error of alpha, float64, as if the entries were independent.
         k: Number of tail entries used, int64.
         n: Number of finite non-zero entries, int64.
         threshold: Magnitude above which the tail begins, float64.
         n_zero: Number of exact zeros, int64; they carry no information about the tail.
         n_nonfinite: Number of NaNs and infinities, int64.
-        light: Whether the moment estimator, from the same tail, cannot tell it from a light one
-            at 95 %, bool.
+        light: Whether the moment estimator on the same tail cannot reject a light tail at 95 %,
+            bool.
         status: A `TailStatus`, int8.
     """
 
@@ -85,10 +86,13 @@ def conclude(
     enough: Tensor,
     degenerate: Tensor,
 ) -> TailEstimate:
-    """Judge raw numbers: blank those that mean nothing, and say why in the status.
+    """Make an estimate of raw numbers: blank the meaningless ones, and set the status.
 
-    `enough` says whether the sample is large enough for this k, `degenerate` whether the tail has
-    no spread; the other arguments are fields of `TailEstimate`.
+    Args:
+        enough: Whether the sample is large enough for this k.
+        degenerate: Whether the tail has no spread.
+
+    The other arguments are fields of `TailEstimate`.
     """
     infinite = xi <= 0
     status = (

@@ -1,4 +1,4 @@
-"""Everything that telemetry and the optimizer want to know of one step's gradient."""
+"""The measurement of one step's gradient, for telemetry and the optimizer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten, pieces
 from htga.tail.estimate import TailStatus
 from htga.tail.estimators.hill import hill_of
 from htga.tail.estimators.moment import moment_of
 from htga.tail.estimators.sample import sketch_for
+from htga.tail.flat_tensors import Tensors, flatten, pieces
 from htga.tail.histogram.counting import uses_triton
 from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.histogram.sketch import BITS, Sketch
@@ -28,10 +28,10 @@ _fair_stride = lru_cache(fair_stride)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one gradient looks like; every number a 0-d tensor on its device.
+    """The measurement of one gradient; every number is a 0-d tensor on its device.
 
-    Where the gradient was sampled, `n`, `n_zero` and `histogram` count the entries of the sample,
-    and the tail is the sample's; `grad_norm` and `n_nonfinite` are those of all entries.
+    If the gradient was sampled, `n`, `n_zero` and `histogram` count the entries of the sample, and
+    the tail is the sample's; `grad_norm` and `n_nonfinite` are those of all entries.
 
     Attributes:
         alpha_hat: Tail index, float64.
@@ -73,10 +73,11 @@ def measure(
         tensors: One gradient, or those of all parameters.
         k: Tail size, see `hill`.
         bits: Resolution of the histogram.
-        estimator: Where alpha_hat comes from: "hill" on the order statistics, or "moment". xi is
-            always the moment estimator's, which alone can call a tail light.
-        sample: Look at about this many entries, at least, rather than at all; see `Measurement`.
-        seed: Which entries. A step's number makes consecutive steps look at each entry in turn.
+        estimator: The estimator of alpha_hat: "hill" on the order statistics, or "moment". xi is
+            always the moment estimator's, the only one that can detect a light tail.
+        sample: Measure at least about this many entries instead of all; see `Measurement`.
+        seed: Number of the sample. With the step's number, consecutive steps visit each entry in
+            turn.
 
     Raises:
         TypeError: `tensors` is neither a tensor nor a sequence of them.
@@ -85,18 +86,18 @@ def measure(
     if sample is None:
         check_k(k)
         return _measurement(sketch_for(pieces(tensors), k, bits), k, estimator)
-    return draw(tensors, sample, seed).measure(k=k, bits=bits, estimator=estimator)
+    return draw_sample(tensors, sample, seed).measure(k=k, bits=bits, estimator=estimator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
-    """A sample of a gradient's entries, and what only all of them can tell.
+class DrawnSample:
+    """A sample of a gradient's entries, with the numbers that need all entries.
 
-    It is a copy, so it may be measured later, and on another thread, while the gradient changes.
+    It is a copy, so it may be measured later and on another thread, while the gradient changes.
 
     Attributes:
         entries: The sample, flat.
-        grad_norm, n_nonfinite: As in `Measurement`, of all entries.
+        grad_norm, n_nonfinite: As in `Measurement`, over all entries.
     """
 
     entries: Tensor
@@ -106,7 +107,7 @@ class Draw:
     def measure(
         self, *, k: K = "auto", bits: int = 3, estimator: Estimator = "hill"
     ) -> Measurement:
-        """What `htga.tail.measure` gives with the same `sample` and `seed`.
+        """Measure as `htga.tail.measure` with the same `sample` and `seed`.
 
         Raises:
             ValueError: `k` or `bits` is out of range.
@@ -121,11 +122,11 @@ class Draw:
         )
 
 
-def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
-    """Draw a sample of about `sample` entries, at least, to be measured.
+def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
+    """Draw a systematic sample of at least about `sample` entries, to be measured later.
 
     Args:
-        tensors, sample, seed: As of `measure`.
+        tensors, sample, seed: As in `measure`.
 
     Raises:
         TypeError: `tensors` is neither a tensor nor a sequence of them.
@@ -139,7 +140,7 @@ def draw(tensors: Tensors, sample: int, seed: int) -> Draw:
     stride = _fair_stride(max(1, total // sample), shapes)
     grad_norm, n_nonfinite = _of_all(parts)
     entries = systematic(parts, stride, seed) if parts else torch.empty(0)
-    return Draw(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
+    return DrawnSample(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
 
 
 def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:
@@ -172,10 +173,10 @@ def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:
 
 
 def _of_all(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Norm, and number of NaNs and infinities, of all entries."""
+    """The norm, and the number of NaNs and infinities, of all entries."""
     if not parts or parts[0].device.type == "cpu":
         total = norm(parts)
-        if total.isfinite():  # As it is in all steps but a few, which then are counted.
+        if total.isfinite():  # As in almost all steps; the others are counted.
             return total, torch.zeros((), dtype=torch.int64)
         return total, torch.stack([(~part.isfinite()).sum() for part in parts]).sum()
     flat = flatten(parts)

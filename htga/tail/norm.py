@@ -1,4 +1,4 @@
-"""The l2 norm of a sample, accurate whatever its scale and however heavy its tail."""
+"""The l2 norm of a sample, accurate for any scale and any tail."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from htga.tail.entries import CHUNK, blocks, cut
+from htga.tail.flat_tensors import CHUNK, blocks, cut
 
 ROW = 256
-"""Entries whose squares are added in float32 before float64 takes over."""
+"""Number of entries whose squares are added in float32 before the sum goes on in float64."""
 
 SMALL = 2**12
-"""Entries of which a call costs more than what it computes, so that tensors are joined."""
+"""Number of entries below which calling costs more than computing, so tensors are joined."""
 
 EXACT_ABOVE = 1e-10
 """Below this the squares that float32 cannot hold could matter."""
@@ -26,8 +26,8 @@ def norm(parts: Iterable[Tensor]) -> Tensor:
     """The norm of all entries of flat tensors on a CPU, float64, 0-d; NaN or infinite if one is.
 
     A running sum of squares in float32 loses four digits on a million entries of a heavy tail,
-    and one in float64 takes twice as long; short rows in float32 lose none that matter (1e-8).
-    Where their squares overflow, or vanish, all is done in float64.
+    and one in float64 takes twice as long. Short rows in float32 are accurate to 1e-8. If their
+    squares overflow or vanish, everything is done in float64.
     """
     total = math.hypot(*(_norm(block) for block in blocks(parts, SMALL)))
     return torch.tensor(total, dtype=torch.float64)
@@ -35,7 +35,7 @@ def norm(parts: Iterable[Tensor]) -> Tensor:
 
 def _norm(x: Tensor) -> float:
     if x.dtype != torch.float64 and x.numel() >= SMALL:
-        narrow = x.element_size() < 4  # and so widened, a chunk at a time
+        narrow = x.element_size() < 4  # widened a chunk at a time
         chunks = [chunk.float() for chunk in cut(x, CHUNK)] if narrow else [x]
         with np.errstate(over="ignore", invalid="ignore"):
             total = math.hypot(*(_by_rows(chunk.numpy()) for chunk in chunks))
@@ -45,8 +45,8 @@ def _norm(x: Tensor) -> float:
 
 
 def _by_rows(x: NDArray[np.float32]) -> float:
-    # In NumPy, on this thread alone: a parallel pass wakes threads, which then spin for a while on
-    # the cores that a training could use.
+    # In NumPy, on one thread: a parallel pass wakes threads, which then spin for a while on cores
+    # that the training could use.
     rows = x[: x.size // ROW * ROW].reshape(-1, ROW)
     rest = x[rows.size :].astype(np.float64)
     return math.sqrt(float(np.vecdot(rows, rows).sum(dtype=np.float64)) + float(rest @ rest))
@@ -58,16 +58,16 @@ def _in_double(x: Tensor) -> Tensor:
 
 
 def sum_of_squares(parts: Sequence[Tensor]) -> Tensor:
-    """Of flat tensors on one device, at least one, float64, 0-d; waits for no device."""
+    """The sum of squares of flat tensors on one device, at least one, float64, 0-d; never waits."""
     if parts[0].is_cpu:
         return norm(parts).square()
     return sums_of_squares(parts).sum()
 
 
 def sums_of_squares(parts: Sequence[Tensor]) -> Tensor:
-    """Of each of some flat tensors on one device, at least one, float64 [P]; waits for no device.
+    """The sum of squares of each flat tensor on one device, float64 [P]; never waits.
 
-    A few microseconds for a small tensor, of which a model has hundreds.
+    It takes a few microseconds for a small tensor, of which a model has hundreds.
     """
     if parts[0].is_cpu:
         return torch.tensor([_norm(x) for x in parts], dtype=torch.float64).square()

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from htga.tail.estimate import TailEstimate, conclude
-from htga.tail.light import is_light, moment_index
-from htga.tail.tail_size import MIN_K
+from htga.tail.light_tail import is_light, moment_index
+from htga_client.statistics.hill import MIN_TAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderStatistics:
-    """The top of a sample, and how many entries of which kind there are.
+    """The largest magnitudes of a sample, its tail, and the number of entries of each kind.
 
     Attributes:
-        largest: s_(1) >= s_(2) >= ..., float64 of shape [m] with m > k where the sample is as
-            large, and zeros where it is not.
+        largest: s_(1) >= s_(2) >= ..., float64 of shape [m], with m > k and zeros behind the last
+            entry of a smaller sample.
         excesses: ln(s_(i) / s_(k+1)) for i = 1 to k and zeros after, float64 of shape [m].
         m1: Mean of the excesses, float64, 0-d.
         m2: Mean of their squares, float64, 0-d.
@@ -43,16 +43,16 @@ class OrderStatistics:
     def of(
         cls, largest: Tensor, *, k: Tensor, n: Tensor, n_zero: Tensor, n_nonfinite: Tensor
     ) -> OrderStatistics:
-        """Measure a tail against the largest magnitude that is not part of it.
+        """Measure a tail against the largest magnitude outside it.
 
         Args:
             largest: As the attribute, in any float type, of shape [m] with m >= 1.
-            k: As the attribute, like the rest.
+            k, n, n_zero, n_nonfinite: As the attributes.
         """
         largest = largest.double()
         threshold = largest.take(k.clamp(max=largest.numel() - 1))
         in_tail = torch.arange(largest.numel(), device=largest.device) < k
-        # A ratio, because scaling the sample by a power of two then changes no bit of it.
+        # A ratio, so that scaling the sample by a power of two changes no bit of the result.
         excesses = torch.where(in_tail, (largest / threshold).log(), 0.0)
         return cls(
             largest=largest,
@@ -74,7 +74,7 @@ class OrderStatistics:
     def conclude(
         self, *, alpha: Tensor, xi: Tensor, stderr: Tensor, degenerate: Tensor
     ) -> TailEstimate:
-        """Judge raw numbers of this tail, see `htga.tail.estimate.conclude`."""
+        """Make an estimate of this tail, see `htga.tail.estimate.conclude`."""
         index, _ = moment_index(self.m1, self.m2)
         return conclude(
             alpha=alpha,
@@ -86,6 +86,6 @@ class OrderStatistics:
             n_zero=self.n_zero,
             n_nonfinite=self.n_nonfinite,
             light=is_light(index, self.k),
-            enough=(self.k >= MIN_K) & (self.n > self.k),
+            enough=(self.k >= MIN_TAIL) & (self.n > self.k),
             degenerate=degenerate,
         )

@@ -1,4 +1,4 @@
-"""What an optimizer step leaves for whoever watches it."""
+"""The measurements of an optimizer step, for telemetry to read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from htga.tail.histogram.log_histogram import LogHistogram
 class TailState:
     """A snapshot of one step, every number a 0-d tensor on the gradient's device.
 
-    No later step writes into its tensors, so they can be read at leisure.
+    Later steps do not write to its tensors, so they can be read at any time.
 
     Attributes:
         alpha_hat: Tail index of the raw gradient, float64.
@@ -24,7 +24,7 @@ class TailState:
         n: Number of finite non-zero entries, int64.
         gamma: Factor on the gradient, float64.
         beta: Exponent of the rank weights, float64.
-        target_alpha: What the controller aims at, float64.
+        target_alpha: Target of the controller, float64.
         update_alpha: Tail index of the amplified gradient, float64.
         grad_norm: l2 norm of the raw gradient, float64; NaN or infinite if an entry is.
         norm_ratio: l2 norm of the amplified gradient over that of the raw one, float64.

@@ -1,4 +1,4 @@
-"""A systematic sample of the entries of a model: every so many-th of them."""
+"""A systematic sample of the entries of a model: every n-th entry."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor
 def systematic(parts: Sequence[Tensor], stride: int, seed: int) -> Tensor:
     """Every `stride`-th entry of flat tensors laid end to end, beginning at `seed % stride`.
 
-    Each entry has the same chance of 1 / stride under a random seed, and the seeds 0, 1, 2, ...
-    look at every entry once before they look at any twice.
+    With a random seed each entry has the same chance of 1 / stride, and the seeds 0, 1, 2, ...
+    visit every entry once before any entry twice.
 
     Args:
-        parts: At least one, of one dimension each.
+        parts: Tensors of one dimension, at least one.
         stride: At least 1.
-        seed: Which of the samples.
+        seed: Number of the sample.
 
     Returns:
         A flat copy in the widest type of the parts.
@@ -31,22 +31,21 @@ def systematic(parts: Sequence[Tensor], stride: int, seed: int) -> Tensor:
     for part in parts:
         found.append((part.numpy() if known else part)[start::stride])
         start = (start - part.numel()) % stride
-    # NumPy stays on the calling thread: a parallel pass wakes threads that then spin.
+    # NumPy stays on the calling thread; a parallel pass would wake threads that then spin.
     return torch.from_numpy(np.concatenate(found)) if known else torch.cat(found)
 
 
-def fair_stride(at_most: int, shapes: Iterable[Sequence[int]]) -> int:
-    """The largest stride up to `at_most` that has no factor in common with any dimension.
+def fair_stride(limit: int, shapes: Iterable[Sequence[int]]) -> int:
+    """The largest stride up to `limit` that has no factor in common with any dimension.
 
-    So it does not visit the same columns of a matrix, or the same corner of every kernel, again
-    and again.
+    So it does not keep visiting the same columns of a matrix, or the same corner of every kernel.
 
     Args:
-        at_most: At least 1.
-        shapes: Those of the tensors to be sampled.
+        limit: At least 1.
+        shapes: Shapes of the tensors to sample.
     """
     sizes = prod({size for shape in shapes for size in shape if size > 1})
-    stride = at_most
+    stride = limit
     while gcd(stride, sizes) > 1:
         stride -= 1
     return stride

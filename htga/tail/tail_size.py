@@ -1,4 +1,4 @@
-"""What sizes a tail may have, and the power rule."""
+"""The size of a tail: which sizes are allowed, and the rules that derive one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from htga_client.statistics.hill import MIN_AUTO_K, MIN_SAMPLE, MIN_TAIL
+
 K = int | float | Literal["auto"]
 """A number of entries, a fraction of the finite non-zero entries, or the power rule."""
 
-MIN_K = 10
-"""No tail is estimated from fewer entries: its standard error would exceed 30 %."""
-
-MIN_N = 500
-"""No k is derived from a smaller sample: a tenth of it would be fewer than 50 entries."""
-
 
 def check_k(k: K) -> None:
-    """Refuse a k that could never give an estimate.
+    """Refuse a k that can never give an estimate.
 
     Raises:
         ValueError: `k` is an integer below 10, a fraction outside (0, 1), or an unknown word.
@@ -29,10 +25,11 @@ def check_k(k: K) -> None:
     elif isinstance(k, float):
         accepted = 0 < k < 1
     else:  # Any integer, NumPy's too.
-        accepted = hasattr(k, "__index__") and MIN_K <= k < 2**63
+        accepted = hasattr(k, "__index__") and MIN_TAIL <= k < 2**63
     if not accepted:
         raise ValueError(
-            f"k must be an integer of at least {MIN_K}, a fraction in (0, 1) or 'auto', got {k!r}"
+            f"k must be an integer of at least {MIN_TAIL}, a fraction in (0, 1) or 'auto', "
+            f"got {k!r}"
         )
 
 
@@ -55,15 +52,15 @@ def k_for(n: Tensor, k: K) -> Tensor:
         int64, 0-d, on the device of `n`.
     """
     if k == "auto":
-        size = torch.minimum(n.double().pow(0.6).round().long().clamp(min=50), n // 10)
+        size = torch.minimum(n.double().pow(0.6).round().long().clamp(min=MIN_AUTO_K), n // 10)
     elif isinstance(k, float):
-        size = (n.double() * k).round().long().clamp(min=50)
+        size = (n.double() * k).round().long().clamp(min=MIN_AUTO_K)
     else:
         return torch.full_like(n, int(k))
-    return size.masked_fill(n < MIN_N, 0)
+    return size.masked_fill(n < MIN_SAMPLE, 0)
 
 
 @lru_cache(maxsize=256)
-def at_most(d: int, k: K) -> int:
+def max_tail_size(d: int, k: K) -> int:
     """The tail size for a sample of `d` entries, none of them zero, as a Python number."""
     return int(k_for(torch.tensor(d), k))

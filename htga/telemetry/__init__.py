@@ -1,4 +1,8 @@
-"""Telemetry of any torch optimizer: `attach` measures its gradients and sends them off."""
+"""Telemetry of any torch optimizer: `attach` measures its gradients and sends the results.
+
+In: an optimizer, and metrics through `Run.log`. Out: rows to a collector. May import `htga.tail`
+and `htga_client`; it reads an optimizer's `tail` without importing `htga.optim`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one line that a training script adds."""
+"""`attach`, the one line that a training script adds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from htga.telemetry.run import Run
 from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
 from htga_client import wire
-from htga_client.console import say
+from htga_client.console import notify
 from htga_client.errors import ClientError, Refused
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import random_name, uuid7
@@ -31,7 +31,7 @@ RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
 _attached: weakref.WeakKeyDictionary[Optimizer, Run] = weakref.WeakKeyDictionary()
 
 DEFAULT_DIR = "htga-data/spool"
-"""Where rows wait on disk, from the current folder."""
+"""Folder where rows wait on disk, relative to the current one."""
 
 
 def attach(
@@ -50,7 +50,7 @@ def attach(
     ranks: str | None = None,
     step: int | None = None,
     mode: str | None = None,
-    dir: str | Path | None = None,  # noqa: A002  what other trackers call it
+    dir: str | Path | None = None,  # noqa: A002  the name in other trackers
     model: nn.Module | None = None,
     every: int | None = None,
     budget: float | None = None,
@@ -62,15 +62,16 @@ def attach(
 ) -> Run:
     """Measure every step of an optimizer and send it to a collector.
 
-    Training never waits for the collector, which may even start later, and goes on whatever
-    happens to it. The run ends with `Run.finish`, with a `with` block, or with the process; also
-    when both it and the optimizer are gone, and when the optimizer is attached again, as by a
-    notebook's cell that is run once more.
+    Training never waits for the collector, which may even start later, and goes on whatever happens
+    to it. The run ends with `Run.finish`, with a `with` block, or with the process. It also ends
+    when both it and the optimizer are garbage, and when the optimizer is attached again, for
+    instance by a notebook cell that runs once more.
 
-    What is left out is taken from the environment variable given below, then from the default.
+    An argument that is left out is taken from the environment variable in parentheses, or else is
+    the default.
 
     Args:
-        optimizer: Any torch optimizer; HTGA's controller is shown, too.
+        optimizer: Any torch optimizer; HTGA's controller is recorded, too.
         url: Base address of the collector (HTGA_URL; http://127.0.0.1:8642).
         token: Bearer token that may ingest (HTGA_TOKEN; none).
         project: What the run belongs to (HTGA_PROJECT; the name of the git repository's folder, or
@@ -79,40 +80,41 @@ def attach(
         group: Runs to be averaged together share a group (HTGA_GROUP; none).
         tags: Labels to filter by (HTGA_TAGS, separated by commas; none).
         notes: Free text (HTGA_NOTES; none).
-        config: Hyper-parameters: a mapping, a dataclass, an `argparse.Namespace`, or the path of
-            a YAML or JSON file (HTGA_CONFIG; none). What JSON cannot say is stored as its `repr`.
-        run_id: UUID of the run (HTGA_RUN_ID; a new one). That of an existing run continues it:
-            `Run.state_dict` goes into a checkpoint for that.
+        config: Hyper-parameters: a mapping, a dataclass, an `argparse.Namespace`, or the path of a
+            YAML or JSON file (HTGA_CONFIG; none). Values that JSON cannot hold are stored as their
+            `repr`.
+        run_id: UUID of the run (HTGA_RUN_ID; a new one). An existing run is continued: keep
+            `Run.state_dict` in the checkpoint for that.
         resume: "never" to refuse a run that exists, "must" to refuse one that does not, "allow"
-            to take both (HTGA_RESUME; "allow"). Refused at once if the collector can be reached.
-        ranks: Where several processes train one model, "first" shows what rank 0 logs and, where
-            each holds a part of the gradient, what all measure together; "all" shows the rows of
-            each under its rank (HTGA_RANKS; "first"). Attach on every rank, after
-            `init_process_group`.
+            to accept both (HTGA_RESUME; "allow"). `attach` raises if the collector can be reached.
+        ranks: With several processes, "first" records what rank 0 logs and, if each holds a part of
+            the gradient, what all measure together; "all" records the rows of each under its rank
+            (HTGA_RANKS; "first"). Attach on every rank, after `init_process_group`.
         step: Number of the first step (HTGA_STEP; 0). Steps that were logged before, and are
-            taken again after a checkpoint, become a new attempt; the latest is what is shown.
+            repeated after a checkpoint, become a new attempt; charts show the latest.
         mode: "online"; "offline" to keep all on disk for `htga sync`; or "disabled" to do nothing
             at all (HTGA_MODE; "online").
-        dir: Folder for rows that the collector has not got yet (HTGA_DIR; "htga-data/spool").
-        model: The model, to be described beside the run; gives the layers their names.
+        dir: Folder for rows that the collector has not stored yet (HTGA_DIR; "htga-data/spool").
+        model: The model; it is described beside the run, and gives the layers their names.
         every: Measure every so many steps (HTGA_EVERY; 1).
-        budget: Share of the training time that measuring may take, such as 0.01; where it would
-            take more, it is done less often (HTGA_BUDGET; no limit).
+        budget: Share of the training time that measuring may take, such as 0.01; beyond it, fewer
+            steps are measured (HTGA_BUDGET; no limit).
         layers: Patterns of the names of layers to measure one by one, such as "*.weight"
-            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). With HTGA that
-            is the gradient before it is amplified.
+            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). With HTGA, their
+            gradients before amplification are measured.
         layers_every: Measure the layers at every so many of the measured steps
             (HTGA_LAYERS_EVERY; 20).
-        layers_top: Of more layers than this, measure the largest (HTGA_LAYERS_TOP; 50).
+        layers_top: Maximum number of layers; of more, the largest are measured (HTGA_LAYERS_TOP;
+            50).
         histograms: Whether to send the histogram of |gradient| with each step
             (HTGA_HISTOGRAMS; true).
-        sample: On a CPU, how many entries of the gradient to look at in a step, 0 for all of them
-            (HTGA_SAMPLE; 65,536). `n` says how many it was; the norm and the count of non-finite
-            entries are always those of all. HTGA measures its own gradients whole.
+        sample: On a CPU, number of entries of the gradient to measure in a step, 0 for all of them
+            (HTGA_SAMPLE; 65,536). `n` tells how many it was; the norm and the count of non-finite
+            entries are always those of the whole gradient. HTGA measures its own gradients whole.
 
     Raises:
-        TypeError: `optimizer` is no torch optimizer, or `config` none of its types.
-        ValueError: An argument cannot be used, or `resume` forbids this run.
+        TypeError: `optimizer` is not a torch optimizer, or `config` has none of its types.
+        ValueError: An argument is invalid, or `resume` forbids this run.
     """
     mode = choice("mode", setting(mode, "MODE", "online"), MODES)
     if mode == "disabled":
@@ -164,17 +166,17 @@ def attach(
         probe = Probe(optimizer, None, **measuring) if measuring["sharded"] else None
         return Run(new.id, url="", probe=probe, rank=own.rank)
     folder = Path(setting(dir, "DIR", DEFAULT_DIR)).absolute()
-    sender = Sender(transport, new, folder=folder, tells_end=own.rank == 0)
+    sender = Sender(transport, new, folder=folder, owns_run=own.rank == 0)
     if transport is not None and new.resume != "allow":
         _check_resume(sender)
     probe = Probe(optimizer, sender.put, **measuring)
     page = "" if transport is None else f"{transport.url}/run/{new.id}"
     run = _attached[optimizer] = Run(new.id, page, sender=sender, probe=probe, rank=own.rank)
-    # With the probe go the last who could log anything. At the exit the sender finishes by itself.
+    # Without the probe nothing can be logged. At exit the sender finishes by itself.
     weakref.finalize(probe, sender.finish, timeout=0.0).atexit = False
     if own.rank == 0:
         where = page or f"kept on disk, to be delivered by htga sync --dir {folder}"
-        say(f"run {new.name} of {new.project}: {where}")
+        notify(f"run {new.name} of {new.project}: {where}")
     sender.start()
     return run
 
@@ -186,4 +188,4 @@ def _check_resume(sender: Sender) -> None:
         sender.close()
         raise ValueError(f"resume forbids this run_id: {error.detail}") from error
     except ClientError:
-        pass  # whoever cannot be reached is asked again, and again, beside the training
+        pass  # the sender's thread tries again, beside the training

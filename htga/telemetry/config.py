@@ -1,4 +1,4 @@
-"""A run's configuration, whatever it comes as."""
+"""Conversion of a run's configuration to JSON."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from htga_client.wire.json_codec import plain
+from htga_client.wire.json_codec import to_jsonable
 
 
 def config_of(config: object) -> dict[str, Any]:
-    """A configuration as JSON; what JSON cannot say becomes its `repr`.
+    """A configuration as JSON; values that JSON cannot hold become their `repr`.
 
     Args:
         config: A mapping, a dataclass, an `argparse.Namespace`, the path of a YAML or JSON file
             that holds a mapping, or None.
 
     Raises:
-        TypeError: It is none of these, or the file holds something else.
+        TypeError: It is none of these, or the file does not hold a mapping.
         ValueError: The file cannot be read.
     """
     if isinstance(config, (str, Path)):
@@ -30,7 +30,7 @@ def config_of(config: object) -> dict[str, Any]:
     if config is None:
         return {}
     if isinstance(config, Mapping) or (is_dataclass(config) and not isinstance(config, type)):
-        result: dict[str, Any] = plain(config)
+        result: dict[str, Any] = to_jsonable(config)
         return result
     raise TypeError(
         "config must be a mapping, a dataclass, an argparse.Namespace or the path of a YAML or "
@@ -51,7 +51,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _yaml(text: str) -> object:
     try:
-        import yaml  # noqa: PLC0415  needed for such a file only
+        import yaml  # noqa: PLC0415  only YAML files need it
     except ModuleNotFoundError:
         raise ValueError("reading YAML needs PyYAML: pip install pyyaml") from None
     try:

@@ -1,4 +1,4 @@
-"""What a reader of a run will want to know of the machine and the code."""
+"""Facts about the machine and the code of a run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from torch import nn
 from torch.optim import Optimizer
 
 import htga
-from htga_client.wire.json_codec import plain
+from htga_client.wire.json_codec import to_jsonable
 
-GIT_PATIENCE = 2.0
+GIT_TIMEOUT = 2.0
 """Seconds that git may take; a large working tree on a slow disk must not hold up a training."""
 
 
 def describe(optimizer: Optimizer, model: nn.Module | None) -> dict[str, Any]:
     """Facts about the code, Python, its packages, the host, its devices and the model, as JSON.
 
-    Arguments of the command line are left out, since they may hold secrets.
+    Command-line arguments are left out, because they may hold secrets.
     """
     facts: dict[str, Any] = {
         "htga": htga.__version__,
@@ -47,7 +47,7 @@ def describe(optimizer: Optimizer, model: nn.Module | None) -> dict[str, Any]:
     if model is not None:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         facts["model"] = {"class": type(model).__name__, "parameters": parameters}
-    result: dict[str, Any] = plain(facts)
+    result: dict[str, Any] = to_jsonable(facts)
     return result
 
 
@@ -60,7 +60,7 @@ def project_name(folder: Path) -> str:
 def code_version(folder: Path) -> dict[str, Any]:
     """Commit of the git repository that holds `folder`, and whether tracked files differ from it.
 
-    Empty without a repository or git, and without `dirty` where git takes too long to say.
+    Empty without a repository or git; without `dirty` if git takes too long.
     """
     if _repository(folder.resolve()) is None:
         return {}
@@ -79,13 +79,13 @@ def _repository(folder: Path) -> Path | None:
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603  the arguments are ours
-            ["git", "-C", str(folder), *arguments],  # noqa: S607  whichever git the user has
+            ["git", "-C", str(folder), *arguments],  # noqa: S607  the user's git
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=GIT_PATIENCE,
+            timeout=GIT_TIMEOUT,
             check=True,
             text=True,
-            # `status` would refresh the index, and wait for whoever holds its lock.
+            # Otherwise `status` refreshes the index, and waits for the lock on it.
             env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
         )
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""Keeping telemetry's own failures out of the training loop."""
+"""A guard that keeps telemetry's own errors out of the training loop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from htga_client.console import logger
 
 
 class Guard:
-    """A context that logs the first exception in it and swallows all.
+    """A context that suppresses all exceptions and logs the first.
 
-    With HTGA_STRICT=1 in the environment they pass, which is what tests want.
+    With HTGA_STRICT=1 in the environment exceptions pass, for tests.
 
     Args:
         failure: What to log.
@@ -22,7 +22,7 @@ class Guard:
         self._logged = False
 
     def caught(self, error: Exception) -> bool:
-        """Log it if it is the first; False if it must be raised."""
+        """Log an error if it is the first; False if it must be raised."""
         if os.environ.get("HTGA_STRICT") == "1":
             return False
         if not self._logged:

@@ -9,7 +9,7 @@ from transformers.trainer_callback import ExportableState
 
 from htga.telemetry.attach import attach
 from htga.telemetry.run import Run
-from htga_client.wire import json_codec as codec
+from htga_client.wire.json_codec import to_jsonable
 
 
 class TelemetryCallback(TrainerCallback, ExportableState):
@@ -19,7 +19,7 @@ class TelemetryCallback(TrainerCallback, ExportableState):
     that goes on from one continues the run.
 
     Args:
-        **options: As of `htga.telemetry.attach`. `model` is the trainer's and `config` its
+        **options: Arguments of `htga.telemetry.attach`. `model` is the trainer's and `config` its
             `TrainingArguments` unless they are given.
 
     Attributes:
@@ -33,9 +33,9 @@ class TelemetryCallback(TrainerCallback, ExportableState):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
-        """Begin, or go on with the run of the checkpoint."""
+        """Begin a run, or continue that of the checkpoint."""
         if self.run is not None:
-            self.run.finish("failed")  # it never came to `on_train_end`
+            self.run.finish("failed")  # `on_train_end` was never called
         config: Any = args.to_dict()  # type: ignore[no-untyped-call]  # it hides tokens
         options = {"model": others["model"], "config": config, "step": state.global_step}
         known: Any = state.stateful_callbacks
@@ -58,7 +58,7 @@ class TelemetryCallback(TrainerCallback, ExportableState):
             self.run.finish()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the run; no secret, since checkpoints are passed on."""
+        """What a checkpoint keeps of the run; no secrets, because checkpoints are shared."""
         run_id = None if self.run is None else self.run.id
         options = {name: value for name, value in self._options.items() if name != "token"}
-        return {"args": codec.plain(options), "attributes": {"run_id": run_id}}
+        return {"args": to_jsonable(options), "attributes": {"run_id": run_id}}

@@ -1,4 +1,4 @@
-"""Which layers are measured one by one, and what they are called."""
+"""The layers that are measured one by one, and their names."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import nn
 from torch.optim import Optimizer
 
 WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""What DataParallel, torch.compile, FSDP and activation checkpointing put into names."""
+"""What DataParallel, torch.compile, FSDP and activation checkpointing add to names."""
 
 
 def plain_name(name: str) -> str:
-    """A parameter's name as in the model that the user wrote."""
+    """A parameter's name in the model that the user wrote."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def names_of(optimizer: Optimizer, model: nn.Module | None) -> dict[int, str]:
     """Names of an optimizer's parameters, by `id`.
 
-    They are the model's, or else those that the optimizer was given, or else tell the group and
-    the place in it.
+    They are the model's names, or those that the optimizer was given, or else the number of the
+    group and the index in it.
     """
     names: dict[int, str] = {}
     for number, group in enumerate(optimizer.param_groups):
@@ -35,15 +35,15 @@ def names_of(optimizer: Optimizer, model: nn.Module | None) -> dict[int, str]:
 
 
 def chosen(
-    optimizer: Optimizer, names: dict[int, str], patterns: Sequence[str], most: int
+    optimizer: Optimizer, names: dict[int, str], patterns: Sequence[str], limit: int
 ) -> list[nn.Parameter]:
-    """The parameters whose name matches a pattern, in order; of too many, the largest.
+    """The parameters whose name matches a pattern, in order; the largest of them beyond `limit`.
 
     Args:
-        optimizer: Whose parameters.
-        names: As of `names_of`.
-        patterns: Like those of a shell: "layer1.*" or "*.weight".
-        most: How many at most.
+        optimizer: Its parameters are searched.
+        names: As returned by `names_of`.
+        patterns: Shell patterns: "layer1.*" or "*.weight".
+        limit: Maximum number of parameters.
     """
     matching = [
         parameter
@@ -51,6 +51,6 @@ def chosen(
         for parameter in group["params"]
         if any(fnmatchcase(names.get(id(parameter), ""), pattern) for pattern in patterns)
     ]
-    largest = sorted(matching, key=lambda parameter: -parameter.numel())[:most]
+    largest = sorted(matching, key=lambda parameter: -parameter.numel())[:limit]
     kept = {id(parameter) for parameter in largest}
     return [parameter for parameter in matching if id(parameter) in kept]

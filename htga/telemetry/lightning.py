@@ -19,9 +19,9 @@ class TelemetryCallback(Callback):
     a fit that goes on from one continues the run.
 
     Args:
-        optimizer: Which of the module's optimizers to measure.
-        **options: As of `htga.telemetry.attach`. `model` is the module and `config` its `hparams`
-            unless they are given.
+        optimizer: Index of the module's optimizer to measure.
+        **options: Arguments of `htga.telemetry.attach`. `model` is the module and `config` its
+            `hparams` unless they are given.
 
     Attributes:
         run: The run, once fitting has begun.
@@ -35,13 +35,13 @@ class TelemetryCallback(Callback):
         self._state: dict[str, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin, or go on with the run of the checkpoint."""
+        """Begin a run, or continue that of the checkpoint."""
         options: dict[str, Any] = {"model": pl_module, "config": dict(pl_module.hparams)}
         options |= self._state | self._options
         self._state = {}
         self.run = attach(trainer.optimizers[self._optimizer], **options)
         self._sink = _Sink(self.run)
-        # Not before: where checkpoints are written follows from the loggers that are there first.
+        # Added late: the loggers present at the start decide where checkpoints are written.
         trainer.loggers = [*trainer.loggers, self._sink]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,7 +69,7 @@ class TelemetryCallback(Callback):
 
 
 class _Sink(Logger):
-    """Hands what a module logs to the run."""
+    """Passes what a module logs on to the run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -80,10 +80,10 @@ class _Sink(Logger):
 
     @property
     def version(self) -> str:
-        return ""  # which keeps it off the progress bar
+        return ""  # keeps it off the progress bar
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        # By the optimizer's count, as the gradients are: Lightning's is of batches.
+        # The step is the optimizer's, as for gradients; Lightning's counts batches.
         self._run.log(metrics)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

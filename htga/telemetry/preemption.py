@@ -1,4 +1,4 @@
-"""Telemetry of a process that a scheduler ends."""
+"""Delivery of telemetry when a scheduler ends the process."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from typing import Any
 
 from htga.telemetry.run import Run
 
-PATIENCE = 2.0
-"""Seconds that the process lives on, for all of its runs together."""
+END_TIMEOUT = 2.0
+"""Seconds that the process lives on to deliver, for all of its runs together."""
 
 
 def install_preemption_handler(
     run: Run, *, signals: Sequence[signal.Signals] | None = None
 ) -> None:
-    """Deliver what waits when the process is told to end, then do what would have been done.
+    """Deliver waiting rows when a signal ends the process, then handle the signal as before.
 
-    Without it a signal ends Python where it stands: the run's last ten milliseconds are lost, the
-    rest stays on disk until another process delivers it, and the run looks as if it went on until
-    it is taken for lost. With it the run has an event that names the signal and is marked failed;
-    then the signal ends the process as ever. Where the script has a handler of its own, which may
+    Without it a signal ends Python at once: the run's last ten milliseconds are lost, the other
+        rows
+    stay on disk until another process delivers them, and the run appears to be running until the
+    collector takes it for lost. With it the run gets an event that names the signal and is marked
+    failed; then the signal ends the process as usual. If the script has its own handler, which may
     save a checkpoint or go on, the run is only flushed and the handler called.
 
-    Call it after the script has installed handlers of its own, from the main thread, once for each
-    run. A forked child is left as it is.
+    Call it after the script has installed its own handlers, from the main thread, once for each
+    run. It does nothing in a forked child.
 
     Args:
         run: What `htga.telemetry.attach` returned.
-        signals: Which; those of schedulers if left out: SIGTERM and, as SLURM's `--signal=USR1@60`
-            sends, SIGUSR1.
+        signals: The signals to handle; by default SIGTERM and SIGUSR1, which SLURM's
+            `--signal=USR1@60` sends.
 
     Raises:
         ValueError: This is not the main thread, or a signal cannot be handled.
     """
     if signals is None:
-        names = ("SIGTERM", "SIGUSR1")  # Windows has no second
+        names = ("SIGTERM", "SIGUSR1")  # Windows lacks SIGUSR1
         signals = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
     for signum in signals:
         handler = signal.getsignal(signum)
@@ -62,15 +63,15 @@ class _Handler:
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() == self._pid:
-            self._settle(signal.Signals(signum).name)
+            self._deliver(signal.Signals(signum).name)
         if callable(self._former):
             self._former(signum, frame)
         elif self._former == signal.SIG_DFL:
             signal.signal(signum, signal.SIG_DFL)
             signal.raise_signal(signum)
 
-    def _settle(self, name: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+    def _deliver(self, name: str) -> None:
+        deadline = time.monotonic() + END_TIMEOUT
         for run in tuple(self.runs):
             run.alert(f"told to end by {name}", level="warning")
             left = max(0.0, deadline - time.monotonic())

@@ -1,4 +1,4 @@
-"""Several processes that train one model."""
+"""The rank of this process among those that train one model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NAMESPACE = uuid.UUID("6f0cbd5e-0b51-4f0e-9d1c-2f4f5f1f6a5d")
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among those that train together.
+    """The position of this process among those that train together.
 
     Attributes:
-        rank: Its number, from 0.
-        world: How many there are.
+        rank: Rank of this process, from 0.
+        world: Number of processes.
     """
 
     rank: int = 0
@@ -29,7 +29,7 @@ class Ranks:
 
     @classmethod
     def current(cls) -> Ranks:
-        """As the process group says, or else the environment that torchrun makes."""
+        """The ranks of the process group, or of the environment that torchrun sets."""
         if _has_group():
             return cls(distributed.get_rank(), distributed.get_world_size())
         try:
@@ -39,10 +39,10 @@ class Ranks:
 
 
 def agreed(run_id: str, name: str, ranks: Ranks) -> tuple[str, str]:
-    """A run's id and name on which all ranks agree; each that is empty is made up.
+    """A run's id and name on which all ranks agree; an empty one is generated.
 
-    With a process group they are rank 0's, and every rank must call this. Without one they follow
-    from what all know.
+    With a process group they are rank 0's, and every rank must call this. Without one they are
+    derived from torchrun's job id.
 
     Raises:
         ValueError: There is neither a process group nor an id that all ranks know.
@@ -65,13 +65,13 @@ def agreed(run_id: str, name: str, ranks: Ranks) -> tuple[str, str]:
 
 
 def is_sharded(optimizer: Optimizer) -> bool:
-    """Whether a process holds parts of the parameters only, as under FSDP2."""
+    """Whether each process holds only parts of the parameters, as under FSDP2."""
     parameters = (p for group in optimizer.param_groups for p in group["params"])
     return any(hasattr(parameter, "to_local") for parameter in parameters)
 
 
 def own_part(gradient: Tensor) -> Tensor:
-    """What this process must count so that all together count each entry once."""
+    """The entries that this process counts, such that all processes count each entry once."""
     if not hasattr(gradient, "to_local"):
         return gradient if Ranks.current().rank == 0 else gradient.new_empty(0)
     distributed_tensor: Any = gradient

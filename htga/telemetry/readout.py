@@ -1,4 +1,4 @@
-"""Numbers on their way from the device to the host."""
+"""Asynchronous copies of numbers from the device to the host."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 class Readout:
     """Reads small tensors without making the training thread wait.
 
-    On CUDA all of them are copied as one buffer into pinned memory, in the order of the current
-    stream, and an event says when it is there. On the CPU the tensors themselves are kept, so
-    they must not be written to afterwards. On other accelerators they are cloned.
+    On CUDA they are copied as one buffer into pinned memory, in the order of the current stream,
+    and an event tells when the copy is done. On the CPU the tensors themselves are kept, so they
+    must not be written to afterwards. On other accelerators they are cloned.
 
     Args:
         tensors: All on accelerators or all on the CPU.
@@ -36,7 +36,7 @@ class Readout:
             self._tensors = [tensor.detach().clone() for tensor in tensors]
 
     def numbers(self) -> list[float]:
-        """The values in order; waits until they are there, so call it from the worker thread."""
+        """The values in order; waits for the device, so call it on the sender's thread."""
         if self._ready is not None:
             self._ready.synchronize()
         return [float(number) for tensor in self._tensors for number in tensor.reshape(-1).tolist()]

@@ -1,4 +1,4 @@
-"""The handle of a run that is being logged."""
+"""The handle of a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from htga.telemetry.guard import Guard
 from htga.telemetry.probe import Probe
 from htga.telemetry.readout import Readout
 from htga_client import wire
-from htga_client.console import logger, say
+from htga_client.console import logger, notify
 from htga_client.sender.queue import Item
 from htga_client.sender.sender import Sender
-from htga_client.stats import Stats
-from htga_client.wire import json_codec as codec
+from htga_client.sender.stats import SenderStats
+from htga_client.wire.json_codec import dumps
 from htga_client.wire.row_encoder import Row
 
 _FLOATS = frozenset({float})
@@ -29,18 +29,18 @@ _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ER
 
 
 class Run:
-    """A run; `attach` makes it.
+    """A run, as `attach` returns it.
 
-    No method raises because of what happens to the telemetry, and each may be called at any time,
-    also again, also after the end. As a context manager it finishes the run, as failed if an
+    No method raises because of a failure of telemetry, and each may be called at any time and any
+    number of times, even after the end. As a context manager it finishes the run, as failed if an
     exception leaves the block.
 
     Args:
-        run_id: Its UUID.
+        run_id: UUID of the run.
         url: Its page on the dashboard.
-        sender: Where rows go; None makes a run that does nothing.
-        probe: What measures; its step counter gives `log` its step.
-        rank: Of this process.
+        sender: Takes the rows; None makes a run that does nothing.
+        probe: Measures the optimizer; its step counter gives `log` its step.
+        rank: Rank of this process.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Run:
         self._rank = rank
         self._guard = Guard("metrics could not be logged")
         self._first_step = 0 if probe is None else probe.steps
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._finished = False
 
     @property
@@ -73,9 +73,9 @@ class Run:
         return self._url
 
     @property
-    def stats(self) -> Stats:
-        """What became of the rows so far."""
-        return Stats() if self._sender is None else self._sender.stats
+    def stats(self) -> SenderStats:
+        """Counts of the rows that were stored, wait, or were dropped so far."""
+        return SenderStats() if self._sender is None else self._sender.stats
 
     def log(
         self, metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **named: Any
@@ -85,10 +85,10 @@ class Run:
         Args:
             metrics: Numbers by name: Python's, NumPy's, or tensors with one element, which are
                 read from an accelerator later and without a wait. NaN and infinities are kept.
-                Anything else is left out, with one warning.
-            step: The step they belong to; the optimizer's last one if left out, or, with one
-                warning, if it is no whole number.
-            **named: More of them.
+                Other values are left out, with one warning.
+            step: The step of the metrics; the optimizer's last step if it is left out, or, with
+                one warning, if it is not a whole number.
+            **named: More metrics.
         """
         sender = self._sender
         if sender is None:
@@ -101,14 +101,14 @@ class Run:
                 "rank": self._rank,
                 "metrics": numbers,
             }
-            # A float cannot change before the other thread reads it; the rest is read now.
+            # A float cannot change before the sender's thread reads it; other values are read now.
             are_floats = _FLOATS.issuperset(map(type, numbers.values()))
             item: Item = row
             if away := None if are_floats else self._convert(numbers):
                 readout = Readout([value.reshape(()) for value in away.values()])
                 item = partial(_with_metrics, row, tuple(away), readout)
             if not sender.put(item) and self._finished:
-                self._tell(
+                self._warn_once(
                     "finished",
                     f"run {self._id} is finished, so what is logged to it is dropped; "
                     "attach(optimizer) begins another",
@@ -120,34 +120,34 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs so that the run can go on: its id and the next step.
 
-        A later process says `attach(optimizer, run_id=state["run_id"], step=state["step"])`.
+        A later process calls `attach(optimizer, run_id=state["run_id"], step=state["step"])`.
         """
         return {"run_id": self._id, "step": 0 if self._probe is None else self._probe.steps}
 
     def alert(self, title: str, text: str = "", *, level: wire.Level = "info") -> None:
-        """Say something that a person should see: it goes to the log, and to the run's events.
+        """Report something that a person should see, in the log and in the run's events.
 
         Args:
-            title: In a few words.
-            text: At length.
+            title: A few words.
+            text: The details.
             level: "info", "warning" or "error".
         """
         if self._sender is None:
             return
         with self._guard:
             event = wire.Event(kind="alert", level=level, title=str(title), text=str(text))
-            say(f"{title}: {text}" if text else str(title), level=_LEVELS[level])
+            notify(f"{title}: {text}" if text else str(title), level=_LEVELS[level])
             self._sender.put(
                 {
                     "step": self._step(),
                     "time": time.time(),
                     "rank": self._rank,
-                    "event": codec.dumps(event).decode(),
+                    "event": dumps(event).decode(),
                 }
             )
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Wait until everything logged so far is stored; True if it all is.
+        """Wait until everything logged so far is stored; True if no row was lost.
 
         Args:
             timeout: Seconds to wait at most.
@@ -157,12 +157,12 @@ class Run:
     def finish(
         self, state: Literal["finished", "failed"] = "finished", *, timeout: float = 5.0
     ) -> None:
-        """Stop measuring, deliver what waits and end the run.
+        """Stop measuring, deliver the waiting rows and end the run.
 
         Args:
-            state: How it ended; the first call decides.
-            timeout: Seconds to wait at most. What is left is delivered in the background, as long
-                as the process lives.
+            state: How the run ended; the first call decides.
+            timeout: Seconds to wait at most. The remaining rows are delivered in the background,
+                as long as the process lives.
         """
         self.detach()
         self._finished = True
@@ -172,7 +172,7 @@ class Run:
                 logger.info("%d rows are still on their way", left)
 
     def detach(self) -> None:
-        """Stop measuring the optimizer; `log` goes on working."""
+        """Stop measuring the optimizer; `log` keeps working."""
         if self._probe is not None:
             with contextlib.suppress(Exception):
                 self._probe.detach()
@@ -196,16 +196,18 @@ class Run:
         return max(self._first_step, self._probe.steps - 1) if self._probe is not None else 0
 
     def _as_step(self, step: Any) -> int:
-        """A step that was given, however it is spelled."""
+        """Convert a step to an integer, if it is a whole number of any type."""
         try:
             return int(step) if isinstance(step, float) and step.is_integer() else index(step)
         except TypeError:
             last = self._step()
-            self._tell("step", f"step must be a whole number, got {step!r:.60}; {last} is taken")
+            self._warn_once(
+                "step", f"step must be a whole number, got {step!r:.60}; {last} is taken"
+            )
             return last
 
     def _convert(self, numbers: dict[str, Any]) -> dict[str, Tensor]:
-        """Make floats of these numbers; takes out and returns those on an accelerator."""
+        """Convert the numbers to floats; removes and returns those on an accelerator."""
         away: dict[str, Tensor] = {}
         for name in [name for name, value in numbers.items() if type(value) is not float]:
             value = numbers.pop(name)
@@ -215,23 +217,23 @@ class Run:
             try:
                 numbers[name] = _number(value)
             except (TypeError, ValueError, OverflowError, RuntimeError):
-                self._tell(
+                self._warn_once(
                     f"metric {name}",
-                    f"metric {name!r} is no number but {value!r:.60}; it is left out, "
+                    f"metric {name!r} is not a number but {value!r:.60}; it is left out, "
                     "the others are logged",
                 )
         return away
 
-    def _tell(self, what: str, text: str) -> None:
-        """Warn, of each thing once."""
-        if what not in self._told:
-            self._told.add(what)
-            say(text, level=logging.WARNING)
+    def _warn_once(self, topic: str, text: str) -> None:
+        """Print the first warning about a topic, and none after it."""
+        if topic not in self._warned:
+            self._warned.add(topic)
+            notify(text, level=logging.WARNING)
 
 
 def _number(value: Any) -> float:
     if isinstance(value, (str, bytes)):
-        raise TypeError("text is no number, even if it spells one")
+        raise TypeError("text is not a number, even if it spells one")
     return float(value.detach() if isinstance(value, Tensor) else value)
 
 

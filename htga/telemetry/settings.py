@@ -1,4 +1,4 @@
-"""Arguments, or else the environment, or else a default; and the errors of both."""
+"""Settings from arguments, environment variables or defaults, and their validation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def setting(argument: Any, variable: str, default: Any) -> Any:
-    """The argument, or else HTGA_<variable>, or else the default; an empty variable says nothing.
+    """The argument, or else HTGA_<variable> if it is not empty, or else the default.
 
-    What comes from the environment is text.
+    A value from the environment is text.
     """
     if argument is not None:
         return argument
@@ -27,7 +27,7 @@ def setting(argument: Any, variable: str, default: Any) -> Any:
 
 
 def _either(name: str) -> str:
-    """An argument as an error calls it: nobody knows which of the two the value came from."""
+    """An argument and its variable for an error message, since the value may come from either."""
     return f"{name} (or HTGA_{name.upper()})"
 
 
@@ -35,7 +35,7 @@ def choice(name: str, value: str | None, known: Sequence[T]) -> T:
     """One of a few words.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: It is not one of them.
     """
     for word in known:
         if value == word:
@@ -47,7 +47,7 @@ def integer(name: str, value: int | str, *, at_least: int) -> int:
     """A whole number.
 
     Raises:
-        ValueError: It is none, or too small.
+        ValueError: It is not an integer, or too small.
     """
     try:
         number = int(value) if isinstance(value, str) else operator.index(value)
@@ -61,10 +61,10 @@ def integer(name: str, value: int | str, *, at_least: int) -> int:
 
 
 def optional_share(name: str, value: float | str | None) -> float | None:
-    """A part of a whole, above 0 and up to 1, or None.
+    """A share above 0 and up to 1, or None.
 
     Raises:
-        ValueError: It is no such number.
+        ValueError: It is not such a number.
     """
     if value is None:
         return None
@@ -80,10 +80,10 @@ def optional_share(name: str, value: float | str | None) -> float | None:
 
 
 def flag(name: str, value: bool | str) -> bool:
-    """Yes or no.
+    """A boolean.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is not a boolean.
     """
     word = str(value).lower()
     if word not in _TRUE | _FALSE:
@@ -92,7 +92,7 @@ def flag(name: str, value: bool | str) -> bool:
 
 
 def words(value: str | Sequence[str]) -> tuple[str, ...]:
-    """Several words; in text they are separated by commas."""
+    """Several words; text is split at commas."""
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(part.strip() for part in parts if part.strip())
 
@@ -101,7 +101,7 @@ def run_id(text: str) -> str:
     """A run's UUID, a new one if `text` is empty.
 
     Raises:
-        ValueError: It is no UUID.
+        ValueError: It is not a UUID.
     """
     try:
         return str(uuid.UUID(text) if text else uuid7())

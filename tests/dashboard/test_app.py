@@ -29,7 +29,7 @@ def app_without_collector() -> Dash:
 
 
 def page_text(server: Server, path: str) -> str:
-    """What Dash's router answers for an address, as JSON text."""
+    """The response of Dash's router for an address, as JSON text."""
     href = server.url + path
     body = {
         "output": f"{ids.PAGE}.children",
@@ -96,7 +96,7 @@ def test_every_page_answers_a_head_and_refuses_a_post(dashboard: Server) -> None
         assert httpx2.post(dashboard.url + path).status_code == 405
 
 
-def test_a_health_check_may_ask_for_the_head_alone(dashboard: Server) -> None:
+def test_a_health_check_may_send_a_head_request(dashboard: Server) -> None:
     for path in ("/healthz", "/readyz"):
         answer = httpx2.head(dashboard.url + path)
         assert (answer.status_code, answer.content) == (200, b"")
@@ -118,7 +118,12 @@ def test_plotly_is_fetched_once_and_kept(dashboard: Server) -> None:
 
 
 def test_the_api_keeps_its_addresses(dashboard: Server) -> None:
-    assert httpx2.get(f"{dashboard.url}/api/v1/runs").json() == {"items": [], "next": None}
+    assert httpx2.get(f"{dashboard.url}/api/v1/runs").json() == {
+        "items": [],
+        "next": None,
+        "total": None,
+        "unknown": [],
+    }
     typo = httpx2.get(f"{dashboard.url}/api/v1/rnus")
     assert typo.status_code == 404
     assert typo.headers["content-type"] == "application/problem+json"
@@ -176,12 +181,12 @@ def test_no_page_loads_what_it_does_not_need(dashboard: Server) -> None:
         assert "max-age=31536000" in answer.headers["cache-control"]
 
 
-def test_another_version_of_the_tables_library_is_told_at_once() -> None:
+def test_another_version_of_the_tables_library_is_reported_at_once() -> None:
     with pytest.raises(RuntimeError, match="no script in"):
         tables('<script src="/other.js">')
 
 
-def test_what_is_not_there_is_said_in_words(dashboard: Server) -> None:
+def test_a_missing_page_is_named_in_words(dashboard: Server) -> None:
     assert "No such run" in page_text(dashboard, "/run/00000000-0000-0000-0000-000000000000")
     assert "No such page" in page_text(dashboard, "/nothing/here")
 

@@ -11,8 +11,8 @@ import pytest
 
 from htga_client import wire
 from htga_client.run_ids import uuid7
-from htga_client.spool.backing import File
-from htga_client.spool.lease import Claim
+from htga_client.spool.directory import SpoolDirectory
+from htga_client.spool.segment_file import DiskSegment
 from htga_client.spool.spool import Spool
 from htga_client.wire.row_encoder import record_batch
 from tests.support.faulty_collector import FaultyCollector
@@ -48,14 +48,14 @@ def disk_used_again(
 ) -> bool:
     """Whether a disk that has refused once is used again after the clock went an hour back."""
     run = wire.NewRun(id=str(uuid7()), project="p", name="n", writer=str(uuid7()))
-    spool = Spool(lambda: Claim.create(folder, run, ""), segment_seconds=0.0)
-    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
+    spool = Spool(lambda: SpoolDirectory.create(folder, run, ""), segment_seconds=0.0)
+    monkeypatch.setattr("htga_client.spool.disk_backoff.RETRY_SECONDS", 0.0)
 
-    def refuse(_: Path) -> File:
+    def refuse(_: Path) -> DiskSegment:
         raise OSError("the disk is full")
 
     with monkeypatch.context() as full:
-        full.setattr(File, "create", refuse)
+        full.setattr(DiskSegment, "create", refuse)
         spool.append(record_batch([{"step": 0}]))
     monkeypatch.setattr(time, "time", lambda: REAL() - HOUR)
     with monkeypatch.context() as timers:

@@ -24,7 +24,7 @@ from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from tests.support.collector import acknowledge_early
 from tests.support.load import CollectorProcess, Load, lost, running, wait_until
-from tests.support.seeded_random import dice, rounds
+from tests.support.seeded_random import rounds, seeded_random
 
 
 def killed(folder: Path, chance: random.Random, kills: int, *sabotage: str) -> int:
@@ -51,13 +51,13 @@ def judge(url: str, load: Load, kills: int) -> int:
 
 
 def test_a_collector_on_sqlite_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    assert killed(tmp_path, dice(), rounds(4, 200)) == 0
+    assert killed(tmp_path, seeded_random(), rounds(4, 200)) == 0
 
 
 def test_control_a_collector_that_acknowledges_before_it_commits_loses_rows(
     tmp_path: Path,
 ) -> None:
-    assert killed(tmp_path, dice(), 2, "early") > 0
+    assert killed(tmp_path, seeded_random(), 2, "early") > 0
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def on_postgres(server: Any, data: Path) -> AbstractContextManager[Server]:
 def test_a_collector_on_postgres_loses_nothing_and_asks_for_patience_meanwhile(
     own_postgres: Any, tmp_path: Path
 ) -> None:
-    chance, kills = dice(), rounds(2, 200)
+    chance, kills = seeded_random(), rounds(2, 200)
     with on_postgres(own_postgres, tmp_path) as collector:
         with Load(collector.url, writers=2) as load:
             for _ in range(kills):
@@ -162,7 +162,7 @@ FAULTS = (kill, halt, fill_disk, read_for_long)
 def test_many_writers_through_all_faults_lose_nothing(
     tmp_path: Path, sabotage: tuple[str, ...]
 ) -> None:
-    chance = dice()
+    chance = seeded_random()
     faults = [*FAULTS, *chance.choices(FAULTS, k=rounds(2, 240))]
     chance.shuffle(faults)
     with running(tmp_path, *sabotage) as collector:

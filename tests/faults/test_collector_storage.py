@@ -19,7 +19,7 @@ from htga_server.app import create_app
 from htga_server.http.server import Server
 from htga_server.settings import Settings
 from tests.support.load import CollectorProcess, Load, Writer, lost, recover, running, wait_until
-from tests.support.seeded_random import dice, rounds
+from tests.support.seeded_random import rounds, seeded_random
 
 
 def meet_error(writer: Writer, client: httpx2.Client) -> None:
@@ -143,7 +143,7 @@ def lost_to_a_failing_disk(folder: Path, when: int, *sabotage: str) -> int:
 def test_after_an_error_of_the_disk_nothing_is_acknowledged_that_is_not_stored(
     tmp_path: Path,
 ) -> None:
-    chance = dice()
+    chance = seeded_random()
     for number in range(rounds(1, 20)):
         assert lost_to_a_failing_disk(tmp_path / str(number), chance.randint(40, 60)) == 0
 
@@ -214,11 +214,11 @@ needs_root = pytest.mark.skipif(not can_mount(), reason="needs root, to mount a 
 
 @needs_root
 def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    assert cut(tmp_path, dice(), rounds(2, 50)) == 0
+    assert cut(tmp_path, seeded_random(), rounds(2, 50)) == 0
 
 
 @needs_root
 def test_control_a_collector_that_does_not_wait_for_the_disk_loses_rows_at_a_power_cut(
     tmp_path: Path,
 ) -> None:
-    assert cut(tmp_path, dice(), 1, "unsynced") > 0
+    assert cut(tmp_path, seeded_random(), 1, "unsynced") > 0

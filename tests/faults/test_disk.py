@@ -39,7 +39,7 @@ def small_files() -> Iterator[int]:
 def sender(
     faulty: FaultyCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sender]:
-    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.01)
+    monkeypatch.setattr("htga_client.spool.disk_backoff.RETRY_SECONDS", 0.01)
     faulty.stop()
     made = open_sender(faulty.url, tmp_path / "spool")
     yield made
@@ -55,7 +55,7 @@ def put_in_many_frames(sender: Sender, count: int) -> None:
 
 
 def wait_until_written(sender: Sender) -> None:
-    mark = sender._intake.mark()
+    mark = sender._queue.mark()
     assert mark.passed.wait(20)
 
 
@@ -108,14 +108,14 @@ def test_a_disk_that_hangs_holds_up_no_call(
     sender = open_sender(faulty.url, tmp_path / "spool")
     put(sender, 5)
     assert sender.flush(20)
-    monkeypatch.setattr("htga_client.spool.spool.backing.os.write", hang)
+    monkeypatch.setattr("htga_client.spool.segment_file.os.write", hang)
     put(sender, 5, first=5)
     assert stuck.wait(20)
     assert finishes(lambda: put(sender, 100, first=10))
     assert sender.stats.queued >= 100
     assert not sender.flush(0.01)
     assert finishes(lambda: sender.finish(timeout=0.1))
-    assert not finishes(lambda: sender._spool.settle(0))  # control: this waits for the disk
+    assert not finishes(lambda: sender._spool.acknowledge(0, 0))  # control: this waits for the disk
     healed.set()
     assert sender.finish(timeout=60)
     assert faulty.steps() == list(range(110))
@@ -133,27 +133,26 @@ def may_mount() -> bool:
 FULL = """
 import subprocess, sys, time
 from pathlib import Path
-from htga_client.claim import Claim
-from htga_client.spool import Spool
+from htga_client.spool.spool import Spool
 from tests.support.senders import end, open_sender, put
 
 url, folder = sys.argv[1], Path(sys.argv[2])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], check=True)
 # So little memory that only dropping the oldest rows makes room.
-small = lambda claim: Spool(claim, memory_limit=400_000, segment_bytes=200_000)
+small = lambda make: Spool(make, memory_limit=400_000, segment_bytes=200_000)
 sender = open_sender(url, folder / "spool", make_spool=small)
 ballast = folder / "ballast"
 ballast.write_bytes(bytes(3 << 19))
 for step in range(1000):
     put(sender, 1, first=step)
     if step % 2:
-        sender._intake.mark().passed.wait(20)
+        sender._queue.mark().passed.wait(20)
 lost = sender.stats.dropped["spool_full"]
 held = sender._spool.held
 ballast.unlink()
 time.sleep(1.2)
 put(sender, 10, first=1000)
-sender._intake.mark().passed.wait(20)
+sender._queue.mark().passed.wait(20)
 print(lost, held, sender._spool.durable, sender.stats.dropped["spool_full"], flush=True)
 end(sender)
 """
@@ -179,7 +178,7 @@ def test_rows_dropped_for_want_of_room_are_a_gap_that_the_collector_knows(
 ) -> None:
     faulty.stop()
     sender = open_sender(
-        faulty.url, tmp_path / "spool", make_spool=lambda claim: Spool(claim, disk_limit=100_000)
+        faulty.url, tmp_path / "spool", make_spool=lambda make: Spool(make, disk_limit=100_000)
     )
     put_in_many_frames(sender, 500)
     wait_until_written(sender)
@@ -195,7 +194,7 @@ def test_rows_on_their_way_are_not_dropped_for_want_of_room(
     faulty: FaultyCollector, tmp_path: Path
 ) -> None:
     sender = open_sender(
-        faulty.url, tmp_path / "spool", make_spool=lambda claim: Spool(claim, disk_limit=100_000)
+        faulty.url, tmp_path / "spool", make_spool=lambda make: Spool(make, disk_limit=100_000)
     )
     put(sender, 1)
     assert sender.flush(20)

@@ -39,9 +39,9 @@ SUDDEN = {"os._exit", "SIGTERM", "no memory"}
 """Nothing, or nothing that needs memory, runs after these: the last ten milliseconds are lost."""
 
 
-def plain(ending: str) -> tuple[int, list[str]]:
+def without_telemetry(ending: str) -> tuple[int, list[str]]:
     """Exit status and stderr of the same ending in a script without telemetry."""
-    script = Path(__file__).parents[1] / "support" / "put_nothing.py"
+    script = Path(__file__).parents[1] / "support" / "run_ending.py"
     done = subprocess.run(
         [sys.executable, str(script), ending], capture_output=True, text=True, check=False
     )
@@ -65,7 +65,7 @@ def test_a_script_ends_as_without_telemetry_and_its_rows_arrive(
 ) -> None:
     process = PuttingRows(faulty.url, tmp_path / "spool", 0, 50, ENDINGS[ending])
     with ThreadPoolExecutor(1) as beside:
-        bare = beside.submit(plain, ENDINGS[ending])
+        bare = beside.submit(without_telemetry, ENDINGS[ending])
         status, said = process.ended()
     assert (status, words(said)) == bare.result()
     deliver(tmp_path / "spool", faulty.url)
@@ -81,7 +81,7 @@ def test_control_a_handler_that_changes_the_exit_status_is_noticed(
     handler = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
     process = PuttingRows(faulty.url, tmp_path / "spool", 0, 50, handler + ENDINGS["SIGTERM"])
     status, said = process.ended()
-    assert (status, words(said)) != plain(ENDINGS["SIGTERM"])
+    assert (status, words(said)) != without_telemetry(ENDINGS["SIGTERM"])
 
 
 LATE = """

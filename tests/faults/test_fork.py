@@ -45,9 +45,9 @@ class LocksHeld:
     def __init__(self, sender: Sender) -> None:
         self._over = threading.Event()
         locks = [
-            sender._lifecycle.changed,
+            sender._state.changed,
             sender._spool._lock,
-            sender._intake._counting,
+            sender._queue._lock,
             sender._starting,
         ]
         self._threads = [threading.Thread(target=self._hold, args=(lock,)) for lock in locks]
@@ -112,7 +112,7 @@ def log_one(step: int) -> None:
     sender.put({"step": step, "time": 1.0})
 
 
-def test_a_child_of_multiprocessing_leaves_its_rows_to_whoever_comes(
+def test_rows_of_a_child_of_multiprocessing_are_delivered_as_orphans(
     sender: Sender, faulty: FaultyCollector, tmp_path: Path
 ) -> None:
     sender.put({"step": 0, "time": 1.0})

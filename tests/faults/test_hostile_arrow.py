@@ -15,7 +15,7 @@ import pytest
 from htga_client.wire import ARROW_STREAM, PREFIX, histogram
 from tests.support.load import CollectorProcess, running
 from tests.support.rows import new_run, stream
-from tests.support.seeded_random import LONG, dice, rounds
+from tests.support.seeded_random import LONG, rounds, seeded_random
 
 CHANGED = rounds(600, 20_000)
 """Streams that are sent."""
@@ -83,7 +83,7 @@ def most_memory(process: psutil.Process) -> int:
 
 def test_a_changed_stream_is_read_or_refused_and_ends_no_collector(tmp_path: Path) -> None:
     with running(tmp_path) as collector:
-        said = posted(collector, dice() if LONG else random.Random(SAME))
+        said = posted(collector, seeded_random() if LONG else random.Random(SAME))
         assert collector.process is not None
         peak = most_memory(psutil.Process(collector.process.pid))
     print(f"{CHANGED:,} changed streams: {dict(said)}, {peak / 2**20:.0f} MiB at most")

@@ -26,11 +26,11 @@ for step in range(50):
     run.log(step=step, loss=1.0)
 """
 
-SPOOLED = "assert run._sender._intake.mark().passed.wait(20)"
+SPOOLED = "assert run._sender._queue.mark().passed.wait(20)"
 
 THREADS = """
 gc.collect()
-mine = set(run._sender._crew._threads)
+mine = set(run._sender._threads._threads)
 others = [t for t in threading.enumerate() if t.name.startswith("htga-") and t not in mine]
 for thread in others:
     thread.join(20)

@@ -17,7 +17,7 @@ from htga_client import wire
 from htga_client.errors import Unreachable
 from htga_client.http import backoff, connection
 from htga_client.http.backoff import Backoff
-from htga_client.http.retry import Persistence
+from htga_client.http.retry import Retrier
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import uuid7
 from htga_client.sender.delivery import Delivery
@@ -25,11 +25,11 @@ from htga_client.sender.sender import Sender
 from htga_client.spool.spool import Spool
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 from tests.support.processes import collecting
-from tests.support.seeded_random import dice, rounds
+from tests.support.seeded_random import rounds, seeded_random
 from tests.support.senders import end, open_sender, put
 
 HTML = b"<html><body>please log in</body></html>"
-LIES = b'{"accepted": 5, "duplicates": 0, "rejected": []}'
+WRONG_COUNT = b'{"accepted": 5, "duplicates": 0, "rejected": []}'
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def faults(chance: random.Random, count: int) -> list[Fault]:
         "nothing": Fault(),
         "reset after the commit, before the reply": Fault(lose=True),
         "a captive portal": Fault(status=200, body=HTML),
-        "a proxy that counts wrong": Fault(status=200, body=LIES),
-        "half a reply": Fault(status=200, body=LIES[:9], headers={"Connection": "close"}),
+        "a proxy that counts wrong": Fault(status=200, body=WRONG_COUNT),
+        "half a reply": Fault(status=200, body=WRONG_COUNT[:9], headers={"Connection": "close"}),
         "a redirect": Fault(status=302, headers={"Location": "http://192.0.2.1/"}),
         "overload": refuse(503),
         "too many requests": refuse(429, **{"Retry-After": "0"}),
@@ -58,7 +58,7 @@ def faults(chance: random.Random, count: int) -> list[Fault]:
 def test_rows_are_stored_once_and_in_order_over_a_broken_network(
     sender: Sender, faulty: FaultyCollector
 ) -> None:
-    faulty.faults.extend(faults(dice(), rounds(100, 2000)))
+    faulty.faults.extend(faults(seeded_random(), rounds(100, 2000)))
     put(sender, rounds(500, 10_000))
     assert sender.flush(120)
     assert faulty.steps() == list(range(rounds(500, 10_000)))
@@ -96,7 +96,7 @@ def test_a_collector_that_hangs_holds_up_nobody_and_loses_nothing(tmp_path: Path
         assert sender.flush(60)
         collector.process.send_signal(signal.SIGSTOP)
         try:
-            put(sender, rounds(2000, 50_000), first=10)  # returns, although nobody answers
+            put(sender, rounds(2000, 50_000), first=10)  # returns, although there is no answer
             assert not sender.flush(0.2)
         finally:
             collector.process.send_signal(signal.SIGCONT)
@@ -198,8 +198,8 @@ def wait_for(header: str, faulty: FaultyCollector) -> float:
     faulty.always = refuse(429, **{"Retry-After": header})
     transport = HttpTransport(faulty.url)
     run = wire.NewRun(id=str(uuid7()), project="p", name="n", writer=str(uuid7()), resume="allow")
-    persistence = Persistence(transport.url, backoff=Backoff(), patience=0.0, pause=pause)
-    Delivery(transport, run, Spool(), persistence).register()
+    retrier = Retrier(transport.url, backoff=Backoff(), auth_retry_seconds=0.0, pause=pause)
+    Delivery(transport, run, Spool(), retrier).register()
     transport.close()
     (seconds,) = waits
     return seconds
@@ -230,14 +230,14 @@ def test_control_a_client_that_believes_any_wait_stays_away_for_decades(
     assert wait_for("1000000000", faulty) > 330
 
 
-FLEET = 10_000
+CLIENTS = 10_000
 
 
 def arrivals(seed: int, *, jitter: bool) -> list[int]:
-    """Requests in each second of a fleet that finds its collector gone for a minute."""
+    """Requests in each second of clients that find their collector gone for a minute."""
     chance = random.Random(seed)
     seconds = [0] * 120
-    for _ in range(FLEET):
+    for _ in range(CLIENTS):
         delays = Backoff(uniform=chance.random if jitter else lambda: 1.0)
         at = 0.0
         while at < 60:
@@ -249,13 +249,13 @@ def arrivals(seed: int, *, jitter: bool) -> list[int]:
 def test_a_fleet_does_not_return_as_one() -> None:
     # Of uniform waits that are under way, twice the mean end in the first second; 2.3 times the
     # mean is four standard deviations more.
-    arrived = arrivals(dice().randrange(2**32), jitter=True)
-    assert sum(arrived) == FLEET
-    assert max(arrived) <= 2.3 * FLEET / len(arrived)
+    arrived = arrivals(seeded_random().randrange(2**32), jitter=True)
+    assert sum(arrived) == CLIENTS
+    assert max(arrived) <= 2.3 * CLIENTS / len(arrived)
 
 
 def test_control_without_jitter_a_fleet_returns_as_one() -> None:
-    assert max(arrivals(0, jitter=False)) == FLEET
+    assert max(arrivals(0, jitter=False)) == CLIENTS
 
 
 def test_a_batch_that_is_refused_for_ever_is_set_aside_and_the_next_arrives(
@@ -276,7 +276,7 @@ def test_a_batch_that_is_refused_for_ever_is_set_aside_and_the_next_arrives(
 def test_control_a_refusal_taken_for_an_outage_blocks_the_rows_behind_it(
     sender: Sender, faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.http.retry.KEEP", frozenset({422}))
+    monkeypatch.setattr("htga_client.http.retry.AUTH_STATUSES", frozenset({422}))
     faulty.poison = 13
     put(sender, 30)
     assert not sender.flush(0.5)
@@ -286,7 +286,7 @@ def test_control_a_refusal_taken_for_an_outage_blocks_the_rows_behind_it(
 def test_a_token_that_is_revoked_and_restored_costs_no_row(
     faulty: FaultyCollector, tmp_path: Path
 ) -> None:
-    sender = open_sender(faulty.url, tmp_path / "spool", "secret", patience=0.01)
+    sender = open_sender(faulty.url, tmp_path / "spool", "secret", auth_retry_seconds=0.01)
     put(sender, 10)
     assert sender.flush(60)
     faulty.always = refuse(401, "revoked")
@@ -303,8 +303,8 @@ def test_a_token_that_is_revoked_and_restored_costs_no_row(
 def test_control_a_revoked_token_taken_for_a_refusal_loses_rows(
     faulty: FaultyCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.http.retry.KEEP", frozenset())
-    sender = open_sender(faulty.url, tmp_path / "spool", "secret", patience=0.01)
+    monkeypatch.setattr("htga_client.http.retry.AUTH_STATUSES", frozenset())
+    sender = open_sender(faulty.url, tmp_path / "spool", "secret", auth_retry_seconds=0.01)
     put(sender, 10)
     assert sender.flush(60)
     faulty.always = refuse(401, "revoked")

@@ -11,7 +11,7 @@ from htga_client import Client
 from htga_client.wire import PREFIX
 from tests.faults.test_trainer_killed import deliver
 from tests.support.processes import PuttingRows, collecting
-from tests.support.seeded_random import dice, rounds
+from tests.support.seeded_random import rounds, seeded_random
 
 STEPS = 200
 
@@ -32,7 +32,7 @@ def client_url(client: Client) -> str:
 def test_every_step_of_every_rank_is_stored_once_though_some_were_killed(
     tmp_path: Path, told_apart: bool
 ) -> None:
-    chance, ranks = dice(), rounds(4, 16)
+    chance, ranks = seeded_random(), rounds(4, 16)
     killed = chance.sample(range(1, ranks), rounds(1, 3))
     with collecting(tmp_path / "data", "--no-dashboard") as collector:
         spool = tmp_path / "spool"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htga_client.spool import frame
-from htga_client.spool.backing import File
 from htga_client.spool.segment import Segment
+from htga_client.spool.segment_file import DiskSegment
 from tests.support.seeded_random import LONG, rounds
 from tests.support.segments import steps, write
 
@@ -19,16 +19,16 @@ from tests.support.segments import steps, write
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of three frames of 2 rows each."""
     path = tmp_path_factory.mktemp("segment") / "three"
-    segment = Segment(File.create(path), 0)
+    segment = Segment(DiskSegment.create(path), 0)
     write(segment, [2, 2, 2])
-    segment.medium.close()
+    segment.file.close()
     return path
 
 
 def recovered(data: bytes, folder: Path) -> tuple[list[int], bool]:
     path = folder / "damaged"
     path.write_bytes(data)
-    segment, whole = Segment.recover(File(path))
+    segment, whole = Segment.recover(DiskSegment(path))
     return steps(segment), whole
 
 
@@ -67,10 +67,10 @@ def test_control_without_its_checksum_damage_would_pass_for_rows(
 ) -> None:
     monkeypatch.setattr(frame, "_checksum", lambda *_: 0)
     path = tmp_path / "unchecked"
-    segment = Segment(File.create(path), 0)
+    segment = Segment(DiskSegment.create(path), 0)
     write(segment, [2, 2, 2])
     data = path.read_bytes()
-    segment.medium.close()
+    segment.file.close()
     believed = 0
     for at in range(0, len(data), 40):
         damaged = bytearray(data)

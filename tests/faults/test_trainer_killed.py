@@ -11,7 +11,7 @@ from htga_client.http.transport import HttpTransport
 from htga_client.sender.orphans import deliver_orphans
 from tests.support.faulty_collector import FaultyCollector
 from tests.support.processes import PuttingRows
-from tests.support.seeded_random import dice, rounds
+from tests.support.seeded_random import rounds, seeded_random
 
 RATE = 200
 
@@ -48,7 +48,7 @@ def kill_and_deliver(
 def test_every_row_that_was_written_arrives_once(
     tmp_path: Path, faulty: FaultyCollector, up: bool
 ) -> None:
-    chance = dice()
+    chance = seeded_random()
     for _ in range(rounds(3, 200)):
         at = chance.randrange(1, 90)
         stored, spooled = kill_and_deliver(tmp_path / "spool", faulty, up=up, at=at)

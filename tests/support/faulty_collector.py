@@ -57,8 +57,7 @@ class FaultyCollector:
         always: The answer to every request, rows or not, while it is set.
         poison: Refuse with 422 a batch that holds this step.
         forgetful: Store whatever comes, as if no row had a number.
-        followed: Whether to say that somebody looks at what comes.
-        pace: Seconds that it asks a sender to wait.
+        min_interval: Seconds that it asks a sender to let pass between two requests.
         requests: Method, path and headers of every request.
     """
 
@@ -71,8 +70,8 @@ class FaultyCollector:
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.poison: int | None = None
-        self.forgetful = self.followed = False
-        self.pace = 0.0
+        self.forgetful = False
+        self.min_interval = 2.0
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -109,7 +108,7 @@ class FaultyCollector:
             return [row["step"] for row in self.rows]
 
     def wait(self, condition: Any, timeout: float = 20.0) -> bool:
-        """Wait until `condition()` holds; it is looked at after every request."""
+        """Wait until `condition()` holds; it is checked after every request."""
         with self.changed:
             return bool(self.changed.wait_for(condition, timeout))
 
@@ -150,8 +149,7 @@ class FaultyCollector:
             "accepted": len(fresh),
             "duplicates": known,
             "next_seq": first + table.num_rows,
-            "followed": self.followed,
-            "pace": self.pace,
+            "min_interval": self.min_interval,
         }
 
     def finish(self, run_id: str, how: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Network namespaces: machines of their own on one switch, each with a cable that can be pulled."""
+"""Network namespaces: hosts of their own on one switch, whose links can be cut and healed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-HUB = "10.77.0.1"
+SWITCH_ADDRESS = "10.77.0.1"
 
 
 def can_make() -> bool:
@@ -17,51 +17,51 @@ def can_make() -> bool:
     return os.geteuid() == 0 and shutil.which("ip") is not None
 
 
-class Islands:
-    """A hub, at the address `HUB`, and so many islands around it."""
+class NetworkNamespaces:
+    """A switch with an address of its own, `SWITCH_ADDRESS`, and hosts that are linked to it."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, hosts: int) -> None:
         self._name = f"htga{secrets.token_hex(3)}"
-        self._count = count
+        self._hosts = hosts
 
-    def on(self, island: int | None = None) -> tuple[str, ...]:
-        """What to put before a command so that it runs on an island, or else on the hub."""
-        return ("ip", "netns", "exec", self._space(island))
+    def command_on(self, host: int | None = None) -> tuple[str, ...]:
+        """What to put before a command to run it on a host, or on the switch by default."""
+        return ("ip", "netns", "exec", self._namespace(host))
 
-    def pull(self, island: int) -> None:
-        """Pull the cable: what is sent gets lost, and nobody is told."""
-        self._ip("-n", self._space(), "link", "set", f"port{island}", "down")
+    def cut(self, host: int) -> None:
+        """Cut a host's link: packets are lost, and neither end is notified."""
+        self._ip("-n", self._namespace(), "link", "set", f"port{host}", "down")
 
-    def plug(self, island: int) -> None:
-        """Plug it in again."""
-        self._ip("-n", self._space(), "link", "set", f"port{island}", "up")
+    def heal(self, host: int) -> None:
+        """Restore a host's link."""
+        self._ip("-n", self._namespace(), "link", "set", f"port{host}", "up")
 
     def make(self) -> None:
-        """Make them."""
-        hub = self._space()
-        self._ip("netns", "add", hub)
-        self._ip("-n", hub, "link", "set", "lo", "up")
-        self._ip("-n", hub, "link", "add", "switch", "type", "bridge")
-        self._ip("-n", hub, "addr", "add", f"{HUB}/16", "dev", "switch")
-        self._ip("-n", hub, "link", "set", "switch", "up")
-        for island in range(self._count):
-            own, port = self._space(island), f"port{island}"
+        """Create the namespaces and their links."""
+        switch = self._namespace()
+        self._ip("netns", "add", switch)
+        self._ip("-n", switch, "link", "set", "lo", "up")
+        self._ip("-n", switch, "link", "add", "switch", "type", "bridge")
+        self._ip("-n", switch, "addr", "add", f"{SWITCH_ADDRESS}/16", "dev", "switch")
+        self._ip("-n", switch, "link", "set", "switch", "up")
+        for host in range(self._hosts):
+            own, port = self._namespace(host), f"port{host}"
             self._ip("netns", "add", own)
             cable = ("link", "add", "cable", "netns", own, "type", "veth")
-            self._ip(*cable, "peer", "name", port, "netns", hub)
-            self._ip("-n", hub, "link", "set", port, "master", "switch", "up")
-            self._ip("-n", own, "addr", "add", f"10.77.1.{island + 1}/16", "dev", "cable")
+            self._ip(*cable, "peer", "name", port, "netns", switch)
+            self._ip("-n", switch, "link", "set", port, "master", "switch", "up")
+            self._ip("-n", own, "addr", "add", f"10.77.1.{host + 1}/16", "dev", "cable")
             for link in ("lo", "cable"):
                 self._ip("-n", own, "link", "set", link, "up")
 
-    def sink(self) -> None:
-        """Remove what there is of them."""
-        for island in (None, *range(self._count)):
-            gone = ["ip", "netns", "delete", self._space(island)]
-            subprocess.run(gone, check=False, capture_output=True)
+    def remove(self) -> None:
+        """Delete the namespaces that exist."""
+        for host in (None, *range(self._hosts)):
+            delete = ["ip", "netns", "delete", self._namespace(host)]
+            subprocess.run(delete, check=False, capture_output=True)
 
-    def _space(self, island: int | None = None) -> str:
-        return self._name if island is None else f"{self._name}-{island}"
+    def _namespace(self, host: int | None = None) -> str:
+        return self._name if host is None else f"{self._name}-{host}"
 
     @staticmethod
     def _ip(*arguments: str) -> None:
@@ -69,11 +69,11 @@ class Islands:
 
 
 @contextmanager
-def islands(count: int) -> Iterator[Islands]:
-    """Islands for the length of the block."""
-    made = Islands(count)
+def network_namespaces(hosts: int) -> Iterator[NetworkNamespaces]:
+    """Network namespaces for the length of the block."""
+    made = NetworkNamespaces(hosts)
     try:
         made.make()
         yield made
     finally:
-        made.sink()
+        made.remove()

@@ -3,9 +3,9 @@
     python put_rows.py URL FOLDER RATE COUNT [ENDING]
 
 URL may be "-" for no collector and FOLDER "-" for no disk. Prints the run's id, then for each row
-that was put its step and how many are in the spool. ENDING is Python that is run at the end;
-`sender` and `put` are there. RUN_ID, FIRST and RANK in the environment continue a run, at another
-step, as another rank.
+its step and how many rows are in the spool. ENDING is Python code that runs at the end and may use
+`sender` and `put`. RUN_ID, FIRST and RANK in the environment continue a run, at another step, as
+another rank.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ rank = int(os.environ.get("RANK", "0"))
 
 
 def put(step: int) -> None:
-    """A row whose content follows from its step."""
+    """Put a row whose content follows from its step."""
     metrics = {"square": float(step * step)}
     sender.put({"step": step, "time": time.time(), "rank": rank, "metrics": metrics})
 
@@ -43,4 +43,4 @@ for step in range(first, first + count):
     print(step, sender._spool.end, flush=True)
     if rate:
         time.sleep(1 / rate)
-exec(sys.argv[5] if len(sys.argv) > 5 else "")  # noqa: S102  a test's own words
+exec(sys.argv[5] if len(sys.argv) > 5 else "")  # noqa: S102  the test passes it

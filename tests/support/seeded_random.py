@@ -1,4 +1,4 @@
-"""How often a fault test strikes, and at random moments that can be had again.
+"""Random moments for fault tests, which a seed repeats, and how often a test strikes.
 
 `make faults` sets HTGA_FAULTS=long, and HTGA_SEED to the seed it prints; the same seed gives the
 same moments.
@@ -14,12 +14,12 @@ LONG = os.environ.get("HTGA_FAULTS") == "long"
 
 
 def rounds(short: int, long: int) -> int:
-    """How many times, by the tier."""
+    """How many rounds, by the tier."""
     return long if LONG else short
 
 
-def dice() -> random.Random:
-    """A source of chance, whose seed a failed test shows."""
+def seeded_random() -> random.Random:
+    """A random generator; the output of a failed test shows its seed."""
     seed = int(os.environ.get("HTGA_SEED") or secrets.randbelow(2**32))
     print(f"HTGA_SEED={seed}")
     return random.Random(seed)

@@ -13,7 +13,7 @@ from htga_client.sender.sender import Sender
 
 
 def open_sender(url: str, folder: Path | None, token: str | None = None, **options: Any) -> Sender:
-    """A sender of a new run that is in a hurry."""
+    """A sender of a new run, with short pauses."""
     options.setdefault("linger", 0.005)
     options.setdefault("backoff", Backoff(first=0.005, cap=0.02))
     run = wire.NewRun(id=str(uuid7()), project="p", name="n")
@@ -21,12 +21,12 @@ def open_sender(url: str, folder: Path | None, token: str | None = None, **optio
 
 
 def put(sender: Sender, count: int, *, first: int = 0) -> None:
-    """Rows whose step is their number."""
+    """Put rows whose step is their number."""
     for step in range(first, first + count):
         assert sender.put({"step": step, "time": 1.0, "metrics": {"x": float(step)}})
 
 
 def end(sender: Sender) -> None:
-    """Stop it where it is."""
+    """Close the sender, and wait for its threads."""
     sender.close()
     assert sender.join(30)

@@ -1,4 +1,4 @@
-"""How long to leave a collector alone before the next try."""
+"""Delays between requests to a collector."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Callable
 
 MAX_RETRY_AFTER = 300.0
 
-UNEVEN = 0.15
-"""By which part of it a pause between requests may be shorter or longer."""
+JITTER = 0.15
+"""Fraction by which a pause between requests may be shorter or longer."""
 
 
-def uneven(seconds: float, uniform: Callable[[], float] = random.random) -> float:
-    """About so many seconds, a different number each time.
+def jittered(seconds: float, uniform: Callable[[], float] = random.random) -> float:
+    """A pause of about so many seconds, drawn anew each time.
 
-    A collector answers together those who ask together. With pauses of one length they would come
-    back together for ever, and each of them would wait for all the others.
+    A collector answers clients together that ask together. With pauses of one length they would
+    come back together for ever, and each of them would wait for all the others.
 
     Args:
         seconds: Mean of the pauses.
         uniform: Source of numbers in [0, 1).
     """
-    return seconds * (1 + UNEVEN * (2 * uniform() - 1))
+    return seconds * (1 + JITTER * (2 * uniform() - 1))
 
 
 class Backoff:
     """Exponential backoff with full jitter: uniform between 0 and a bound that doubles.
 
-    Full jitter spreads a fleet of clients evenly over the time after an outage (M. Brooker,
+    Full jitter spreads many clients evenly over the time after an outage (M. Brooker,
     "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 
     Args:
@@ -55,8 +55,10 @@ class Backoff:
     def delay(self, retry_after: float | None = None) -> float:
         """Seconds to wait now.
 
-        What the server asked for is honoured up to `MAX_RETRY_AFTER`, plus up to a tenth, so
-        that a fleet that was told the same number does not return as one.
+        Args:
+            retry_after: Seconds that the server asked for. They are honoured up to
+                `MAX_RETRY_AFTER`, plus up to a tenth, so that clients that were given the same
+                number do not return together.
         """
         bound = min(self._bound, self._cap)
         self._bound = min(2 * self._bound, self._cap)

@@ -1,9 +1,9 @@
-"""HTTP to one collector: address, token, time limits, and errors by their meaning."""
+"""An HTTP connection to one collector: address, token, time limits, and errors by meaning."""
 
 from __future__ import annotations
 
 import email.utils
-import encodings.idna  # noqa: F401  would be imported by the first look-up of a name
+import encodings.idna  # noqa: F401  the first look-up of a name would import it: see `_open`
 import json
 import os
 import time
@@ -26,7 +26,7 @@ class Connection:
         url: Base address of the collector, such as "http://127.0.0.1:8642"; a path is kept.
         token: Sent as bearer token, if given.
         timeout: Seconds that a whole answer may take.
-        max_answer: Bytes that an answer may have, or None for any number.
+        max_answer: Maximum size of an answer in bytes, or None for no limit.
 
     Raises:
         ValueError: `url` is no http or https address, or `token` cannot stand in a header.
@@ -50,8 +50,8 @@ class Connection:
         self._max_answer = max_answer
         self._client: httpx2.Client | None = None
         self._pid = 0
-        # Opening imports the rest of the library. It must not happen on a thread: a process that
-        # forks meanwhile leaves its child half a module, and a lock on it that nobody opens.
+        # Opening imports the rest of the library. That must not happen on a thread: a process that
+        # forks meanwhile leaves its child half a module, and an import lock that is never freed.
         self._open()
 
     def request(
@@ -64,12 +64,19 @@ class Connection:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> bytes:
-        """The body of the answer, which had a status of 200 to 299.
+        """Make a request and return the body of the answer, whose status is 200 to 299.
+
+        Args:
+            method: HTTP method.
+            path: Path below the API's prefix, with a leading slash.
+            params: Query parameters; those that are None are left out.
+            content: Body of the request.
+            content_type, accept: Media types of the request and of the answer.
 
         Raises:
             Unreachable: No answer, or one that says to try again later.
-            Refused: The collector says no.
-            NotAnAcknowledgement: What answered is no collector.
+            Refused: The collector refuses the request.
+            NotAnAcknowledgement: The answer is not a collector's.
         """
         headers = {"Accept": accept}
         if content is not None:
@@ -84,7 +91,7 @@ class Connection:
                 content=content,
                 headers=headers,
             ) as response:
-                # Raw, so that a hostile answer cannot unpack to more than its limit.
+                # Raw, so that a hostile answer cannot decompress to more than the limit.
                 for chunk in response.iter_raw():
                     body += chunk
                     if self._max_answer is not None and len(body) > self._max_answer:
@@ -107,7 +114,7 @@ class Connection:
 
     def _open(self) -> httpx2.Client:
         # A forked child must neither write to its parent's sockets nor wait for a lock that a
-        # thread of its parent held.
+        # thread of the parent held.
         if self._client is None or self._pid != os.getpid():
             self._pid = os.getpid()
             self._client = httpx2.Client(

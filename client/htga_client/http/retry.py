@@ -1,4 +1,4 @@
-"""Asking a collector until it has answered."""
+"""Repeating a request until the collector answers."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from htga_client.console import say
+from htga_client.console import notify
 from htga_client.errors import ClientError, Refused
 from htga_client.http.backoff import Backoff
 from htga_client.url import is_loopback
 
 T = TypeVar("T")
 
-KEEP = frozenset({401, 403})
+AUTH_STATUSES = frozenset({401, 403})
 """Refusals that a person can undo, by another token: the rows wait for that."""
 
-_REMEDIES = dict.fromkeys(KEEP, "the token is what token=... or HTGA_TOKEN says") | {
+_REMEDIES = dict.fromkeys(AUTH_STATUSES, "the token is what token=... or HTGA_TOKEN says") | {
     404: "url (or HTGA_URL) must be the address of a collector, as `htga up` prints it"
 }
 
 
-class Persistence:
-    """Repeats requests, without a limit in time, and says once what stands in their way.
+class Retrier:
+    """Repeats requests without a limit in time, and warns once about what is wrong.
 
     Args:
-        url: Of the collector, for messages.
+        url: The collector's, for messages.
         backoff: Delays between tries.
-        patience: Seconds between tries where only a person can help, as with a wrong token.
-        pause: Waits for that many seconds; True if someone is in a hurry and woke it early.
+        auth_retry_seconds: Seconds between tries where only a person can help, as with a wrong
+            token.
+        pause: Waits for that many seconds; True if it was woken early, to try again at once.
 
     Attributes:
         retries: Number of requests that were repeated.
@@ -41,7 +42,7 @@ class Persistence:
         url: str,
         *,
         backoff: Backoff,
-        patience: float,
+        auth_retry_seconds: float,
         pause: Callable[[float], bool],
     ) -> None:
         self.retries = 0
@@ -49,34 +50,34 @@ class Persistence:
         self.reached = False
         self._url = url
         self._backoff = backoff
-        self._patience = patience
+        self._auth_retry_seconds = auth_retry_seconds
         self._pause = pause
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
-    def ask(self, request: Callable[[], T], *, final: bool = True) -> T:
-        """The answer to a request, however often it takes.
+    def call(self, request: Callable[[], T], *, raise_refusal: bool = True) -> T:
+        """Repeat `request` until the collector answers, and return its result.
 
         Args:
-            request: Does it once.
-            final: Whether a refusal is an answer, too.
+            request: Makes the request once.
+            raise_refusal: Whether a refusal is an answer, too.
 
         Raises:
-            Refused: The collector said no, and not for want of the right token.
+            Refused: The collector refused, and another token would not help.
         """
         self._backoff.reset()
         while True:
             try:
                 answer = request()
             except Refused as error:
-                if final and error.status not in KEEP:
+                if raise_refusal and error.status not in AUTH_STATUSES:
                     self._answered()
                     raise
                 self.failures += 1
                 remedy = _REMEDIES.get(error.status)
-                kept = "rows are kept until this is settled"
-                self.tell("patience", f"{error}; {kept}{f': {remedy}' if remedy else ''}")
-                delay = self._patience
-            except Exception as error:  # noqa: BLE001  no error may end the worker or lose a row
+                kept = "rows are kept until this is mended"
+                self.warn_once("auth", f"{error}; {kept}{f': {remedy}' if remedy else ''}")
+                delay = self._auth_retry_seconds
+            except Exception as error:  # noqa: BLE001  no error may end the thread or lose a row
                 self._failed(error)
                 delay = self._backoff.delay(getattr(error, "retry_after", None))
             else:
@@ -86,11 +87,11 @@ class Persistence:
                 self._backoff.reset()
             self.retries += 1
 
-    def tell(self, topic: str, message: str) -> None:
-        """Say something the first time that there is something to say about a topic."""
-        if topic not in self._told:
-            self._told.add(topic)
-            say(message, level=logging.WARNING)
+    def warn_once(self, topic: str, message: str) -> None:
+        """Print the first warning about a topic, and none after it."""
+        if topic not in self._warned:
+            self._warned.add(topic)
+            notify(message, level=logging.WARNING)
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
@@ -100,12 +101,12 @@ class Persistence:
             what = str(error) if isinstance(error, ClientError) else repr(error)
             never = not self.reached and is_loopback(self._url)
             remedy = "once it is there: `htga up` starts one" if never else "when it is back"
-            say(f"{what}; rows are kept and will be delivered {remedy}", level=logging.WARNING)
-            self._told.add("unreachable")
+            notify(f"{what}; rows are kept and will be delivered {remedy}", level=logging.WARNING)
+            self._warned.add("unreachable")
 
     def _answered(self) -> None:
-        if "unreachable" in self._told:
-            self._told.remove("unreachable")
-            say(f"{self._url} is back; rows are being delivered")
+        if "unreachable" in self._warned:
+            self._warned.remove("unreachable")
+            notify(f"{self._url} is back; rows are being delivered")
         self.failures = 0
         self.reached = True

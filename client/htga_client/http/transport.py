@@ -1,58 +1,31 @@
-"""The way of a run's rows to the collector."""
+"""What a sender sends to the collector: runs, rows, ends and heartbeats."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from htga_client import wire
 from htga_client.errors import NotAnAcknowledgement
-from htga_client.wire import json_codec as codec
+from htga_client.wire.json_codec import dumps, loads
 
 T = TypeVar("T")
 
 
-class Transport(Protocol):
-    """What a sender needs. Every method raises the errors of `htga_client.errors`, no others.
-
-    A transport must work in a forked child as if it had been made there.
-    """
-
-    @property
-    def url(self) -> str:
-        """Where the rows go, for messages."""
-
-    def register(self, run: wire.NewRun) -> wire.Run:
-        """Make the run known; doing so twice changes nothing."""
-
-    def send(self, run_id: str, body: bytes) -> wire.Receipt:
-        """Deliver one Arrow IPC stream and return the receipt for its rows."""
-
-    def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
-        """Say how the run ended."""
-
-    def heartbeat(self, run_id: str) -> None:
-        """Say that the run is alive although it sends no rows."""
-
-    def close(self) -> None:
-        """Release what is held; a later call opens it again."""
-
-    def clone(self) -> Transport:
-        """Another way to the same collector, for another thread."""
-
-
 class HttpTransport:
-    """A `Transport` to a collector over HTTP.
+    """A channel to one collector. Its methods raise only the errors of `htga_client.errors`.
+
+    It works in a forked child as if it had been made there.
 
     Args:
         url: Base address of the collector.
         token: Bearer token that may ingest.
 
     Raises:
-        ValueError: `url` is no http or https address, or `token` cannot stand in a header.
+        ValueError: `url` is not an http or https address, or `token` cannot be sent in a header.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        # Not before: a machine that sends nothing, such as one that only measures, needs no HTTP.
+        # Imported late: a machine that only measures, and sends nothing, needs no HTTP.
         from htga_client.http.connection import Connection  # noqa: PLC0415
 
         self._connection = Connection(url, token, max_answer=1 << 20)
@@ -64,40 +37,36 @@ class HttpTransport:
         return self._connection.url
 
     def register(self, run: wire.NewRun) -> wire.Run:
-        """`POST /runs`."""
-        return self._answer(
-            wire.Run, self._connection.request("POST", "/runs", content=codec.dumps(run))
-        )
+        """Make a run known; doing so twice changes nothing."""
+        return self._answer(wire.Run, self._connection.request("POST", "/runs", content=dumps(run)))
 
     def send(self, run_id: str, body: bytes) -> wire.Receipt:
-        """`POST /runs/{id}/rows`."""
+        """Deliver one Arrow IPC stream; returns the receipt for its rows."""
         answer = self._connection.request(
             "POST", f"/runs/{run_id}/rows", content=body, content_type=wire.ARROW_STREAM
         )
         return self._answer(wire.Receipt, answer)
 
     def finish(self, run_id: str, finish: wire.Finish) -> wire.Run:
-        """`POST /runs/{id}/finish`."""
-        answer = self._connection.request(
-            "POST", f"/runs/{run_id}/finish", content=codec.dumps(finish)
-        )
+        """Report how a run ended."""
+        answer = self._connection.request("POST", f"/runs/{run_id}/finish", content=dumps(finish))
         return self._answer(wire.Run, answer)
 
     def heartbeat(self, run_id: str) -> None:
-        """`POST /runs/{id}/heartbeat`."""
+        """Report that a run is alive although it sends no rows."""
         self._connection.request("POST", f"/runs/{run_id}/heartbeat")
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Close the sockets; a later call opens new ones."""
         self._connection.close()
 
     def clone(self) -> HttpTransport:
-        """Another with the same address and token."""
+        """Another channel to the same collector, for another thread."""
         return HttpTransport(self.url, self._token)
 
     def _answer(self, cls: type[T], body: bytes) -> T:
         try:
-            return codec.loads(cls, body)
+            return loads(cls, body)
         except ValueError as error:
             raise NotAnAcknowledgement(
                 f"{self.url} gave an answer that is no collector's ({error})"

@@ -1,4 +1,4 @@
-"""Rows that the collector refuses, kept for a person to look at."""
+"""Rows that the collector refuses, kept for a person to inspect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-LIMIT = 64 << 20
+MAX_BYTES = 64 << 20
 REASON = b"htga.reason"
 
 
@@ -28,23 +28,23 @@ class DeadBatch:
 
 
 class DeadLetters:
-    """The latest of them in memory, and each in an Arrow file of its own until they are too many.
+    """Keeps the latest refused batches in memory, and each in an Arrow file while there is room.
 
     Args:
-        keep: How many to keep in memory.
+        keep: How many batches to keep in memory.
     """
 
     def __init__(self, keep: int = 16) -> None:
         self.latest: deque[DeadBatch] = deque(maxlen=keep)
 
     def add(self, table: pa.Table, reason: str, folder: Path | None, name: str) -> Path | None:
-        """Keep rows; returns the file, whose schema's metadata says the reason, if there is one.
+        """Keep rows; returns the file, whose schema metadata holds the reason, if one was written.
 
         Args:
             table: The rows.
-            reason: Why they are refused.
-            folder: Where the file goes; None for no file.
-            name: Of the file, without its suffix.
+            reason: Why the collector refuses them.
+            folder: Folder of the file; None for no file.
+            name: Name of the file, without its suffix.
         """
         self.latest.append(DeadBatch(table, reason))
         if folder is None:
@@ -52,7 +52,7 @@ class DeadLetters:
         with contextlib.suppress(OSError):
             folder.mkdir(0o700, parents=True, exist_ok=True)
             used = sum(path.stat().st_size for path in folder.parent.glob("*/*.arrow"))
-            if used + table.nbytes <= LIMIT:
+            if used + table.nbytes <= MAX_BYTES:
                 path = _free(folder, name)
                 schema = table.schema.with_metadata({REASON: reason.encode()})
                 with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as out:

@@ -1,4 +1,4 @@
-"""Delivering rows of one writer until the collector has answered for each of them."""
+"""Delivery of one writer's rows, until the collector has answered for each of them."""
 
 from __future__ import annotations
 
@@ -12,121 +12,134 @@ import pyarrow as pa
 
 from htga_client import wire
 from htga_client.errors import ClientError, NotAnAcknowledgement, Refused
-from htga_client.http.retry import Persistence
-from htga_client.http.transport import Transport
+from htga_client.http.retry import Retrier
+from htga_client.http.transport import HttpTransport
 from htga_client.sender.dead_letters import DeadLetters
-from htga_client.spool.lease import DEAD
+from htga_client.spool.directory import DEAD_LETTERS
 from htga_client.spool.segment import Chunk
 from htga_client.spool.spool import Spool
 from htga_client.wire.row_encoder import ipc_stream
 
 T = TypeVar("T")
 
-BATCH_ROWS = 2000
-BATCH_BYTES = 1 << 20
+MAX_BATCH_ROWS = 2000
+MAX_BATCH_BYTES = 1 << 20
+
+FIRST_INTERVAL = 0.2
+"""Seconds between two requests while no receipt has said how long they should be."""
 
 
 class Delivery:
     """One writer's conversation with the collector; used by one thread.
 
-    There is no limit on how long a request is repeated. A row keeps its number, by which the
-    collector knows what it has stored already. Numbers that the spool no longer holds, because
-    there was no room for them or the collector refused them, are declared as a gap. Where the two
-    sides disagree, say because the collector was restored from a backup, the collector's
-    `expected_seq` holds, and the spool is read again from there.
+    There is no limit on how often a request is repeated. Each row keeps its sequence number, by
+    which the collector knows what it has stored already. Numbers that the spool no longer holds,
+    because there was no room for them or the collector refused them, are declared as a gap. Where
+    the two sides disagree, for instance because the collector was restored from a backup, the
+    collector's `expected_seq` holds, and the spool is read again from there.
 
     Args:
-        transport: The way to the collector.
+        transport: Sends to the collector.
         new_run: The run, with its writer.
-        spool: Where the rows are.
-        persistence: Asks, for as long as it takes.
-        batch_rows: Rows in a request at most.
+        spool: Holds the rows.
+        retrier: Repeats requests.
+        batch_rows: Maximum number of rows in a request.
 
     Attributes:
-        seq: Number of the first row that is not settled.
-        followed: Whether someone looked at the run when the collector answered last.
-        pace: Seconds that it would have rows wait if nobody does.
-        dead: What it refused.
+        next_seq: Number of the first row to send next. It is `spool.acked_seq`, or less while rows
+            are sent again that the collector has lost.
+        counts: Rows "acked" and "refused".
+        min_interval: Seconds between two requests that the collector asked for.
+        retrier: As given.
+        dead: Rows that the collector refused.
     """
 
     def __init__(
         self,
-        transport: Transport,
+        transport: HttpTransport,
         new_run: wire.NewRun,
         spool: Spool,
-        persistence: Persistence,
+        retrier: Retrier,
         *,
-        batch_rows: int = BATCH_ROWS,
+        batch_rows: int = MAX_BATCH_ROWS,
     ) -> None:
-        self.seq = spool.begin
-        self.persistence = persistence
-        self.followed = True
-        self.pace = 0.0
+        self.next_seq = spool.begin
+        self.counts: Counter[str] = Counter()
+        self.min_interval = FIRST_INTERVAL
+        self.retrier = retrier
         self.dead = DeadLetters()
         self._transport = transport
         self._new_run = new_run
         self._spool = spool
-        self._batch_rows = self._most_rows = batch_rows
+        self._batch_rows = self._max_rows = batch_rows
         self._writer = new_run.writer or ""
-        self._expected = self.seq  # what the collector waits for, as far as we know
-        self._settled = self.seq
+        self._expected_seq = self.next_seq  # what the collector waits for, as far as we know
 
     def register(self) -> None:
         """Make the run known. If that is refused, the rows wait until a person has seen to it."""
-        self.persistence.ask(lambda: self._transport.register(self._new_run), final=False)
+        self.retrier.call(lambda: self._transport.register(self._new_run), raise_refusal=False)
+
+    def register_once(self) -> None:
+        """Make the run known with a single request, from any thread; raises `ClientError`."""
+        transport = self._transport.clone()
+        try:
+            transport.register(self._new_run)
+        finally:
+            transport.close()
 
     def finish(self, finish: wire.Finish) -> bool:
-        """Say how the run ended; False if the collector will not hear of it."""
+        """Report how the run ended; False if the collector refuses that."""
         try:
-            self._ask(lambda: self._transport.finish(self._id, finish))
+            self._call(lambda: self._transport.finish(self._id, finish))
         except Refused as error:
-            self.persistence.tell("finish", str(error))
+            self.retrier.warn_once("finish", str(error))
             return False
         return True
 
     def heartbeat(self) -> None:
-        """Say that the run is alive; nothing hangs on the answer, and an old collector has none."""
+        """Report that the run is alive. A failure is ignored: old collectors lack the path."""
         with contextlib.suppress(ClientError):
             self._transport.heartbeat(self._id)
 
-    def deliver_next(self) -> Counter[str] | None:
-        """Settle the next rows of the spool; None if there are none.
-
-        Returns:
-            How many rows were "acked", and how many "refused".
-        """
+    def deliver_next(self) -> bool:
+        """Deliver the spool's next rows, and acknowledge them there; False if there are none."""
         end = self._spool.end
-        chunk = self._spool.read(self.seq, rows=self._batch_rows, size=BATCH_BYTES)
+        chunk = self._spool.read(self.next_seq, rows=self._batch_rows, size=MAX_BATCH_BYTES)
         if chunk is None:
-            self.seq = max(self.seq, end)  # nothing up to there can be read
-            return None
+            # The rows before `end` cannot be read, and the spool has counted them as lost.
+            self.next_seq = max(self.next_seq, end)
+            self._spool.acknowledge(end, end)
+            return False
         try:
-            receipt = self._ask(lambda: self._send(chunk))
+            receipt = self._call(lambda: self._send(chunk))
         except Refused as error:
-            return self._refused(chunk, error)
-        self._batch_rows = min(2 * self._batch_rows, self._most_rows)
-        self.seq = self._expected = chunk.end
-        self.followed, self.pace = receipt.followed, receipt.pace
+            self._handle_refusal(chunk, error)
+            return True
+        self._batch_rows = min(2 * self._batch_rows, self._max_rows)
+        self._expected_seq = chunk.end
+        self.min_interval = receipt.min_interval
         if receipt.rejected:
             table = pa.Table.from_batches(chunk.batches)
             for rejection in receipt.rejected:
-                self._set_aside(table.slice(rejection.row, 1), chunk.first, rejection.reason)
-            self.persistence.tell(
+                self._dead_letter(table.slice(rejection.row, 1), chunk.first, rejection.reason)
+            self.retrier.warn_once(
                 "rejected", f"the collector rejects a row: {receipt.rejected[0].reason}"
             )
-        return self._settle(chunk, refused=len(receipt.rejected))
+        self._acknowledge(chunk, refused=len(receipt.rejected))
+        return True
 
     @property
     def _id(self) -> str:
         return self._new_run.id
 
     def _send(self, chunk: Chunk) -> wire.Receipt:
-        gaps = [(self._expected, chunk.first)] if self._expected < chunk.first else []
+        expected = self._expected_seq
+        gaps = [(expected, chunk.first)] if expected < chunk.first else []
         body = ipc_stream(chunk.batches, writer=self._writer, first_seq=chunk.first, gaps=gaps)
         try:
             receipt = self._transport.send(self._id, body)
         except Refused as error:
-            if gaps and error.expected_seq == self._expected:
+            if gaps and error.expected_seq == expected:
                 raise NotAnAcknowledgement(
                     f"{self._transport.url} does not let rows be missing; it needs an update"
                 ) from error
@@ -139,36 +152,34 @@ class Delivery:
             )
         return receipt
 
-    def _refused(self, chunk: Chunk, error: Refused) -> Counter[str]:
+    def _handle_refusal(self, chunk: Chunk, error: Refused) -> None:
         expected = error.expected_seq
         if expected is not None and 0 <= expected < chunk.first:
-            # Whatever the spool still holds from there on comes again; the rest is a gap.
-            self.seq = self._expected = expected
-            return Counter()
-        if error.status == 413 and chunk.rows > 1:
+            # The rows from there on that the spool still holds are sent again; the rest is a gap.
+            self.next_seq = self._expected_seq = expected
+        elif error.status == 413 and chunk.rows > 1:
             self._batch_rows = chunk.rows // 2
-            return Counter()
-        self.seq = chunk.end
-        self._set_aside(pa.Table.from_batches(chunk.batches), chunk.first, error.detail)
-        self.persistence.tell("refused", f"{error}; {chunk.rows} rows are set aside")
-        return self._settle(chunk, refused=chunk.rows)
+        else:
+            self._dead_letter(pa.Table.from_batches(chunk.batches), chunk.first, error.detail)
+            self.retrier.warn_once("refused", f"{error}; {chunk.rows} rows are set aside")
+            self._acknowledge(chunk, refused=chunk.rows)
 
-    def _settle(self, chunk: Chunk, *, refused: int) -> Counter[str]:
-        """Count rows that are settled now; those sent again after a rewind were settled before."""
-        fresh = max(0, chunk.end - max(chunk.first, self._settled))
-        self._settled = max(self._settled, chunk.end)
+    def _acknowledge(self, chunk: Chunk, *, refused: int) -> None:
+        """Count the rows of a chunk, but for those that were sent again and counted before."""
+        fresh = self._spool.acknowledge(chunk.first, chunk.end)
         refused = min(refused, fresh)
-        return Counter(acked=fresh - refused, refused=refused)
+        self.counts.update(acked=fresh - refused, refused=refused)
+        self.next_seq = chunk.end
 
-    def _set_aside(self, table: pa.Table, first: int, reason: str) -> None:
-        claim = self._spool.claim
-        folder = None if claim is None else claim.root / DEAD / self._id
+    def _dead_letter(self, table: pa.Table, first: int, reason: str) -> None:
+        directory = self._spool.directory
+        folder = None if directory is None else directory.root / DEAD_LETTERS / self._id
         self.dead.add(table, reason, folder, f"{self._writer}-{first:020d}")
 
-    def _ask(self, request: Callable[[], T]) -> T:
-        return self.persistence.ask(lambda: self._known(request))
+    def _call(self, request: Callable[[], T]) -> T:
+        return self.retrier.call(lambda: self._register_if_unknown(request))
 
-    def _known(self, request: Callable[[], T]) -> T:
+    def _register_if_unknown(self, request: Callable[[], T]) -> T:
         """The request, after another registration if the collector does not know the run."""
         try:
             return request()

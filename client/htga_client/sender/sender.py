@@ -1,4 +1,4 @@
-"""The way of rows out of the training thread."""
+"""Delivery of a run's rows out of the training thread."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from htga_client import wire
-from htga_client.console import say
+from htga_client.console import notify
 from htga_client.http.backoff import Backoff
-from htga_client.http.transport import Transport
+from htga_client.http.retry import Retrier
+from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import uuid7
-from htga_client.sender.counters import Books
 from htga_client.sender.dead_letters import DeadBatch
-from htga_client.sender.delivery import BATCH_ROWS
+from htga_client.sender.delivery import MAX_BATCH_ROWS, Delivery
+from htga_client.sender.orphans import AUTH_RETRY_SECONDS, OrphanUploader
 from htga_client.sender.process_hooks import (
     at_end_of_child,
-    died_of,
-    end_as_interrupted,
     in_children,
+    reraise_keyboard_interrupt,
+    uncaught_exception,
 )
-from htga_client.sender.queue import Intake, Item
-from htga_client.sender.spool_writer import Writer
-from htga_client.sender.state import Lifecycle, State
-from htga_client.sender.threads import Crew
-from htga_client.sender.uploader import Courier
-from htga_client.spool.lease import Claim
+from htga_client.sender.queue import Item, RowQueue
+from htga_client.sender.spool_writer import SpoolWriter
+from htga_client.sender.state import FinalState, SenderState
+from htga_client.sender.stats import SenderStats
+from htga_client.sender.threads import WorkerThreads
+from htga_client.sender.uploader import Uploader
+from htga_client.spool.directory import SpoolDirectory
 from htga_client.spool.spool import Spool
-from htga_client.stats import Stats
 from htga_client.wire.row_encoder import record_batch
 
 EXIT_GRACE = 5.0
@@ -39,43 +40,44 @@ HEARTBEAT = 30.0
 
 
 class Sender:
-    """Delivers the rows of one run in order, each of them once, and never holds up `put`.
+    """Delivers the rows of one run in order, each of them once. `put` never blocks.
 
     Three threads share the work. One makes batches of what was put and appends them to the spool;
-    one delivers what the spool holds, and deletes it once the collector has it; one has the disk
-    sync the spool each second. Without a collector, what is in the spool stays there.
+    one uploads what the spool holds, and deletes it once the collector has it; one syncs the spool
+    to the disk each second. Without a collector, what is in the spool stays there.
 
     After `os.fork` the child begins with an empty spool, as a writer of its own; its end is not
     the run's. At the exit of the interpreter the sender finishes by itself, within `EXIT_GRACE`
     seconds.
 
     Args:
-        transport: The way to the collector; None to spool only.
-        run: The run to register; its `writer` is set by the sender.
-        folder: The spool; None to keep rows in memory.
-        make_spool: Given what makes the folder, makes the spool; for other limits than usual.
-        capacity: Items that may wait to be written; what comes beyond is dropped and counted.
-        linger, heartbeat: As in `Courier`.
-        batch_rows: Rows in a request at most.
+        transport: Sends to the collector; None to spool only.
+        run: The run to register; the sender sets its `writer`.
+        folder: The spool's folder; None to keep rows in memory.
+        make_spool: Makes the spool, given what makes its directory; for other limits than usual.
+        capacity: Items that may wait to be written; further ones are dropped and counted.
+        linger, heartbeat: As in `Uploader`.
+        batch_rows: Maximum number of rows in a request.
         backoff: Delays between tries.
-        patience: Seconds between tries where only a person can help, as with a wrong token.
-        tells_end: Whether the end of this process is the run's; not so of its further ranks.
+        auth_retry_seconds: Seconds between tries where only a person can help, as with a wrong
+            token.
+        owns_run: Whether the end of this process is the run's; not so of its further ranks.
     """
 
     def __init__(
         self,
-        transport: Transport | None,
+        transport: HttpTransport | None,
         run: wire.NewRun,
         *,
         folder: Path | None = None,
-        make_spool: Callable[[Callable[[], Claim] | None], Spool] = Spool,
+        make_spool: Callable[[Callable[[], SpoolDirectory] | None], Spool] = Spool,
         capacity: int = 50_000,
         linger: float | None = None,
         heartbeat: float = HEARTBEAT,
-        batch_rows: int = BATCH_ROWS,
+        batch_rows: int = MAX_BATCH_ROWS,
         backoff: Backoff | None = None,
-        patience: float = 300.0,
-        tells_end: bool = True,
+        auth_retry_seconds: float = AUTH_RETRY_SECONDS,
+        owns_run: bool = True,
     ) -> None:
         self._transport = transport
         self._run = run
@@ -86,8 +88,8 @@ class Sender:
         self._heartbeat = heartbeat
         self._batch_rows = batch_rows
         self._backoff = backoff or Backoff()
-        self._patience = patience
-        self._tells_end = tells_end
+        self._auth_retry_seconds = auth_retry_seconds
+        self._owns_run = owns_run
         self._is_child = False
         # Arrow imports pandas, where there is one, with its first array: see `Connection`.
         record_batch([{"step": 0}])
@@ -99,156 +101,173 @@ class Sender:
         run = dataclasses.replace(self._run, writer=str(uuid7()))
         root, transport = self._folder, self._transport
         url = transport.url if transport else ""
-        self._lifecycle = Lifecycle()
-        self._intake = Intake(self._capacity)
-        self._spool = self._make_spool((lambda: Claim.create(root, run, url)) if root else None)
-        self._writer = Writer(self._intake, self._spool, self._lifecycle)
-        self._courier: Courier | None = None
-        if transport is not None:
-            self._courier = Courier(
-                transport,
-                run,
-                self._spool,
-                self._lifecycle,
-                folder=root,
-                backoff=self._backoff,
-                patience=self._patience,
-                batch_rows=self._batch_rows,
-                linger=self._linger,
-                heartbeat=self._heartbeat,
-            )
-        self._books = Books(self._intake, self._writer, self._spool, self._courier)
-        self._told_full = self._told_end = False
+        self._state = SenderState()
+        self._queue = RowQueue(self._capacity)
+        self._spool = self._make_spool(
+            (lambda: SpoolDirectory.create(root, run, url)) if root else None
+        )
+        self._writer = SpoolWriter(self._queue, self._spool, self._state)
+        self._delivery = self._connect(transport, run) if transport else None
+        self._warned_full = False
         self._starting = threading.RLock()  # a signal handler may log while it is held
-        self._crew = Crew(give_up=self.close)
+        self._threads = WorkerThreads(on_failure=self.close)
+
+    def _connect(self, transport: HttpTransport, run: wire.NewRun) -> Delivery:
+        """Make what delivers to a collector."""
+        patience = self._auth_retry_seconds
+        retrier = Retrier(
+            transport.url,
+            backoff=self._backoff,
+            auth_retry_seconds=patience,
+            pause=self._state.pause,
+        )
+        delivery = Delivery(transport, run, self._spool, retrier, batch_rows=self._batch_rows)
+        self._orphans = OrphanUploader(
+            self._folder, transport, self._state, run_id=run.id, auth_retry_seconds=patience
+        )
+        self._uploader = Uploader(
+            delivery,
+            self._spool,
+            self._state,
+            self._orphans,
+            batch_rows=self._batch_rows,
+            linger=self._linger,
+            heartbeat=self._heartbeat,
+        )
+        return delivery
 
     def start(self) -> None:
         """Start the threads, which register the run at once; otherwise the first `put` does."""
         with self._starting:
-            if self._crew.started or self._lifecycle.closed:
+            if self._threads.started or self._state.closed:
                 return
             if self._is_child:
                 at_end_of_child(self._at_exit)
             jobs = {"htga-writer": self._write, "htga-sync": self._writer.sync}
-            if self._courier is not None:
-                jobs["htga-sender"] = self._deliver
-            self._crew.start(jobs)
+            if self._delivery is not None:
+                jobs["htga-sender"] = self._upload
+            self._threads.start(jobs)
 
     def register(self) -> None:
         """Register the run at once, on the caller's thread; the threads do so again.
 
         Raises:
-            ClientError: The collector said no, or nothing.
+            ClientError: The collector refused, or did not answer.
         """
-        if self._courier is not None:
-            self._courier.register_once()
+        if self._delivery is not None:
+            self._delivery.register_once()
 
     def put(self, item: Item) -> bool:
         """Hand over a row, or a callable that makes it, at once; False if it was dropped."""
-        cause = self._intake.put(item)
-        if cause is None:
-            if not self._crew.started:
+        reason = self._queue.put(item)
+        if reason is None:
+            if not self._threads.started:
                 self.start()
             return True
-        if cause == "queue_full" and not self._told_full:
-            self._told_full = True
-            say(f"{self._capacity} rows wait, new ones are dropped", level=logging.WARNING)
+        if reason == "queue_full" and not self._warned_full:
+            self._warned_full = True
+            notify(f"{self._capacity} rows wait, new ones are dropped", level=logging.WARNING)
         return False
 
     def flush(self, timeout: float) -> bool:
-        """Wait until every row put so far is settled; True if no row was ever lost.
+        """Wait until every row put so far is stored; True if no row was ever lost.
 
-        Settled is a row that the collector has, or without a collector, the disk.
+        A row is stored when the collector has it, or without a collector, the disk.
+
+        Args:
+            timeout: Seconds to wait at most.
         """
-        life, deadline = self._lifecycle, time.monotonic() + timeout
-        if self._crew.started and not life.written and not life.closed:
-            mark = self._intake.mark()
-            if not mark.passed.wait(timeout):
+        state, deadline, seq = self._state, time.monotonic() + timeout, self._spool.end
+        if self._threads.started:
+            marker = self._queue.mark()
+            if not marker.passed.wait(timeout):
                 return False
-            life.wanted = max(life.wanted, mark.end)
-            life.nudge()
-        with life.changed:
+            seq = marker.end
+        state.request_flush(seq)
+        with state.changed:
             seconds = max(0.0, deadline - time.monotonic())
-            life.changed.wait_for(lambda: self._settled >= life.wanted or life.over, seconds)
-            return self._settled >= life.wanted and not self._books.dropped
+            state.changed.wait_for(lambda: self._stored_seq >= seq or state.stopped, seconds)
+            return self._stored_seq >= seq and not self.stats.dropped
 
-    def finish(self, state: State = "finished", *, timeout: float = EXIT_GRACE) -> bool:
-        """End the run: deliver what waits, say how it ended, stop the threads.
+    def finish(self, final_state: FinalState = "finished", *, timeout: float = EXIT_GRACE) -> bool:
+        """End the run: deliver what waits, report how it ended, stop the threads.
 
-        The first call decides on the state. When the time is up, or everything is on disk and a
-        collector that does not answer has been tried once more, the threads go on in the
+        The first call decides on the final state. When the time is up, or everything is on disk
+        and a collector that does not answer has been tried once more, the threads go on in the
         background; another call waits again.
 
         Args:
-            state: How the run ended.
+            final_state: How the run ended.
             timeout: Seconds to wait at most.
 
         Returns:
             Whether the collector, or without one the disk, has all rows and the end.
         """
-        if self._is_child and not self._crew.started:
+        if self._is_child and not self._threads.started:
             return True  # nothing was put here, and the end is the parent's
         self.start()
-        life = self._lifecycle
-        with life.changed:
-            if life.ending is None:
-                life.ending = state
-                self._intake.end()
-            life.nudge()
+        state = self._state
+        with state.changed:
+            if state.ending is None:
+                state.ending = final_state
+                self._queue.end()
+            state.wake_retries()
             tried = self._failures
-            life.changed.wait_for(lambda: life.over or self._is_hopeless(tried), timeout)
-            return self._told_end and not self._books.dropped
+            state.changed.wait_for(
+                lambda: state.stopped or self._gave_up_but_durable(tried), timeout
+            )
+            return state.finish_acked and not self.stats.dropped
 
     def close(self) -> None:
         """Stop now; rows that wait are dropped and counted, but for those on disk."""
-        life = self._lifecycle
-        with life.changed:
-            life.ending = life.ending or "failed"
-            self._intake.close()
-            was_over, life.closed = life.over, not life.left
-            life.changed.notify_all()
-        if not was_over:
+        state = self._state
+        with state.changed:
+            state.ending = state.ending or "failed"
+            self._queue.close()
+            was_stopped, state.closed = state.stopped, not state.done
+            state.changed.notify_all()
+        if not was_stopped:
             self._spool.close()
         atexit.unregister(self._at_exit)
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads to leave after `finish` or `close`; True if they have."""
-        return self._crew.join(timeout)
+        return self._threads.join(timeout)
 
     @property
-    def stats(self) -> Stats:
-        """The books as of now."""
-        return self._books.stats
+    def stats(self) -> SenderStats:
+        """What has become of the rows so far."""
+        return SenderStats.snapshot(self._queue, self._writer, self._spool, self._delivery)
 
     @property
     def dead(self) -> Sequence[DeadBatch]:
         """The latest batches that the collector refused."""
-        return tuple(self._courier.delivery.dead.latest) if self._courier else ()
+        return tuple(self._delivery.dead.latest) if self._delivery else ()
 
     @property
-    def _settled(self) -> int:
-        return self._courier.settled if self._courier else self._spool.end
+    def _stored_seq(self) -> int:
+        return self._spool.acked_seq if self._delivery else self._spool.end
 
     @property
     def _failures(self) -> int:
-        return self._courier.delivery.persistence.failures if self._courier else 0
+        return self._delivery.retrier.failures if self._delivery else 0
 
-    def _is_hopeless(self, tried: int) -> bool:
-        durable = self._lifecycle.written and self._spool.durable
+    def _gave_up_but_durable(self, tried: int) -> bool:
+        durable = self._state.written and self._spool.durable
         return durable and self._failures > max(tried, 2)
 
     def _after_fork(self) -> None:
-        ended = self._lifecycle.ending is not None
+        ended = self._state.ending is not None
         self._spool.abandon()
-        self._is_child, self._tells_end = True, False
+        self._is_child, self._owns_run = True, False
         self._begin()
         if ended:
             self.close()
 
     def _at_exit(self) -> None:
-        if not self._crew.started:
+        if not self._threads.started:
             return
-        error, waited = died_of(), self._lifecycle.ending is not None
+        error, waited = uncaught_exception(), self._state.ending is not None
         self.finish(
             "finished" if error is None else "failed", timeout=1.0 if waited else EXIT_GRACE
         )
@@ -256,47 +275,41 @@ class Sender:
         left, lost = self.stats.queued, self.stats.dropped.get("closed", 0)
         if left and self._transport is not None:
             command = f"htga sync --dir {self._folder} --url {self._transport.url}"
-            say(f"{left} rows stay on disk; the next run delivers them, or: {command}")
+            notify(f"{left} rows stay on disk; the next run delivers them, or: {command}")
         if lost:
-            say(f"{lost} rows could not be delivered and are lost", level=logging.ERROR)
+            notify(f"{lost} rows could not be delivered and are lost", level=logging.ERROR)
         if isinstance(error, KeyboardInterrupt):
-            end_as_interrupted()
+            reraise_keyboard_interrupt()
 
-    # The threads.
+    # The jobs of the threads.
 
     def _write(self) -> None:
         self._writer.write()
-        if self._tells_end:
-            self._writer.say_finish(self._how_it_ended())
-        is_kept = False
-        if self._courier is None:
+        if self._owns_run:
+            self._writer.save_finish(self._final_state())
+        if self._delivery is None:
             self._spool.sync()
             is_kept = self._spool.durable
             self._spool.close()
-        with self._lifecycle.changed:
-            self._lifecycle.written = True
-            self._told_end = is_kept
-            self._lifecycle.left = self._courier is None
-            self._lifecycle.changed.notify_all()
-        if self._courier is None:
+            self._state.finish(acked=is_kept)
             atexit.unregister(self._at_exit)
+        with self._state.changed:
+            self._state.written = True
+            self._state.changed.notify_all()
 
-    def _deliver(self) -> None:
-        if self._courier is None:
+    def _upload(self) -> None:
+        if self._delivery is None or self._transport is None:
             return
         try:
-            self._courier.deliver()
-            told_end = not self._tells_end or self._courier.finish(self._how_it_ended())
-            self._courier.join()
+            self._uploader.upload()
+            acked = not self._owns_run or self._delivery.finish(self._final_state())
+            self._orphans.join()
         finally:
-            self._courier.close()
-        self._lifecycle.check()
+            self._transport.close()
+        self._state.check()
         self._spool.remove()
-        with self._lifecycle.changed:
-            self._told_end = told_end
-            self._lifecycle.left = True
-            self._lifecycle.changed.notify_all()
+        self._state.finish(acked=acked)
         atexit.unregister(self._at_exit)  # or a notebook would keep every run of its life
 
-    def _how_it_ended(self) -> wire.Finish:
-        return wire.Finish(state=self._lifecycle.ending or "finished", logged=self.stats.logged)
+    def _final_state(self) -> wire.Finish:
+        return wire.Finish(state=self._state.ending or "finished", logged=self.stats.logged)

@@ -8,84 +8,90 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from htga_client import wire
-from htga_client.console import logger, say
-from htga_client.sender.queue import Intake, Item, Mark
-from htga_client.sender.state import Lifecycle
+from htga_client.console import logger, notify
+from htga_client.sender.queue import FlushMarker, Item, RowQueue
+from htga_client.sender.state import Closed, SenderState
 from htga_client.spool.spool import Spool
 from htga_client.wire.row_encoder import Row, record_batch
 
 LINGER = 0.01
 """Seconds of rows that a `kill -9` may cost."""
 MEMORY_LINGER = 0.1
-SYNC_EVERY = 1.0
+SYNC_INTERVAL = 1.0
 """Seconds of rows that a power cut may cost."""
 
-_MOST_ROWS = 2000
+MAX_ROWS = 2000
 
 
-class Writer:
-    """Makes batches of what was put and appends them to the spool, which it syncs each second.
+class SpoolWriter:
+    """Makes batches of the queue's rows and appends them to the spool, which it syncs each second.
 
     Args:
-        intake: Where rows come from.
-        spool: Where they go.
-        lifecycle: Of the sender.
+        queue: Where rows come from.
+        spool: Where rows go.
+        state: The sender's.
 
     Attributes:
-        dropped: Rows that came to nothing: "callable", making them failed; "invalid", they are no
-            rows of telemetry.
+        dropped: Rows that were lost, by reason: "callable", making them failed; "invalid", they
+            are not rows of telemetry.
     """
 
-    def __init__(self, intake: Intake, spool: Spool, lifecycle: Lifecycle) -> None:
+    def __init__(self, queue: RowQueue, spool: Spool, state: SenderState) -> None:
         self.dropped: Counter[str] = Counter()
-        self._intake = intake
+        self._queue = queue
         self._spool = spool
-        self._lifecycle = lifecycle
+        self._state = state
 
     def write(self) -> None:
         """Work until the run has ended; raises `Closed`."""
         self._spool.open()
-        while self._lifecycle.ending is None or self._intake.waiting:
-            # In memory rows are as safe as in the queue, and large batches take less of it.
-            linger = LINGER if self._spool.durable else MEMORY_LINGER
-            self._store(self._intake.take(_MOST_ROWS, linger=linger))
-        self._lifecycle.check()
+        try:
+            while self._state.ending is None or self._queue.waiting:
+                # In memory rows are as safe as in the queue, and large batches take less of it.
+                linger = LINGER if self._spool.durable else MEMORY_LINGER
+                self._store(self._queue.take(MAX_ROWS, linger=linger))
+            self._state.check()
+        except Closed:
+            self._queue.stop(self._spool.end)
+            raise
+        self._queue.stop(self._spool.end)
 
     def sync(self) -> None:
-        """Sync until the run has ended. A thread of its own: a disk may take its time."""
-        life, spool = self._lifecycle, self._spool
+        """Sync until the run has ended. It needs its own thread, because a disk may be slow."""
+        changed = self._state.changed
         while True:
-            with life.changed:
-                if life.changed.wait_for(lambda: life.over, SYNC_EVERY):
+            with changed:
+                if changed.wait_for(lambda: self._state.stopped, SYNC_INTERVAL):
                     return
-            spool.sync()
+            self._spool.sync()
 
-    def say_finish(self, finish: wire.Finish) -> None:
-        """Keep beside the rows how the run ended."""
+    def save_finish(self, finish: wire.Finish) -> None:
+        """Keep how the run ended beside its rows."""
         with contextlib.suppress(OSError):
-            self._spool.say_finish(finish)
+            self._spool.save_finish(finish)
 
-    def _store(self, items: Sequence[Item | Mark]) -> None:
-        marks = [item for item in items if isinstance(item, Mark)]
+    def _store(self, items: Sequence[Item | FlushMarker]) -> None:
+        markers: list[FlushMarker] = []
         rows: list[Row] = []
         failed = 0
         for item in items:
+            if isinstance(item, FlushMarker):
+                markers.append(item)
+                continue
             try:
-                if not isinstance(item, Mark):
-                    made = item() if callable(item) else item
-                    rows += [made] if isinstance(made, Mapping) else list(made)
+                made = item() if callable(item) else item
+                rows += [made] if isinstance(made, Mapping) else list(made)
             except Exception:  # noqa: BLE001  one broken row must not end the thread
                 failed += 1
                 if failed == 1 and not self.dropped["callable"]:
                     logger.exception("a row could not be made and is dropped")
-        self._lifecycle.check()
+        self._state.check()
         self.dropped["callable"] += failed
         self._append(rows)
-        self._intake.done()
-        self._lifecycle.spooled(self._spool.end)
-        for mark in marks:
-            mark.end = self._spool.end
-            mark.passed.set()
+        self._queue.done()
+        self._state.rows_spooled(self._spool.end)
+        for marker in markers:
+            marker.pass_at(self._spool.end)
 
     def _append(self, rows: Sequence[Row]) -> None:
         if not rows:
@@ -99,5 +105,5 @@ class Writer:
                 self._append(rows[middle:])
                 return
             if not self.dropped["invalid"]:
-                say(f"a row cannot be sent and is dropped: {error}", level=logging.WARNING)
+                notify(f"a row cannot be sent and is dropped: {error}", level=logging.WARNING)
             self.dropped["invalid"] += 1

@@ -1,74 +1,93 @@
-"""How far a sender has come; what its threads and its callers wait for."""
+"""The state that the threads and the callers of one sender share."""
 
 from __future__ import annotations
 
 import threading
 from typing import Literal
 
-State = Literal["finished", "failed"]
+FinalState = Literal["finished", "failed"]
 
 
 class Closed(Exception):
-    """The sender was closed; raised in its threads to lead them out of their loops."""
+    """The sender was closed; raised in its threads to end their loops."""
 
 
-class Lifecycle:
-    """State shared by the threads of one sender. All of it changes under `changed`.
+class SenderState:
+    """State of one sender. All of it changes under `changed`.
 
-    Nobody touches a disk or a network while he holds that, for the training thread waits for it.
+    Never do I/O while holding `changed`: the training thread blocks on it.
 
     Attributes:
-        changed: Notified whenever anything here, or how far the rows are, has changed.
+        changed: Notified when anything here changes, and when rows are spooled or acknowledged.
         ending: How the run ended, once it has.
         written: Whether every row put before the end is in the spool.
-        left: Whether there is nothing more to do.
+        done: Whether nothing is left to do.
         closed: Whether the sender was told to stop where it is.
-        wanted: Number of the row up to which a caller of `flush` waits.
-        awaited: Number of the row that the courier waits for; he is not woken for those before.
+        finish_acked: Whether the collector, or without one the disk, has all rows and the end.
+        flush_target: Sequence number that a caller of `flush` waits for; the highest if there are
+            several. It only hurries the uploader: each caller waits for its own number.
+        uploader_wakes_at: Sequence number that the spool has to exceed to wake the uploader.
     """
 
     def __init__(self) -> None:
-        # Reentrant: a signal handler or the garbage collector may come in the midst of it.
+        # Reentrant: a signal handler or the garbage collector may interrupt its owner.
         self.changed = threading.Condition(threading.RLock())
-        self.ending: State | None = None
-        self.written = self.left = self.closed = False
-        self.wanted = self.awaited = 0
-        self._nudged = False
+        self.ending: FinalState | None = None
+        self.written = self.done = self.closed = self.finish_acked = False
+        self.flush_target = self.uploader_wakes_at = 0
+        self._retry_now = False
 
     @property
-    def over(self) -> bool:
-        """Whether the threads have left, or will at once."""
-        return self.left or self.closed
+    def stopped(self) -> bool:
+        """Whether the threads have left, or are about to."""
+        return self.done or self.closed
 
-    def spooled(self, end: int) -> None:
-        """Wake the courier if the rows before number `end` are what he waits for."""
+    def rows_spooled(self, end: int) -> None:
+        """Wake the uploader if the rows before number `end` include what it waits for."""
         with self.changed:
-            if end > self.awaited:
+            if end > self.uploader_wakes_at:
                 self.changed.notify_all()
 
-    def nudge(self) -> None:
-        """Have whoever pauses try again now."""
+    def rows_acked(self) -> None:
+        """Wake the callers of `flush`."""
         with self.changed:
-            self._nudged = True
+            self.changed.notify_all()
+
+    def request_flush(self, seq: int) -> None:
+        """Have the rows before number `seq` delivered at once."""
+        with self.changed:
+            self.flush_target = max(self.flush_target, seq)
+            self.wake_retries()
+
+    def finish(self, *, acked: bool) -> None:
+        """Note that nothing is left to do, and whether the end is acknowledged."""
+        with self.changed:
+            self.finish_acked, self.done = acked, True
+            self.changed.notify_all()
+
+    def wake_retries(self) -> None:
+        """End every pause between two tries."""
+        with self.changed:
+            self._retry_now = True
             self.changed.notify_all()
 
     def pause(self, seconds: float) -> bool:
-        """Wait before another try; True if `nudge` ended it."""
+        """Wait before another try; True if `wake_retries` ended the pause."""
         with self.changed:
             self.changed.notify_all()  # `finish` counts the tries
-            self.changed.wait_for(lambda: self._nudged or self.closed, seconds)
+            self.changed.wait_for(lambda: self._retry_now or self.closed, seconds)
             self.check()
-            nudged, self._nudged = self._nudged, False
-            return nudged
+            woken, self._retry_now = self._retry_now, False
+            return woken
 
-    def wait(self, seconds: float) -> bool:
-        """Wait before another try at what is no longer worth one once the run has ended."""
+    def pause_until_end(self, seconds: float) -> bool:
+        """Wait before another try; raise `Closed` once the run has ended."""
         with self.changed:
             if self.changed.wait_for(lambda: self.ending is not None, seconds):
                 raise Closed
             return False
 
     def check(self) -> None:
-        """Raise `Closed` once that is so."""
+        """Raise `Closed` if the sender was closed."""
         if self.closed:
             raise Closed

@@ -10,22 +10,22 @@ from collections.abc import Callable, Mapping
 from htga_client.console import logger
 from htga_client.sender.state import Closed
 
-_RESTARTS = 3
+MAX_STARTS = 3
 
 
-class Crew:
-    """Daemon threads with a job each, which begins again where it meets an error.
+class WorkerThreads:
+    """Daemon threads with one job each; a job that raises is started again.
 
     Args:
-        give_up: Called by the thread of a job that has failed three times.
+        on_failure: Called by the thread of a job that has failed `MAX_STARTS` times.
 
     Attributes:
-        started: Whether there are any.
+        started: Whether `start` was called.
     """
 
-    def __init__(self, give_up: Callable[[], None]) -> None:
+    def __init__(self, on_failure: Callable[[], None]) -> None:
         self.started = False
-        self._give_up = give_up
+        self._on_failure = on_failure
         self._threads: list[threading.Thread] = []
 
     def start(self, jobs: Mapping[str, Callable[[], None]]) -> None:
@@ -39,7 +39,7 @@ class Crew:
                 thread.start()
 
     def join(self, timeout: float) -> bool:
-        """Wait for all jobs to end; True if they have."""
+        """Wait up to `timeout` seconds for all jobs to end; True if they have."""
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             if thread.ident is not None:
@@ -47,7 +47,7 @@ class Crew:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self, job: Callable[[], None]) -> None:
-        for _ in range(_RESTARTS):
+        for _ in range(MAX_STARTS):
             try:
                 job()
             except Closed:
@@ -56,4 +56,4 @@ class Crew:
                 logger.exception("telemetry has met an error of its own and begins again")
             else:
                 return
-        self._give_up()
+        self._on_failure()

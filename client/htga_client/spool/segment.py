@@ -1,4 +1,4 @@
-"""A stretch of a writer's rows, in frames, on one file."""
+"""Consecutive rows of one writer, in frames, in one file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from htga_client.spool import frame
-from htga_client.spool.backing import Medium
 from htga_client.spool.frame import Frame
+from htga_client.spool.segment_file import SegmentFile
 
 MAGIC = b"HTGASPL1"
-_WINDOW = 256 << 10
+READ_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Chunk:
     """Rows to be sent in one request.
 
     Attributes:
-        first: The writer's number of the first row.
+        first: Sequence number of the first row.
         batches: The rows, all of one schema.
     """
 
@@ -30,12 +30,12 @@ class Chunk:
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """Number of rows."""
         return sum(batch.num_rows for batch in self.batches)
 
     @property
     def end(self) -> int:
-        """Number of the row after the last."""
+        """Sequence number after the last row."""
         return self.first + self.rows
 
 
@@ -43,65 +43,70 @@ class Segment:
     """Rows that follow one another without a gap; used under its spool's lock.
 
     Args:
-        medium: Where the bytes lie: nothing yet, or what `recover` has read.
-        first: Number of the first row.
+        file: Holds the bytes: none yet, or what `recover` has read.
+        first: Sequence number of the first row.
 
     Attributes:
-        first, end: Numbers of the first row and of the one after the last.
-        since: When it was begun, on the monotonic clock.
+        file: As given, or what `move` has put in its place.
+        first, end: Sequence numbers of the first row and after the last.
+        since: When the segment was begun, on the monotonic clock.
         sealed: Whether it takes no more rows.
     """
 
-    def __init__(self, medium: Medium, first: int) -> None:
-        self.medium = medium
+    def __init__(self, file: SegmentFile, first: int) -> None:
+        self.file = file
         self.first = self.end = first
         self.since = time.monotonic()
         self.sealed = False
         self._schema: pa.Schema | None = None
-        self._cursor = (first, len(MAGIC))  # a row, and where its frame begins
+        self._cursor = (first, len(MAGIC))  # a row, and the position of its frame
 
     @classmethod
-    def recover(cls, medium: Medium) -> tuple[Segment, bool]:
-        """What can be read of a segment of a process that is gone, and whether that is all of it.
+    def recover(cls, file: SegmentFile) -> tuple[Segment, bool]:
+        """Read the segment of a dead process; also returns whether all of it can be read.
 
-        It ends before the first damage. A torn last frame is how a killed process leaves it.
+        The segment ends before the first damage. A killed process may leave a torn last frame.
         """
-        segment = cls(medium, 0)
+        segment = cls(file, 0)
         segment.sealed = True
         at = len(MAGIC)
-        if medium.read(0, at) != MAGIC:
-            return segment, medium.size == 0
+        if file.read(0, at) != MAGIC:
+            return segment, file.size == 0
         for behind, found in segment._frames(at):
             if not segment._accept(found):
                 break
             at = behind
         segment._cursor = (segment.first, len(MAGIC))
-        return segment, at == medium.size
+        return segment, at == file.size
 
     @property
     def rows(self) -> int:
-        """How many rows it holds."""
+        """Number of rows."""
         return self.end - self.first
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Write rows behind the others.
 
         Raises:
-            OSError: They could not be written; nothing of them is left behind.
-            ValueError: They are too many for a frame.
+            OSError: The rows could not be written; no part of them is left in the file.
+            ValueError: The rows are too large for a frame.
         """
         data = frame.pack(Frame(self.end, batch.num_rows, batch.serialize().to_pybytes()))
         if self._schema is None:
             schema = frame.pack(Frame(self.end, 0, batch.schema.serialize().to_pybytes()))
             data = b"".join((MAGIC, schema, data))
-        self.medium.write(data)
+        self.file.write(data)
         self._schema = batch.schema
         self.end += batch.num_rows
 
     def read(self, seq: int, *, rows: int, size: int) -> Chunk | None:
-        """The rows from number `seq` on, in whole frames, up to about so many rows and bytes.
+        """Read the rows from number `seq` on, whole frames of them.
 
-        Returns None where the bytes turn out to be damaged; the segment then ends there.
+        Returns None if the bytes turn out to be damaged; the segment then ends there.
+
+        Args:
+            seq: Sequence number of the first row.
+            rows, size: Stop after about so many rows or bytes.
         """
         start = self._cursor if self._cursor[0] <= seq else (self.first, len(MAGIC))
         batches: list[pa.RecordBatch] = []
@@ -115,7 +120,7 @@ class Segment:
                 rows -= part.num_rows
                 size -= len(found.payload)
                 if max(seq, found.first) + part.num_rows < found.end:
-                    break  # the rest of this frame is for another time
+                    break  # the next call reads the rest of this frame
             start = (found.end, behind)
             if rows <= 0 or size <= 0:
                 break
@@ -126,23 +131,23 @@ class Segment:
             return None
         return Chunk(seq, tuple(batches))
 
-    def move(self, medium: Medium) -> None:
-        """Write everything to another medium and go on there.
+    def move(self, file: SegmentFile) -> None:
+        """Copy everything to another file and go on there.
 
         Raises:
-            OSError: That could not be written; nothing is changed.
+            OSError: The other file cannot be written; nothing is changed.
         """
-        medium.write(self.medium.read(0, self.medium.size))
-        self.medium = medium
+        file.write(self.file.read(0, self.file.size))
+        self.file = file
 
     def _frames(self, at: int) -> Iterator[tuple[int, Frame]]:
-        """Frames from a position on, each with where it ends; stops at damage."""
+        """Frames from a position on, each with the position of its end; stops at damage."""
         base, data = at, memoryview(b"")
-        while at < self.medium.size:
+        while at < self.file.size:
             found = frame.unpack(data, at - base)
-            if found is None:  # not in the window, or damaged
-                says = frame.length(memoryview(self.medium.read(at, frame.HEAD)), 0)
-                base, data = at, memoryview(self.medium.read(at, max(_WINDOW, says)))
+            if found is None:  # not all of it was read yet, or it is damaged
+                size = frame.length(memoryview(self.file.read(at, frame.HEADER_BYTES)), 0)
+                base, data = at, memoryview(self.file.read(at, max(READ_BYTES, size)))
                 found = frame.unpack(data, 0)
                 if found is None:
                     return
@@ -150,7 +155,7 @@ class Segment:
             yield at, found
 
     def _accept(self, found: Frame) -> bool:
-        """Take in a frame that is recovered; False if it does not follow the others."""
+        """Take in a recovered frame; False if it does not follow the one before."""
         if found.rows:
             follows = self._schema is not None and found.first == self.end
             self.end = found.end if follows else self.end

@@ -1,36 +1,47 @@
-"""The tail of a histogram of magnitudes: how much lies beyond, and Hill's index at every edge.
+"""Hill's index on NumPy: of sorted magnitudes, and of every tail of a histogram.
 
-Pure functions of numpy arrays, for whoever reads histograms back and has no torch.
+The torch side has the same formulas in `htga.tail`. These serve readers without torch, and samples
+so small that PyTorch would spend more time on calling than on computing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from htga_client.wire.histogram import edges as bin_edges
+from htga_client.wire.histogram import n_bins
+
 Floats = NDArray[np.float64]
 
-LEAST = 10
-"""No index is estimated from fewer entries: its standard error would exceed 30 %."""
+MIN_TAIL = 10
+"""Minimum number of entries of a tail: with fewer, the standard error exceeds 30 %."""
 
-LEAST_DERIVED = 50
-"""No k below it is derived from the size of a sample."""
+MIN_AUTO_K = 50
+"""Minimum tail size that a rule derives from the size of a sample."""
 
-STEPS = 4
-"""Of Newton's method: from so near a start the third gives the last bit, even on a Gaussian."""
+MIN_SAMPLE = 10 * MIN_AUTO_K
+"""Minimum size of a sample from which a rule derives a tail size, which is a tenth at most."""
+
+TINIEST = 2.0**-149
+"""The smallest positive float32, in place of the lower edge of the first bin, which is zero."""
+
+NEWTON_STEPS = 4
+"""From so near a start the third step gives the last bit, even on a Gaussian."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HillPlot:
-    """Hill's index for every tail that begins at an edge; all arrays of one length, k falling.
+    """Hill's index of every tail that begins at an edge; arrays of one length, with k falling.
 
     Attributes:
-        threshold: Where the tail begins.
-        k: Entries in it.
-        alpha: Its index.
-        stderr: Of alpha, as if the entries were independent.
+        threshold: Lower end of the tail, float64.
+        k: Number of entries in it, int64.
+        alpha: Tail index, float64.
+        stderr: Standard error of alpha, as if the entries were independent, float64.
     """
 
     threshold: Floats
@@ -39,24 +50,24 @@ class HillPlot:
     stderr: Floats
 
     def nearest(self, k: int) -> int | None:
-        """Place of the tail whose size is nearest to `k`; None where there is no tail."""
+        """Index of the tail whose size is nearest to `k`; None if there is no tail."""
         return int(np.abs(self.k - k).argmin()) if len(self.k) else None
 
 
 def default_k(n: int) -> int:
     """The tail size for `n` entries: n**0.6, at least 50, at most n // 10; 0 below 500 entries."""
-    return 0 if n < 10 * LEAST_DERIVED else min(max(round(n**0.6), LEAST_DERIVED), n // 10)
+    return 0 if n < MIN_SAMPLE else min(max(round(n**0.6), MIN_AUTO_K), n // 10)
 
 
 def survival(edges: Floats, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """The share of entries at or above each edge that any are above.
+    """The share of entries at or above each edge, for the edges with any entries above them.
 
     Args:
         edges: Increasing, not negative, shape [B + 1].
         counts: Entries from each edge up to the next, shape [B].
 
     Returns:
-        Those edges that are positive, and the shares, which fall.
+        The edges that are positive, and the shares, which fall.
     """
     above = counts[::-1].cumsum()[::-1]
     shown = (above > 0) & (edges[:-1] > 0)
@@ -64,7 +75,7 @@ def survival(edges: Floats, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
 
 
 def hill_plot(edges: Floats, counts: NDArray[np.int64]) -> HillPlot:
-    """Hill's index of every tail of `LEAST` entries or more, each from its lowest edge on.
+    """Hill's index of every tail of at least `MIN_TAIL` entries, each from its lowest edge on.
 
     Args:
         edges: Increasing, not negative, shape [B + 1].
@@ -73,15 +84,15 @@ def hill_plot(edges: Floats, counts: NDArray[np.int64]) -> HillPlot:
     usable = edges[:-1] > 0
     lower, upper, n = edges[:-1][usable], edges[1:][usable], counts[usable].astype(np.float64)
     above = n[::-1].cumsum()[::-1]
-    # Among bins without entries the tail begins just above the next smaller magnitude; where there
-    # is none, with its own lowest.
+    # Empty bins make several edges equivalent: take the one just above the next smaller magnitude,
+    # or the lowest filled bin if there is no smaller magnitude.
     begins = np.append(False, n[:-1] > 0) if n.size else np.zeros(0, np.bool_)
     begins |= np.arange(n.size) == np.argmax(n > 0) if n.any() else False
-    starts = np.flatnonzero(begins & (above >= LEAST))
+    starts = np.flatnonzero(begins & (above >= MIN_TAIL))
     logs, widths = np.log(lower), np.log(upper) - np.log(lower)
     weights = np.where(np.arange(n.size) >= starts[:, None], n, 0.0)
     distance = (weights * (logs - logs[starts][:, None])).sum(axis=1)
-    spread = distance > 0  # otherwise all of the tail is in one bin, and has no index
+    spread = distance > 0  # a tail within a single bin has no index
     alpha, stderr = grouped_pareto(weights[spread], widths, distance[spread])
     starts = starts[spread]
     return HillPlot(
@@ -89,8 +100,59 @@ def hill_plot(edges: Floats, counts: NDArray[np.int64]) -> HillPlot:
     )
 
 
+def hill_at(counts: NDArray[np.int64], bits: int, k: int) -> float:
+    """Hill's index above the edge with the number of entries above it nearest to `k`, or NaN.
+
+    Args:
+        counts: Counts of all bins, int64 of shape [255 * 2**bits].
+        bits: Mantissa bits of the bins.
+        k: Requested tail size.
+    """
+    above = counts[::-1].cumsum()[::-1]
+    n = int(above[0])
+    if k < MIN_TAIL or n <= k:
+        return np.nan
+    distance = np.where(above < MIN_TAIL, n + k, np.abs(above - k))
+    subnormal = 1 << bits
+    first = max(int(distance[subnormal:].argmin()) + subnormal, int((above == n).sum()) - 1)
+    filled = first + np.flatnonzero(counts[first:])
+    tail, logs = counts[filled].astype(np.float64), _log_edges(bits)
+    size, spread = tail.sum(), (tail * (logs[filled] - logs[first])).sum()
+    if size < MIN_TAIL or spread == 0:
+        return np.nan
+    widths = logs[filled + 1] - logs[filled]
+    alpha, _ = grouped_pareto(tail[None], widths, np.array([spread]))
+    return float(alpha[0])
+
+
+@lru_cache(maxsize=9)
+def _log_edges(bits: int) -> Floats:
+    return np.log(np.maximum(bin_edges(bits, 0, n_bins(bits)), TINIEST))
+
+
+def hill_of_logs(logs: Floats, k: int) -> float:
+    """Hill's index of the `k` largest of the logarithms, which fall; NaN if it has none.
+
+    That is where there are too few of them, or where the tail has no spread.
+    """
+    if k < MIN_TAIL or logs.size <= k:
+        return np.nan
+    mean = float((logs[:k] - logs[k]).mean())
+    return 1 / mean if mean > 0 else np.nan
+
+
+def moment_of_logs(logs: Floats, k: int) -> float:
+    """The moment estimator's xi of the `k` largest, see `htga.tail.moment`; NaN if it has none."""
+    if k < MIN_TAIL or logs.size <= k:
+        return np.nan
+    excesses = logs[:k] - logs[k]
+    m1, m2 = float(excesses.mean()), float(np.square(excesses).mean())
+    spread = 1 - m1**2 / m2 if m2 else 0.0
+    return m1 + 1 - 0.5 / spread if spread > 1e-12 else np.nan
+
+
 def grouped_pareto(counts: Floats, widths: Floats, distance: Floats) -> tuple[Floats, Floats]:
-    """The maximum likelihood of Pareto tails seen in bins, and its standard error, shape [T] each.
+    """The maximum-likelihood index of binned Pareto tails, and its standard error, shape [T] each.
 
     With h_j the logarithm of a bin's upper edge over its lower, and t_j that of its lower edge over
     the threshold, alpha solves sum_j n_j h_j / (exp(alpha h_j) - 1) = sum_j n_j t_j.
@@ -104,7 +166,7 @@ def grouped_pareto(counts: Floats, widths: Floats, distance: Floats) -> tuple[Fl
     width = (counts * widths).sum(axis=1) / size
     alpha = np.log1p(width * size / distance) / width  # exact if all bins were equally wide
     information = np.ones_like(alpha)
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         growth = np.expm1(alpha[:, None] * widths)
         information = (counts * widths**2 * (growth + 1) / growth**2).sum(axis=1)
         alpha = alpha + ((counts * widths / growth).sum(axis=1) - distance) / information

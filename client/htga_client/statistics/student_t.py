@@ -1,4 +1,4 @@
-"""Student's t, for intervals of a mean over few runs."""
+"""Quantiles of Student's t, for intervals of a mean over few runs."""
 
 from __future__ import annotations
 

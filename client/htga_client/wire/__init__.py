@@ -1,13 +1,12 @@
-"""The schema of everything that crosses the network, written once.
+"""The schema of everything that crosses the network.
 
-Bulk rows travel as an Arrow IPC stream with the schema `ROWS`; resources travel as JSON, each one
-a frozen dataclass, which FastAPI validates and documents as it stands.
+Rows travel as an Arrow IPC stream with the schema `ROWS`. Resources travel as JSON: each is a
+frozen dataclass, which FastAPI validates and documents. Imports nothing of ours.
 
 Three rules hold everywhere:
 
-* A null means "not measured". A NaN or an infinity means that this was the value; JSON writes
-  these as the strings "NaN", "Infinity" and "-Infinity", so that none of them is ever mistaken
-  for zero or for nothing.
+* A null means "not measured". A NaN or an infinity is a value; JSON writes these as the strings
+  "NaN", "Infinity" and "-Infinity", so that none of them is mistaken for zero or for nothing.
 * `layer` is a parameter's name as in `named_parameters()`; the empty string is the whole model.
 * `time` is in seconds since the Unix epoch, `step` counts optimizer steps from 0.
 """

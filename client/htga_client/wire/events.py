@@ -1,4 +1,4 @@
-"""What happened in a run, for people to read."""
+"""Events of runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Event:
     """Something that happened in a run, for people to read.
 
     Attributes:
-        kind: What sort of thing; "alert" is one that the training script said.
-        level: How bad it is.
-        title: It in a few words.
-        text: At length; may be empty.
+        kind: Kind of event; "alert" is one that the training script raised.
+        level: Severity.
+        title: A few words.
+        text: The details; may be empty.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class RunEvent(Event):
     """An event as the collector keeps it.
 
     Attributes:
-        step, time, rank, layer, attempt: Of the row that brought it.
+        step, time, rank, layer, attempt: As in the row that carried it.
     """
 
     step: int
@@ -42,10 +42,10 @@ class RunEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(RunEvent):
-    """A warning or an error, away from its run.
+    """A warning or an error with the run that it happened in.
 
     Attributes:
-        run_id, run_name: Of the run that it happened in.
+        run_id, run_name: Id and name of the run.
     """
 
     run_id: str
@@ -54,13 +54,13 @@ class Alert(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
-    """What to be warned of, the latest first."""
+    """Alerts, latest first."""
 
     items: tuple[Alert, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvents:
-    """What happened in a run, in the order of its steps; of more than a thousand, the latest."""
+    """Events of a run in the order of steps; of more than a thousand, the latest."""
 
     items: tuple[RunEvent, ...]

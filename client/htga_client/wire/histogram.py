@@ -1,8 +1,8 @@
-"""Compact bytes of a histogram of |gradient|, and its bins.
+"""The compact encoding of a histogram of |gradient|, and its bins.
 
 A bin is the top bits of an IEEE float32: the 8 exponent bits and the first `bits` of the mantissa.
-So there are `2**bits` bins per octave, linear inside the octave, bin `i` begins at the float whose
-bit pattern is `i << (23 - bits)`, and finding it takes a shift, not a logarithm.
+So there are `2**bits` bins per octave, linear inside the octave, and bin `i` begins at
+the float whose bit pattern is `i << (23 - bits)`. Finding a bin takes a shift, not a logarithm.
 
 Layout: version (1 byte, 0x01), bits (1 byte), then LEB128 varints: n_zero, n_nonfinite, index of
 the first non-empty bin, number of bins, and the counts from there on with empty bins trimmed at
@@ -22,8 +22,8 @@ from htga_client.wire import varints
 
 VERSION = 1
 MAX_BITS = 8
-_LEAST = 6  # numbers before the counts, each of a byte at least
-_CHUNK = 2**18  # bytes decoded at a time: what is computed on the way then stays in the cache
+_HEADER_NUMBERS = 6  # before the counts, each of at least a byte
+_CHUNK = 2**18  # bytes decoded at a time, so that intermediate results stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def edges(bits: int, first: int, count: int) -> NDArray[np.float64]:
 def encode(
     counts: ArrayLike, *, bits: int, first: int = 0, n_zero: int = 0, n_nonfinite: int = 0
 ) -> bytes:
-    """Pack counts; the inverse of `decode` up to the empty bins at both ends.
+    """Encode counts; the inverse of `decode` up to the empty bins at both ends.
 
     Raises:
         ValueError: A count is negative, or the bins do not fit into `n_bins(bits)`.
@@ -75,7 +75,7 @@ def encode(
 
 
 def encode_all(histograms: Sequence[Histogram]) -> list[bytes]:
-    """`encode` of many at once; raises as it does."""
+    """`encode` of many histograms at once, with the same errors."""
     if not histograms:
         return []
     numbers = []
@@ -87,8 +87,8 @@ def encode_all(histograms: Sequence[Histogram]) -> list[bytes]:
         if one.first < 0 or one.first + stop > n_bins(one.bits):
             bins = f"bins {one.first} to {one.first + stop}"
             raise ValueError(f"{bins} do not fit into {n_bins(one.bits)}")
-        head = (one.n_zero, one.n_nonfinite, one.first + start, stop - start)
-        numbers += [np.array(head, np.int64), one.counts[start:stop]]
+        header = (one.n_zero, one.n_nonfinite, one.first + start, stop - start)
+        numbers += [np.array(header, np.int64), one.counts[start:stop]]
     octets, ends = varints.encode(numbers)
     bounds = [0, *ends[1::2].tolist()]
     return [
@@ -99,13 +99,13 @@ def encode_all(histograms: Sequence[Histogram]) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Histograms:
-    """Many decoded histograms as columns; the numbers of one that is not valid mean nothing.
+    """Many decoded histograms as columns; the numbers of an invalid one are meaningless.
 
     Attributes:
-        valid: Whether each was readable, shape [N].
+        valid: Whether each could be decoded, shape [N].
         bits, first, n_zero, n_nonfinite: As in `Histogram`, int64 of shape [N].
         size: Number of counts of each, int64 of shape [N].
-        counts: The counts of all valid ones, one after the other, int64.
+        counts: Concatenated counts of all valid histograms, int64.
     """
 
     valid: NDArray[np.bool_]
@@ -118,11 +118,11 @@ class Histograms:
 
 
 def decode(data: bytes) -> Histogram:
-    """Unpack the bytes of `encode`.
+    """Decode the bytes of `encode`.
 
     Raises:
-        ValueError: The bytes are not a histogram of a known version, are cut short or go on after
-            their end.
+        ValueError: The bytes are not a histogram of a known version, are cut short, or continue
+            after its end.
     """
     one = decode_all([data])
     if not one.valid[0]:
@@ -137,17 +137,17 @@ def decode(data: bytes) -> Histogram:
 
 
 def decode_all(blobs: Sequence[bytes]) -> Histograms:
-    """Unpack many at once, in a few passes over all their bytes; never raises on what they hold."""
+    """Decode many at once, in a few passes over all bytes; never raises on bad bytes."""
     length = np.fromiter(map(len, blobs), np.int64, len(blobs))
     return decode_joined(np.frombuffer(b"".join(blobs), np.uint8), np.cumsum(length))
 
 
 def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histograms:
-    """`decode_all` of byte strings that lie one after the other.
+    """`decode_all` of concatenated byte strings.
 
     Args:
         data: All bytes.
-        ends: Where each string ends, increasing, shape [N]; the first begins at 0.
+        ends: End of each string, increasing, shape [N]; the first begins at 0.
     """
     if data.size <= _CHUNK:
         return _decode(data, ends)
@@ -163,31 +163,31 @@ def decode_joined(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histogram
 
 def _decode(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Histograms:
     length = np.diff(ends, prepend=0)
-    valid = length >= _LEAST
+    valid = length >= _HEADER_NUMBERS
     if not valid.all():
         data, ends = data[np.repeat(valid, length)], np.cumsum(length[valid])
-    whole = np.flatnonzero(valid)
-    # Version and bits are below 128 where they are right, so they read as varints, too.
+    chosen = np.flatnonzero(valid)
+    # Valid version and bits are below 128, so they decode as varints, too.
     numbers, upto, sound = varints.decode(data, ends)
     held = np.diff(upto, prepend=0)
     begin = upto - held
-    sound &= held >= _LEAST
-    field = np.zeros((_LEAST, whole.size), np.int64)
-    field[:, sound] = numbers[begin[sound] + np.arange(_LEAST)[:, None]]
+    sound &= held >= _HEADER_NUMBERS
+    field = np.zeros((_HEADER_NUMBERS, chosen.size), np.int64)
+    field[:, sound] = numbers[begin[sound] + np.arange(_HEADER_NUMBERS)[:, None]]
     version, bits, n_zero, n_nonfinite, first, size = field
-    at = ends - length[whole]
+    at = ends - length[chosen]
     sound &= (version == VERSION) & (data[at] == VERSION) & (bits <= MAX_BITS)
     sound &= data[at + 1] <= MAX_BITS
-    # Bounded before they are added: two numbers of 63 bits would overflow.
-    sound &= (size == held - _LEAST) & (first <= n_bins(MAX_BITS))
+    # Bounded before the addition: two numbers of 63 bits would overflow.
+    sound &= (size == held - _HEADER_NUMBERS) & (first <= n_bins(MAX_BITS))
     sound &= first + size <= (255 << np.where(sound, bits, 0))
     is_count = np.repeat(sound, held)
-    is_count[(begin[:, None] + np.arange(_LEAST))[sound].ravel()] = False
-    valid[whole] = sound
+    is_count[(begin[:, None] + np.arange(_HEADER_NUMBERS))[sound].ravel()] = False
+    valid[chosen] = sound
 
     def column(values: NDArray[np.int64]) -> NDArray[np.int64]:
         full = np.zeros(length.size, np.int64)
-        full[whole] = np.where(sound, values, 0)
+        full[chosen] = np.where(sound, values, 0)
         return full
 
     return Histograms(

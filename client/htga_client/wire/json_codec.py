@@ -1,4 +1,4 @@
-"""The resources of `wire` as JSON text, and back."""
+"""Conversion between the resources of `wire` and JSON text."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 T = TypeVar("T")
 
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 MAX_DEPTH = 8
+
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def dumps(resource: object) -> bytes:
-    """JSON of a dataclass; non-finite numbers become the strings that `wire` prescribes."""
-    return json.dumps(plain(resource), allow_nan=False, separators=(",", ":")).encode()
+    """Encode a dataclass; non-finite numbers become the strings that `wire` prescribes."""
+    return json.dumps(to_jsonable(resource), allow_nan=False, separators=(",", ":")).encode()
 
 
 def loads(cls: type[T], data: bytes) -> T:
-    """The dataclass `cls` from its JSON; members that it does not know are passed over.
+    """Decode the dataclass `cls` from JSON; unknown members are ignored.
 
     Raises:
         ValueError: `data` is not JSON, or not of that shape.
@@ -36,30 +37,32 @@ def loads(cls: type[T], data: bytes) -> T:
     return value
 
 
-def plain(value: object, *, depth: int = MAX_DEPTH) -> Any:
-    """A copy made of what JSON has; an object that JSON cannot say becomes its `repr`.
+def to_jsonable(value: object, *, depth: int = MAX_DEPTH) -> Any:
+    """A copy that JSON can hold: numbers, text, lists and dicts with text as keys.
 
-    Numbers of other libraries become Python's, integers beyond 64 bits and what lies deeper than
-    `depth` become text.
+    Numbers of other libraries become Python's. Integers beyond 64 bits, values nested deeper than
+    `depth`, and objects of other kinds become their `repr`.
     """
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, Integral):
         return int(value) if -(2**63) <= int(value) < 2**63 else repr(int(value))
     if isinstance(value, Real):
-        number = float(value)
-        return number if math.isfinite(number) else _spell(number)
+        return json_number(float(value))
     if depth > 0:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         if isinstance(value, Mapping):
-            return {str(key): plain(item, depth=depth - 1) for key, item in value.items()}
+            return {str(key): to_jsonable(item, depth=depth - 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, AbstractSet)):
-            return [plain(item, depth=depth - 1) for item in value]
+            return [to_jsonable(item, depth=depth - 1) for item in value]
     return repr(value)
 
 
-def _spell(number: float) -> str:
+def json_number(number: float) -> float | str:
+    """A number as JSON writes it: itself, or "NaN", "Infinity" or "-Infinity"."""
+    if math.isfinite(number):
+        return number
     if math.isnan(number):
         return "NaN"
     return "Infinity" if number > 0 else "-Infinity"

@@ -1,4 +1,4 @@
-"""What is read of runs: series, histograms, tails, layers."""
+"""What readers get of runs: series, histograms, tails, layers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from htga_client.wire.shared import JSON_FLOATS
 class Buckets:
     """One key of a series. All four lists are as long as `Series.step`; None means not measured.
 
-    Where raw points are sent the four lists are equal. `mean` is the plain mean, so it is not
-    finite as soon as one value of its bucket is not; `min` and `max` pass over NaN unless there is
-    nothing else, so that one NaN does not hide the range of the others.
+    For raw points the four lists are equal. `mean` is the plain mean, so it is non-finite if one
+    value of its bucket is; `min` and `max` ignore NaN unless there is nothing else, so that one NaN
+    does not hide the range of the others.
     """
 
     mean: list[float | None]
@@ -25,14 +25,14 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """Values over steps, reduced to at most the number of buckets asked for.
+    """Values over steps, reduced to at most the requested number of buckets.
 
     Attributes:
-        step, time: Of the last row in each bucket.
+        step, time: Step and time of the last row in each bucket.
         keys: The values by key.
         buckets: Length of `step`.
-        total: Number of stored rows that these buckets summarise.
-        cursor: Pass it back as `since` to get only what came later; opaque.
+        total: Number of stored rows in these buckets.
+        cursor: Pass it back as `since` to get only later rows; opaque.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
@@ -48,22 +48,22 @@ class Series:
 
 
 Axis = Literal["step", "time", "relative"]
-"""What runs are laid along: steps, seconds since 1970, or seconds since a run's first row."""
+"""The axis of a chart: steps, seconds since 1970, or seconds since a run's first row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupBuckets:
     """One key of a group of runs. All lists are as long as `GroupSeries.x`.
 
-    A run's value in a bucket is its mean there. Where a run was not measured but another was, it is
-    interpolated between the two of its own buckets around; not beyond its first or its last, nor
-    beside one that is not finite. `min` and `max` are of all the values of all runs, so averaging
-    hides no spike, and of what was interpolated, so the mean lies between them.
+    A run's value in a bucket is its mean there. If a run has no value where another has one, it is
+    interpolated between its neighbouring buckets; but not before its first, after its last, or next
+    to a non-finite one. `min` and `max` are over all values of all runs, so averaging hides no
+    spike, and over interpolated values, so the mean lies between them.
 
     Attributes:
-        n: How many runs are behind `mean`; one that is not finite there has no part in it.
-        mean: Of the runs; None where n is 0.
-        sd: Their sample standard deviation; None, like the next two, where n is less than 2.
+        n: Number of runs behind `mean`; non-finite ones are left out.
+        mean: Mean over the runs; None if n is 0.
+        sd: Sample standard deviation; None, like the next two, if n is less than 2.
         low, high: The 95 % interval of the mean by Student's t.
         min, max: As in `Buckets`.
     """
@@ -81,14 +81,14 @@ class GroupBuckets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSeries:
-    """Runs that have settings in common, as one series.
+    """Runs with common settings, as one series.
 
     Attributes:
-        label: Their settings in words, `lr=0.1, group=warm`, with "(none)" for one that they do not
-            have; of a run that stands alone, its name or else its id.
-        members: Their ids.
-        x: Where each bucket lies on the axis of `GroupedSeries`: of the group's last row in it, or
-            where the buckets of several runs lie at too many times, one of evenly spaced times.
+        label: The settings, as in `lr=0.1, group=warm`, with "(none)" for a missing one; for a
+            single run its name or id.
+        members: Ids of the runs.
+        x: Position of each bucket on the axis of `GroupedSeries`: that of the group's last row in
+            it, or, if the runs have too many different times, one of evenly spaced times.
         keys: The values by key.
     """
 
@@ -105,8 +105,8 @@ class GroupedSeries:
     """Runs in groups, in the order of their first runs.
 
     Attributes:
-        by: The settings that the runs of a group have in common; none if each run stands alone.
-        axis: What `GroupSeries.x` counts.
+        by: The common settings of the runs of a group; none if each run is its own group.
+        axis: Axis of `GroupSeries.x`.
     """
 
     by: tuple[str, ...]
@@ -119,11 +119,11 @@ class Histograms:
     """Histograms of |gradient| over steps, on bins shared by all columns.
 
     Attributes:
-        step: Of the last row in each bucket of steps, length S.
+        step: Step of the last row in each bucket, length S.
         edges: Bin edges in units of |gradient|, length B + 1, increasing, log spaced.
-        counts: S lists of B counts; counts of the steps within one bucket are summed.
-        n_zero, n_nonfinite: Entries that no bin can hold, length S.
-        total: Number of stored histograms that these columns summarise.
+        counts: S lists of B counts; the steps of one bucket are summed.
+        n_zero, n_nonfinite: Number of entries outside all bins, length S.
+        total: Number of stored histograms in these columns.
         cursor: As in `Series`.
     """
 
@@ -152,17 +152,17 @@ class TailFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """The tail of |gradient| at one step, with each bin's lower edge for threshold in turn.
+    """The tail of |gradient| at one step, above the lower edge of each bin.
 
     Attributes:
         magnitude: The thresholds, length B, increasing.
         survival: Share of the finite, non-zero entries at or above each.
         k: Number of those entries.
-        alpha, stderr: The tail index above each threshold, and its standard error; None where
-            nothing can be said, or where a lower threshold has the same entries above it.
-        fit: At one of the thresholds, chosen by k; None where there are too few entries.
+        alpha, stderr: The tail index above each threshold, and its standard error; None without an
+            estimate, or if a lower threshold has the same entries above it.
+        fit: The estimate at the threshold chosen by k; None if there are too few entries.
         n: Number of finite, non-zero entries.
-        n_zero, n_nonfinite: The others.
+        n_zero, n_nonfinite: Number of the other entries.
     """
 
     run_id: str
@@ -184,9 +184,9 @@ class LayerMap:
     """One scalar of all layers over steps, on buckets shared by all of them.
 
     Attributes:
-        step: Of the last row in each bucket, length S.
-        layers: Names of the layers in the order in which they came, length L; the whole model is
-            none of them.
+        step: Step of the last row in each bucket, length S.
+        layers: Names of the layers in the order of their first rows, length L, without the whole
+            model.
         mean, min, max: L lists of S values, as in `Buckets`.
     """
 

@@ -1,4 +1,4 @@
-"""Rows of telemetry as one Arrow IPC stream."""
+"""Encoding of rows as Arrow record batches and as one Arrow IPC stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from htga_client import wire
 
 Row = Mapping[str, Any]
-"""The fields of `wire.ROWS` by name; all but `step` may be missing, `metrics` is a mapping."""
+"""The fields of `wire.ROWS` by name; all but `step` may be missing; `metrics` is a mapping."""
 
 _COLUMNS = [(column.name, column.type, column.nullable) for column in wire.ROWS]
 
@@ -20,7 +20,7 @@ _COLUMNS = [(column.name, column.type, column.nullable) for column in wire.ROWS]
 def metric_key(name: str) -> str:
     """The name under which a user's metric is stored.
 
-    A metric called like something that the probe measures goes to "metrics/<name>", so that
+    A metric with the name of a scalar that the probe measures becomes "metrics/<name>", so that
     neither hides the other.
     """
     return f"metrics/{name}" if name in wire.SCALARS else name
@@ -32,7 +32,7 @@ def record_batch(rows: Sequence[Row]) -> pa.RecordBatch:
     Raises:
         ValueError, TypeError, OverflowError: A value does not fit its column.
     """
-    # Most rows have few of the columns, and this thread takes turns with the training thread.
+    # Most rows have few of the columns, and this thread shares the interpreter with the training's.
     present = frozenset().union(*rows)
     count = len(rows)
     arrays = []
@@ -59,19 +59,19 @@ def ipc_stream(
     first_seq: int,
     gaps: Sequence[tuple[int, int]] = (),
 ) -> bytes:
-    """Batches as an Arrow IPC stream that says who sends it and where it stands in line.
+    """Batches as an Arrow IPC stream, with the writer and the sequence number in its metadata.
 
     Args:
         batches: Rows, all with the same schema.
         writer: UUID of the sending process.
-        first_seq: The writer's sequence number of the first row; the others follow.
-        gaps: Pairs [first, end) of numbers before it that will never come.
+        first_seq: Sequence number of the first row; the others follow.
+        gaps: Pairs [first, end) of earlier sequence numbers that will never be sent.
     """
     metadata = {wire.WRITER: writer.encode(), wire.FIRST_SEQ: b"%d" % first_seq}
     if gaps:
         metadata[wire.GAPS] = json.dumps([list(gap) for gap in gaps]).encode()
-    # One batch, for each has to be taken apart: thirty of a row each cost both sides several times
-    # as much as one of thirty rows.
+    # As one batch: thirty batches of one row cost both sides several times as much as one of
+    # thirty.
     whole = pa.concat_batches(batches).replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, whole.schema) as stream:
@@ -82,12 +82,12 @@ def ipc_stream(
 
 @lru_cache(maxsize=64)
 def _nulls(count: int, kind: pa.DataType) -> pa.Array:
-    """A column without values; the same again and again, for most batches are of a row or two."""
+    """A column of nulls; cached, because most batches have one or two rows."""
     return pa.nulls(count, kind)
 
 
 def _metrics(rows: Sequence[Row]) -> pa.MapArray:
-    """The metrics of all rows as one column; what has none is null."""
+    """The metrics of all rows as one column; null for rows without any."""
     found = [row.get("metrics") or None for row in rows]
     names: list[str] = []
     values: list[Any] = []
@@ -97,7 +97,7 @@ def _metrics(rows: Sequence[Row]) -> pa.MapArray:
         if metrics is not None:
             names += metrics
             values += metrics.values()
-    # Three columns and no struct per number: that would cost ten times as much.
+    # Built from three flat columns; one struct per number would cost ten times as much.
     keys = [metric_key(name) if name in wire.SCALARS else str(name) for name in names]
     return pa.MapArray.from_arrays(
         pa.array([*offsets, len(names)], pa.int32()),

@@ -1,4 +1,4 @@
-"""Rows, in bulk or one by one, and what became of them."""
+"""Rows, in bulk or in JSON, and the receipt for them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SCALARS: dict[str, pa.DataType] = {
     "norm_ratio": pa.float64(),
     "overhead_ms": pa.float64(),
 }
-"""What the probe measures at a step, by name. Every one of them may be null.
+"""The scalars that the probe measures at a step, by name. Each may be null.
 
-`status` says whether alpha_hat can be used (0 ok, 1 too few entries, 2 degenerate, 3 light tail,
-4 non-finite entries); `alpha_quarter` and `alpha_fourfold` are alpha_hat's estimator at a quarter
-of `k` and at four times `k`; `norm_ratio` is the norm of the amplified gradient over that of the
-raw one; `overhead_ms` is what measuring the step cost the training thread."""
+`status` tells whether alpha_hat can be used (0 ok, 1 too few entries, 2 degenerate, 3 light tail,
+4 non-finite entries); `alpha_quarter` and `alpha_fourfold` are Hill's index at a quarter of `k` and
+at four times `k`; `norm_ratio` is the norm of the amplified gradient over that of the raw one;
+`overhead_ms` is the time that measuring took on the training thread."""
 
 ROWS = pa.schema(
     [
@@ -49,20 +49,20 @@ ROWS = pa.schema(
         pa.field("event", pa.string()),
     ]
 )
-"""One row per step and layer; `histogram` is `htga_client.histogram.encode`'s bytes, `metrics`
-holds what the user logged, `event` is the JSON of an `Event` that happened at this step."""
+"""One row per step and layer. `histogram` holds the bytes of `htga_client.wire.histogram.encode`,
+`metrics` the user's metrics, `event` the JSON of an `Event`."""
 
-# Keys of the Arrow schema's metadata, which say who sends a batch and where it stands in line.
+# Keys of the Arrow schema's metadata: the writer of a batch and its place in the sequence.
 WRITER = b"htga.writer"
 FIRST_SEQ = b"htga.first_seq"
 GAPS = b"htga.gaps"
-"""JSON list of [first, end) pairs of sequence numbers that the writer has lost and says so, for
-instance because its disk was full. The collector keeps them and expects `end` next."""
+"""JSON list of [first, end) pairs of sequence numbers that the writer has lost, for instance
+because its disk was full. The collector records them and expects `end` next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonRow:
-    """One row in JSON, for curl and for other languages; all but `step` may be left out."""
+    """One row in JSON, for curl and other languages; all fields but `step` are optional."""
 
     step: int
     time: float | None = None
@@ -112,8 +112,7 @@ class Receipt:
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
     `min_interval` is how many seconds a sender should let pass before its next request: few while
-    the run is viewed, more the more senders there are. Older clients read the same from `followed`
-    (whether the run is viewed) and `pace` (the same seconds).
+    the run is viewed, more the more senders there are.
     """
 
     accepted: int
@@ -121,5 +120,3 @@ class Receipt:
     rejected: tuple[Rejection, ...] = ()
     next_seq: int | None = None
     min_interval: float = 2.0
-    followed: bool = False
-    pace: float = 0.0

@@ -1,4 +1,4 @@
-"""Rules of what is to be watched, and where they fired."""
+"""Rules that raise alerts, and where they fired."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ RuleKind = Literal["below", "above", "at_bound", "burst", "nonfinite"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRule:
-    """What is to be watched in the runs of a project.
+    """A condition on the runs of a project.
 
-    It looks at one key of the whole model, on each rank for itself, and fires once when what it
-    says has held for `steps` measured values in a row; to fire again it must first not hold.
+    A rule checks one key of the whole model, on each rank separately. It fires once when its
+    condition has held for `steps` measured values in a row, and again only after it did not hold.
 
     Attributes:
-        project: Whose runs it is for.
-        name: The title of the events that it writes.
+        project: Project of the runs.
+        name: Title of the events that the rule writes.
         kind: below, above: the value is less, or greater, than `threshold`; at_bound: it equals
-            `threshold`, but for rounding; burst: it is greater than `threshold` times the median
+            `threshold` up to rounding; burst: it is greater than `threshold` times the median
             of the 100 values before; nonfinite: it is NaN or infinite.
         key: A scalar such as alpha_bar, or a metric.
-        threshold: See `kind`; nothing to nonfinite.
-        steps: How many values in a row.
-        level: Of the events.
-        webhook: An https address that is told, too.
-        enabled: Whether it is watched at all.
+        threshold: See `kind`; unused by nonfinite.
+        steps: Number of values in a row.
+        level: Level of the events.
+        webhook: An https address to post to; None for none.
+        enabled: Whether the rule is checked at all.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
@@ -47,7 +47,7 @@ class NewRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(NewRule):
-    """A rule that the collector keeps; `id` is a UUID of its making."""
+    """A stored rule; the collector generates its `id`, a UUID."""
 
     id: str
 
@@ -62,11 +62,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """The body of `POST /rules/try`: a rule, to be tried on what is stored.
+    """The body of `POST /rules/try`: a rule to try on stored runs.
 
     Attributes:
         runs: Ids of the runs to try it on; empty for all runs of the rule's project.
-        cursor: `Firings.next` of the answer before.
+        cursor: `Firings.next` of the previous answer.
     """
 
     rule: NewRule
@@ -76,7 +76,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firing:
-    """A rule that fired, or would have: in which run, at which step, at what value."""
+    """Where a rule fired, or would have: the run, the step and the value."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
 
@@ -90,7 +90,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firings:
-    """Where a rule would have fired, newest run first; `next` is for the runs not looked at yet."""
+    """Where a rule would have fired, newest run first; `next` is the cursor of the other runs."""
 
     items: tuple[Firing, ...]
     next: str | None = None

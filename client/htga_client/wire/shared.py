@@ -1,4 +1,4 @@
-"""What several resources have in common."""
+"""Constants of several resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The collector itself: how it is doing, who may reach it, and what went wrong."""
+"""The collector itself: its state, its tokens and its errors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ TokenScope = Literal["ingest", "read", "admin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A token as it is listed, without its secret. Times are in seconds since the epoch.
+    """A token without its secret. Times are in seconds since the epoch.
 
     Attributes:
-        project: The only one that it is for; None for all.
+        project: The only project that it may access; None for all.
         expires, revoked: None for never.
     """
 
@@ -35,7 +35,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantiles:
-    """Of some durations, in milliseconds; None where there was none."""
+    """Quantiles of durations in milliseconds; None without any durations."""
 
     p50: float | None
     p95: float | None
@@ -43,19 +43,19 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How a collector is doing. Runs and rows are those of the database, all else of one process.
+    """State of a collector. Runs and rows are counted in the database, all else in one process.
 
     Attributes:
-        version: Of the package.
+        version: Version of the package.
         uptime_s: Seconds since it started.
         database: Kind of the database.
-        database_bytes: Its size, SQLite's write-ahead log included.
-        runs, running: Runs that may be seen, and those among them that are alive.
-        rows_total: Rows that they were sent so far.
+        database_bytes: Size of the database, including SQLite's write-ahead log.
+        runs, running: Number of visible runs, and of those that are running.
+        rows_total: Number of rows that these runs have received.
         rows_per_s: Rows accepted per second, over the last minute.
-        queue: Writes that wait.
-        commit_ms: Time of a transaction, over the last minute.
-        live_clients: Open event streams.
+        queue: Number of waiting writes.
+        commit_ms: Duration of a transaction, over the last minute.
+        live_clients: Number of open event streams.
         last_write_s: Seconds since a row was stored, or None if there was none yet.
         disk_free: Bytes left on the disk of the data folder.
     """

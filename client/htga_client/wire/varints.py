@@ -1,6 +1,6 @@
-"""Whole numbers in as few bytes as they need (LEB128): seven bits a byte, the lowest first.
+"""Variable-length integers (LEB128): seven bits a byte, the lowest first.
 
-Many at once, in passes over all bytes: a loop over numbers would be a hundred times slower.
+All functions work on many numbers at once; a loop over numbers would be a hundred times slower.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def encode(parts: Sequence[NDArray[np.int64]]) -> tuple[bytes, NDArray[np.int64]]:
-    """The numbers of all parts, one after the other, and where the bytes of each part end.
+    """Encode the numbers of all parts; returns the bytes, and where those of each part end.
 
     Raises:
         ValueError: A number is negative.
@@ -32,15 +32,15 @@ def encode(parts: Sequence[NDArray[np.int64]]) -> tuple[bytes, NDArray[np.int64]
 def decode(
     raw: NDArray[np.uint8], after: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """All varints of several byte strings that lie one after the other.
+    """Decode all varints of several concatenated byte strings.
 
     Args:
-        raw: The bytes, none of the strings empty.
-        after: Where each string ends, shape [N].
+        raw: The bytes; no string is empty.
+        after: End of each string, shape [N].
 
     Returns:
-        The numbers; how many of them there are up to the end of each string; and whether each
-        string ends with a number's last byte and holds none above 63 bits.
+        The numbers; the count of numbers up to the end of each string; and whether each string
+        ends with a number's last byte and has no number above 63 bits.
     """
     if raw.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
@@ -48,13 +48,13 @@ def decode(
     sound = ~goes_on[after - 1]
     goes_on[after - 1] = False
     ends = np.flatnonzero(~goes_on)
-    # Most numbers have one byte or two: those are put together where they lie.
+    # Most numbers have one or two bytes: these are combined in place.
     low = raw & 0x7F
     paired = low.astype(np.uint16)
     before = goes_on[:-1]
     paired[1:] = (paired[1:] << (7 * before.view(np.uint8))) | (low[:-1] * before)
     numbers = paired[ends].astype(np.int64)
-    # The rest from their last byte, the most significant, to their first.
+    # The others from their last byte, the most significant, to their first.
     last = np.flatnonzero(goes_on[:-2] & goes_on[1:-1] & ~goes_on[2:]) + 2
     wide = np.searchsorted(ends, last)
     width = last - np.where(wide > 0, ends[wide - 1], -1)

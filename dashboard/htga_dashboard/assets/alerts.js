@@ -1,21 +1,21 @@
 "use strict";
-// The bell: warnings and errors of the runs that had news last, and how many of them are unseen. To
-// open it is to have seen them; this browser remembers until when.
+// The bell: warnings and errors of the runs that changed last, and how many of them are unseen.
+// Opening it marks all as seen; this browser remembers until when.
 window.htga = window.htga || {};
 
 htga.alerts = (() => {
   const SHOWN = 100;
-  const EVERY_MS = 10000; // between two looks, however much news there is
+  const EVERY_MS = 10000; // between two requests, however much changes
   const KEY = "htga-alerts-seen";
 
   let known = []; // the latest alerts, the latest first
   let seen = 0; // Unix seconds
-  let looked = -Infinity;
+  let loaded = -Infinity;
   let timer = null;
   try {
     seen = Number(localStorage.getItem(KEY)) || 0;
   } catch {
-    // A browser that keeps nothing has seen nothing.
+    // Without storage nothing counts as seen.
   }
 
   const element = (name, text, more = {}) =>
@@ -48,36 +48,36 @@ htga.alerts = (() => {
     htga.tick();
   };
 
-  const look = async () => {
-    looked = performance.now();
+  const load = async () => {
+    loaded = performance.now();
     const answer = await fetch(`/api/v1/alerts?limit=${SHOWN}`);
     if (answer.ok) known = (await answer.json()).items;
     show();
   };
 
-  // There is news of some run.
-  const heard = () => {
+  // Some run has changed: load soon.
+  const refresh = () => {
     if (timer !== null) return;
     timer = setTimeout(
       async () => {
-        await look().catch(() => {}); // without a collector there is nothing new to be said
+        await load().catch(() => {}); // without a collector there is nothing new to show
         timer = null;
       },
-      Math.max(1000, looked + EVERY_MS - performance.now()),
+      Math.max(1000, loaded + EVERY_MS - performance.now()),
     );
   };
 
   addEventListener("click", ({ target }) => {
     if (!target.closest("#bell")) return;
-    show(); // what is new is marked once more, and then seen
+    show(); // new alerts are marked as such one last time
     seen = Math.max(seen, ...known.map(({ time }) => time));
     try {
       localStorage.setItem(KEY, String(seen));
     } catch {
-      // It holds until the page is left.
+      // Remembered until the page is left.
     }
     delete document.getElementById("bell").dataset.count;
   });
 
-  return { heard };
+  return { refresh };
 })();

@@ -1,81 +1,83 @@
 "use strict";
-// What Dash calls in the browser.
+// Functions that Dash calls in the browser.
 window.dash_clientside = window.dash_clientside || {};
+let searching = null; // timer of the next search
 
 dash_clientside.htga = {
-  // A page has been put on screen.
-  arrived: (page) => {
+  // A page was mounted.
+  pageMounted: (page) => {
     if (!page) return;
     const { props } = page;
     document.title = `${props["data-title"]} · HTGA`;
     for (const link of document.querySelectorAll(".to-page"))
       if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
-    // Its elements are there when React is through with this turn of the event loop.
+    // Its elements exist once React has finished this tick.
     setTimeout(() => {
       htga.tick();
       htga.graphs.forget();
       htga.graphs.mark(null);
       if (document.querySelector(".graph")) htga.plotly();
-      htga.live.arrived();
-      htga.sections.arrived();
-      const came = htga.held(props.children, (id) => id?.type === "figures");
-      if (!came) return;
-      htga.graphs.show(JSON.parse(came.figures));
-      htga.settled(htga.held(props.children, (id) => id === "run-view"));
+      htga.live.mounted();
+      htga.sections.mounted();
+      const data = htga.initialData(props.children, (id) => id?.type === "figures");
+      if (!data) return;
+      htga.graphs.show(JSON.parse(data.figures));
+      htga.rendered(htga.initialData(props.children, (id) => id === "run-view"));
     });
   },
 
-  // Other figures have come: by the name of their place.
+  // New figures arrived, by the name of their place.
   figures: () => {
     for (const { value } of dash_clientside.callback_context.triggered)
       if (value) htga.graphs.show(JSON.parse(value.figures));
   },
 
-  // The server has answered: the charts of a run were drawn anew, or they grow.
-  landed: async (view, growth) => {
-    const came = dash_clientside.callback_context.triggered.map(({ prop_id }) => prop_id);
-    if (came.includes("run-growth.data")) await htga.graphs.append(growth);
-    await htga.settled(view);
+  // The charts of a run were replaced, or they grow.
+  runUpdated: async (view, growth) => {
+    const triggered = dash_clientside.callback_context.triggered.map(({ prop_id }) => prop_id);
+    if (triggered.includes("run-growth.data")) await htga.graphs.append(growth);
+    await htga.rendered(view);
   },
 
-  // The slider was moved to a step; at its right end it follows the run. Where it is because of what
-  // is shown, nobody has moved it: another moment may have been chosen since that was asked for.
-  momentMoved: (step, latest, at, shown) => {
+  // The slider moved to a step; at its right end it follows the run. A value equal to the step shown was
+  // set by the server, not by the reader, who may have chosen another step since.
+  snapshotMoved: (step, latest, at, shown) => {
     const chosen = step === null || step === undefined || step >= latest ? null : step;
     return step === shown?.last || chosen === at ? dash_clientside.no_update : chosen;
   },
 
-  keepMoment: (at, k, layer) =>
-    htga.address.say({
+  keepSnapshot: (at, k, layer) =>
+    htga.address.set({
       at: at === null || at === undefined ? [] : [at],
       k: k ? [k] : [],
       of: layer ? [layer] : [],
     }),
 
-  // The moment is marked, unless it is the latest anyway.
-  markMoment: (moment, latest) =>
-    htga.graphs.mark(moment && moment.last < latest ? (moment.first + moment.last) / 2 : null),
+  // Mark the chosen step, unless it is the latest.
+  markSnapshot: (range, latest) =>
+    htga.graphs.mark(range && range.last < latest ? (range.first + range.last) / 2 : null),
 
   typedSteps: (first, last) => {
     if (dash_clientside.callback_context.triggered_id === "run-all") htga.steps.show();
     else if (first && last) htga.steps.show(first, last);
   },
 
-  // The first call, at load, has no click behind it: it says what was chosen before.
+  // The first call, at load, has no click behind it and restores the earlier choice.
   chooseTheme: async (_auto, _light, _dark, drawn) => {
     const clicked = dash_clientside.callback_context.triggered_id;
     const choices = ["auto", "light", "dark"];
     if (clicked) htga.theme.choose(clicked.replace("theme-", ""));
     const other = htga.theme.resolved() !== drawn;
-    if (other) await htga.theme.turns();
-    htga.theme.said = true;
+    if (other) await htga.theme.whenIdle();
+    htga.theme.initialized = true;
     return [
       other ? htga.theme.resolved() : dash_clientside.no_update,
       ...choices.map((choice) => String(choice === htga.theme.choice())),
     ];
   },
 
+  // Rows of runs are added, updated and removed; if any came or went, the runs are counted again.
   applyChanges: async (changes, grid) => {
     const api = await htga.grid(grid);
     const known = (id) => api.getRowNode(id);
@@ -83,40 +85,47 @@ dash_clientside.htga = {
     const gone = changes.gone.filter(known).map((id) => ({ id }));
     if (changes.all)
       api.forEachNode(({ data }) => data.members || kept.has(data.id) || gone.push({ id: data.id }));
-    api.applyTransaction({
-      addIndex: 0,
-      add: changes.rows.filter((row) => !known(row.id)),
-      update: changes.rows.filter((row) => known(row.id)),
-      remove: gone,
-    });
-    htga.table.changed(api);
-    htga.live.landed(null);
+    const added = changes.rows.filter((row) => !known(row.id));
+    const update = changes.rows.filter((row) => known(row.id));
+    api.applyTransaction({ addIndex: 0, add: added, update, remove: gone });
+    htga.table.changed(api, changes);
+    if (!changes.all && added.length + gone.length) htga.live.load("counts");
+    htga.live.answered(null);
+    return [changes.hint ?? dash_clientside.no_update, changes.shown ?? dash_clientside.no_update];
   },
 
-  // How the table of runs is looked at: its address says so, and a hint what is wrong with it.
-  lookAtRuns: async (text, by, columns, grid) => {
-    const api = await htga.grid(grid);
-    const shown = columns === "settings";
-    htga.address.say({ q: text ? [text] : [], by: by || [], columns: shown ? [columns] : [] });
-    return htga.table.look(api, { text: text || "", by: by || [], settings: shown });
+  groupRuns: async (by, columns, grid) => {
+    const settings = columns === "settings";
+    htga.address.set({ by: by || [], columns: settings ? [columns] : [] });
+    htga.table.group(await htga.grid(grid), { by: by || [], settings });
   },
 
-  // Something was done to the runs that were marked.
+  loadMoreRuns: (_clicks, limit) => limit + Number(document.getElementById("runs-more").dataset.more),
+
+  // The search or the number of runs to load changed: load all rows.
+  searchRuns: (text) => {
+    htga.address.set({ q: text ? [text] : [] });
+    // Dash's own debouncing writes an older text into the field while the reader types on.
+    clearTimeout(searching);
+    searching = setTimeout(() => htga.live.load("*"), 250);
+  },
+
+  // An action on the selected runs is done.
   bulkDone: () => {
     for (const open of document.querySelectorAll("dialog[open]")) open.close();
     htga.table.deselect();
   },
 
-  // The comparison has been drawn, or what is on screen gets new figures.
-  compared: async () => {
-    await htga.graphs.settled();
-    htga.live.landed(null);
+  // The comparison was drawn, or its figures were replaced.
+  comparisonDrawn: async () => {
+    await htga.graphs.rendered();
+    htga.live.answered(null);
     htga.tick();
   },
 
   edited: () => document.getElementById("edit").close(),
 
-  // A row of the picture of layers was clicked: a layer is pinned, or no longer; a few are opened.
+  // A click on a row of the layer heat map pins or unpins its layer; a row of several layers opens.
   layerClicked: (click, _all, rows, pinned, form) => {
     const same = dash_clientside.no_update;
     if (dash_clientside.callback_context.triggered_id === "layers-all") return [same, []];
@@ -129,43 +138,43 @@ dash_clientside.htga = {
   },
 
   keepLayers: (key, form, order, match, among, pinned) =>
-    htga.address.say({
+    htga.address.set({
       layers: key === "alpha_hat" ? [] : [key],
       as: form === "map" ? [] : [form],
-      order: order === "telling" ? [] : [order],
+      order: order === "worst" ? [] : [order],
       match: match ? [match] : [],
       among: among || [],
       layer: pinned || [],
     }),
 
-  answered: () => htga.live.landed(null),
+  answered: () => htga.live.answered(null),
 
-  // The address says what is on screen, without a step back for every turn of a knob.
+  // Write into the address what is on screen, without a history entry for every change.
   keepAddress: (query) => history.replaceState(null, "", location.pathname + query),
 };
 
-// What a store among the children of a page held when the page came.
-htga.held = (children, named) => children.find((one) => one?.props && named(one.props.id))?.props.data;
+// The data that a store among the children of a page had when the page came.
+htga.initialData = (children, named) => children.find((one) => one?.props && named(one.props.id))?.props.data;
 
-// Resolves when all that was handed over for a page is on screen; `view` is what that of a run shows.
-htga.settled = async (view) => {
-  await htga.graphs.settled();
-  htga.live.landed(view);
+// Resolves when all figures given so far are on screen; `view` is what the page of a run shows.
+htga.rendered = async (view) => {
+  await htga.graphs.rendered();
+  htga.live.answered(view);
   htga.tick();
-  if (view) htga.sections.landed(view);
+  if (view) htga.sections.show(view);
 };
 
-// Resolves when the figures may be asked for in another theme.
-htga.theme.turns = async () => {
-  await htga.live.quiet();
+// Resolves when figures may be requested in another theme.
+htga.theme.whenIdle = async () => {
+  await htga.live.whenIdle();
   if (htga.live.page()?.dataset.run) htga.live.expectAnswer();
 };
 
-// The address says what is on screen, by names that have values; what it says besides stays.
+// Sets query parameters of the address, each a list of values; the others stay.
 htga.address = {
-  say: (said) => {
+  set: (params) => {
     const query = new URLSearchParams(location.search);
-    for (const [name, values] of Object.entries(said)) {
+    for (const [name, values] of Object.entries(params)) {
       query.delete(name);
       for (const value of values) query.append(name, value);
     }
@@ -173,28 +182,28 @@ htga.address = {
   },
 };
 
-// Which steps the page of a run shows: in its store, its two numbers, and its address. No steps are
-// all there are.
+// The range of steps that the page of a run shows, kept in its store, its two fields and its address;
+// empty for all steps.
 htga.steps = (() => {
-  const said = () => new URLSearchParams(location.search).get("steps") || "";
+  const shown = () => new URLSearchParams(location.search).get("steps") || "";
 
-  // A chart was zoomed along its steps, or let go: all others follow.
-  const zoomed = (said) => {
-    if ("xaxis.range[0]" in said) {
-      const [first, last] = [said["xaxis.range[0]"], said["xaxis.range[1]"]].map(Number);
+  // A chart was zoomed along its steps, or reset: all others follow.
+  const zoomed = (ranges) => {
+    if ("xaxis.range[0]" in ranges) {
+      const [first, last] = [ranges["xaxis.range[0]"], ranges["xaxis.range[1]"]].map(Number);
       show(Math.max(0, Math.ceil(first)), Math.floor(last));
-    } else if (said["xaxis.autorange"]) show();
+    } else if (ranges["xaxis.autorange"]) show();
   };
 
   const show = async (first = "", last = "") => {
-    // What makes no stretch, such as a word typed for a number, changes nothing.
+    // Input that is no range, such as a word, changes nothing.
     if (first !== "" && !(Number(first) <= Number(last))) return;
     const text = first === "" ? "" : `${Number(first)}-${Number(last)}`;
-    if (text === said()) return;
-    htga.address.say({ steps: text ? [text] : [] });
+    if (text === shown()) return;
+    htga.address.set({ steps: text ? [text] : [] });
     if (!text) htga.graphs.release();
-    await htga.live.quiet();
-    if (text !== said()) return; // the reader has gone on
+    await htga.live.whenIdle();
+    if (text !== shown()) return; // the reader has moved on
     htga.live.expectAnswer();
     dash_clientside.set_props("run-steps", { data: text });
     dash_clientside.set_props("run-first", { value: String(first) });
@@ -205,21 +214,21 @@ htga.steps = (() => {
 })();
 
 htga.theme.system.addEventListener("change", async () => {
-  // While the page loads, Dash takes no word from outside; its first call asks by itself.
-  if (htga.theme.choice() !== "auto" || !htga.theme.said) return;
-  await htga.theme.turns();
+  // While the page loads, Dash ignores set_props; its first call reads the theme anyway.
+  if (htga.theme.choice() !== "auto" || !htga.theme.initialized) return;
+  await htga.theme.whenIdle();
   dash_clientside.set_props("theme", { data: htga.theme.resolved() });
 });
 
-// Ctrl + Enter in a text that is asked asks it.
+// Ctrl + Enter in the SQL field runs the query.
 addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  if (event.target.id === "query-sql") document.getElementById("query-ask").click();
+  if (event.target.id === "query-sql") document.getElementById("query-run").click();
 });
 
-// Three things that Dash's components leave out: the name of a slider's thumb, which its surroundings
-// say in `data-label`; its value, beside that name; and that it is the button of a dropdown, which
-// has a name, that takes the focus, and not a hidden field beside it.
+// Three fixes for Dash's components: a slider's thumb gets its accessible name from `data-label` around
+// it; the slider's value is shown beside that name; and a dropdown's button, which has a name, takes
+// the focus instead of a hidden field beside it.
 new MutationObserver(() => {
   for (const thumb of document.querySelectorAll(".dash-slider-thumb:not([aria-label])"))
     thumb.setAttribute("aria-label", thumb.closest("[data-label]")?.dataset.label || "value");

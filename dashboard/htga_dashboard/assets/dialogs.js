@@ -1,5 +1,5 @@
 "use strict";
-// Dialogs: whatever says `data-opens` opens one, `data-closes` and a click beside it close it.
+// A click on `data-opens` opens a dialog; `data-closes`, or a click outside it, closes it.
 (() => {
   addEventListener("click", ({ target }) => {
     const opener = target.closest("[data-opens]");

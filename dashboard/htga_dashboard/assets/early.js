@@ -1,23 +1,23 @@
 "use strict";
-// What Dash would ask for once all scripts have run is asked for before the first of them: the page
-// at this address, within its layout and with its figures, and which callbacks there are. So are the
-// libraries of a page that draws, or has a table.
+// Requests that Dash would make only after all scripts have run start here, before the first of them:
+// the page at this address with its layout and figures, and the list of callbacks. The same goes for
+// the libraries that the page needs.
 window.htga = window.htga || {};
 
 (() => {
   const NEEDS = { plotly: /^\/(run\/|compare|experiments)/, tables: /^\/$/ };
   htga.early = (library) => NEEDS[library].test(location.pathname);
 
-  const ask = window.fetch;
-  const said = new URLSearchParams({ href: location.href, theme: htga.theme.resolved() });
+  const fetch = window.fetch;
+  const query = new URLSearchParams({ href: location.href, theme: htga.theme.resolved() });
   const early = new Map([
-    ["/_dash-layout", ask(`/_layout?${said}`)],
-    ["/_dash-dependencies", ask("/_dash-dependencies")],
+    ["/_dash-layout", fetch(`/_layout?${query}`)],
+    ["/_dash-dependencies", fetch("/_dash-dependencies")],
   ]);
-  window.fetch = (address, how) => {
+  window.fetch = (address, options) => {
     const answer = early.get(address);
     early.delete(address);
-    return answer || ask(address, how);
+    return answer || fetch(address, options);
   };
 
   const { plotly, tables } = document.documentElement.dataset;

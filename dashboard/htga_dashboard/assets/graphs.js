@@ -1,8 +1,7 @@
 "use strict";
-// Figures, drawn where their places are in sight, one after the other: drawing is what costs most,
-// and between two of them the browser gets to do other things. A figure whose place is out of sight
-// is drawn when there is nothing else to do; what is only to be appended waits until it is scrolled
-// into view. All of it keeps what the reader has zoomed to.
+// Draws figures, those in view first and one at a time: drawing costs most, and between two figures the
+// browser handles other work. Figures out of view are drawn when the browser is idle; points to append
+// wait until their graph is scrolled into view. The reader's zoom is kept.
 window.htga = window.htga || {};
 
 htga.graphs = (() => {
@@ -12,15 +11,15 @@ htga.graphs = (() => {
     modeBarButtons: [["autoScale2d", "toImage"]],
     toImageButtonOptions: { format: "png", scale: 2 },
   };
-  const MARKED = ["tail", "heat", "layers"]; // graphs that show the chosen moment
+  const MARKED = ["tail", "heat", "layers"]; // graphs that mark the chosen step
 
-  const due = new Map(); // from the name of a graph to what is to be drawn: {figure, growth}
-  let moment = null; // a step
-  let released = 0; // how often what the reader had zoomed to was let go
-  let working = null; // the drawing that is under way
+  const due = new Map(); // from the name of a graph to what it lacks: {figure, growth}
+  let marked = null; // the chosen step
+  let released = 0; // how often the zoom was reset
+  let working = null; // promise of the drawing under way
 
-  const breathe = () => new Promise((resolve) => setTimeout(resolve));
-  const idle = () =>
+  const nextTick = () => new Promise((resolve) => setTimeout(resolve));
+  const whenIdle = () =>
     new Promise((resolve) =>
       window.requestIdleCallback ? requestIdleCallback(resolve, { timeout: 500 }) : setTimeout(resolve, 50),
     );
@@ -28,8 +27,8 @@ htga.graphs = (() => {
   const placeOf = (name) => document.getElementById(JSON.stringify({ name, type: "chart" }));
   const plotIn = (place) => place && place.querySelector(".js-plotly-plot");
 
-  // A place that comes into sight, by scrolling or because what hid it is gone, is drawn.
-  const sight = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && work(), {
+  // Draws a graph that comes into view, by scrolling or because what hid it is gone.
+  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && work(), {
     rootMargin: "150px",
   });
   const sizes = new ResizeObserver((changed) => {
@@ -38,28 +37,28 @@ htga.graphs = (() => {
         requestAnimationFrame(() => target.isConnected && Plotly.Plots.resize(target));
   });
 
-  const inSight = (place) => {
+  const inView = (place) => {
     const { top, bottom, width } = place.getBoundingClientRect();
     return width > 0 && bottom > -150 && top < innerHeight + 150;
   };
 
   const line = (plot) => ({
-    name: "moment",
+    name: "step",
     type: "line",
     yref: "paper",
-    ...{ x0: moment, x1: moment, y0: 0, y1: 1 },
+    ...{ x0: marked, x1: marked, y0: 0, y1: 1 },
     line: { color: getComputedStyle(plot).color, width: 1.5 },
   });
 
-  // What a graph that has been drawn for the first time tells.
-  const listen = (place, plot) => {
+  // Connect the events of a graph drawn for the first time.
+  const attach = (place, plot) => {
     const { along, clicks } = place.dataset;
-    if (along === "steps") plot.on("plotly_relayout", (said) => htga.steps.zoomed(said));
+    if (along === "steps") plot.on("plotly_relayout", (ranges) => htga.steps.zoomed(ranges));
     plot.on("plotly_click", ({ points: [point] }) => {
-      if (along === "steps") htga.moment.choose(point.x);
+      if (along === "steps") htga.snapshot.choose(point.x);
       if (clicks) dash_clientside.set_props(clicks, { data: { y: point.y, at: performance.now() } });
     });
-    if (place.id.includes('"hill"')) htga.moment.draggable(plot);
+    if (place.id.includes('"hill"')) htga.snapshot.draggable(plot);
     sizes.observe(plot);
   };
 
@@ -67,14 +66,14 @@ htga.graphs = (() => {
     const before = plotIn(place);
     layout.uirevision = `${layout.uirevision} ${released}`;
     const host = before || place.appendChild(document.createElement("div"));
-    if (moment !== null && MARKED.some((name) => place.id.includes(`"${name}"`)))
+    if (marked !== null && MARKED.some((name) => place.id.includes(`"${name}"`)))
       layout.shapes = [...(layout.shapes || []), line(place)];
     await Plotly.react(host, data, layout, CONFIG);
-    if (!before) listen(place, host);
+    if (!before) attach(place, host);
   };
 
   const extend = async (host, growth) => {
-    if (!host) return; // it has not been drawn, so there is nothing to append to
+    if (!host) return; // not drawn yet, so there is nothing to append to
     const [{ ...all }, traces] = growth[0];
     for (const [more] of growth.slice(1))
       for (const key of Object.keys(all))
@@ -104,16 +103,16 @@ htga.graphs = (() => {
     }
   };
 
-  // Resolves when all that is in sight is drawn.
+  // Resolves when everything in view is drawn.
   const work = () =>
     (working ||= (async () => {
-      // React puts the places of new figures on the page in this turn.
-      if ([...due.values()].some(({ figure }) => figure)) await breathe();
+      // React mounts the places of new figures within this tick.
+      if ([...due.values()].some(({ figure }) => figure)) await nextTick();
       if (due.size) await htga.plotly();
-      await drawAll(inSight, breathe);
+      await drawAll(inView, nextTick);
     })().finally(() => {
       working = null;
-      for (const name of due.keys()) if (placeOf(name)) sight.observe(placeOf(name));
+      for (const name of due.keys()) if (placeOf(name)) watcher.observe(placeOf(name));
       later();
     }));
 
@@ -122,7 +121,7 @@ htga.graphs = (() => {
     const wanted = (place, name) => due.get(name).figure;
     if (resting || !next(wanted)) return;
     resting = true;
-    await idle();
+    await whenIdle();
     const found = working ? null : next(wanted);
     if (found) await drawOne(...found);
     resting = false;
@@ -138,7 +137,7 @@ htga.graphs = (() => {
       }
       return work();
     },
-    // Append to every graph, by its name, an extension as figures/extension.py makes it.
+    // Append to every graph, by its name, an extension from figures/extension.py.
     append: (extensions) => {
       for (const [name, extension] of Object.entries(extensions)) {
         if (!due.has(name)) due.set(name, { figure: null, growth: [] });
@@ -146,21 +145,21 @@ htga.graphs = (() => {
       }
       return work();
     },
-    // Resolves when whatever was handed over by now is on the screen.
-    settled: async () => {
-      await breathe();
+    // Resolves when everything given so far is on screen.
+    rendered: async () => {
+      await nextTick();
       await working;
     },
-    // Forget what belongs to another page.
+    // Drop figures of another page.
     forget: () => due.clear(),
-    // Let go what the reader has zoomed to, with the next figures.
+    // Reset the zoom with the next figures.
     release: () => (released += 1),
-    // A line at the chosen moment, or none.
+    // Draw a line at the chosen step, or remove it.
     mark: (step) => {
-      moment = step;
+      marked = step;
       for (const host of MARKED.map((name) => plotIn(placeOf(name)))) {
         if (!host || !host.layout) continue;
-        const others = (host.layout.shapes || []).filter(({ name }) => name !== "moment");
+        const others = (host.layout.shapes || []).filter(({ name }) => name !== "step");
         if (step === null && others.length === (host.layout.shapes || []).length) continue;
         Plotly.relayout(host, { shapes: step === null ? others : [...others, line(host)] });
       }

@@ -1,12 +1,12 @@
 "use strict";
-// The scripts of AG Grid, which are as large as all others together, come with the first table. Until
-// then a component that waits for them has the place of theirs.
+// The scripts of AG Grid are as large as all others together, so they load with the first table.
+// Until then a placeholder stands in for the grid.
 (() => {
   const { createElement, lazy, Suspense } = React;
 
-  let coming = null;
+  let loading = null;
   const load = () =>
-    (coming ||= Promise.all(htga.tables.map(htga.load)).then(() => {
+    (loading ||= Promise.all(htga.tables.map(htga.load)).then(() => {
       const loaded = window.dash_ag_grid;
       window.dash_ag_grid = { ...loaded, AgGrid };
       return loaded;
@@ -17,6 +17,6 @@
   window.dash_ag_grid = { AgGrid };
   if (htga.early("tables")) load();
 
-  // What AG Grid itself offers of the table of that id, once it is there.
+  // The API of the grid with this id; resolves once the grid exists.
   htga.grid = async (id) => (await load()).getApiAsync(id);
 })();

@@ -1,8 +1,8 @@
 "use strict";
-// What can be done by key; the help lists it. Keys that are typed into a field are left alone.
+// Keyboard shortcuts; the help lists them. Keys typed into a field are ignored.
 (() => {
   const PAGES = { r: "/", c: "/compare", e: "/experiments", q: "/query", h: "/health" };
-  let going = 0; // when "g" was pressed
+  let prefixed = 0; // when "g" was pressed
 
   const click = (selector) => {
     const target = document.querySelector(selector);
@@ -22,27 +22,27 @@
       (a, b) => a.getAttribute("row-index") - b.getAttribute("row-index"),
     );
 
-  // Which run the keys are at. The grid draws its rows anew as they change, and the focus is lost.
-  let at = null;
-  const isAt = (row) => row.getAttribute("row-id") === at;
+  // The id of the focused run: the grid replaces rows that change, and they lose the focus.
+  let current = null;
+  const isCurrent = (row) => row.getAttribute("row-id") === current;
 
-  // To the link of the next or the previous run in the table.
+  // Focus the link of the next or the previous run in the table.
   const step = (by) => {
     const all = rows();
-    const next = all[Math.max(0, Math.min(all.length - 1, all.findIndex(isAt) + by))];
+    const next = all[Math.max(0, Math.min(all.length - 1, all.findIndex(isCurrent) + by))];
     if (!next) return false;
-    at = next.getAttribute("row-id");
+    current = next.getAttribute("row-id");
     next.querySelector(".run-link, .group-row").focus();
     return true;
   };
 
-  const markRow = () =>
-    at !== null && click(`.ag-row[row-id="${CSS.escape(at)}"] input[type=checkbox]`);
+  const selectRow = () =>
+    current !== null && click(`.ag-row[row-id="${CSS.escape(current)}"] input[type=checkbox]`);
 
-  const moveMoment = (by) => {
-    const thumb = document.querySelector("#moment-step [role=slider]");
+  const moveStep = (by) => {
+    const thumb = document.querySelector("#snapshot-step [role=slider]");
     if (!thumb || !thumb.offsetParent) return false;
-    htga.moment.choose(Number(thumb.getAttribute("aria-valuenow")) + by);
+    htga.snapshot.choose(Number(thumb.getAttribute("aria-valuenow")) + by);
     return true;
   };
 
@@ -51,12 +51,12 @@
     "/": focusText,
     j: () => step(1),
     k: () => step(-1),
-    x: markRow,
+    x: selectRow,
     c: () => click('.runs:not([data-marked="0"]) #runs-compare'),
     e: () => click('[data-opens="edit"]'),
-    "[": () => moveMoment(-1),
-    "]": () => moveMoment(1),
-    g: () => (going = performance.now()),
+    "[": () => moveStep(-1),
+    "]": () => moveStep(1),
+    g: () => (prefixed = performance.now()),
   };
 
   addEventListener("keydown", (event) => {
@@ -65,8 +65,8 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    const goes = performance.now() - going < 1500 && PAGES[event.key];
-    going = 0;
+    const goes = performance.now() - prefixed < 1500 && PAGES[event.key];
+    prefixed = 0;
     const done = goes ? click(`.to-page[href="${goes}"]`) : KEYS[event.key] && KEYS[event.key]();
     if (done !== false && (goes || KEYS[event.key])) event.preventDefault();
   });

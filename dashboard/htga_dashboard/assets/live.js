@@ -1,99 +1,104 @@
 "use strict";
-// One stream of events says which runs have news. The page on screen names, in its `data-news`, the
-// store that wants to hear of it and, in its `data-run`, the one run that it is about, if any; the
-// rest is Dash's. News is handed over at most seven times a second, never before the answer to the
-// last, and then after a rest a quarter as long as that took: a slow server, or a slow browser, is
-// asked less often instead of ever more.
+// Passes changes of runs from the event stream to the page. A page names in `data-news` the store that
+// gets them and, if it shows one run only, that run in `data-run`; Dash does the rest. Changes are
+// passed on at most seven times a second, never before the answer to the last ones, and then after a
+// pause a quarter as long as that answer took, so that a slow server or browser gets fewer requests.
 window.htga = window.htga || {};
 
 htga.live = (() => {
-  const EVERY_MS = 150; // between two handovers
-  const PATIENCE_MS = 10000; // for an answer
-  const CHECK_MS = 60000; // a run that fell silent says nothing
-  const ANY = "*";
-  const LATEST = "latest"; // the runs that had news last
+  const EVERY_MS = 150; // between two updates
+  const MAX_WAIT_MS = 10000; // for an answer
+  const CHECK_MS = 60000; // a run that fell silent sends no event
+  const ANY = "*"; // instead of an id: any run may have changed
+  const LATEST = "latest"; // the runs that changed last
+  const COUNTS = "counts"; // how many runs there are
 
-  const fresh = new Set(); // runs with news that no page has fetched yet
-  const seen = {}; // what was last heard of each run
-  let leave = null; // ends the listening
-  let connected = null; // null until the first attempt has come to something
-  let asked = -Infinity;
+  const changed = new Set(); // what no page has loaded yet: ids, ANY, LATEST, COUNTS
+  const latest = {}; // the last known step and state of each run
+  let leave = null; // stops listening
+  let connected = null; // null until the first attempt has succeeded or failed
+  let waiting = false; // for an answer
+  let requested = -Infinity;
   let took = 0;
-  let answered = true;
   let timer = null;
-  let idle = [];
-  let here = null; // the page that has come on screen
+  let whenAnswered = [];
+  let current = null; // the mounted page
 
   const page = () => document.querySelector("[data-news]");
 
-  const due = (run) =>
-    run ? [run, ANY, LATEST].some((one) => fresh.has(one)) : fresh.size > 0;
+  const concerns = (run) =>
+    run ? [run, ANY, LATEST].some((one) => changed.has(one)) : changed.size > 0;
 
-  const handOver = () => {
+  const update = () => {
     clearTimeout(timer);
     const host = page();
-    if (!host || host !== here || document.hidden || !due(host.dataset.run)) return;
+    if (!host || host !== current || document.hidden || !concerns(host.dataset.run)) return;
     const now = performance.now();
-    const wait = asked + (answered ? Math.max(EVERY_MS, 1.25 * took) : PATIENCE_MS) - now;
+    const wait = requested + (waiting ? MAX_WAIT_MS : Math.max(EVERY_MS, 1.25 * took)) - now;
     if (wait > 0) {
-      timer = setTimeout(handOver, wait);
+      timer = setTimeout(update, wait);
       return;
     }
-    const runs = [...fresh];
-    fresh.clear();
+    const runs = [...changed];
+    changed.clear();
     expectAnswer();
     dash_clientside.set_props(host.dataset.news, { data: { runs, at: now } });
   };
 
   const expectAnswer = () => {
-    asked = performance.now();
-    answered = false;
+    requested = performance.now();
+    waiting = true;
   };
 
   // Dash has answered; `view` is what the page of a run shows now.
-  const landed = (view) => {
-    if (!answered) took = performance.now() - asked;
-    answered = true;
-    if (view && view.run) seen[view.run] = { ...seen[view.run], state: view.state };
-    if (view && view.run && view.step !== null && !(seen[view.run].step > view.step))
-      seen[view.run].step = view.step;
-    idle.forEach((resolve) => resolve());
-    idle = [];
-    show();
-    handOver();
+  const answered = (view) => {
+    if (waiting) took = performance.now() - requested;
+    waiting = false;
+    if (view && view.run) latest[view.run] = { ...latest[view.run], state: view.state };
+    if (view && view.run && view.step !== null && !(latest[view.run].step > view.step))
+      latest[view.run].step = view.step;
+    whenAnswered.forEach((resolve) => resolve());
+    whenAnswered = [];
+    showStatus();
+    update();
   };
 
-  // A page has come on screen; one that draws asks at once, and news waits for that answer: Dash
-  // may lose a call that is made while a page is being mounted.
-  const arrived = () => {
+  // A page was mounted. If it draws, it asks at once, and changes wait for that answer: Dash may lose a
+  // call made while it mounts a page.
+  const mounted = () => {
     open();
-    answered = true;
-    here = page();
-    if (here && "draws" in here.dataset) expectAnswer();
-    show();
-    handOver();
+    waiting = false;
+    current = page();
+    if (current && "draws" in current.dataset) expectAnswer();
+    showStatus();
+    update();
   };
 
-  // Resolves when no answer is on its way, so that two never cross.
-  const quiet = () =>
+  // Resolves when no answer is pending, so that two never cross.
+  const whenIdle = () =>
     new Promise((resolve) => {
-      if (answered) resolve();
+      if (!waiting) resolve();
       else {
-        idle.push(resolve);
-        setTimeout(resolve, PATIENCE_MS);
+        whenAnswered.push(resolve);
+        setTimeout(resolve, MAX_WAIT_MS);
       }
     });
 
-  const news = (run) => {
-    fresh.add(run);
-    htga.alerts.heard();
-    handOver();
+  // Load on the current page what has changed: a run, or one of the words above.
+  const load = (what) => {
+    changed.add(what);
+    update();
   };
 
-  const heard = {
+  const notify = (run) => {
+    htga.alerts.refresh();
+    load(run);
+  };
+
+  const handlers = {
     open: () => {
-      // Whatever happened while nobody listened, which is not much when the page has just come.
-      news(connected === null ? LATEST : ANY);
+      // Anything may have changed while nothing listened; not much if the page has just come.
+      notify(connected === null ? LATEST : ANY);
       connected = true;
       if (document.querySelector("[data-passing]")) location.reload();
     },
@@ -101,22 +106,23 @@ htga.live = (() => {
       connected = false;
     },
     rows: ({ run, step }) => {
-      seen[run] = { ...seen[run], step, state: "running" };
-      news(run);
+      latest[run] = { ...latest[run], step, state: "running" };
+      notify(run);
     },
-    // News may have been missed.
-    reset: () => news(ANY),
+    // Events may have been missed.
+    reset: () => notify(ANY),
     run: ({ run, state }) => {
-      seen[run] = { ...seen[run], state };
-      news(run);
+      latest[run] = { ...latest[run], state };
+      changed.add(COUNTS);
+      notify(run);
     },
   };
 
   const open = () => {
     if (leave || document.hidden) return;
     leave = htga.listen(({ kind, data }) => {
-      heard[kind](data);
-      show();
+      handlers[kind](data);
+      showStatus();
     });
   };
 
@@ -125,24 +131,24 @@ htga.live = (() => {
     leave = null;
   };
 
-  // What the pill says: [class, word, rest].
+  // What the live status says: [class, word, rest].
   const status = () => {
     if (connected === null) return ["waiting", "connecting", ""];
     if (!connected) return ["reconnecting", "reconnecting", ""];
     const run = page() && page().dataset.run;
     if (!run) return ["live", "live", ""];
-    const { state, step } = seen[run] || {};
+    const { state, step } = latest[run] || {};
     const rest = step === undefined ? "" : ` · step ${step.toLocaleString("en")}`;
     if (state && state !== "running") return [state, state, rest];
     return rest ? ["live", "live", rest] : ["waiting", "waiting", ""];
   };
 
-  const show = () => {
-    const pill = document.getElementById("live");
-    if (!pill) return;
+  const showStatus = () => {
+    const host = document.getElementById("live");
+    if (!host) return;
     const [kind, word, rest] = status();
-    const [first, second] = pill.children;
-    pill.dataset.kind = kind;
+    const [first, second] = host.children;
+    host.dataset.kind = kind;
     // Written only when it changes: a screen reader reads each change aloud.
     if (first.textContent !== word) first.textContent = word;
     second.textContent = rest;
@@ -150,8 +156,8 @@ htga.live = (() => {
 
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
-  setInterval(() => page() && news(ANY), CHECK_MS);
+  setInterval(() => page() && notify(ANY), CHECK_MS);
   addEventListener("pageshow", ({ persisted }) => persisted && open()); // by the back button
 
-  return { landed, arrived, quiet, expectAnswer, page };
+  return { answered, mounted, whenIdle, expectAnswer, page, load };
 })();

@@ -1,6 +1,6 @@
 "use strict";
-// The table of runs: how its cells look, and how changed rows get in without losing sort,
-// selection or scroll. Text from outside becomes text nodes only.
+// The table of runs: its cells, and how changed rows get in without losing sort, selection or scroll.
+// Text from users becomes text nodes only.
 (() => {
   const { createElement } = React;
 
@@ -14,7 +14,7 @@
     return String(Number(value.toPrecision(digits)));
   };
 
-  // Finite values by size; infinities at the ends, what is not measured or not a number first.
+  // Finite values by size; infinities at the ends, missing values and NaN first.
   const rank = (value) => {
     const size = value === null || value === undefined ? NaN : Number(value);
     return Number.isNaN(size) ? -Infinity : size;
@@ -26,16 +26,16 @@
     const sd = data.sd && data.sd[column.getColId()];
     return sd === null || sd === undefined ? number(value) : `${number(value, 3)} ± ${number(sd, 2)}`;
   };
-  // The name of a group may be long, and its runs may be of several projects.
+  // A group's name may be long, and its runs may be of several projects.
   functions.htgaSpan = ({ data, api }) => (data.members && api.getColumn("project").isVisible() ? 2 : 1);
   functions.htgaStep = (value) => (value === null ? "–" : Math.round(value).toLocaleString("en"));
   functions.htgaCompare = compare;
   functions.htgaAgo = (unix) => htga.ago(unix);
   functions.htgaDate = (unix) => htga.date(unix);
 
-  // How the table is looked at: what is searched for, which settings it is grouped by, which of the
-  // groups are open, and whether the settings that differ have columns.
-  const view = { terms: [], by: [], open: new Set(), settings: false, filters: false };
+  // The settings that the table is grouped by, the groups that are open, whether the settings that
+  // differ have columns, and how many runs match and how many there are.
+  const view = { by: [], open: new Set(), settings: false, matching: 0, total: 0 };
 
   const runsOf = (api) => {
     const rows = [];
@@ -43,24 +43,25 @@
     return rows;
   };
 
-  // The height of the table follows its rows, and with no rows at all the page says what to do.
-  const counted = (api) => {
-    const rows = runsOf(api);
-    const shown = rows.filter((row) => htga.filter.passes(view.terms, row));
+  // The height of the table follows its rows, and without any run the page shows how to send one.
+  const updateCount = (api) => {
     const page = document.querySelector("[data-rows]");
-    page.dataset.rows = rows.length;
+    const loaded = runsOf(api).length;
+    const { matching, total } = view;
+    page.dataset.rows = total;
     page.style.setProperty("--rows", Math.max(api.getDisplayedRowCount(), 1));
-    const [some, all] = [shown.length, rows.length].map((count) => count.toLocaleString("en"));
-    document.getElementById("runs-count").textContent = some === all ? all : `${some} of ${all}`;
+    const words = (count) => count.toLocaleString("en");
+    const of = matching === total ? "" : `${words(matching)} of `;
+    const part = loaded < matching ? `, the newest ${words(loaded)} loaded` : "";
+    document.getElementById("runs-count").textContent =
+      `${of}${words(total)} run${total === 1 ? "" : "s"}${part}`;
+    document.getElementById("runs-more").hidden = loaded >= matching;
   };
 
-  const isShown = ({ data }) => {
-    if (data.members) return true;
-    if (!htga.filter.passes(view.terms, data)) return false;
-    return !view.by.length || view.open.has(htga.groups.idOf(data, view.by));
-  };
+  const isShown = ({ data }) =>
+    Boolean(data.members) || !view.by.length || view.open.has(htga.groups.idOf(data, view.by));
 
-  // Every group is followed by its runs, whatever the table is sorted by.
+  // Each group is followed by its runs, whatever the sort order.
   const underGroups = ({ nodes }) => {
     if (!view.by.length) return;
     const runs = Map.groupBy(
@@ -71,14 +72,13 @@
     nodes.splice(0, nodes.length, ...groups.flatMap((node) => [node, ...(runs.get(node.data.id) || [])]));
   };
 
-  functions.htgaFilters = () => view.filters;
+  functions.htgaFilters = () => view.by.length > 0;
   functions.htgaIsShown = isShown;
   functions.htgaUnderGroups = underGroups;
 
-  // The rows of groups are made anew from the runs that are there now.
+  // The rows of groups are built again from the runs that are there now.
   const regroup = (api) => {
-    const shown = runsOf(api).filter((row) => htga.filter.passes(view.terms, row));
-    const groups = view.by.length ? htga.groups.rowsOf(shown, view.by) : [];
+    const groups = view.by.length ? htga.groups.rowsOf(runsOf(api), view.by) : [];
     const made = new Set(groups.map(({ id }) => id));
     const gone = [];
     api.forEachNode(({ data }) => data.members && !made.has(data.id) && gone.push({ id: data.id }));
@@ -88,23 +88,21 @@
         update: groups.filter(({ id }) => api.getRowNode(id)),
         remove: gone,
       });
-    // To filter is to draw all rows again, which is a third of what the table takes to appear.
-    const before = view.filters;
-    view.filters = view.terms.length + view.by.length > 0;
-    if (before || view.filters) api.onFilterChanged();
-    counted(api);
-    fit(api);
+    // Filtering draws all rows again, a third of the time that the table takes to appear.
+    if (groups.length || gone.length) api.onFilterChanged();
+    updateCount(api);
+    layoutColumns(api);
   };
 
-  // Columns for the settings in which the runs are not all alike.
-  const SETTINGS = 12; // columns at most
+  // Columns for the settings in which the runs differ.
+  const MAX_SETTINGS = 12;
   const SETTING = "setting ";
   const settingColumns = (rows) => {
     const values = new Map();
     for (const { config } of rows) for (const name of Object.keys(config)) values.set(name, new Set());
     for (const [name, found] of values) for (const { config } of rows) found.add(config[name]);
     const differing = [...values].filter(([, found]) => found.size > 1).map(([name]) => name);
-    return differing.slice(0, SETTINGS).map((name) => ({
+    return differing.slice(0, MAX_SETTINGS).map((name) => ({
       colId: SETTING + name,
       headerName: name,
       valueGetter: ({ data }) => (data.config ? (data.config[name] ?? "") : ""),
@@ -122,15 +120,12 @@
     api.setGridOption("columnDefs", own);
   };
 
-  // Columns in which no run has anything are left out. On a narrow screen there is only what tells
-  // most; the rest is one tap away, on the page of the run.
+  // Columns without any value are hidden. A narrow screen shows the three that matter most; the rest is
+  // one tap away, on the page of the run.
   const MAY_BE_EMPTY = ["gamma", "loss", "group", "tags"];
   const NARROW = new Set(["name", "state", "alpha_bar"]);
-  const PLAIN = { state: 112, alpha_bar: 112, gamma: 112, grad_norm: 112, loss: 112 };
-  const SPREAD = { state: 112, alpha_bar: 136, gamma: 136, grad_norm: 136, loss: 136 };
-  const NARROW_PLAIN = { state: 96, alpha_bar: 88 };
-  const NARROW_SPREAD = { state: 64, alpha_bar: 120 }; // of groups: n, and mean ± deviation
-  const fit = (api) => {
+  const NUMBERS = ["alpha_bar", "gamma", "grad_norm", "loss"];
+  const layoutColumns = (api) => {
     const wide = document.querySelector("[data-rows]").clientWidth >= 640;
     const rows = runsOf(api);
     const has = (row, id) => row[id] !== null && row[id] !== "";
@@ -141,15 +136,11 @@
       const turned = columns.filter(([id, is]) => shown(id) === visible && is !== visible);
       if (turned.length) api.setColumnsVisible(turned.map(([id]) => id), visible);
     }
-    const widths = view.by.length ? [SPREAD, NARROW_SPREAD] : [PLAIN, NARROW_PLAIN];
-    const other = Object.entries(widths[wide ? 0 : 1])
-      .filter(([key, width]) => api.getColumn(key).getActualWidth() !== width)
-      .map(([key, newWidth]) => ({ key, newWidth }));
-    if (other.length) api.setColumnWidths(other);
+    if (view.by.length) api.autoSizeColumns(NUMBERS); // "1.5 ± 0.71" is longer than a number
   };
 
-  // What is done to the runs that are marked is told which they are.
-  const marked = (api) => {
+  // Tell the actions which runs are selected.
+  const updateSelection = (api) => {
     const runs = api.getSelectedRows().map((row) => row.id);
     document.querySelector("[data-rows]").dataset.marked = runs.length;
     dash_clientside.set_props("runs-marked", { data: runs });
@@ -159,28 +150,31 @@
     });
   };
 
-  // A table has come on screen.
-  const met = new WeakSet();
-  const meet = (api) => {
-    if (met.has(api)) return;
-    met.add(api);
-    api.addEventListener("modelUpdated", () => counted(api));
-    api.addEventListener("gridSizeChanged", () => fit(api));
-    api.addEventListener("selectionChanged", () => marked(api));
+  // Connect the events of a new table.
+  const attached = new WeakSet();
+  const attach = (api) => {
+    if (attached.has(api)) return;
+    attached.add(api);
+    api.addEventListener("modelUpdated", () => updateCount(api));
+    api.addEventListener("gridSizeChanged", () => layoutColumns(api));
+    api.addEventListener("selectionChanged", () => updateSelection(api));
   };
 
   window.htga = window.htga || {};
   htga.table = {
-    look: (api, { text, by, settings }) => {
-      Object.assign(view, { terms: htga.filter.parse(text), by, settings });
-      meet(api);
+    group: (api, { by, settings }) => {
+      Object.assign(view, { by, settings });
+      attach(api);
       setColumns(api);
       regroup(api);
-      const rows = runsOf(api);
-      const unknown = rows.length ? htga.filter.unknown(view.terms, rows) : undefined;
-      return unknown === undefined ? "" : `No run has anything called “${unknown}”.`;
     },
-    changed: regroup,
+    // The rows have changed, and with them, where they were counted, the numbers of runs.
+    changed: (api, { all, matching = view.matching, total = view.total }) => {
+      Object.assign(view, { matching, total });
+      attach(api);
+      if (all && view.settings) setColumns(api);
+      regroup(api);
+    },
     deselect: async () => (await htga.grid("runs-grid")).deselectAll(),
   };
 

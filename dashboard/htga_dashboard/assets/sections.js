@@ -1,71 +1,71 @@
 "use strict";
-// Parts of a run's page below its charts. Each names itself in `data-section`, and is told what the
-// page shows, in the store of that name, when it comes in sight, and again when the run has grown
-// enough to tell. Nothing is asked of the server for what nobody looks at.
+// Sections of a run's page below its charts. A section in view is updated through the store named by
+// its `data-section`: when it comes into view, and again when the run has grown noticeably. Sections
+// out of view cost no requests.
 window.htga = window.htga || {};
 
 htga.sections = (() => {
-  const PART = 20; // told again when the run has grown by one part in so many
-  const MOMENT_MS = 1000; // or, of the latest moment, so often
-  const SMALL_PX = 300; // of each of the small charts beside one another, and four at most
+  const PART = 20; // update when the run has grown by one part in 20
+  const SNAPSHOT_MS = 1000; // the shortest time between two updates of the tail at the latest step
+  const SMALL_PX = 300; // width of a small chart; at most four stand side by side
   const SAME = ["run", "state", "attempt", "steps"];
 
-  const told = new WeakMap(); // from a section to {view, at}
-  const seen = new Set();
+  const updated = new WeakMap(); // from a section to {view, at} of its last update
+  const visible = new Set();
   let view = null;
   let timer = null;
 
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const { target, isIntersecting } of entries)
-        if (isIntersecting) seen.add(target);
-        else seen.delete(target);
-      tell();
+        if (isIntersecting) visible.add(target);
+        else visible.delete(target);
+      update();
     },
     { rootMargin: "250px" },
   );
 
-  // Milliseconds until a section is to be told, or null if it need not be.
+  // Milliseconds until a section needs an update, or null if it needs none.
   const wait = (section) => {
-    const last = told.get(section);
+    const last = updated.get(section);
     if (!last || SAME.some((key) => last.view[key] !== view[key])) return 0;
     const grown = view.step - last.view.step;
     if (section.dataset.section !== "snapshot") return grown && grown >= view.step / PART ? 0 : null;
-    return grown ? Math.max(0, last.at + MOMENT_MS - performance.now()) : null;
+    return grown ? Math.max(0, last.at + SNAPSHOT_MS - performance.now()) : null;
   };
 
-  const tell = () => {
+  const update = () => {
     clearTimeout(timer);
     if (!view) return;
-    for (const section of seen) {
+    for (const section of visible) {
       if (!section.isConnected) {
-        seen.delete(section);
+        visible.delete(section);
         continue;
       }
       const rest = wait(section);
       if (rest === null) continue;
       if (rest > 0) {
-        timer = setTimeout(tell, rest);
+        timer = setTimeout(update, rest);
         continue;
       }
-      told.set(section, { view, at: performance.now() });
+      updated.set(section, { view, at: performance.now() });
       dash_clientside.set_props({ name: section.dataset.section, type: "section" }, { data: view });
     }
   };
 
   return {
-    // A page has come on screen.
-    arrived: () => {
+    // A page was mounted.
+    mounted: () => {
       view = null;
       const layers = document.querySelector("[data-section=layers]");
       const across = layers && Math.min(Math.max(Math.floor(layers.clientWidth / SMALL_PX), 1), 4);
       if (layers) dash_clientside.set_props("layers-across", { data: across });
       for (const section of document.querySelectorAll("[data-section]")) watcher.observe(section);
     },
-    // The page of a run shows this now.
-    landed: (now) => {
+    // The page of a run now shows `now`.
+    show: (now) => {
       view = now;
-      tell();
+      update();
     },
   };
 })();

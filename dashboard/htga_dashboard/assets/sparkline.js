@@ -1,20 +1,20 @@
 "use strict";
-// The course of alpha_bar in a cell: fetched when the cell comes in sight, a few at a time, and
-// again when the run has grown enough to tell.
+// The trend of alpha_bar in a cell: fetched when the cell comes into view, a few at a time, and again
+// when the run has grown noticeably.
 (() => {
   const { createElement, useEffect, useState } = React;
 
   const POINTS = 48;
-  const AT_ONCE = 4;
+  const MAX_REQUESTS = 4; // at once
   const WIDTH = 96;
   const HEIGHT = 26;
 
-  const known = new Map(); // from a run to {step, path}
+  const cached = new Map(); // from a run to {step, path}
   const waiting = [];
   let running = 0;
 
   const next = async () => {
-    if (running >= AT_ONCE || !waiting.length) return;
+    if (running >= MAX_REQUESTS || !waiting.length) return;
     running += 1;
     await waiting.shift()();
     running -= 1;
@@ -52,7 +52,7 @@
   const components = (window.dashAgGridComponentFunctions =
     window.dashAgGridComponentFunctions || {});
   components.HtgaSparkline = ({ data }) => {
-    const before = known.get(data.id);
+    const before = cached.get(data.id);
     const [, draw] = useState(null);
     const stale = !before || data.step - before.step > before.step / 20;
     useEffect(() => {
@@ -60,12 +60,12 @@
       let gone = false;
       const job = async () => {
         const found = await fetchPath(data.id).catch(() => "");
-        known.set(data.id, { step: data.step, path: found });
+        cached.set(data.id, { step: data.step, path: found });
         if (!gone) draw(found);
       };
       waiting.push(job);
       next();
-      // A cell that was scrolled out of sight before its turn is asked for when it is back.
+      // A cell that leaves the view before its turn is fetched when it is back.
       return () => {
         gone = true;
         if (waiting.includes(job)) waiting.splice(waiting.indexOf(job), 1);

@@ -1,24 +1,24 @@
 "use strict";
-// The collector's stream of events, one for all tabs of this browser: over HTTP/1.1 a browser keeps
-// six connections to a server, and a stream in each tab would leave the seventh none. This file is
-// that shared worker, and where a browser has no such workers each tab runs it by itself.
+// The collector's stream of events, shared by all tabs: over HTTP/1.1 a browser opens at most six
+// connections to a server, so a stream in each tab would block the seventh. This file is the shared
+// worker; in a browser without shared workers each tab runs it itself.
 (() => {
   const RETRY_MS = 2000; // after the stream was refused
 
-  // Opens the stream and tells what comes of it: {kind: "open" | "error" | "rows" | "run" | "reset", data}.
-  const connect = (tell) => {
+  // Opens the stream; `send` gets {kind: "open" | "error" | "rows" | "run" | "reset", data}.
+  const connect = (send) => {
     let source = null;
     let retry = null;
     const open = () => {
       source = new EventSource("/api/v1/live");
-      source.onopen = () => tell({ kind: "open" });
+      source.onopen = () => send({ kind: "open" });
       source.onerror = () => {
-        tell({ kind: "error" });
+        send({ kind: "error" });
         if (source.readyState !== EventSource.CLOSED) return;
         retry = setTimeout(open, RETRY_MS);
       };
       for (const kind of ["rows", "run", "reset"])
-        source.addEventListener(kind, (event) => tell({ kind, data: JSON.parse(event.data) }));
+        source.addEventListener(kind, (event) => send({ kind, data: JSON.parse(event.data) }));
     };
     open();
     return {
@@ -34,16 +34,16 @@
   const serve = () => {
     const tabs = new Set();
     let stream = null;
-    const tell = (message) => tabs.forEach((tab) => tab.postMessage(message));
+    const send = (message) => tabs.forEach((tab) => tab.postMessage(message));
     self.onconnect = ({ ports: [tab] }) => {
       tabs.add(tab);
       tab.onmessage = () => {
-        tabs.delete(tab); // the one thing that a tab says is that it leaves
+        tabs.delete(tab); // the only message of a tab is that it leaves
         if (tabs.size || !stream) return;
         stream.close();
         stream = null;
       };
-      if (!stream) stream = connect(tell);
+      if (!stream) stream = connect(send);
       else if (stream.isOpen()) tab.postMessage({ kind: "open" });
     };
   };
@@ -55,12 +55,12 @@
 
   const script = document.currentScript.src;
   window.htga = window.htga || {};
-  // Listens until what it returns is called.
-  htga.listen = (tell) => {
-    if (!window.SharedWorker) return connect(tell).close;
+  // Calls `send` for every event; returns a function that stops this.
+  htga.listen = (send) => {
+    if (!window.SharedWorker) return connect(send).close;
     const { port } = new SharedWorker(script, "htga-live");
     let left = false;
-    port.onmessage = ({ data }) => left || tell(data);
+    port.onmessage = ({ data }) => left || send(data);
     return () => {
       left = true;
       port.postMessage("leave");

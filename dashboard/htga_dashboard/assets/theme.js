@@ -1,6 +1,6 @@
 "use strict";
-// The theme: what the user chose (auto, light or dark; kept in this browser), and what it comes to.
-// Runs in the head of the document, before anything is painted.
+// The theme: the user's choice (auto, light or dark; stored in this browser) and the theme that
+// results. Runs in the head of the document, before the first paint.
 window.htga = window.htga || {};
 
 htga.theme = (() => {
@@ -10,7 +10,7 @@ htga.theme = (() => {
   try {
     choice = localStorage.getItem(KEY) || choice;
   } catch {
-    // A browser that keeps nothing follows the system.
+    // Without storage the theme follows the system.
   }
 
   const resolved = () => (choice === "auto" ? (dark.matches ? "dark" : "light") : choice);
@@ -21,7 +21,7 @@ htga.theme = (() => {
     try {
       localStorage.setItem(KEY, choice);
     } catch {
-      // It holds until the page is left.
+      // Remembered until the page is left.
     }
   };
 

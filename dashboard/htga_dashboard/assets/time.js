@@ -1,6 +1,5 @@
 "use strict";
-// Moments as people say them: every <time data-unix> shows how long ago it was, and on hovering
-// the date in the reader's own time zone.
+// Every <time data-unix> shows how long ago that was, and in its tooltip the local date.
 window.htga = window.htga || {};
 
 (() => {

@@ -1,4 +1,4 @@
-"""HTML attributes with a hyphen, which the signatures of Dash's components do not know."""
+"""HTML attributes with a hyphen, which Dash's components take only as **kwargs."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Any
 
 
 def attributes(**values: str) -> dict[str, Any]:
-    """`attributes(data_run="x")` as keyword arguments gives an element `data-run="x"`."""
+    """Keyword arguments of a component: `**attributes(data_run="x")` sets `data-run="x"`."""
     return {name.replace("_", "-"): value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Labelled controls."""
+"""Labelled form controls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from htga_dashboard.components.attributes import attributes
 
 
 def field(label: str, control: Component, *, wide: bool = False) -> Component:
-    """A control and its name."""
+    """A control with its label."""
     return html.Label(
         [html.Span(label), control],
         className="field wide" if wide else "field",
@@ -20,18 +20,18 @@ def field(label: str, control: Component, *, wide: bool = False) -> Component:
     )
 
 
-def several(id_: str, options: Any, value: Sequence[str], placeholder: str) -> Component:
-    """A choice of any number of options."""
+def multi_dropdown(id_: str, options: Any, value: Sequence[str], placeholder: str) -> Component:
+    """A dropdown for any number of values."""
     return dcc.Dropdown(
         id=id_, options=options, value=list(value), multi=True, placeholder=placeholder
     )
 
 
-def one(id_: str, options: Any, value: str) -> Component:
-    """A choice of one."""
+def dropdown(id_: str, options: Any, value: str) -> Component:
+    """A dropdown for one value."""
     return dcc.Dropdown(id=id_, options=options, value=value, clearable=False)
 
 
-def offered(options: Sequence[str], chosen: Sequence[str]) -> list[str]:
-    """What can be chosen, with what already is: a dropdown forgets what it does not offer."""
-    return [*options, *(name for name in chosen if name and name not in options)]
+def options(known: Sequence[str], chosen: Sequence[str]) -> list[str]:
+    """The known options and the chosen values: a dropdown drops values that are no option."""
+    return [*known, *(name for name in chosen if name and name not in known)]

@@ -1,4 +1,4 @@
-"""A window over the page: the browser's own, which holds the focus and closes on Escape."""
+"""A modal dialog: the browser's own, which keeps the focus inside and closes on Escape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from htga_dashboard.components.attributes import attributes
 
 
 def dialog(id_: str, title: str, content: Any, actions: Any = ()) -> Component:
-    """Closed until `opener(id_)` is pressed; `actions` stand at its foot, before "Close"."""
+    """A dialog, closed until its `dialog_button` is pressed; `actions` come before "Close"."""
     heading = f"{id_}-title"
     return html.Dialog(
         [
@@ -30,6 +30,6 @@ def dialog(id_: str, title: str, content: Any, actions: Any = ()) -> Component:
     )
 
 
-def opener(id_: str, text: str, **more: Any) -> Component:
-    """A button that opens a dialog."""
+def dialog_button(id_: str, text: str, **more: Any) -> Component:
+    """A button that opens the dialog `id_`."""
     return html.Button(text, **({"className": "link"} | more), **attributes(data_opens=id_))

@@ -1,7 +1,7 @@
-"""Places for figures, and how figures come into them.
+"""Places for figures, and the stores that carry figures to them.
 
-A callback hands its figures over by name, in a store. The browser draws those whose places are in
-sight, one after another, and the others when it has nothing else to do (`assets/graphs.js`).
+A callback writes its figures, by name, into a store. The browser draws those in view one at a time,
+and the others when it is idle (`assets/graphs.js`).
 """
 
 from __future__ import annotations
@@ -20,50 +20,50 @@ from htga_dashboard.figures.layout import Figure
 
 
 def place(name: str, *, steps: bool = False, clicks: str = "") -> Component:
-    """Where the figure called `name` is drawn.
+    """The element in which the figure called `name` is drawn.
 
     Args:
-        name: Tells the graphs of a page apart.
-        steps: Whether it goes along steps: to zoom it is to choose the steps of the page, and to
-            click it is to choose a moment.
-        clicks: Id of a store that is told where it was clicked.
+        name: Name of the graph, unique on its page.
+        steps: Whether its x axis is steps: zooming it then sets the steps of the page, and a click
+            chooses the step of the tail snapshot.
+        clicks: Id of a store that receives the positions of clicks.
     """
-    said = {"data_along": "steps"} if steps else {}
-    said |= {"data_clicks": clicks} if clicks else {}
-    return html.Div(id=ids.chart(name), className="graph", **attributes(**said))
+    data = {"data_along": "steps"} if steps else {}
+    data |= {"data_clicks": clicks} if clicks else {}
+    return html.Div(id=ids.chart(name), className="graph", **attributes(**data))
 
 
 def store(name: str, data: dict[str, Any] | None = None) -> Component:
-    """Where the callback called `name` puts its figures; those that come with the page are there.
+    """The store into which the callback called `name` writes its figures.
 
     Args:
-        name: Of the callback.
-        data: What is in it at first, from `handed`.
+        name: Name of the callback.
+        data: Figures that come with the page, from `to_payload`.
     """
     return dcc.Store(id=ids.figures(name), data=data)
 
 
-def handed(drawn: Mapping[str, Figure], beat: int = 0) -> dict[str, Any]:
-    """What goes into the store: figures by the names of their places.
+def to_payload(figures: Mapping[str, Figure], beat: int = 0) -> dict[str, Any]:
+    """Content of a store: the figures, by the names of their places, as one JSON text.
 
-    They are JSON already, which Dash's own encoder would take long to write.
+    Encoding them here is much faster than Dash's own encoder.
 
     Args:
-        drawn: The figures.
-        beat: Another number than the last time, where the browser is to see every answer.
+        figures: The figures.
+        beat: A number that differs from the last one, for the browser to notice every answer.
     """
-    said = ",".join(f"{orjson.dumps(name).decode()}:{written(f)}" for name, f in drawn.items())
-    return {"figures": f"{{{said}}}", "beat": beat}
+    pairs = ",".join(f"{orjson.dumps(name).decode()}:{to_json(f)}" for name, f in figures.items())
+    return {"figures": f"{{{pairs}}}", "beat": beat}
 
 
-def written(figure: Figure) -> str:
+def to_json(figure: Figure) -> str:
     """A figure as JSON."""
     short = {**figure, "data": [_short(trace) for trace in figure["data"]]}
     return orjson.dumps(short, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def _short(trace: dict[str, Any]) -> dict[str, Any]:
-    """The trace with its values in single precision, which takes half as many digits to write."""
+    """The trace with its values in single precision, which halves their digits."""
     if trace["type"] != "scatter":
         return trace
     y = np.array(trace["y"], np.float64)

@@ -1,4 +1,4 @@
-"""What can be done by key, and what can be searched for."""
+"""The help dialog: keyboard shortcuts and the language of a search."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from htga_dashboard.components.dialog import dialog
 KEYS = {
     "Everywhere": {
         "?": "this help",
-        "/": "the first thing to type into",
+        "/": "the first field to type into",
         "g and r c e q h": "to Runs, Compare, Experiments, Query, Health",
         "Esc": "leaves a field, closes what is open",
     },
     "Table of runs": {
         "j, k": "to the next and the previous run",
-        "x": "marks it",
+        "x": "selects it",
         "Enter": "opens it",
-        "c": "compares the runs that are marked",
+        "c": "compares the selected runs",
     },
     "One run": {
-        "[ and ]": "the moment a step back and forth",
+        "[ and ]": "the tail one step back or forth",
         "e": "edits its name, group, tags and notes",
     },
 }
 
 SEARCH = {
-    "maple": "anywhere in a run",
+    "maple": "text anywhere in a run",
     "state:running": "part of a value or a setting",
-    "lr=0.1": "the whole of it",
+    "lr=0.1": "the whole value; also !=",
     "lr<0.01": "a number; also >, <=, >=",
-    "-tag:old": "not",
+    "-tag:old": "the term does not hold",
 }
 
 
 def layout() -> Component:
-    """The dialog."""
+    """The help dialog."""
     return dialog(
         ids.HELP,
         "Help",

@@ -1,14 +1,13 @@
-"""What every page has around it: brand, navigation, live state and choice of theme."""
+"""The shell around every page: brand, navigation, live status, alerts, help, theme."""
 
 from __future__ import annotations
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_dashboard.components import ids
-from htga_dashboard.components import keyboard_help as keys
+from htga_dashboard.components import ids, keyboard_help
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.dialog import dialog, opener
+from htga_dashboard.components.dialog import dialog, dialog_button
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
@@ -19,7 +18,7 @@ TABS = {
     "Query": "/query",
     "Health": "/health",
 }
-"""The pages that the header leads to."""
+"""Names and paths of the pages in the header."""
 
 
 def layout(
@@ -28,9 +27,9 @@ def layout(
     """The shell.
 
     Args:
-        page: What is in it.
-        path: Where that is; without one, the page is asked for as soon as the shell is there.
-        theme_name: What the browser wants, "light" or "dark"; without one it says so by a callback.
+        page: The page in it.
+        path: Path of that page; without one, the browser requests the page once the shell is there.
+        theme_name: "light" or "dark"; without one, the browser sends its theme by a callback.
     """
     return html.Div(
         [
@@ -54,7 +53,7 @@ def layout(
                         id=ids.LIVE,
                         className="live",
                     ),
-                    opener(
+                    dialog_button(
                         ids.ALERTS,
                         "",
                         id=ids.BELL,
@@ -62,7 +61,7 @@ def layout(
                         title="Alerts of the latest runs",
                         **attributes(aria_label="Alerts"),
                     ),
-                    opener(
+                    dialog_button(
                         ids.HELP,
                         "?",
                         className="help",
@@ -86,7 +85,7 @@ def layout(
                 className="shell",
             ),
             html.Main(page, id=ids.PAGE, tabIndex=-1),
-            keys.layout(),
+            keyboard_help.layout(),
             dialog(ids.ALERTS, "Alerts", html.Ul(id=ids.ALERTS_LIST, className="alerts")),
         ]
     )

@@ -1,1 +1,5 @@
-"""Figures: pure functions of data and theme."""
+"""Figures of plotly as plain dicts.
+
+Series, histograms and a theme come in, dicts with `data` and `layout` go out. Pure functions;
+imports models and source only.
+"""

@@ -1,30 +1,30 @@
-"""Values over steps as lines and dots; `figures.points` says through which points."""
+"""The chart of scalars over steps: lines, dots, bands and levels; `figures.points` has the data."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from htga_client.wire import Series
-from htga_dashboard.figures.layout import LOG, RIM, Figure, look, rimmed
+from htga_dashboard.figures.layout import EVENT_AXIS, LOG, Figure, base_layout, with_event_axis
 from htga_dashboard.figures.points import points, stride_of
 from htga_dashboard.figures.theme import Theme, translucent
 from htga_dashboard.models.charts import Chart, Curve
 
 MARKS = "not drawable"
-"""Name of the trace that marks where a value has no place; it is the last, where there are any."""
+"""Name of the trace that marks values without a place on the axis; the last trace, if any."""
 
 FEW = 60
-"""Below this many steps a line shows its points too; a lone one could not be seen otherwise."""
+"""Below this many steps a line shows its points, because a single one would be invisible."""
 
 
 def figure(series: Series, chart: Chart, theme: Theme) -> Figure:
-    """`chart` of `series` in the colours of `theme`."""
+    """The figure of `chart` with the values of `series`."""
     styles = [
         style
         for place, curve in enumerate(chart.curves)
         for style in _styles(curve, theme, place=chart.hue + place, few=len(series.step) < FEW)
     ]
-    layout = look(theme, revision=f"{series.run_id} {chart.name}")
+    layout = base_layout(theme, revision=f"{series.run_id} {chart.name}")
     layout["xaxis"]["autorangeoptions"] = {"clipmin": 0}
     if len(chart.curves) > 1:
         layout |= {"showlegend": True, "margin": {**layout["margin"], "t": 28}}
@@ -44,11 +44,11 @@ def figure(series: Series, chart: Chart, theme: Theme) -> Figure:
     traces = [{**style, **trace} for style, trace in zip(styles, data, strict=True)]
     if not marks["x"]:
         return {"data": traces, "layout": layout}
-    return rimmed({"data": [*traces, _mark_style(theme) | marks], "layout": layout})
+    return with_event_axis({"data": [*traces, _mark_style(theme) | marks], "layout": layout})
 
 
 def is_marked(figure: Figure) -> bool:
-    """Whether a figure has the trace of marks, so that it can grow by some."""
+    """Whether the figure has a trace of marks, to which more can be appended."""
     return any(trace.get("name") == MARKS for trace in figure["data"])
 
 
@@ -94,7 +94,7 @@ def _mark_style(theme: Theme) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "name": MARKS,
-        "yaxis": RIM,
+        "yaxis": EVENT_AXIS,
         "marker": {"symbol": "line-ns", "size": 10, "line": {"color": theme.danger, "width": 2}},
         "hovertemplate": "%{customdata}<extra></extra>",
         "showlegend": False,
@@ -115,7 +115,7 @@ def _level(level: float, theme: Theme) -> dict[str, Any]:
 
 
 def _label(level: float, text: str, theme: Theme, *, below: bool) -> dict[str, Any]:
-    """What a level is; it stands upon its line, or `below`, where there is no room above."""
+    """The label of a level, above its line, or `below` it where there is no room above."""
     return {
         "text": text,
         "xref": "paper",

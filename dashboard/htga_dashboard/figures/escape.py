@@ -1,22 +1,18 @@
-"""Text from outside, made safe for a figure.
-
-Plotly reads labels as a little HTML. What comes from whoever sends telemetry is shown as it was
-written instead, on one line, and short.
-"""
+"""Text from telemetry, escaped for a figure: plotly would read it as HTML."""
 
 from __future__ import annotations
 
 import html
 import unicodedata
 
-LONGEST = 48
+MAX_LENGTH = 48
 
 
-def plain(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
-    """`text` as a label that plotly shows letter by letter.
+def escape(text: str, max_length: int = MAX_LENGTH, *, end: bool = False) -> str:
+    """`text` as a label of at most `max_length` characters that plotly shows literally.
 
-    Control characters and those that turn the direction of writing are left out: in a legend they
-    would reach into the next label. Of a longer text its beginning is kept, or else its `end`.
+    Control and bidirectional characters are dropped, because in a legend they would affect the next
+    label. A longer text keeps its beginning, or its `end`.
     """
     kept = "".join(
         " " if letter.isspace() else letter
@@ -25,6 +21,6 @@ def plain(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
     )
     dots = "\N{HORIZONTAL ELLIPSIS}"
     short = kept
-    if len(kept) > longest:
-        short = dots + kept[1 - longest :] if end else kept[: longest - 1] + dots
+    if len(kept) > max_length:
+        short = dots + kept[1 - max_length :] if end else kept[: max_length - 1] + dots
     return html.escape(short, quote=False)

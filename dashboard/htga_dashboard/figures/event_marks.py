@@ -1,4 +1,4 @@
-"""Events on the axis of steps."""
+"""Marks of a run's events on the axis of steps."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from htga_client.wire import RunEvent
-from htga_dashboard.figures.escape import plain
-from htga_dashboard.figures.layout import RIM
+from htga_dashboard.figures.escape import escape
+from htga_dashboard.figures.layout import EVENT_AXIS
 from htga_dashboard.figures.theme import Theme, translucent
 
-MOST = 100
-"""Events marked at most, the latest; all of them are listed beside the charts."""
+MAX_EVENTS = 100
+"""Only the latest are marked; the page lists all."""
 
 
 def trace(events: Sequence[RunEvent], theme: Theme) -> dict[str, Any]:
-    """A flag at the top of a chart, which is to be `rimmed`, for each event, and a line down.
+    """A flag at the top of the chart and a line down for each event.
 
-    It comes after the chart's own traces, so that these grow without it.
+    The figure needs the axis of `with_event_axis`. The trace comes after the chart's own, so that
+    these can grow without it.
     """
     colours = {"info": theme.muted, "warning": theme.lines[1], "error": theme.danger}
-    latest = events[-MOST:]
+    latest = events[-MAX_EVENTS:]
     return {
         "type": "scatter",
         "mode": "markers",
-        "yaxis": RIM,
+        "yaxis": EVENT_AXIS,
         "name": "event",
         "x": [event.step for event in latest],
         "y": [1.0] * len(latest),
@@ -52,5 +53,5 @@ def trace(events: Sequence[RunEvent], theme: Theme) -> dict[str, Any]:
 
 
 def _text(event: RunEvent) -> str:
-    said = event.title or event.kind
-    return plain(f"{said}: {event.text}" if event.text else said)
+    title = event.title or event.kind
+    return escape(f"{title}: {event.text}" if event.text else title)

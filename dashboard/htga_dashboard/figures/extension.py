@@ -1,4 +1,4 @@
-"""How a graph grows: what `Plotly.extendTraces` takes."""
+"""Points to append to a graph, as the arguments of `Plotly.extendTraces`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ Extension = tuple[dict[str, list[list[Any]]], list[int]]
 
 
 def extension(traces: list[dict[str, list[Any]]]) -> Extension:
-    """Append to every trace of a graph, in the order of its traces, the given values.
+    """Arguments that append to every trace of a graph.
 
     Args:
-        traces: For each trace, the values to append by attribute; all name the same attributes.
+        traces: For each trace, in order, values to append by attribute; all have the same
+            attributes.
     """
     names = traces[0].keys()
     return {name: [trace[name] for trace in traces] for name in names}, list(range(len(traces)))

@@ -1,11 +1,11 @@
-"""Differences to a baseline, each with its interval, one below the other."""
+"""The forest plot: each variant's difference from the baseline with its 95 % interval."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from htga_dashboard.figures.escape import plain
-from htga_dashboard.figures.layout import Figure, look
+from htga_dashboard.figures.escape import escape
+from htga_dashboard.figures.layout import Figure, base_layout
 from htga_dashboard.figures.theme import Theme
 from htga_dashboard.models.experiment import Report
 from htga_dashboard.models.number_format import significant
@@ -13,19 +13,19 @@ from htga_dashboard.models.number_format import significant
 LABEL = 28
 ROW_PX, AROUND_PX = 34, 76
 ROOM = 0.06
-"""Beyond zero, as a part of what is farthest from it."""
+"""Margin beyond zero, as a share of the largest distance from it."""
 
 
 def height(report: Report) -> int:
-    """Of the picture in pixels."""
+    """Height of the figure in pixels."""
     return AROUND_PX + ROW_PX * max(len(report.variants) - 1, 2)
 
 
 def figure(report: Report, theme: Theme) -> Figure:
-    """A point and a line for each variant; what crosses zero may be chance."""
+    """A point and an interval for each variant; an interval across zero may be chance."""
     shown = [v for v in report.variants if v.difference is not None]
     places = list(range(len(shown)))
-    labels = [plain(v.name, LABEL) for v in shown]
+    labels = [escape(v.name, LABEL) for v in shown]
     found: list[Any] = [v.difference for v in shown]
     trace = {
         "type": "scatter",
@@ -48,14 +48,14 @@ def figure(report: Report, theme: Theme) -> Figure:
         "hovertemplate": "%{customdata}<extra></extra>",
     }
     edge = ROOM * max((abs(d.mean) + (d.half or 0) for d in found), default=0)
-    layout = look(theme, revision=f"forest {report.metric}")
+    layout = base_layout(theme, revision=f"forest {report.metric}")
     layout |= {"showlegend": False, "hovermode": "closest"}
     layout["margin"] |= {"l": 24 + round(max(map(len, labels), default=0) * 6.2), "b": 46}
     layout["xaxis"] |= {
         "tickformat": "~g",
         "showgrid": True,
         "title": {
-            "text": f"{plain(report.metric)}, difference to {plain(report.baseline, LABEL)}",
+            "text": f"{escape(report.metric)}, difference to {escape(report.baseline, LABEL)}",
             "font": {"size": 12, "color": theme.muted},
         },
         "autorangeoptions": {"include": [-edge, edge]},

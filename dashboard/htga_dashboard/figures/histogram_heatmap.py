@@ -1,7 +1,7 @@
 """The histogram of |gradient| over steps, as a heat map.
 
-Each column is one step, or one bucket of steps, and shades every bin by its share of the column's
-entries, on a logarithmic scale: the tail is where the shares are small.
+A column is one step or one bucket of steps. The shade of a bin is the logarithm of its share of the
+column's entries, which makes the small shares of the tail visible.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 
 from htga_client.wire import Histograms
-from htga_dashboard.figures.layout import Figure, look, powers, scale
+from htga_dashboard.figures.layout import Figure, base_layout, powers, scale
 from htga_dashboard.figures.theme import Theme
 
 ROWS = 72
-"""Bins drawn at most; a card is about three times as many pixels high."""
+"""Maximum number of bins; a card is about three times as many pixels high."""
 
 FLOOR = -7.0
-"""Shares below 10 to this power look alike."""
+"""Shares below 10 to this power get the same colour."""
 
 SHARES = {power: f"{10.0 ** (power + 2):.{max(-2 - power, 0)}f} %" for power in range(-6, 1)}
-"""What the scale of colours says at a power of ten: 0.0001 % to 100 %."""
+"""Labels of the colour scale, 0.0001 % to 100 %, by power of ten."""
 
 
 def edges_of(histograms: Histograms) -> list[float]:
-    """The edges of the bins to draw: `ROWS` at most, and room for a few more at both ends.
+    """Edges of the bins to draw: at most `ROWS`, with room for a few more at both ends.
 
-    Every edge is one of the histograms' own, so that later histograms fit without splitting a bin.
+    Inner edges are edges of the histograms, so later histograms fit without splitting a bin.
     """
     edges = [edge for edge in histograms.edges if edge > 0]
     if len(edges) < 2:
@@ -45,9 +45,9 @@ def edges_of(histograms: Histograms) -> list[float]:
 
 
 def columns(histograms: Histograms, edges: Sequence[float]) -> dict[str, list[Any]] | None:
-    """The data of the heat map: `x` of length S, and `z` of S columns on the bins of `edges`.
+    """Data of the heat map: `x` with S steps, and `z` with S columns over the bins of `edges`.
 
-    None where entries lie outside these edges: nothing is left out silently.
+    Returns None if entries lie outside the edges, because dropping them would be silent.
     """
     bins = max(len(edges) - 1, 0)
     counts = np.array(histograms.counts, dtype=np.float64)
@@ -94,7 +94,7 @@ def figure(histograms: Histograms, theme: Theme) -> Figure:
         },
         **data,
     }
-    layout = look(theme, revision=f"{histograms.run_id} heat")
+    layout = base_layout(theme, revision=f"{histograms.run_id} heat")
     layout["hovermode"] = "closest"
     layout["yaxis"] |= {**powers(theme), "showgrid": False}
     return {"data": [trace], "layout": layout}

@@ -1,4 +1,4 @@
-"""One value of many layers over steps, as a heat map: a row for each layer, or for a few."""
+"""One scalar of many layers over steps, as a heat map with one row for one or a few layers."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from htga_dashboard.figures.escape import plain
-from htga_dashboard.figures.layout import Figure, look, scale
+from htga_dashboard.figures.escape import escape
+from htga_dashboard.figures.layout import Figure, base_layout, scale
 from htga_dashboard.figures.theme import Theme
-from htga_dashboard.models.layer_rows import Floats, Measure, Strata
+from htga_dashboard.models.layer_rows import Floats, LayerRows, Measure
 from htga_dashboard.models.number_format import significant
 
 LABEL = 26
-"""Letters of a name beside its row; the end of a name says more than its beginning."""
+"""Maximum length of a row's label; it keeps the end of a name, which differs most."""
 
 HEAVIEST, LIGHTEST = 0.5, 4.0
-"""Tail indices between which colours differ, so that two pictures can be compared."""
+"""Fixed range of the colour scale for tail indices, so that two figures are comparable."""
 
 TICKS = 8
-"""Of the scale of colours at most."""
+"""Maximum number of ticks of the colour scale."""
 
-ROW_PX, AROUND_PX, LEAST_PX = 11, 48, 150
-
-
-def height(rows: Strata) -> int:
-    """Of the picture in pixels."""
-    return max(len(rows.layers) * ROW_PX + AROUND_PX, LEAST_PX)
+ROW_PX, AROUND_PX, MIN_PX = 11, 48, 150
 
 
-def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Figure:
-    """The heat map; what tells most has the most contrast, and what is not finite is red."""
+def height(rows: LayerRows) -> int:
+    """Height of the figure in pixels."""
+    return max(len(rows.layers) * ROW_PX + AROUND_PX, MIN_PX)
+
+
+def figure(rows: LayerRows, measure: Measure, theme: Theme, *, revision: str) -> Figure:
+    """The heat map; the worst values have the most contrast, non-finite ones are red."""
     places = list(range(len(rows.layers)))
     shade = rows.shown if measure.low else np.log10(rows.shown)
     common = {"type": "heatmap", "x": rows.step, "y": places, "hoverongaps": False}
@@ -61,7 +61,7 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Fi
         "colorscale": [[0, theme.danger], [1, theme.danger]],
         "hoverinfo": "skip",
     }
-    layout = look(theme, revision=revision)
+    layout = base_layout(theme, revision=revision)
     labels = [_label(names) for names in rows.layers]
     longest = max(map(len, labels), default=0)
     layout["margin"] |= {"l": 16 + round(longest * 5.6)}
@@ -79,7 +79,7 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str) -> Fi
 
 
 def _ticks(values: Floats) -> dict[str, list[Any]]:
-    """A few round numbers within the range, at their logarithms."""
+    """A few round numbers within the range, placed at their logarithms."""
     there = np.log10(values[np.isfinite(values)])
     if not len(there):
         return {}
@@ -97,21 +97,23 @@ def _ticks(values: Floats) -> dict[str, list[Any]]:
 
 def _label(names: tuple[str, ...]) -> str:
     more = f" +{len(names) - 1}" if len(names) > 1 else ""
-    return plain(names[0], LABEL, end=True) + more
+    return escape(names[0], LABEL, end=True) + more
 
 
-def _texts(rows: Strata) -> list[list[str]]:
-    said = []
+def _texts(rows: LayerRows) -> list[list[str]]:
+    texts = []
     for place, names in enumerate(rows.layers):
-        short = [plain(name, end=True) for name in names]
-        cells = zip(rows.step, rows.whose[place], rows.low[place], rows.high[place], strict=True)
-        said.append(
+        short = [escape(name, end=True) for name in names]
+        cells = zip(
+            rows.step, rows.source_layer[place], rows.low[place], rows.high[place], strict=True
+        )
+        texts.append(
             [
                 f"{short[who]}<br>step {step:,}<br>{_range(low, high)}"
                 for step, who, low, high in cells
             ]
         )
-    return said
+    return texts
 
 
 def _range(low: float, high: float) -> str:
@@ -121,5 +123,5 @@ def _range(low: float, high: float) -> str:
 
 
 def _nullable(values: Floats) -> list[list[float | None]]:
-    """JSON has no NaN."""
+    """Rounded values as lists, with None for NaN, which JSON lacks."""
     return [[None if np.isnan(one) else one for one in row] for row in values.round(3).tolist()]

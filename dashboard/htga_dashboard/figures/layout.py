@@ -1,4 +1,4 @@
-"""How every figure looks."""
+"""Layout, axes and colour scales that all figures share."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from htga_dashboard.figures.theme import Theme
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
 Figure = dict[str, Any]
-"""What plotly draws: `data`, a list of traces, and `layout`.
+"""A plotly figure as a dict: `data`, a list of traces, and `layout`.
 
-Plotly's own classes would check every number of it, which takes longer than all the rest.
+Plotly's own classes would validate every number, which takes longer than all the rest.
 """
 
-RIM = "y2"
-"""An axis over that of values, from the foot of a chart, 0, to its top, 1; see `rimmed`."""
+EVENT_AXIS = "y2"
+"""An axis from the foot of a chart, 0, to its top, 1, laid over the axis of values."""
 
 LOG: dict[str, Any] = {"type": "log", "tickformat": "~g", "nticks": 3}
-"""A logarithmic axis of values; asked for more ticks, plotly writes a 9 beside an 8."""
+"""A logarithmic axis; with more ticks plotly crowds their labels."""
 
 
 def scale(colours: Sequence[str]) -> list[tuple[float, str]]:
-    """`colours`, evenly spread, as plotly takes a scale of them."""
+    """A plotly colour scale of evenly spaced `colours`."""
     return [(place / (len(colours) - 1), colour) for place, colour in enumerate(colours)]
 
 
 def powers(theme: Theme) -> dict[str, Any]:
-    """A logarithmic axis of many decades, each a power of ten, which plotly writes larger."""
+    """A logarithmic axis over many decades, labelled with powers of ten in a small font."""
     small = {"color": theme.muted, "size": 9}
     return {"type": "log", "tickformat": "", "exponentformat": "power", "tickfont": small}
 
 
-def rimmed(figure: Figure) -> Figure:
-    """The figure with the axis `RIM`.
+def with_event_axis(figure: Figure) -> Figure:
+    """The figure with the axis `EVENT_AXIS`; add it only where it is used.
 
-    Only what has marks on it is to have one: drawing a second axis takes a browser as long as
-    drawing all the rest.
+    Drawing a second axis takes a browser as long as drawing all the rest.
     """
     figure["layout"]["yaxis2"] = {
         "overlaying": "y",
@@ -48,12 +47,12 @@ def rimmed(figure: Figure) -> Figure:
     return figure
 
 
-def look(theme: Theme, *, revision: str) -> dict[str, Any]:
+def base_layout(theme: Theme, *, revision: str) -> dict[str, Any]:
     """The layout that all figures share.
 
     Args:
         theme: The palette.
-        revision: The user's zoom lasts as long as this stays the same.
+        revision: The reader's zoom is kept while this value stays the same.
     """
     axis = {
         "gridcolor": theme.grid,

@@ -1,4 +1,4 @@
-"""Several runs, or groups of runs, in one chart."""
+"""The chart that compares runs or groups of runs, one line each."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any
 import numpy as np
 
 from htga_client.wire import Axis
-from htga_dashboard.figures.escape import plain
-from htga_dashboard.figures.layout import LOG, Figure, look
+from htga_dashboard.figures.escape import escape
+from htga_dashboard.figures.layout import LOG, Figure, base_layout
 from htga_dashboard.figures.theme import Theme, translucent
 from htga_dashboard.models.lines import Floats, Line
 
 DASHES = ("solid", "dash", "dot", "dashdot")
-"""Tell lines of one colour apart, once the colours have been used up."""
+"""Tell lines of one colour apart once all colours are in use."""
 
 UNIFIED = 8
-"""Lines up to which hovering lists all of them; of more it says the nearest."""
+"""Up to this many lines, hovering lists all of them; beyond it, only the nearest."""
 
 FEW = 60
-"""Below this many points a line shows them; a lone one could not be seen otherwise."""
+"""Below this many points a line shows them, because a single one would be invisible."""
 
 UNITS = (("s", 1.0, 600.0), ("min", 60.0, 36_000.0), ("h", 3600.0, float("inf")))
-"""Units of relative time: seconds in one, and in all of the axis up to which it is taken."""
+"""Units of relative time: name, seconds in one, and the longest axis in seconds that uses it."""
 
 
 def figure(
     lines: Sequence[tuple[str, Line]], *, axis: Axis, log: bool, theme: Theme, revision: str
 ) -> Figure:
-    """Draw lines, each with what lies around it.
+    """A figure with lines and their bands.
 
     Args:
-        lines: With their names, in the order of their colours.
-        axis: What x is.
-        log: Whether the axis of values is logarithmic.
+        lines: Name and data of each line, in the order of the colours.
+        axis: Meaning of x.
+        log: Whether the y axis is logarithmic.
         theme: The palette.
-        revision: The user's zoom lasts as long as this stays the same.
+        revision: The reader's zoom is kept while this value stays the same.
     """
     unit, seconds = _unit([line for _, line in lines])
     floor = _floor([line for _, line in lines])
@@ -44,10 +44,10 @@ def figure(
         trace
         for place, (name, line) in enumerate(lines)
         for trace in _traces(
-            plain(name), line, place, theme, axis=axis, seconds=seconds, log=log, floor=floor
+            escape(name), line, place, theme, axis=axis, seconds=seconds, log=log, floor=floor
         )
     ]
-    layout = look(theme, revision=revision)
+    layout = base_layout(theme, revision=revision)
     layout["showlegend"] = False
     layout["hovermode"] = "x unified" if len(lines) <= UNIFIED else "closest"
     if log:
@@ -62,7 +62,7 @@ def figure(
 
 
 def place_of(place: int, theme: Theme) -> tuple[int, int]:
-    """Which colour and which dash the line at a place has: first all colours, then the dashes."""
+    """Indices of the colour and the dash of the line at `place`: all colours first, then dashes."""
     dash, colour = divmod(place, len(theme.lines))
     return colour, dash % len(DASHES)
 
@@ -83,8 +83,8 @@ def _traces(
     x = line.x * 1e3 if axis == "time" else line.x / seconds if axis == "relative" else line.x
     common = {"type": "scatter", "name": name, "legendgroup": str(place)}
     hidden = {**common, "mode": "lines", "hoverinfo": "skip", "showlegend": False}
-    together = bool((line.n > 1).any())
-    if together:
+    is_group = bool((line.n > 1).any())
+    if is_group:
         low = np.where(line.low > 0, line.low, floor) if log else line.low
         around = {
             **hidden,
@@ -108,7 +108,7 @@ def _traces(
         "mode": "lines+markers" if len(x) < FEW else "lines",
         "line": {"color": colour, "width": 1.75, "dash": DASHES[pattern]},
         "marker": {"size": 4},
-        "customdata": [f"  n={n}" if together else "" for n in line.n.tolist()],
+        "customdata": [f"  n={n}" if is_group else "" for n in line.n.tolist()],
         "hovertemplate": "%{y:.4~g}%{customdata}",
     }
     return [around, shown]
@@ -120,13 +120,13 @@ def _unit(lines: Sequence[Line]) -> tuple[str, float]:
 
 
 def _floor(lines: Sequence[Line]) -> float:
-    """The lowest that is drawn; a band that reaches below zero ends there on a logarithmic axis."""
+    """The lowest positive value, where a band below zero ends on a logarithmic axis."""
     values = np.concatenate([np.empty(0), *(v for line in lines for v in (line.y, line.low))])
     return float(values[np.isfinite(values) & (values > 0)].min(initial=np.inf))
 
 
 def _drawn(values: Floats, *, log: bool) -> list[float | None]:
-    """Values, or None where they have no place on the axis."""
+    """Values, or None where the axis cannot show them."""
     fits = np.isfinite(values) & ((values > 0) | (not log))
     return [
         value if fit else None for value, fit in zip(values.tolist(), fits.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Plotly's script, as the package of that name brings it."""
+"""Plotly's script from the installed package, served at an address with its version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 PATH = f"/plotly-{metadata.version('plotly')}.min.js"
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-"""What is at an address with a version in it never changes."""
+"""The address holds the version, so its content never changes."""
 
 
 @cache
@@ -20,5 +20,5 @@ def script() -> str:
 
 
 async def send(_request: Request) -> Response:
-    """Answer with the script."""
+    """Respond with the script."""
     return Response(script(), media_type="text/javascript", headers=FOR_EVER)

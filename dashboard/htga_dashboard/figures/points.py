@@ -1,10 +1,10 @@
-"""The points of curves: values over steps, with nothing lost where steps are put together.
+"""The points of curves: values over steps, with no extreme lost to bucketing.
 
-A bucket of many steps is its mean and, faintly behind it, a line from its minimum to its maximum:
-at the width of a pixel that is what the raw values would look like, so a spike of one step in a
-million stays a spike. Dots are single values, thinned to what a browser draws swiftly, before the
-same faint line, which leaves none out. A NaN or an infinity leaves a gap and a mark at the foot of
-the chart, as does a value that a logarithmic axis has no place for.
+A bucket of many steps is drawn as its mean and, faintly behind it, a line from its minimum to its
+maximum. At the width of a pixel that looks like the raw values, so a spike of one step in a million
+stays visible. Dots are single values, thinned for speed, in front of the same faint line, which
+covers all values. A NaN, an infinity, or a value that a logarithmic axis cannot show leaves a gap
+and a mark at the foot of the chart.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from htga_dashboard.models.charts import Chart, Curve
 from htga_dashboard.models.number_format import significant
 
 Points = dict[str, list[Any]]
-"""The data of one trace: `x`, `y` and, in `customdata`, what hovering says besides."""
+"""Data of one trace: `x`, `y` and, in `customdata`, extra text for hovering."""
 
 Z95 = 1.96
-"""Of a Gaussian, 95 % lie within so many standard deviations."""
+"""95 % of a Gaussian lie within this many standard deviations."""
 
-DOTS = 100
-"""Dots of one curve at most, when it is drawn whole: each takes a browser a fifth of a millisecond,
-again with every row that comes."""
+MAX_DOTS = 100
+"""Maximum number of dots of a whole curve: each costs the browser 0.2 ms for every new row."""
 
 
 class Bucket(NamedTuple):
-    """One key over one or more steps, up to `step`."""
+    """One key over one or more steps, the last of which is `step`."""
 
     step: int
     mean: float
@@ -39,20 +38,20 @@ class Bucket(NamedTuple):
 
 
 def stride_of(series: Series) -> int:
-    """From one dot to the next, in steps, so that there are `DOTS` at most."""
+    """Steps from one dot to the next, for at most `MAX_DOTS` dots."""
     steps = series.step
-    return -(-(steps[-1] - steps[0] + 1) // DOTS) if steps else 1
+    return -(-(steps[-1] - steps[0] + 1) // MAX_DOTS) if steps else 1
 
 
 def points(series: Series, chart: Chart, *, stride: int, after: int | None = None) -> list[Points]:
-    """The data of every trace of `curves.figure`, in its order, and at last that of its marks.
+    """Data of every trace of `curves.figure`, in order, then the data of its marks.
 
-    Appending those of later steps to those of earlier ones gives the picture of them all.
+    Appending the points of later steps to those of earlier ones gives the whole figure.
 
     Args:
-        series: Holds the chart's keys.
-        chart: What to draw.
-        stride: From one dot to the next, in steps; from `stride_of`.
+        series: Values of the chart's keys.
+        chart: The chart.
+        stride: Steps from one dot to the next, from `stride_of`.
         after: The last step drawn before these, or None for the first ones.
     """
     traces: list[Points] = []
@@ -73,7 +72,7 @@ def points(series: Series, chart: Chart, *, stride: int, after: int | None = Non
 
 
 def _buckets(series: Series, key: str) -> list[Bucket]:
-    """The buckets in which `key` was measured at all."""
+    """The buckets in which `key` was measured."""
     if key not in series.keys:
         return []
     lists = series.keys[key]
@@ -96,7 +95,7 @@ def _line(buckets: Iterable[Bucket], chart: Chart) -> Points:
 
 
 def _around(buckets: list[Bucket], errors: list[Bucket], chart: Chart) -> list[Points]:
-    """The lower and the upper edge of where single values should lie."""
+    """The lower and the upper edge of the band of single values."""
     half = {error.step: Z95 * error.mean for error in errors}
     return [
         _points(
@@ -109,7 +108,7 @@ def _around(buckets: list[Bucket], errors: list[Bucket], chart: Chart) -> list[P
 
 
 def _thinned(buckets: list[Bucket], *, stride: int, after: int | None) -> list[Bucket]:
-    """The first bucket in each stretch of `stride` steps that `after` does not lie in."""
+    """The first bucket in each range of `stride` steps, except the range that holds `after`."""
     before = [after, *(bucket.step for bucket in buckets)]
     return [
         bucket
@@ -119,7 +118,7 @@ def _thinned(buckets: list[Bucket], *, stride: int, after: int | None) -> list[B
 
 
 def _extremes(buckets: Iterable[Bucket], curve: Curve, chart: Chart) -> Points:
-    """From lowest to highest; nothing where that is one value, through which a line goes anyway."""
+    """A line from minimum to maximum; nothing where both are equal and a line passes anyway."""
     rows: list[tuple[int, float | None, str]] = []
     for step, _, low, high, _ in buckets:
         if low < high:
@@ -149,5 +148,5 @@ def _points(rows: Iterable[tuple[int, float | None, str]]) -> Points:
 
 
 def _drawn(value: float, chart: Chart) -> float | None:
-    """`value`, or None where it has no place on the chart's axis."""
+    """`value`, or None if the chart's axis cannot show it."""
     return value if math.isfinite(value) and (value > 0 or not chart.log) else None

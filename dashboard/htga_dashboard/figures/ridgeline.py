@@ -1,4 +1,4 @@
-"""The distribution of |gradient| at some moments of a run, one below the other."""
+"""The ridgeline plot: the distribution of |gradient| at some steps, one below the other."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 
 from htga_client.wire import Histograms
-from htga_dashboard.figures.layout import Figure, look, powers
+from htga_dashboard.figures.layout import Figure, base_layout, powers
 from htga_dashboard.figures.theme import Theme
 
 OVERLAP = 2.2
-"""How far the highest ridge reaches, in distances between two ridges."""
+"""Height of the highest ridge, in distances between two ridges."""
 
 NEGLIGIBLE = 1e-4
-"""Of the share of the fullest bin; bins that are emptier everywhere are cut off at both ends."""
+"""Bins below this share of the fullest bin, in all columns, are cut off at both ends."""
 
 
 def figure(histograms: Histograms, theme: Theme) -> Figure:
-    """A ridge for each column of `histograms`, time running down, the latest in front."""
+    """A ridge for each column of `histograms`, from the first at the top to the latest in front."""
     edges = np.array(histograms.edges, np.float64)
     shape = len(histograms.step), max(len(edges) - 1, 0)
     counts = np.array(histograms.counts, np.float64).reshape(shape)
@@ -46,7 +46,7 @@ def figure(histograms: Histograms, theme: Theme) -> Figure:
                 "hovertemplate": f"step {step:,}<br>|g| about %{{x:.2~g}}<extra></extra>",
             },
         ]
-    layout = look(theme, revision=f"{histograms.run_id} ridge")
+    layout = base_layout(theme, revision=f"{histograms.run_id} ridge")
     layout |= {"showlegend": False, "hovermode": "closest"}
     layout["xaxis"] |= {**powers(theme), "nticks": 6}
     every = -(-(last + 1) // 6) or 1
@@ -60,7 +60,7 @@ def figure(histograms: Histograms, theme: Theme) -> Figure:
 
 
 def _mixed(surface: str, colour: str) -> str:
-    """A fill that hides what is behind it, a little of `colour` on `surface`."""
+    """An opaque fill: 18 % of `colour` on `surface`."""
     mix = [
         round(0.82 * int(surface[at : at + 2], 16) + 0.18 * int(colour[at : at + 2], 16))
         for at in (1, 3, 5)

@@ -1,4 +1,4 @@
-"""One value of some layers over steps: a small chart for each, all on one scale."""
+"""One scalar of some layers over steps: a small chart for each, all on one scale."""
 
 from __future__ import annotations
 
@@ -6,36 +6,38 @@ from typing import Any
 
 import numpy as np
 
-from htga_dashboard.figures.escape import plain
-from htga_dashboard.figures.layout import LOG, Figure, look
+from htga_dashboard.figures.escape import escape
+from htga_dashboard.figures.layout import LOG, Figure, base_layout
 from htga_dashboard.figures.theme import Theme, translucent
-from htga_dashboard.models.layer_rows import Measure, Strata
+from htga_dashboard.models.layer_rows import LayerRows, Measure
 
-MOST = 24
-"""Charts at most; the order says which are left out."""
+MAX_CHARTS = 24
+"""The first charts in the chosen order are drawn."""
 
 LABEL = 30
 ROW_PX, AROUND_PX = 112, 34
 GAP = 0.025
 TITLE = 0.2
-"""Of the height of a row, for the name of its layer."""
+"""Share of a row's height that holds the layer's name."""
 
 
-def height(rows: Strata, across: int) -> int:
-    """Of the picture in pixels, with so many charts beside one another."""
+def height(rows: LayerRows, across: int) -> int:
+    """Height of the figure in pixels, with `across` charts side by side."""
     return _down(rows, across) * ROW_PX + AROUND_PX
 
 
-def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str, across: int) -> Figure:
-    """A chart for each row, in their order; a row of several layers shows the most telling."""
-    layout = look(theme, revision=revision)
+def figure(
+    rows: LayerRows, measure: Measure, theme: Theme, *, revision: str, across: int
+) -> Figure:
+    """A chart for each row, in order; a row of several layers shows the worst of them."""
+    layout = base_layout(theme, revision=revision)
     x, y = layout.pop("xaxis"), layout.pop("yaxis")
     y |= {} if measure.low else LOG
     down = _down(rows, across)
     colour = theme.lines[0 if measure.low else 2]
     traces: list[dict[str, Any]] = []
     names: list[dict[str, Any]] = []
-    for place, layers in enumerate(rows.layers[:MOST]):
+    for place, layers in enumerate(rows.layers[:MAX_CHARTS]):
         row, column = divmod(place, across)
         left, right = column / across + GAP * (column > 0), (column + 1) / across
         top, bottom = 1 - (row + TITLE) / down, 1 - (row + 0.86) / down
@@ -46,7 +48,7 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str, acros
             "domain": [left, right],
             "anchor": f"y{end}",
             "nticks": 4,
-            "showticklabels": row == down - 1 or place + across >= len(rows.layers[:MOST]),
+            "showticklabels": row == down - 1 or place + across >= len(rows.layers[:MAX_CHARTS]),
             **({} if first else {"matches": "x"}),
         }
         layout[f"yaxis{end}"] = {
@@ -79,7 +81,7 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str, acros
         more = f" +{len(layers) - 1}" if len(layers) > 1 else ""
         names.append(
             {
-                "text": plain(layers[0], LABEL, end=True) + more,
+                "text": escape(layers[0], LABEL, end=True) + more,
                 "xref": "paper",
                 "yref": "paper",
                 "x": left,
@@ -97,5 +99,5 @@ def figure(rows: Strata, measure: Measure, theme: Theme, *, revision: str, acros
     return {"data": traces, "layout": layout}
 
 
-def _down(rows: Strata, across: int) -> int:
-    return -(-min(len(rows.layers), MOST) // across) or 1
+def _down(rows: LayerRows, across: int) -> int:
+    return -(-min(len(rows.layers), MAX_CHARTS) // across) or 1

@@ -1,4 +1,4 @@
-"""The tail of one moment: how much lies beyond a magnitude, and its index by its size."""
+"""The tail at one step: the survival function with its fit, and the Hill plot."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from htga_client.statistics.hill import HillPlot
-from htga_dashboard.figures.layout import Figure, look, powers
+from htga_dashboard.figures.layout import Figure, base_layout, powers
 from htga_dashboard.figures.theme import Theme, translucent
 
 BODY = 0.9
-"""Share of the entries above the left end of a survival plot, unless it is zoomed out."""
+"""Share of the entries above the left end of a survival plot before zooming out."""
 
 
 def survival(
@@ -21,9 +21,9 @@ def survival(
 
     Args:
         x: Magnitudes, increasing.
-        share: Of the entries at or above them.
-        plot: Holds the fit.
-        chosen: Place of the chosen tail in it, or None for no fit.
+        share: Share of the entries at or above each.
+        plot: The fits.
+        chosen: Index of the chosen fit in `plot`, or None for no fit.
         theme: The palette.
     """
     traces: list[dict[str, Any]] = [
@@ -52,7 +52,7 @@ def survival(
                 "hovertemplate": f"slope \N{MINUS SIGN}{alpha:.3g}<extra></extra>",
             }
         )
-    layout = look(theme, revision="survival")
+    layout = base_layout(theme, revision="survival")
     layout |= {"showlegend": True, "hovermode": "closest"}
     layout["margin"] = {**layout["margin"], "t": 28}
     layout["xaxis"] |= {**powers(theme), "nticks": 4, "range": body(x, share) if len(x) else None}
@@ -61,7 +61,7 @@ def survival(
 
 
 def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> Figure:
-    """The index against the size of the tail, with its standard error around it."""
+    """The tail index against the size k of the tail, with its standard error around it."""
     colour = theme.lines[0]
     low, high = plot.alpha - plot.stderr, plot.alpha + plot.stderr
     band = {
@@ -84,7 +84,7 @@ def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> Figure:
             "k = %{x:,}<br>%{y:.3~f} \N{PLUS-MINUS SIGN} %{customdata:.2~g}<extra></extra>"
         ),
     }
-    layout = look(theme, revision="hill")
+    layout = base_layout(theme, revision="hill")
     layout |= {"showlegend": False, "hovermode": "closest"}
     layout["xaxis"] |= {"type": "log", "nticks": 5, "tickformat": "~s"}
     layout["yaxis"]["rangemode"] = "tozero"
@@ -94,7 +94,7 @@ def hill(plot: HillPlot, chosen: int | None, theme: Theme) -> Figure:
 
 
 def body(x: np.ndarray, share: np.ndarray) -> list[float]:
-    """The decades from where one entry in ten is smaller; of the others only zooming out tells."""
+    """Range of log10(x) from where one entry in ten is smaller up to the largest entry."""
     first = int(np.searchsorted(-share, -BODY))
     return [float(np.log10(x[max(first - 1, 0)])), float(np.log10(x[-1])) + 0.1]
 

@@ -1,4 +1,4 @@
-"""The tails of several runs in one picture."""
+"""The tails of several runs in one figure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from htga_client.wire import Tail
-from htga_dashboard.figures.escape import plain
-from htga_dashboard.figures.layout import Figure, look, powers
+from htga_dashboard.figures.escape import escape
+from htga_dashboard.figures.layout import Figure, base_layout, powers
 from htga_dashboard.figures.overlay import DASHES, place_of
 from htga_dashboard.figures.tail import body
 from htga_dashboard.figures.theme import Theme
 
 
-class Own(NamedTuple):
+class RunTail(NamedTuple):
     """The tail of one run.
 
     Attributes:
-        name: Of the run.
-        place: Of its colour and its dash.
-        tail: What it is.
+        name: Name of the run.
+        place: Index of its colour and dash, see `overlay.place_of`.
+        tail: Survival function and Hill plot.
     """
 
     name: str
@@ -29,18 +29,18 @@ class Own(NamedTuple):
     tail: Tail
 
 
-def survival(runs: Sequence[Own], theme: Theme) -> Figure:
+def survival(runs: Sequence[RunTail], theme: Theme) -> Figure:
     """The share of entries above each magnitude, a line for each run."""
     traces = [
-        _line(own, own.tail.magnitude, own.tail.survival, theme, "%{y:.3~g} above %{x:.3~g}")
-        for own in runs
+        _line(run, run.tail.magnitude, run.tail.survival, theme, "%{y:.3~g} above %{x:.3~g}")
+        for run in runs
     ]
     ranges = [
-        body(np.array(own.tail.magnitude), np.array(own.tail.survival))
-        for own in runs
-        if own.tail.magnitude
+        body(np.array(run.tail.magnitude), np.array(run.tail.survival))
+        for run in runs
+        if run.tail.magnitude
     ]
-    layout = look(theme, revision="survival of several")
+    layout = base_layout(theme, revision="survival of several")
     layout |= {"showlegend": False, "hovermode": "closest"}
     layout["xaxis"] |= {**powers(theme), "nticks": 4}
     if ranges:
@@ -50,13 +50,13 @@ def survival(runs: Sequence[Own], theme: Theme) -> Figure:
     return {"data": traces, "layout": layout}
 
 
-def hill(runs: Sequence[Own], theme: Theme) -> Figure:
+def hill(runs: Sequence[RunTail], theme: Theme) -> Figure:
     """The tail index by the size k of the tail, a line for each run."""
     traces = [
-        _line(own, own.tail.k[::-1], own.tail.alpha[::-1], theme, "k = %{x:,}: %{y:.3~f}")
-        for own in runs
+        _line(run, run.tail.k[::-1], run.tail.alpha[::-1], theme, "k = %{x:,}: %{y:.3~f}")
+        for run in runs
     ]
-    layout = look(theme, revision="hill of several")
+    layout = base_layout(theme, revision="hill of several")
     layout |= {"showlegend": False, "hovermode": "closest"}
     layout["xaxis"] |= {"type": "log", "nticks": 5, "tickformat": "~s"}
     layout["yaxis"]["rangemode"] = "tozero"
@@ -64,17 +64,17 @@ def hill(runs: Sequence[Own], theme: Theme) -> Figure:
 
 
 def _line(
-    own: Own, x: Sequence[float], y: Sequence[float | None], theme: Theme, said: str
+    run: RunTail, x: Sequence[float], y: Sequence[float | None], theme: Theme, hover: str
 ) -> dict[str, Any]:
-    hue, pattern = place_of(own.place, theme)
-    name = plain(own.name)
+    hue, pattern = place_of(run.place, theme)
+    name = escape(run.name)
     return {
         "type": "scatter",
         "name": name,
         "x": list(x),
         "y": list(y),
         "mode": "lines",
-        "connectgaps": True,  # no index is said where a tail is that of its neighbour
+        "connectgaps": True,  # a tail equal to its neighbour has no index
         "line": {"color": theme.lines[hue], "width": 1.75, "dash": DASHES[pattern]},
-        "hovertemplate": f"{name}, step {own.tail.step:,}<br>{said}<extra></extra>",
+        "hovertemplate": f"{name}, step {run.tail.step:,}<br>{hover}<extra></extra>",
     }

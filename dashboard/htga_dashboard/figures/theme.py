@@ -1,7 +1,6 @@
-"""The colours of the figures, in light and in dark.
+"""The colours of the figures, light and dark.
 
-The page around them has the same colours as CSS variables in `assets/base.css`; plotly draws its
-own SVG and cannot read those.
+The page has the same colours as CSS variables in `assets/base.css`, which plotly cannot read.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ class Theme:
     """One palette.
 
     Attributes:
-        text, muted: Of labels and of ticks.
-        grid, surface: Of grid lines and of the card behind the figure.
-        lines: Of curves, in order; every one keeps a contrast of 3 against `surface`, and stays
-            apart from the others for the colour-blind.
-        danger: Of marks that tell of NaN and infinity.
-        heat: From the emptiest to the fullest cell, increasing in contrast to `surface`.
+        text, muted: Labels and ticks.
+        grid, surface: Grid lines, and the card behind the figure.
+        lines: Curves, in order. Each has a contrast of at least 3 against `surface`, and differs
+            from the others for colour-blind readers.
+        danger: Marks of NaN and infinity.
+        heat: Colour scale from the emptiest to the fullest cell, in increasing contrast to
+            `surface`.
     """
 
     text: str
@@ -52,7 +52,7 @@ DARK = Theme(
 
 
 def named(name: str | None) -> Theme:
-    """The palette called `name`; anything but "dark" is light."""
+    """The dark palette if `name` is "dark", else the light one."""
     return DARK if name == "dark" else LIGHT
 
 

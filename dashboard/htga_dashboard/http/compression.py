@@ -1,38 +1,48 @@
-"""Answers made small for readers on other machines.
+"""Gzip for readers on other machines; on this machine compressing takes longer than sending.
 
-On this machine they are sent as they are, because compressing takes longer than sending. Of whom a
-proxy passes on, it is the machine that the proxy names that counts (X-Forwarded-For).
+Behind a proxy the reader's address is the one that the proxy names in X-Forwarded-For.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import ipaddress
 from functools import lru_cache
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-FRESH, KEPT = ("application/json", "text/html", ""), ("text/css", "text/javascript")
-"""What is made anew for each request, and what stays the same; Dash's answers to its callbacks are
-JSON, and say nothing of it."""
+from htga_client.wire import ARROW_STREAM
 
-LEAST = {**dict.fromkeys(FRESH, 16_384), **dict.fromkeys(KEPT, 1_024)}
-"""Bytes from which compressing is worth its while."""
+MIN_BYTES = 1_024
+EXCLUDED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, ARROW_STREAM)
+SCRIPTS = ("text/css", "text/javascript")
+"""Content that never changes while the server runs: compressed once, as small as possible."""
 
 
 class Compression:
-    """Middleware that compresses whole answers, never a stream of events or rows."""
+    """Middleware that compresses responses to other machines, but no event stream and no Arrow."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and compress the answer where that is of use."""
-        if scope["type"] == "http" and is_far(scope) and takes_gzip(scope):
-            send = _compressed(send)
-        await self._app(scope, receive, send)
+        """Answer the request, compressed where the reader is far and accepts gzip."""
+        app = self._app
+        if scope["type"] == "http" and is_far(scope) and accepts_gzip(scope):
+            app = _Responder(app, MIN_BYTES, compresslevel=1, exclude_content_types=EXCLUDED)
+        await app(scope, receive, send)
+
+
+class _Responder(GZipResponder):
+    async def apply_compression(self, body: bytes, *, more_body: bool) -> bytes:
+        headers = Headers(raw=self.initial_message["headers"])
+        is_whole = headers.get("content-length") == str(len(body))
+        if is_whole and headers.get("content-type", "").startswith(SCRIPTS):
+            return await run_in_threadpool(_smallest, body)
+        return await super().apply_compression(body, more_body=more_body)
 
 
 def is_far(scope: Scope) -> bool:
@@ -43,47 +53,10 @@ def is_far(scope: Scope) -> bool:
         return False  # through a socket file, or a test
 
 
-def takes_gzip(scope: Scope) -> bool:
-    """Whether the reader says that it can read gzip."""
-    said = Headers(scope=scope).get("accept-encoding", "").lower().replace(" ", "").split(",")
-    return any(each.startswith("gzip") and not each.endswith(";q=0") for each in said)
+def accepts_gzip(scope: Scope) -> bool:
+    """Whether the request accepts gzip, which Starlette assumes even for `gzip;q=0`."""
+    codings = Headers(scope=scope).get("accept-encoding", "").lower().replace(" ", "").split(",")
+    return any(coding.startswith("gzip") and not coding.endswith(";q=0") for coding in codings)
 
 
-def _compressed(send: Send) -> Send:
-    held: Message | None = None
-
-    async def sent(message: Message) -> None:
-        nonlocal held
-        if message["type"] == "http.response.start":
-            held = message
-            return
-        if held is not None:
-            start, held = held, None
-            headers = MutableHeaders(scope=start)
-            kind = headers.get("content-type", "").partition(";")[0]
-            if kind in LEAST:
-                headers.add_vary_header("Accept-Encoding")
-                body = message.get("body", b"")
-                if (
-                    not message.get("more_body")
-                    and len(body) >= LEAST[kind]
-                    and "content-encoding" not in headers
-                ):
-                    body = await asyncio.to_thread(_kept if kind in KEPT else _fresh, body)
-                    headers["Content-Encoding"] = "gzip"
-                    headers["Content-Length"] = str(len(body))
-                    message = {**message, "body": body}
-            await send(start)
-        await send(message)
-
-    return sent
-
-
-def _fresh(body: bytes) -> bytes:
-    return gzip.compress(body, 1)
-
-
-@lru_cache(64)
-def _kept(body: bytes) -> bytes:
-    """As small as can be: it takes long, and is done once."""
-    return gzip.compress(body, 9)
+_smallest = lru_cache(64)(gzip.compress)

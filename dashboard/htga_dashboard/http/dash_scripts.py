@@ -1,4 +1,4 @@
-"""Which of Dash's scripts come with every page, and which when they are needed."""
+"""Dash with fewer scripts: some are dropped, and those of AG Grid load with the first table."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 NEEDLESS = ("/deps/polyfill@", "/dash_table/")
-"""Browsers that know what the dashboard is written in need no polyfills, which would put slower
-functions in the place of their own; and nothing here is a table of Dash's own."""
+"""Scripts that are dropped: no supported browser needs polyfills, and no page has a DataTable."""
 
 TABLE = "/dash_ag_grid/"
-"""The scripts of AG Grid, 2 MB, wait for the first table: `assets/grid.js` loads them."""
+"""The scripts of AG Grid, 2 MB: `assets/grid.js` loads them with the first table."""
 
 
 class Dashboard(Dash):
-    """Dash with a document that loads less.
+    """Dash whose document loads fewer scripts.
 
-    `TABLES` in the template of its document becomes the addresses of the scripts of AG Grid.
+    `TABLES` in the document's template becomes the addresses of AG Grid's scripts.
     """
 
     def interpolate_index(self, *, scripts: str = "", **parts: Any) -> str:  # type: ignore[override]
-        """The document; the arguments are its parts by their names, as Dash writes them."""
+        """The document; the arguments are its parts, as Dash names them."""
         tags = scripts.splitlines()
         kept = [tag for tag in tags if not any(name in tag for name in (*NEEDLESS, TABLE))]
         table = "".join(tag for tag in tags if TABLE in tag)
@@ -35,7 +34,7 @@ class Dashboard(Dash):
 
 
 async def no_script(_request: Request, error: Exception) -> Response:
-    """The answer to a request for a script that no library of Dash has."""
+    """Respond to a request for a script that no library of Dash has."""
     return PlainTextResponse(f"No such script: {error}", status_code=404)
 
 
@@ -43,7 +42,7 @@ def tables(tag: str) -> tuple[str, str]:
     """The addresses of AG Grid's two scripts, with their versions.
 
     Args:
-        tag: That would load the first; it would itself ask for the second, once it has run.
+        tag: The script tag of the first, which would load the second when it runs.
     """
     found = re.search(r'src="([^"]*)/dash_ag_grid(\.[^"]*)\.min\.js"', tag)
     if found is None:

@@ -1,4 +1,4 @@
-"""The HTML document that every page arrives in, and the addresses that answer with it."""
+"""The HTML document around every page, its headers, and the routes that serve it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from htga_dashboard.figures import plotly_script as library
+from htga_dashboard.figures import plotly_script
 from htga_dashboard.http.compression import Compression
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
@@ -36,13 +36,13 @@ INDEX = """<!DOCTYPE html>
   </body>
 </html>
 """
-"""Two scripts come before all others: one chooses the theme before anything is painted, so that
-nothing flashes, and the other asks for the page in that theme while the rest loads."""
+"""Two scripts come before all others: one chooses the theme before the first paint, the other
+requests the page in that theme while the rest loads."""
 
 LAYOUT = "/_layout"
 
 STATUS = "htga_dashboard.status"
-"""Key of an ASGI scope that says with which status the document is to be sent."""
+"""Key of an ASGI scope with the status of the document."""
 
 
 def serve(
@@ -52,14 +52,16 @@ def serve(
     pages: Sequence[str],
     layout: Callable[[str, str], Awaitable[Component]],
 ) -> None:
-    """Answer with the document at every address of `server` that is not taken.
+    """Serve the document at every path of `server` that has no route yet.
 
-    At those of the `pages`, and of runs, with status 200; at all others with 404. `assets/early.js`
-    asks for the `layout` at an address in a theme.
+    The status is 200 for the `pages` and for runs, and 404 for all other paths. `assets/early.js`
+    requests the `layout` at an address in a theme.
 
-    Call it when all callbacks are registered: the content security policy lists their scripts.
+    Call it after all callbacks are registered: the content security policy lists their scripts.
     """
-    app.index_string = INDEX.replace("VERSION", version("htga")).replace("PLOTLY", library.PATH)
+    app.index_string = INDEX.replace("VERSION", version("htga")).replace(
+        "PLOTLY", plotly_script.PATH
+    )
     server.add_middleware(Document, policy=_policy(app.csp_hashes()))
     server.add_middleware(Compression)
 
@@ -67,40 +69,40 @@ def serve(
         try:
             newest = await source.newest(1)
         except SourceError:
-            newest = []  # the table of runs says what is the matter
+            newest = []  # the table of runs shows the error
         return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
 
-    async def laid_out(request: Request) -> Response:
-        asked = request.query_params
-        page = await layout(asked.get("href", "/"), asked.get("theme", "light"))
+    async def layout_at(request: Request) -> Response:
+        query = request.query_params
+        page = await layout(query.get("href", "/"), query.get("theme", "light"))
         content = orjson.dumps(page, default=Component.to_plotly_json)
         return Response(
             content, media_type="application/json", headers={"Cache-Control": "no-store"}
         )
 
-    server.router.routes.append(Route(LAYOUT, laid_out))
+    server.router.routes.append(Route(LAYOUT, layout_at))
     server.router.routes.append(Route("/run/latest", latest))
-    server.router.routes.append(Route(library.PATH, library.send))
+    server.router.routes.append(Route(plotly_script.PATH, plotly_script.send))
     for path in ("/run/{run_id}", *pages):
-        server.router.routes.append(Route(path, Elsewhere(server, status=200), methods=["GET"]))
-    nothing = Route("/{path:path}", Elsewhere(server, status=404), methods=["GET"])
+        server.router.routes.append(Route(path, AliasDocument(server, status=200), methods=["GET"]))
+    nothing = Route("/{path:path}", AliasDocument(server, status=404), methods=["GET"])
     server.router.routes.append(nothing)
 
 
 WORKER = "/assets/stream.js"
 WORKER_POLICY = "default-src 'self'"
-"""A worker is held to the policy of its own script, and this one asks the collector."""
+"""A worker obeys the policy of its own script; this one must reach the collector."""
 
 
 class Document:
-    """Middleware that gives the document at "/" and the worker their headers."""
+    """Middleware that sets the headers of the document at "/" and of the worker."""
 
     def __init__(self, app: ASGIApp, *, policy: str) -> None:
         self._app = app
         self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, and look at the answers to requests for "/"."""
+        """Pass the request on, and set the headers of responses at the two paths."""
 
         async def send_document(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -121,10 +123,10 @@ class Document:
         await self._app(scope, receive, senders.get(path, send))
 
 
-class Elsewhere:
-    """The document at another address than "/"; its script finds out where it is.
+class AliasDocument:
+    """Serves the document at another path than "/", by asking the server for "/" again.
 
-    It is asked of the server anew, because Dash prepares it only for requests to "/".
+    Dash prepares the document only for requests to "/"; its script reads the real path.
     """
 
     def __init__(self, server: ASGIApp, *, status: int) -> None:
@@ -132,7 +134,7 @@ class Elsewhere:
         self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask for "/" instead; of the answer to a HEAD the server sends the head alone."""
+        """Request "/" instead; for a HEAD request the server itself drops the body."""
         status = 200 if scope["path"] == "/" else self._status
         there = {**scope, "method": "GET", "path": "/", "raw_path": b"/", STATUS: status}
         await self._server(there, receive, send)

@@ -1,4 +1,4 @@
-"""The collector's API at the dashboard's own address, when the two are separate processes."""
+"""A proxy for the collector's API, for a dashboard in a process of its own."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ HOP_BY_HOP = {
     "transfer-encoding",
     "upgrade",
 }
-"""Headers that are about one connection (RFC 9110, section 7.6.1), and the one that names it."""
+"""Headers of a single connection (RFC 9110, section 7.6.1), and Host."""
 
 
 class Forwarder:
-    """Passes requests on to the collector that a source reads, streams included.
+    """Forwards requests, streams included, to the collector of `source`.
 
-    The source's own read token is lent to requests that only read and bring no other.
+    Requests that only read and carry no token get the read token of the source.
     """
 
     def __init__(self, source: Source) -> None:
@@ -45,11 +45,11 @@ class Forwarder:
         self._closed = asyncio.Event()
 
     def close(self) -> None:
-        """End the open streams, so that they do not keep a stopping server alive."""
+        """End open streams, which would keep a stopping server alive."""
         self._closed.set()
 
     async def answer(self, request: Request) -> Response:
-        """The collector's answer to `request`, or 502 where it gives none."""
+        """The collector's response to `request`, or 502 without one."""
         client = self._source.client
         reads = request.method in READS
         headers = _end_to_end(request.headers.raw)
@@ -84,9 +84,9 @@ class Forwarder:
                 yield data
                 chunk = asyncio.ensure_future(anext(chunks, b""))
         except httpx2.TransportError:
-            return  # the answer was cut off, and so is ours: its reader sees that
+            return  # the response was cut off; ending ours without its length tells the reader
         finally:
-            # The reader may have gone, which cancels whatever is awaited here.
+            # If the reader is gone, every await here is cancelled.
             with anyio.CancelScope(shield=True):
                 chunk.cancel()
                 closed.cancel()
@@ -95,9 +95,9 @@ class Forwarder:
 
 
 def forward(server: FastAPI, source: Source) -> None:
-    """Let `server` pass everything below the API's prefix on to the collector of `source`."""
+    """Make `server` forward every path below the API's prefix to the collector of `source`."""
     forwarder = Forwarder(source)
-    server.state.broker = forwarder  # what a server that is asked to stop closes first
+    server.state.broker = forwarder  # a stopping server closes this first
     server.add_route(f"{PREFIX}/{{path:path}}", forwarder.answer, methods=METHODS)
 
 

@@ -1,4 +1,4 @@
-"""Whose pages a dashboard on its own answers."""
+"""Protection of a dashboard in a process of its own against requests by pages of other sites."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class SameOrigin:
-    """Middleware that refuses requests which a page of another site has made.
+    """Middleware that refuses requests from pages of other sites.
 
-    The dashboard changes runs with the token that it was given, so a page that merely knows its
-    address must not be able to speak through it. With the collector on the same port it is the
-    collector's gate that sees to this.
+    The dashboard changes runs with its own token, so a foreign page that knows its address could
+    act through it. With the collector on the same port, the collector's request guard checks this.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what a page of our own, or no page at all, has sent."""
+        """Pass on requests from our own pages and from other programs."""
         if scope["type"] == "lifespan" or scope.get("method") in SAFE or self._is_ours(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -1,4 +1,4 @@
-"""Which charts a run has: what each of them shows, not how it is drawn."""
+"""The charts of a run: what each of them shows, not how it is drawn."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from htga_dashboard.models.number_format import significant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One key of a series in a chart.
+    """One key in a chart.
 
     Attributes:
-        key: Name of the value.
+        key: Scalar or metric.
         label: Its name in the legend.
-        dots: Whether it is drawn as dots, each a value measured, rather than as a line.
+        dots: Whether it is drawn as dots, each a measured value, instead of a line.
         dashed: Whether the line is dashed.
-        stderr: Key of the standard error of a single value; twice as far around the curve as it
-            says, 95 % of the single values should lie. Empty for no band.
+        stderr: Key of the standard error of a single value, for a band of 1.96 of them around the
+            curve; empty for no band.
     """
 
     key: str
@@ -34,13 +34,13 @@ class Chart:
     """One card of values over steps.
 
     Attributes:
-        name: Tells the charts of a page apart.
-        title, note: Of the card.
-        curves: What it draws; those that the run has never measured are left out.
-        log: Whether the axis of values is logarithmic.
-        levels: Values to compare with, drawn as level lines, and their labels.
-        hue: Place of the first curve's colour in the palette.
-        wide: Whether the card is twice as wide as others, where there is room.
+        name: Name of the graph, unique on its page.
+        title, note: Text of the card.
+        curves: Its curves; those that the run has not measured are left out.
+        log: Whether the y axis is logarithmic.
+        levels: Reference values, drawn as horizontal lines, with their labels.
+        hue: Index of the first curve's colour in the palette.
+        wide: Whether the card takes two columns where there is room.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Chart:
 MINUS = "\N{MINUS SIGN}"
 
 METRICS = 48
-"""User metrics that get a chart."""
+"""Maximum number of user metrics that get a chart."""
 
 TWO = (2.0, "\N{GREEK SMALL LETTER ALPHA} = 2")
-"""Below this tail index the variance is infinite."""
+"""The tail index below which the variance is infinite."""
 
 PROBE = (
     Chart(
@@ -114,7 +114,7 @@ PROBE = (
         hue=2,
     ),
 )
-"""The charts of what the probe measures, in the order of the page."""
+"""The charts of the probe's scalars, in the order of the page."""
 
 LAYER = (
     Chart(
@@ -139,8 +139,8 @@ LAYER = (
 def charts_of(run: Run) -> list[Chart]:
     """The charts that `run` has values for: the probe's, then one for each user metric.
 
-    Of the metrics only the first `METRICS` by name get a chart: a page of hundreds of live charts
-    would stand still.
+    Only the first `METRICS` metrics by name get a chart: hundreds of live charts would freeze the
+    page.
     """
     measured = [
         replace(chart, curves=curves, levels=chart.levels + _bounds(run, chart.name))
@@ -170,13 +170,13 @@ def _known(curve: Curve, run: Run) -> Curve:
 
 
 def _bounds(run: Run, name: str) -> tuple[tuple[float, str], ...]:
-    """What keeps a setting of the optimizer in bounds, as the run's environment tells of it."""
-    said: Any = run.environment
+    """The bounds of a setting of the optimizer, from the run's environment."""
+    bounds: Any = run.environment
     for part in ("optimizer", "settings", f"{name}_bounds"):
-        said = said.get(part) if isinstance(said, dict) else None
-    if not isinstance(said, list):
+        bounds = bounds.get(part) if isinstance(bounds, dict) else None
+    if not isinstance(bounds, list):
         return ()
-    ends = zip(said, ("at least", "at most"), strict=False)
+    ends = zip(bounds, ("at least", "at most"), strict=False)
     return tuple(
         (float(at), f"{word} {significant(at).replace('-', MINUS)}")
         for at, word in ends

@@ -1,6 +1,6 @@
-"""What a page of comparison shows, as its address says it.
+"""The state of the page that compares runs, which is kept in its query alone.
 
-The address is all there is: whoever gets it sees the same, and the browser's back button works.
+The same address therefore always shows the same, and the browser's back button works.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from htga_client.wire import Axis
 
 Band = Literal["sd", "t95", "range", "none"]
 
-MOST = 50
-"""Runs compared at most: more lines than that cannot be told apart."""
+MAX_RUNS = 50
+"""With more runs the lines could not be told apart."""
 
 MAX_SMOOTHING = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Which runs are compared, and how.
+    """The runs to compare, and how to show them.
 
     Attributes:
-        runs: Their ids, in the order of their colours.
-        keys: What is drawn, one chart each; none means those that all runs have.
-        x: Steps, the time of day, or seconds since a run's first step.
+        runs: Ids, in the order of the colours.
+        keys: Keys to draw, one chart each; empty for the usual ones.
+        x: The x axis: steps, time of day, or seconds since a run's first step.
         smoothing: Weight of the past in the lines, from 0 to 0.99.
-        log: Whether the axes of values are logarithmic.
-        group: Settings whose equal values put runs into one line; "group" is the run's own.
-        band: What is drawn around the mean of a group: the standard deviation, a 95 % interval of
-            the mean, everything from minimum to maximum, or nothing.
+        log: Whether the y axes are logarithmic.
+        group: Settings by which runs are grouped into one line; "group" is the run's group.
+        band: The band around the mean of a group: the standard deviation, a 95 % interval of the
+            mean, minimum to maximum, or nothing.
     """
 
     runs: tuple[str, ...] = ()
@@ -45,25 +45,25 @@ class Comparison:
 
     @classmethod
     def from_query(cls, query: str) -> Self:
-        """What an address says after its "?"; what it says wrongly is as if it were not there."""
-        said = parse_qs(query.lstrip("?"))
-        first = {name: values[0] for name, values in said.items()}
+        """Parse the query of an address; invalid parts are ignored."""
+        params = parse_qs(query.lstrip("?"))
+        first = {name: values[0] for name, values in params.items()}
         runs = [run for run in first.get("runs", "").split(",") if run]
         return cls(
             runs=tuple(dict.fromkeys(runs)),
-            keys=tuple(dict.fromkeys(said.get("key", []))),
+            keys=tuple(dict.fromkeys(params.get("key", []))),
             x=_one_of(Axis, first.get("x"), "step"),
             smoothing=_number(first.get("smooth")),
             log=first.get("log") == "1",
-            group=tuple(dict.fromkeys(said.get("by", []))),
+            group=tuple(dict.fromkeys(params.get("by", []))),
             band=_one_of(Band, first.get("band"), "sd"),
         )
 
     def to_query(self) -> str:
-        """The shortest address that says this, from its "?" on."""
-        said: list[tuple[str, str]] = [("runs", ",".join(self.runs))] if self.runs else []
-        said += [("key", key) for key in self.keys]
-        said += [("by", name) for name in self.group]
+        """The shortest query, with its "?", that stands for this comparison."""
+        params: list[tuple[str, str]] = [("runs", ",".join(self.runs))] if self.runs else []
+        params += [("key", key) for key in self.keys]
+        params += [("by", name) for name in self.group]
         for name, value, default in (
             ("x", self.x, "step"),
             ("smooth", f"{self.smoothing:g}", "0"),
@@ -71,8 +71,8 @@ class Comparison:
             ("band", self.band, "sd"),
         ):
             if value != default:
-                said.append((name, value))
-        return f"?{urlencode(said, safe=',')}" if said else ""
+                params.append((name, value))
+        return f"?{urlencode(params, safe=',')}" if params else ""
 
 
 def _one_of(kind: Any, value: str | None, default: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Runs side by side in tables: in which settings they differ, and what each has come to."""
+"""Tables of runs side by side: the settings in which they differ, and their latest values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from htga_client.wire import SCALARS, Run
-from htga_dashboard.models.config import flat
+from htga_client.wire.flat_config import flat
 
 ABSENT = "\N{EN DASH}"
 
@@ -20,7 +20,7 @@ class Row:
 
 
 def differing(runs: Sequence[Run]) -> list[Row]:
-    """The settings in which the runs are not all alike, by name."""
+    """The settings in which the runs differ, by name."""
     configs = [flat(run.config) for run in runs]
     rows = []
     for name in sorted({name for config in configs for name in config}):
@@ -31,14 +31,14 @@ def differing(runs: Sequence[Run]) -> list[Row]:
 
 
 def keys_of(runs: Sequence[Run]) -> list[str]:
-    """Everything that any of the runs has measured: the probe's scalars, then metrics by name."""
+    """Every key that any of the runs has measured: scalars of the probe, then metrics by name."""
     found = {key for run in runs for key in run.summary}
     return [key for key in SCALARS if key in found] + sorted(found - SCALARS.keys())
 
 
-def usual_keys(runs: Sequence[Run], most: int = 6) -> list[str]:
-    """What to draw unless somebody has chosen: tail, norm, and the metrics that most runs have."""
+def usual_keys(runs: Sequence[Run], limit: int = 6) -> list[str]:
+    """The keys to draw by default: tail index, norm, and the most common metrics."""
     measured = keys_of(runs)
     metrics = [key for key in measured if key not in SCALARS]
     metrics.sort(key=lambda key: -sum(key in run.summary for run in runs))
-    return [key for key in ("alpha_bar", "grad_norm") if key in measured] + metrics[: most - 2]
+    return [key for key in ("alpha_bar", "grad_norm") if key in measured] + metrics[: limit - 2]

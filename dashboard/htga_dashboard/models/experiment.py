@@ -1,7 +1,7 @@
-"""A study: runs of several variants, each over some seeds, and how the variants compare.
+"""A study: runs of several variants over several seeds, and how the variants compare.
 
-A run belongs to a study by a tag, `study:<name>`. Its variant is its setting `variant` or else its
-group, its seed is its setting `seed`; two variants are compared seed by seed.
+The tag `study:<name>` makes a run part of a study. Its variant is the setting `variant`, or else
+its group; its seed is the setting `seed`. Variants are compared seed by seed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, Self, get_args
 from urllib.parse import parse_qs, urlencode
 
 from htga_client.wire import Run
-from htga_dashboard.models.config import NONE, flat
+from htga_client.wire.flat_config import NONE, flat
 from htga_dashboard.models.paired_tests import Interval, holm, interval
 
 TAG = "study:"
@@ -22,19 +22,19 @@ Take = Literal["last", "lowest", "highest"]
 Better = Literal["higher", "lower"]
 
 HIGHER = ("acc", "auc", "f1", "score", "reward", "precision", "recall")
-"""Parts of the names of metrics of which more is better; of others it is less."""
+"""Parts of names of metrics for which higher is better; for all others, lower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What a page of a study shows, as its address says it.
+    """The state of the page of a study, as its query says.
 
     Attributes:
-        study: Its name.
-        metric: What is compared with the baseline; empty for the first there is.
+        study: Name of the study.
+        metric: The metric to compare; empty for the first.
         take: Which value of a run counts.
-        baseline: The variant that the others are compared with; empty for the first.
-        better: Which differences are good; None to go by the metric's name.
+        baseline: The variant to compare with; empty for the first.
+        better: Which direction is better; None to go by the metric's name.
     """
 
     study: str = ""
@@ -45,24 +45,24 @@ class View:
 
     @classmethod
     def from_query(cls, query: str) -> Self:
-        """What an address says after its "?"; what it says wrongly is as if it were not there."""
-        said = {name: values[0] for name, values in parse_qs(query.lstrip("?")).items()}
+        """Parse the query of an address; invalid parts are ignored."""
+        params = {name: values[0] for name, values in parse_qs(query.lstrip("?")).items()}
         takes: tuple[Take, ...] = get_args(Take)
-        take: Take = next((one for one in takes if one == said.get("take")), "last")
-        better = next((one for one in get_args(Better) if one == said.get("better")), None)
-        words = {name: said.get(name, "") for name in ("study", "metric", "baseline")}
+        take: Take = next((one for one in takes if one == params.get("take")), "last")
+        better = next((one for one in get_args(Better) if one == params.get("better")), None)
+        words = {name: params.get(name, "") for name in ("study", "metric", "baseline")}
         return cls(**words, take=take, better=better)
 
     def to_query(self) -> str:
-        """The address that says this, from its "?" on."""
-        said = {
+        """The query, with its "?", that stands for this view."""
+        params = {
             "study": self.study,
             "metric": self.metric,
             "take": "" if self.take == "last" else self.take,
             "baseline": self.baseline,
             "better": self.better or "",
         }
-        return f"?{urlencode({name: value for name, value in said.items() if value})}"
+        return f"?{urlencode({name: value for name, value in params.items() if value})}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +70,13 @@ class Variant:
     """A row of the table.
 
     Attributes:
-        name: Of the variant.
-        runs: Of it, by seed; of two with one seed the newer.
-        cells: By metric; None where no run has a finite value.
-        difference: To the baseline, over the seeds that both have; None for the baseline itself.
-        p: Of no difference, raised for the number of variants; see `seeds.holm`.
-        pairs: Seeds of the difference.
-        of: Seeds of the study.
+        name: Name of the variant.
+        runs: Its runs by seed; the newer one of two with the same seed.
+        cells: Mean and interval by metric; None where no run has a finite value.
+        difference: Difference to the baseline over the seeds that both have; None for the baseline.
+        p: P-value of no difference, adjusted for the number of variants; see `paired_tests.holm`.
+        pairs: Number of seeds in the difference.
+        of: Number of seeds of the study.
     """
 
     name: str
@@ -90,15 +90,15 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a study has come to.
+    """The results of a study.
 
     Attributes:
         metrics: The columns of the table.
-        metric, baseline, better: What is compared; see `View`.
+        metric, baseline, better: The comparison; see `View`.
         variants: The rows, by name.
-        best: The variant with the best mean by metric, for those of the user's metrics.
-        running: Runs that still train; what they have now counts.
-        left_out: Runs of a variant and seed of which there is a newer one.
+        best: The variant with the best mean, by user metric.
+        running: Number of runs that still train; their present values count.
+        left_out: Number of runs replaced by a newer one of the same variant and seed.
     """
 
     metrics: list[str]
@@ -119,32 +119,33 @@ def studies(runs: Sequence[Run]) -> list[str]:
 
 
 def report(runs: Sequence[Run], view: View) -> Report:
-    """The variants of one study beside one another.
+    """Compare the variants of one study.
 
     Args:
-        runs: Of the study, the newest first.
-        view: What is compared.
+        runs: Runs of the study, the newest first.
+        view: The metric, baseline and direction.
     """
-    together: dict[str, dict[str, Run]] = {}
+    by_variant: dict[str, dict[str, Run]] = {}
     for run in runs:
         variant, seed = _place(run)
-        together.setdefault(variant, {}).setdefault(seed, run)
+        by_variant.setdefault(variant, {}).setdefault(seed, run)
     metrics = sorted({name for run in runs for name in run.metrics})
     columns = metrics + ["alpha_bar"] * any("alpha_bar" in run.summary for run in runs)
     metric = view.metric if view.metric in columns else next(iter(columns), "")
-    baseline = view.baseline if view.baseline in together else next(iter(sorted(together)), "")
-    seeds = {seed for members in together.values() for seed in members}
-    names = sorted(together)
+    baseline = view.baseline if view.baseline in by_variant else next(iter(sorted(by_variant)), "")
+    seeds = {seed for members in by_variant.values() for seed in members}
+    names = sorted(by_variant)
     found = {
-        name: _differences(together[name], together[baseline], metric, view.take) for name in names
+        name: _differences(by_variant[name], by_variant[baseline], metric, view.take)
+        for name in names
     }
     compared = {name: interval(values) for name, values in found.items() if name != baseline}
     ps = [one.p if (one := compared.get(name)) else None for name in names]
     variants = [
         Variant(
             name=name,
-            runs=together[name],
-            cells={key: interval(_values(together[name], key, view.take)) for key in columns},
+            runs=by_variant[name],
+            cells={key: interval(_values(by_variant[name], key, view.take)) for key in columns},
             difference=compared.get(name),
             p=p,
             pairs=len(found[name]),
@@ -166,12 +167,12 @@ def report(runs: Sequence[Run], view: View) -> Report:
         variants=variants,
         best=best,
         running=sum(run.state == "running" for run in runs),
-        left_out=len(runs) - sum(len(members) for members in together.values()),
+        left_out=len(runs) - sum(len(members) for members in by_variant.values()),
     )
 
 
 def direction(metric: str) -> Better:
-    """Which values of a metric are the better ones, going by its name."""
+    """Which values of a metric are better, by its name."""
     return "higher" if any(part in metric.lower() for part in HIGHER) else "lower"
 
 

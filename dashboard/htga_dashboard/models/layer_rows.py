@@ -1,7 +1,7 @@
-"""Layers as the rows of one picture: chosen, put in order, and put together where there are many.
+"""The layers of a run as rows of one figure: filtered, sorted, and merged where there are many.
 
-A picture has room for some sixty rows. Of more layers than that each row is a few neighbours in the
-chosen order, and shows the most telling of them, so that the one bad layer among thousands is seen.
+A figure has room for about sixty rows. With more layers, each row stands for a few neighbours in
+the sort order and shows the worst of them, so one bad layer among thousands stays visible.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from htga_client.wire import LayerMap
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Order = Literal["telling", "model", "name", "varying"]
+Order = Literal["worst", "model", "name", "varying"]
 
 ROWS = 64
-"""So many times so many layers are within one click."""
+"""Maximum number of rows; one click on a row opens up to as many layers again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A key that layers can be compared by.
+    """A key by which layers can be compared.
 
     Attributes:
-        label: For people.
+        label: Its name on screen.
         note: What a cell shows.
-        low: Whether low values tell something, as with a tail index, and not the high ones.
+        low: Whether low values are the bad ones, as with a tail index.
     """
 
     label: str
@@ -51,17 +51,17 @@ MEASURES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Strata:
-    """The rows of a picture of layers.
+class LayerRows:
+    """The rows of a figure of layers: R rows, S columns.
 
     Attributes:
-        layers: Names in each of R rows; one, unless there are too many.
-        step: Of each of S columns.
+        layers: Names of the layers of each row; one, unless there are too many.
+        step: Step of each column.
         shown: Values, NaN where nothing was measured, [R, S].
-        low, high: The range that each stands for, [R, S].
-        whose: Place in its row of the layer that each value is of, [R, S].
-        broken: Where a gradient was NaN or infinite, [R, S].
-        total: How many layers were there to choose from.
+        low, high: Minimum and maximum behind each value, [R, S].
+        source_layer: Index, within its row, of the layer that each value comes from, [R, S].
+        broken: Whether a gradient was NaN or infinite, [R, S].
+        total: Number of layers before filtering.
     """
 
     layers: list[tuple[str, ...]]
@@ -69,19 +69,19 @@ class Strata:
     shown: Floats
     low: Floats
     high: Floats
-    whose: NDArray[np.int64]
+    source_layer: NDArray[np.int64]
     broken: Mask
     total: int
 
 
-def strata(
+def layer_rows(
     found: LayerMap, order: Order = "model", *, match: str = "", among: Sequence[str] = ()
-) -> Strata:
-    """The rows of `found`.
+) -> LayerRows:
+    """Filter, sort and merge the layers of `found`.
 
     Args:
         found: Values of all layers.
-        order: The most telling first, by the mean over the steps shown; the most varying first; as
+        order: The worst first, by the mean over the steps shown; the most varying first; as
             in the model; or by name.
         match: Part of a name, or a pattern with `*`; only layers that it fits.
         among: Only these layers, where any are given.
@@ -91,14 +91,14 @@ def strata(
     measured = np.array([[v is not None for v in row] for row in found.mean], np.bool_)
     measured = measured.reshape(mean.shape)
     finite = np.isfinite(mean) & np.isfinite(low) & np.isfinite(high)
-    # A tail index that is NaN says that there were too few entries to tell, and nothing more.
+    # A tail index of NaN only says that there were too few entries.
     broken = measured & ~finite & (not measure.low)
     value = np.where(np.isfinite(mean), mean, np.nan) if measure.low else high
     value = np.where(np.isfinite(value), value, np.nan)
-    if not measure.low:  # sizes, to be compared by their logarithms; zero has no place there
+    if not measure.low:  # compared by their logarithms, which zero lacks
         value = np.where(value > 0, value, np.nan)
-    # The higher, the more telling.
-    worth = -value if measure.low else np.log10(value)
+    # The higher, the worse.
+    badness = -value if measure.low else np.log10(value)
 
     wanted = match.strip().casefold()
     kept = [
@@ -106,24 +106,26 @@ def strata(
         for place, name in enumerate(found.layers)
         if (not among or name in among) and _fits(name.casefold(), wanted)
     ]
-    kept = _ranked(kept, order, found.layers, worth, broken)
+    kept = _ranked(kept, order, found.layers, badness, broken)
 
     size = -(-len(kept) // ROWS) or 1
     rows = [kept[at : at + size] for at in range(0, len(kept), size)]
     columns = np.arange(len(found.step))
     shape = (len(rows), len(columns))
-    whose = np.zeros(shape, np.int64)
-    for row, members in zip(whose, rows, strict=True):
-        row[:] = np.where(np.isnan(worth[members]), -np.inf, worth[members]).argmax(axis=0)
-    of = np.array([[row[at] for at in who] for row, who in zip(rows, whose, strict=True)], np.int64)
+    source_layer = np.zeros(shape, np.int64)
+    for row, members in zip(source_layer, rows, strict=True):
+        row[:] = np.where(np.isnan(badness[members]), -np.inf, badness[members]).argmax(axis=0)
+    of = np.array(
+        [[row[at] for at in who] for row, who in zip(rows, source_layer, strict=True)], np.int64
+    )
     of = of.reshape(shape)
-    return Strata(
+    return LayerRows(
         layers=[tuple(found.layers[place] for place in row) for row in rows],
         step=found.step,
         shown=value[of, columns],
         low=low[of, columns],
         high=high[of, columns],
-        whose=whose,
+        source_layer=source_layer,
         broken=np.array([broken[row].any(axis=0) for row in rows], np.bool_).reshape(shape),
         total=len(found.layers),
     )
@@ -141,7 +143,7 @@ def _fits(name: str, wanted: str) -> bool:
 def _ranked(
     places: list[int], order: Order, names: Sequence[str], value: Floats, broken: Mask
 ) -> list[int]:
-    """Places of layers in the chosen order; those that are not finite tell most and come first."""
+    """Indices of layers in the chosen order; layers with non-finite values are the worst."""
     if order == "model":
         return places
     if order == "name":
@@ -149,8 +151,8 @@ def _ranked(
     return sorted(places, key=lambda place: (-broken[place].sum(), -_score(value[place], order)))
 
 
-def _score(worth: Floats, order: Order) -> float:
-    there = worth[np.isfinite(worth)]
-    if not len(there):
+def _score(badness: Floats, order: Order) -> float:
+    finite = badness[np.isfinite(badness)]
+    if not len(finite):
         return -np.inf
-    return float(there.std() if order == "varying" else there.mean())
+    return float(finite.std() if order == "varying" else finite.mean())

@@ -1,7 +1,6 @@
 """From a group of runs, as the collector sends it, to a line of a chart.
 
-What was measured is the collector's to say: means, how far the runs lie apart, extremes. Here is
-only how one looks at it: which band, and how smooth.
+The collector computes means, deviations and extremes; this module chooses the band and smooths.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of a chart and what lies around it; all arrays of one length.
+    """One line of a chart and its band; all arrays have the same length.
 
     Attributes:
         x: Steps, or seconds.
-        y: What the line shows, smoothed.
-        low, high: Around a run, the extremes within each bucket; around a group, its band. Neither
-            is smoothed.
-        n: How many runs each point is the mean of.
+        y: Values of the line, smoothed.
+        low, high: The extremes within each bucket of a run, or the band of a group; not smoothed.
+        n: Number of runs behind each point.
     """
 
     x: Floats
@@ -39,12 +37,12 @@ class Line:
 
 
 def line(group: GroupSeries, key: str, how: Comparison) -> Line:
-    """The line of one run, or of the mean of several, where `key` was measured.
+    """The line of one run, or of the mean of several, over the points where `key` was measured.
 
     Args:
-        group: Holds `key`.
-        key: What to draw.
-        how: Its `smoothing`, `log` and `band`.
+        group: Series of the group.
+        key: The key to draw.
+        how: Gives `smoothing`, `log` and `band`.
     """
     found = group.keys[key]
     measured = np.array([value is not None for value in found.max], np.bool_)
@@ -58,21 +56,21 @@ def line(group: GroupSeries, key: str, how: Comparison) -> Line:
         else:
             apart = _floats(found.sd)[measured] * (how.band == "sd")
             low, high = mean - apart, mean + apart
-        alone = n < 2  # one run says nothing of how far others would lie from it
+        alone = n < 2  # a single run has no deviation
         low, high = np.where(alone, mean, low), np.where(alone, mean, high)
     return Line(x=x, y=smoothed(mean, how.smoothing, log=how.log), low=low, high=high, n=n)
 
 
 def smoothed(values: Floats, weight: float, *, log: bool = False) -> Floats:
-    """The exponential moving average of values, without the bias of its start (Kingma and Ba 2015).
+    """The exponential moving average of values, without start-up bias (Kingma and Ba 2015).
 
-    NaN and infinity stay where they are and have no part in the others. With `log` it is the
-    logarithms that are averaged, as a logarithmic axis shows them.
+    NaN and infinity stay as they are and do not affect other values. With `log` the logarithms of
+    positive values are averaged, to suit a logarithmic axis.
     """
     if not weight:
         return values
     logarithmic = log and bool((values[np.isfinite(values)] > 0).all())
-    with np.errstate(invalid="ignore"):  # minus infinity is passed over all the same
+    with np.errstate(invalid="ignore"):  # non-finite logarithms are skipped below
         inputs = np.log(values) if logarithmic else values
     mean, share = 0.0, 0.0
     found = values.copy()

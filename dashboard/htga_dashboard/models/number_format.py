@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 
 def significant(value: float | None, digits: int = 4) -> str:
-    """`value` to so many significant digits, or a dash where nothing was measured.
+    """`value` with that many significant digits, or a dash for None.
 
-    Whole digits are never dropped below a million, so that 84,310 stays 84,310.
+    Integer digits are kept below a million: 84,310 stays 84,310.
     """
     if value is None:
         return "\N{EN DASH}"
@@ -24,5 +24,5 @@ def significant(value: float | None, digits: int = 4) -> str:
 
 
 def step(value: int | None) -> str:
-    """A step with its thousands set apart, or a dash before the first one."""
+    """A step with thousands separators, or a dash for None."""
     return "\N{EN DASH}" if value is None else f"{value:,}"

@@ -1,4 +1,4 @@
-"""Intervals and tests of a few seeds."""
+"""Confidence intervals and tests over a few seeds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from htga_client.statistics.student_t import t_quantile
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and what is known of it.
+    """A mean with its uncertainty.
 
     Attributes:
-        mean: Of n values.
-        half: Half the width of its 95 % interval, or None for fewer than two values.
-        n: How many.
-        p: Of the mean being zero, two-sided, or None for fewer than two values.
+        mean: Mean of n values.
+        half: Half the width of the 95 % interval; None for fewer than two values.
+        n: Number of values.
+        p: Two-sided p-value of a mean of zero; None for fewer than two values.
     """
 
     mean: float
@@ -28,7 +28,7 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval | None:
-    """The mean of values with its 95 % interval, as if they were Gaussian; None of no value."""
+    """The mean with its 95 % interval (Student's t), or None without any value."""
     n = len(values)
     if n < 2:
         return Interval(values[0], None, 1, None) if n else None
@@ -38,7 +38,7 @@ def interval(values: Sequence[float]) -> Interval | None:
 
 
 def p_value(t: float, degrees: int) -> float:
-    """That |T| is at least |t|, exactly (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
+    """P(|T| >= |t|) of Student's t, exact (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
     angle = math.atan(abs(t) / math.sqrt(degrees))
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = degrees % 2
@@ -52,14 +52,14 @@ def p_value(t: float, degrees: int) -> float:
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """P-values of several tests, each raised so that all together err as seldom as one.
+    """P-values adjusted for multiple tests; None stays None.
 
     Holm, A simple sequentially rejective multiple test procedure, 1979.
     """
     known = sorted((p, place) for place, p in enumerate(ps) if p is not None)
-    raised: list[float | None] = [None] * len(ps)
-    most = 0.0
+    adjusted: list[float | None] = [None] * len(ps)
+    highest = 0.0
     for rank, (p, place) in enumerate(known):
-        most = max(most, min(1.0, (len(known) - rank) * p))
-        raised[place] = most
-    return raised
+        highest = max(highest, min(1.0, (len(known) - rank) * p))
+        adjusted[place] = highest
+    return adjusted

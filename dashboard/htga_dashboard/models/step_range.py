@@ -1,4 +1,4 @@
-"""The stretch of steps that a page shows."""
+"""The range of steps that a page shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATTERN = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """From `first` to `last`, both of them shown; or all there are, where both are None.
+    """Steps from `first` to `last`, both included, or all steps if both are None.
 
     Attributes:
         first: At least 0.
@@ -24,16 +24,16 @@ class Steps:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `str` wrote, as in "100-499"; anything that is no stretch is all steps."""
-        if (said := PATTERN.fullmatch(text)) is not None:
-            first, last = map(int, said.groups())
+        """Parse "100-499"; any other text means all steps."""
+        if (match := PATTERN.fullmatch(text)) is not None:
+            first, last = map(int, match.groups())
             if first <= last:
                 return cls(first, last)
         return cls()
 
     @classmethod
     def from_query(cls, query: str) -> Self:
-        """What an address says after its "?", as in `steps=100-499`."""
+        """Parse the parameter `steps=100-499` of a query."""
         return cls.parse(parse_qs(query.lstrip("?")).get("steps", [""])[0])
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Steps:
         return None if self.last is None else self.last + 1
 
     def axis(self) -> dict[str, Any]:
-        """What an axis of steps must be told."""
+        """Settings of an axis of steps in a plotly layout."""
         if self.first is None:
             return {"autorange": True}
         return {"autorange": False, "range": [self.first, self.last]}

@@ -1,1 +1,4 @@
-"""Pages: each a pure `layout` and the callbacks that `register` adds to an app."""
+"""The pages: each has a pure `layout`, a `read` that loads it, and `register` for its callbacks.
+
+A URL comes in, components and figures go out. A page imports components and below, no other page.
+"""

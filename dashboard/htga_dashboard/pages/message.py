@@ -1,4 +1,4 @@
-"""A page that says one thing: that something is not there, or does not answer."""
+"""A page with one message, such as a missing run or a collector that does not respond."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from htga_dashboard.components.attributes import attributes
 
 
 def layout(title: str, text: str, *, passing: bool = False) -> Component:
-    """A page of a title, a sentence, and the way back to the runs.
+    """A page with a title, a sentence and a link to the runs.
 
     Args:
-        title: What is the matter.
-        text: More about it.
-        passing: Whether it may be over soon; the browser then tries again when the collector does
-            answer.
+        title: The problem.
+        text: Details.
+        passing: Whether the problem may pass; the page then reloads once the collector responds.
     """
     return html.Div(
         [

@@ -1,4 +1,4 @@
-"""One question to the collector's HTTP API and its answer."""
+"""Requests to the collector's HTTP API, with responses as dataclasses and errors as exceptions."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ GONE = {httpx2.codes.NOT_FOUND, httpx2.codes.GONE}
 
 
 class SourceError(Exception):
-    """The collector did not give what was asked of it."""
+    """A request to the collector failed."""
 
 
 class NotFoundError(SourceError):
-    """The collector does not know the run."""
+    """The run does not exist."""
 
 
 class UnavailableError(SourceError):
-    """The collector did not answer, or its answer was of no use."""
+    """The collector did not respond, or its response is unusable."""
 
 
 class RefusedError(SourceError):
-    """The collector understood, and says what is wrong with the question."""
+    """The collector refused the request and says why."""
 
 
-class Exchange:
-    """Asks a collector.
+class ApiClient:
+    """The API of one collector.
 
     Args:
-        client: Knows the collector's address, as its `base_url`.
+        client: An HTTP client with the collector's address as its `base_url`.
     """
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
@@ -49,18 +49,18 @@ class Exchange:
         return str(self.client.base_url)
 
     async def get(self, kind: type[T], path: str, **query: str | int | Sequence[str] | None) -> T:
-        """What a GET of `path` answers, as `kind`."""
+        """GET `path` and return the response as `kind`."""
         params = {name: value for name, value in query.items() if value is not None}
-        return self.read(kind, path, await self.ask("GET", path, params=params))
+        return self.read(kind, path, await self.request("GET", path, params=params))
 
     def read(self, kind: type[T], path: str, answer: httpx2.Response) -> T:
-        """An answer as `kind`.
+        """A response as `kind`.
 
         Raises:
-            UnavailableError: It is nothing of the kind.
+            UnavailableError: The response is no `kind`.
         """
         try:
-            # mypy takes a type for something that has no hash.
+            # mypy believes that types are not hashable.
             found: T = _adapter(kind).validate_json(answer.content)  # type: ignore[arg-type]
         except ValidationError as error:
             raise UnavailableError(
@@ -68,16 +68,16 @@ class Exchange:
             ) from error
         return found
 
-    async def ask(self, method: str, path: str, **how: Any) -> httpx2.Response:
-        """The collector's answer, where it is one that was hoped for.
+    async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Send a request and return its successful response.
 
         Raises:
-            NotFoundError: It knows nothing of this path.
-            RefusedError: It says what is wrong with the question.
-            UnavailableError: It did not answer, or not well.
+            NotFoundError: The path does not exist.
+            RefusedError: The collector refuses the request and says why.
+            UnavailableError: There was no response, or it reports a failure of the collector.
         """
         try:
-            answer = await self.client.request(method, PREFIX + path, **how)
+            answer = await self.client.request(method, PREFIX + path, **options)
         except httpx2.TransportError as error:
             reason = f"The collector at {self.url} does not answer: {error}"
             raise UnavailableError(reason) from error
@@ -93,8 +93,8 @@ class Exchange:
         return answer
 
 
-def segment(name: str) -> str:
-    """`name` as one segment of a path, so that no id can ask for another resource."""
+def quote_path(name: str) -> str:
+    """`name` quoted as one segment of a path, so that no id can address another resource."""
     return quote(name, safe="")
 
 
@@ -104,7 +104,7 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
 
 
 def _detail(answer: httpx2.Response) -> str:
-    """What a problem document says, or the beginning of whatever came instead."""
+    """The detail of a problem document, or the beginning of any other body."""
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):

@@ -1,39 +1,39 @@
-"""The collector's alert rules: read, kept, tried and deleted through its API."""
+"""The collector's alert rules, through its API."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
 from htga_client.wire import Firings, NewRule, Rule, Rules, Trial
-from htga_dashboard.source.http import Exchange, segment
+from htga_dashboard.source.http import ApiClient, quote_path
 
 
-class RuleBook:
-    """What is watched in the runs of a collector.
+class RulesApi:
+    """Reads and changes the alert rules of a collector.
 
     Args:
-        exchange: Asks that collector.
+        api: The collector's API.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
 
     async def all(self) -> tuple[Rule, ...]:
         """Every rule, oldest first."""
-        return (await self._exchange.get(Rules, "/rules")).items
+        return (await self._api.get(Rules, "/rules")).items
 
     async def save(self, rule: NewRule, rule_id: str | None = None) -> Rule:
-        """Keep a new rule, or put it in the place of the one called `rule_id`."""
-        method, path = ("PUT", f"/rules/{segment(rule_id)}") if rule_id else ("POST", "/rules")
-        answer = await self._exchange.ask(method, path, json=asdict(rule))
-        return self._exchange.read(Rule, path, answer)
+        """Create a rule, or replace the one with the id `rule_id`."""
+        method, path = ("PUT", f"/rules/{quote_path(rule_id)}") if rule_id else ("POST", "/rules")
+        answer = await self._api.request(method, path, json=asdict(rule))
+        return self._api.read(Rule, path, answer)
 
     async def delete(self, rule_id: str) -> None:
-        """Watch it no longer."""
-        await self._exchange.ask("DELETE", f"/rules/{segment(rule_id)}")
+        """Delete a rule."""
+        await self._api.request("DELETE", f"/rules/{quote_path(rule_id)}")
 
     async def firings(self, rule: NewRule) -> Firings:
-        """Where a rule would have fired in the newest runs of its project."""
+        """Where the rule would have fired in the newest runs of its project."""
         path = "/rules/try"
-        answer = await self._exchange.ask("POST", path, json=asdict(Trial(rule=rule)))
-        return self._exchange.read(Firings, path, answer)
+        answer = await self._api.request("POST", path, json=asdict(Trial(rule=rule)))
+        return self._api.read(Firings, path, answer)

@@ -1,10 +1,10 @@
-"""Where the dashboard reads, and what it changes: the collector's HTTP API, and nothing else."""
+"""All data of the dashboard: reads and changes through the collector's HTTP API."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from urllib.parse import quote
 
 import httpx2
@@ -29,77 +29,90 @@ from htga_client.wire import (
     Tokens,
 )
 from htga_dashboard.models.step_range import Steps
-from htga_dashboard.source.edits import Edits
-from htga_dashboard.source.http import Exchange, NotFoundError, segment
-from htga_dashboard.source.rules import RuleBook
+from htga_dashboard.source.edits import RunEdits
+from htga_dashboard.source.http import ApiClient, NotFoundError, quote_path
+from htga_dashboard.source.rules import RulesApi
 
 ALL = Steps()
 
 PAGE = 1_000
-"""Runs asked for at a time."""
+"""Runs per request."""
 
 
-class Source:
-    """Reads runs and their values from a collector, and changes what people may change of them.
+class Source(AbstractAsyncContextManager["Source"]):
+    """Reads runs and their values from a collector, and changes runs.
 
     Args:
-        client: Knows the collector's address, as its `base_url`, and the read token in its headers
-            where the collector asks for one. With `httpx2.ASGITransport(app=api)` for transport it
-            reads from a collector in the same process.
+        client: An HTTP client with the collector's address as its `base_url` and a read token, if
+            needed, in its headers. Its transport may be `httpx2.ASGITransport(app=api)`.
     """
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
-        self._exchange = Exchange(client)
-        self.rules = RuleBook(self._exchange)
-        self.edits = Edits(self._exchange)
+        self._api = ApiClient(client)
+        self.rules = RulesApi(self._api)
+        self.edits = RunEdits(self._api)
 
     @property
     def url(self) -> str:
         """The collector's address."""
-        return self._exchange.url
+        return self._api.url
 
     async def runs(
         self,
         *,
-        limit: int = 100,
-        cursor: str | None = None,
+        q: str | None = None,
         tag: str | None = None,
         sort: str = "-created",
+        limit: int = 100,
+        cursor: str | None = None,
+        count: bool = False,
     ) -> RunPage:
-        """One page of runs, newest first; only those with a tag, where one is given."""
-        return await self._exchange.get(
-            RunPage, "/runs", limit=limit, cursor=cursor, tag=tag, sort=sort
+        """One page of the runs that match the search `q` and have `tag`, the newest first."""
+        return await self._api.get(
+            RunPage,
+            "/runs",
+            q=q or None,
+            tag=tag,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+            count="true" if count else None,
         )
 
-    async def newest(self, count: int, *, tag: str | None = None) -> list[Run]:
-        """The `count` newest runs, or all of them where there are fewer."""
-        runs: list[Run] = []
-        cursor: str | None = None
-        while len(runs) < count:
-            page = await self.runs(limit=min(count - len(runs), PAGE), cursor=cursor, tag=tag)
-            runs += page.items
-            cursor = page.next
-            if cursor is None:
-                break
-        return runs
+    async def search(
+        self, q: str, limit: int, *, tag: str | None = None, count: bool = True
+    ) -> RunPage:
+        """The newest `limit` runs that match, as one page with the total and the unknown names."""
+        first = page = await self.runs(q=q, tag=tag, limit=min(limit, PAGE), count=count)
+        items = list(page.items)
+        while page.next is not None and len(items) < limit:
+            size = min(limit - len(items), PAGE)
+            page = await self.runs(q=q, tag=tag, limit=size, cursor=page.next)
+            items += page.items
+        return replace(first, items=tuple(items), next=page.next)
+
+    async def newest(self, limit: int, *, tag: str | None = None) -> list[Run]:
+        """The newest `limit` runs, or all of them where there are fewer."""
+        return list((await self.search("", limit, tag=tag, count=False)).items)
 
     async def run(self, run_id: str) -> Run:
-        """The run of this id.
+        """The run with this id.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: There is no such run.
         """
-        return await self._exchange.get(Run, f"/runs/{segment(run_id)}")
+        return await self._api.get(Run, f"/runs/{quote_path(run_id)}")
 
-    async def several(self, run_ids: Sequence[str]) -> list[Run]:
-        """The runs of these ids in their order, without those that the collector does not know."""
-        found = await self._exchange.get(RunPage, "/runs", ids=",".join(run_ids), limit=PAGE)
+    async def runs_by_id(self, run_ids: Sequence[str], q: str = "") -> list[Run]:
+        """The runs of these ids in their order, without unknown ones and those not matching `q`."""
+        ids = ",".join(run_ids)
+        found = await self._api.get(RunPage, "/runs", ids=ids, q=q or None, limit=PAGE)
         return sorted(found.items, key=lambda run: run_ids.index(run.id))
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:
-        """What happened in a run, for people to read."""
-        return (await self._exchange.get(RunEvents, f"/runs/{segment(run_id)}/events")).items
+        """The latest events of a run."""
+        return (await self._api.get(RunEvents, f"/runs/{quote_path(run_id)}/events")).items
 
     async def series(
         self,
@@ -112,10 +125,10 @@ class Source:
         since: str | None = None,
     ) -> Series:
         """Values of `keys` over `steps`, in at most `buckets` buckets; `since` is a cursor."""
-        return await self._exchange.get(
+        return await self._api.get(
             Series,
-            f"/runs/{segment(run_id)}/series",
-            keys=_listed(keys),
+            f"/runs/{quote_path(run_id)}/series",
+            keys=_comma_separated(keys),
             layer=layer,
             start=steps.first,
             stop=steps.stop,
@@ -132,21 +145,20 @@ class Source:
         x: Axis,
         buckets: int,
     ) -> tuple[GroupSeries, ...]:
-        """Values of `keys`, runs with equal settings `by` together, in the order of their runs.
+        """Values of `keys` of runs grouped by the settings `by`, in the order of their first runs.
 
         Args:
-            run_ids: Of which runs; those that the collector does not know are left out.
+            run_ids: Ids; unknown ones are left out.
             keys: Scalars and metrics.
-            by: As the collector names settings: "group", "config.lr"; without any, each run is
-                alone.
-            x: What they are laid along.
-            buckets: Points of each at most.
+            by: Settings such as "group" and "config.lr"; empty to keep each run apart.
+            x: The x axis.
+            buckets: Maximum number of points of each series.
         """
-        found = await self._exchange.get(
+        found = await self._api.get(
             GroupedSeries,
             "/groups/series",
             runs=",".join(run_ids),
-            keys=_listed(keys),
+            keys=_comma_separated(keys),
             by=by,
             x=x,
             buckets=buckets,
@@ -163,13 +175,13 @@ class Source:
         steps: Steps = ALL,
         since: str | None = None,
     ) -> Histograms:
-        """Histograms of |gradient| over `steps`, in at most `buckets` columns.
+        """Histograms of |gradient| of a layer, or of the whole model, over `steps`.
 
-        They are of a `layer`, or of the whole model; `2**bits` bins to an octave, after a cursor.
+        They have at most `buckets` columns and `2**bits` bins per octave; `since` is a cursor.
         """
-        return await self._exchange.get(
+        return await self._api.get(
             Histograms,
-            f"/runs/{segment(run_id)}/histograms",
+            f"/runs/{quote_path(run_id)}/histograms",
             bits=bits,
             layer=layer,
             start=steps.first,
@@ -179,24 +191,26 @@ class Source:
         )
 
     async def tail(self, run_id: str) -> Tail | None:
-        """The tail of a run's latest histogram; None where it has none."""
+        """The tail of a run's latest histogram, or None without a histogram."""
         try:
-            return await self._exchange.get(Tail, f"/runs/{segment(run_id)}/tail")
+            return await self._api.get(Tail, f"/runs/{quote_path(run_id)}/tail")
         except NotFoundError:
             return None
 
     async def layers(self, run_id: str) -> list[str]:
-        """Names of a run's layers, in the order in which they came."""
-        found = await self._exchange.get(_Layers, f"/runs/{segment(run_id)}/layers")
+        """Names of a run's layers, in the order of their first rows."""
+        found = await self._api.get(
+            dict[str, tuple[Layer, ...]], f"/runs/{quote_path(run_id)}/layers"
+        )
         return list(dict.fromkeys(layer.name for layer in found["items"] if layer.name))
 
     async def layer_map(
         self, run_id: str, key: str, *, buckets: int, steps: Steps = ALL
     ) -> LayerMap:
-        """One key of every layer over `steps`, in at most `buckets` buckets."""
-        return await self._exchange.get(
+        """One scalar of every layer over `steps`, in at most `buckets` buckets."""
+        return await self._api.get(
             LayerMap,
-            f"/runs/{segment(run_id)}/layers/map",
+            f"/runs/{quote_path(run_id)}/layers/map",
             key=key,
             start=steps.first,
             stop=steps.stop,
@@ -204,45 +218,30 @@ class Source:
         )
 
     async def status(self) -> Status:
-        """How the collector is doing."""
-        return await self._exchange.get(Status, "/status")
+        """The collector's status."""
+        return await self._api.get(Status, "/status")
 
     async def tokens(self) -> tuple[Token, ...]:
         """The collector's tokens, without their secrets."""
-        return (await self._exchange.get(Tokens, "/tokens")).items
+        return (await self._api.get(Tokens, "/tokens")).items
 
     async def query(self, sql: str, *, limit: int) -> pa.Table:
-        """The answer to one SELECT over the tables runs, steps and metrics.
+        """The result of one SELECT over the tables runs, steps and metrics.
 
         Raises:
-            RefusedError: The collector would not answer it, and says why.
+            RefusedError: The collector refused the query and says why.
         """
-        answer = await self._exchange.ask(
+        answer = await self._api.request(
             "POST", "/query", json={"sql": sql, "limit": limit}, headers={"accept": ARROW_STREAM}
         )
         table = pa.ipc.open_stream(answer.content).read_all()
         table.validate(full=True)
         return table
 
-    async def aclose(self) -> None:
-        """Close the connections."""
+    async def __aexit__(self, *_exception: object) -> None:
         await self.client.aclose()
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-
-def _listed(keys: Iterable[str]) -> str:
-    """Names as the collector takes them, separated by commas."""
+def _comma_separated(keys: Iterable[str]) -> str:
+    """Names, quoted, with commas between them."""
     return ",".join(quote(key, safe="") for key in keys)
-
-
-_Layers = dict[str, tuple[Layer, ...]]

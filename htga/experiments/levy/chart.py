@@ -1,4 +1,4 @@
-"""A chart as data, drawn by matplotlib for the page and by plotly for the browser."""
+"""A chart as data, drawn by matplotlib as PNG and by plotly as HTML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Curve:
     """One line of a chart, or a set of marks.
 
     Attributes:
-        name: For the legend.
+        name: Name in the legend.
         x, y: Values.
         error: Standard errors of y, or none.
         style: Marks are measured, lines are theory, dots are theory that fails.
@@ -38,7 +38,7 @@ class Chart:
     Attributes:
         name: Name of the files, without ending.
         log: Which axes are logarithmic: "", "x", "y" or "xy".
-        y_range: What to show of the y axis; all of it if left out.
+        y_range: Visible range of the y axis; all of it if left out.
     """
 
     name: str
@@ -78,7 +78,7 @@ def write_png(chart: Chart, folder: Path) -> Path:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize="small")
     path = folder / f"{chart.name}.png"
-    # Without the program's version in it, the file depends on the numbers alone.
+    # Without the program's version the file depends only on the numbers.
     figure.savefig(path, dpi=110, metadata={"Software": None})
     return path
 
@@ -119,5 +119,5 @@ def write_html(chart: Chart, folder: Path) -> Path:
 
 
 def _axis(value: float, chart: Chart) -> float:
-    """Where plotly has a value: it gives the ends of a logarithmic axis as exponents."""
+    """A value in plotly's coordinates: those of a logarithmic axis are exponents."""
     return math.log10(value) if "y" in chart.log else value

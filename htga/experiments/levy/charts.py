@@ -1,4 +1,4 @@
-"""What the results look like: pure functions from numbers to charts."""
+"""Charts of the results: pure functions from numbers to charts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from htga.experiments.levy.chart import Chart, Curve
 from htga.experiments.levy.control import WELLS, Escape
-from htga.experiments.levy.judging import curves
 from htga.experiments.levy.point import Measured
+from htga.experiments.levy.verdicts import curves
 from htga.levy import (
     gaussian_exit_time,
     gibbs_share,
@@ -113,7 +113,7 @@ def memoryless(times: Tensor) -> Chart:
 
 
 def escapes(results: Sequence[Escape]) -> Chart:
-    """Rates of escape from both wells over the tail index of what drives the particles."""
+    """Rates of escape from both wells against the tail index of the driving noise."""
     found = []
     names = list(dict.fromkeys(e.noise for e in results))
     for i, name in enumerate(names):
@@ -149,7 +149,7 @@ def escapes(results: Sequence[Escape]) -> Chart:
 
 
 def preference(results: Sequence[Escape]) -> Chart:
-    """Share in the wide well at balance, over the tail index of what drives the particles."""
+    """Share in the wide well at balance, against the tail index of the driving noise."""
     found = []
     for colour, name in enumerate(dict.fromkeys(e.noise for e in results)):
         own = [e for e in results if e.noise == name and math.isfinite(e.balance)]
@@ -195,7 +195,7 @@ def preference(results: Sequence[Escape]) -> Chart:
 
 
 def marks(name: str, points: Sequence[Measured], colour: int) -> Curve:
-    """Simulated means with their errors; those without an exit have none."""
+    """Simulated means with their errors; points without an exit are left out."""
     some = [m for m in points if m.time.exits]
     return Curve(
         name=name,

@@ -1,8 +1,8 @@
-"""What HTGA's control does to escapes: two wells of equal depth, one twice as wide.
+"""Escapes under HTGA's control: two wells of equal depth, one twice as wide.
 
-Every coordinate is a particle in the same landscape, x += lr (F(x) + a g), with g noise and a g
-what HTGA makes of it. Only the noise is reweighted: raw weights on the force as well would
-overshoot in wells as steep as these, and mix two effects.
+Every coordinate is a particle in the same landscape, x += lr (F(x) + a g), where g is noise and a g
+is what HTGA makes of it. Only the noise is reweighted: weights on the force as well would overshoot
+in wells this steep, and mix two effects.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ LEARNING_RATE = 0.1
 JUMP = 0.03
 """lr times the unit of the noise: small, since the saddle is at distances 1 and 2."""
 
-FEWEST = 5_000
-SEEN = ("alpha_hat", "update_alpha", "beta", "gamma")
+MIN_PARTICLES = 5_000
+TAIL_FIELDS = ("alpha_hat", "update_alpha", "beta", "gamma")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class NoiseSource:
     """Gradient noise.
 
     Attributes:
         name: For tables.
-        draw: From a number of coordinates to their noise in one step, float32.
-        alpha: Index of the stable law it is drawn from, None if it is not.
+        draw: Maps a number of coordinates to their noise in one step, float32.
+        alpha: Index of the stable law that it is drawn from; None for other laws.
     """
 
     name: str
@@ -47,19 +47,19 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A name, and how `HTGA` differs from its defaults."""
+    """A name, and the arguments of `HTGA` that differ from its defaults."""
 
     name: str
     settings: dict[str, Any]
 
 
 def controls(targets: Sequence[float], normalize: Normalize) -> list[Control]:
-    """None, the proposal's gamma, and beta for each of the targets.
+    """No control, the proposal's gamma, and beta for each of the targets.
 
     Raises:
-        ValueError: `HTGA` has no such setting.
+        ValueError: `HTGA` does not accept a setting.
     """
-    # The law is that of all weights by exact ranks, none of them limited.
+    # The theory assumes exact ranks and weights without limits.
     common = {
         "k": 0.01,
         "normalize": normalize,
@@ -75,26 +75,26 @@ def controls(targets: Sequence[float], normalize: Normalize) -> list[Control]:
         *(Control("beta", common | beta | {"target_alpha": target}) for target in targets),
     ]
     for control in several:
-        resolve("stable", control.settings)  # before any of them has run for minutes
+        resolve("stable", control.settings)  # fail before a simulation has run for minutes
     return several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escape:
-    """What became of the particles.
+    """The result of one simulation.
 
     Attributes:
-        noise: Where the noise came from.
+        noise: Name of the noise.
         control: Name of the control.
-        target_alpha: Its target; NaN without one.
+        target_alpha: Target of the control; NaN without one.
         alpha_hat: Mean tail index of the noise before control.
-        update_alpha: Mean tail index of what drove the particles.
-        beta, gamma: Means of what the controller set.
+        update_alpha: Mean tail index of the noise after control, which drove the particles.
+        beta, gamma: Mean exponent and factor of the controller.
         narrow: Escapes from the narrow well per particle and step in it.
-        narrow_count: How many there were.
-        wide, wide_count: The same of the wide well.
+        narrow_count: Number of these escapes.
+        wide, wide_count: The same for the wide well.
         share: Share of particles in the wide well over the second half of the time.
-        narrow_law, wide_law: What `escape_rate` says; NaN where the noise is not stable.
+        narrow_law, wide_law: The rates by `escape_rate`; NaN if the noise is not stable.
     """
 
     noise: str
@@ -114,14 +114,14 @@ class Escape:
 
     @property
     def width_exponent(self) -> float:
-        """Rates of escape go as width to minus this: the tail index, if single jumps do it."""
+        """Power of 1 / width in the escape rates: the tail index, if escapes are single jumps."""
         if not self.narrow_count or not self.wide_count:
             return math.nan
         return math.log(self.narrow / self.wide) / math.log(WELLS.right / WELLS.left)
 
     @property
     def width_exponent_stderr(self) -> float:
-        """From the counts alone."""
+        """Standard error from the counts alone."""
         if not self.narrow_count or not self.wide_count:
             return math.nan
         spread = math.hypot(self.narrow_count**-0.5, self.wide_count**-0.5)
@@ -129,33 +129,35 @@ class Escape:
 
     @property
     def balance(self) -> float:
-        """Share in the wide well at which as many escape either way."""
+        """Share in the wide well at which the escapes in both directions balance."""
         total = self.narrow + self.wide
         return self.narrow / total if total else math.nan
 
     @property
     def balance_stderr(self) -> float:
-        """From the counts alone."""
+        """Standard error from the counts alone."""
         slope = self.balance * (1 - self.balance) * math.log(WELLS.right / WELLS.left)
         return slope * self.width_exponent_stderr
 
 
 def escape(
-    source: Source,
+    source: NoiseSource,
     control: Control,
     *,
     particles: int,
     steps: int,
     progress: Callable[[int], None] | None = None,
 ) -> Escape:
-    """Half of the particles start in either minimum; count who crosses over.
+    """Start half of the particles in each minimum, and count the crossings.
 
     A crossing counts when a particle gets more than half way from the saddle to the other minimum.
     """
-    if particles < FEWEST:
-        raise ValueError(f"particles={particles} is too few for a tail of 1 %: take {FEWEST}")
+    if particles < MIN_PARTICLES:
+        raise ValueError(
+            f"particles must be at least {MIN_PARTICLES} for a tail of 1 %, got {particles}"
+        )
     if steps < 2:
-        raise ValueError(f"steps={steps} must be at least 2: the second half is what is averaged")
+        raise ValueError(f"steps must be at least 2, got {steps}: the second half is averaged")
     x = torch.full((particles,), -WELLS.left, dtype=torch.float64)
     x[particles // 2 :] = WELLS.right
     in_wide = x > 0
@@ -163,12 +165,12 @@ def escape(
     optimizer = HTGA(torch.optim.SGD([noise], lr=0.0), **control.settings)
     spent, crossed = torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     late = torch.zeros((), dtype=torch.int64)
-    seen = torch.zeros(len(SEEN), dtype=torch.float64)
+    seen = torch.zeros(len(TAIL_FIELDS), dtype=torch.float64)
     for step in range(steps):
-        # HTGA writes what it makes of a gradient into `grad`.
+        # HTGA writes the amplified noise into `grad`.
         noise.grad = source.draw(particles)
         optimizer.step()
-        seen += torch.stack([getattr(optimizer.tail, key) for key in SEEN])
+        seen += torch.stack([getattr(optimizer.tail, key) for key in TAIL_FIELDS])
         x += WELLS.force(x).mul_(LEARNING_RATE).add_(noise.grad, alpha=JUMP)
         now = torch.where(in_wide, x > -WELLS.left / 2, x > WELLS.right / 2)
         spent += torch.stack([(~in_wide).sum(), in_wide.sum()])
@@ -179,7 +181,7 @@ def escape(
         if progress is not None:
             progress(particles)
     narrow, wide = (crossed / spent).tolist()
-    means = dict(zip(SEEN, (seen / steps).tolist(), strict=True))
+    means = dict(zip(TAIL_FIELDS, (seen / steps).tolist(), strict=True))
     narrow_law, wide_law = (
         math.nan
         if source.alpha is None
@@ -210,10 +212,10 @@ def escape(
 def escape_rate(width: float, *, alpha: float, beta: float, gamma: float, particles: int) -> float:
     """Escapes per step by single jumps over `width`, of stable noise with raw rank weights.
 
-    A size that a share p of the entries exceeds has rank p d, so its weight is p**-beta, but never
-    beyond rank 1: p = (C y**-alpha)**(1 / (1 + alpha beta)) down to p = 1/d, where the tail index
-    is alpha / (1 + alpha beta); below, p = C (y d**-beta)**-alpha, where it is alpha as it ever
-    was. No control by rank reaches beyond the largest entry. Half of p is of either sign.
+    A size that a share p of the entries exceeds has rank p d, but at least 1, so its weight is
+    p**-beta: p = (C y**-alpha)**(1 / (1 + alpha beta)) down to p = 1/d, where the tail index
+    is alpha / (1 + alpha beta); below, p = C (y d**-beta)**-alpha, where it is alpha as without
+    control. No control by rank reaches beyond the largest entry. Half of p has either sign.
     """
     tail = tail_constant(alpha) * (JUMP * gamma / width) ** alpha
     p = tail ** (1 / (1 + alpha * beta))
@@ -222,10 +224,10 @@ def escape_rate(width: float, *, alpha: float, beta: float, gamma: float, partic
     return float(p / 2)
 
 
-def stable_noise(alpha: float, generator: torch.Generator) -> Source:
+def stable_noise(alpha: float, generator: torch.Generator) -> NoiseSource:
     """Symmetric stable noise of scale 1."""
 
     def draw(count: int) -> Tensor:
         return sample_stable(alpha, (count,), generator=generator).float()
 
-    return Source("stable", draw, alpha)
+    return NoiseSource("stable", draw, alpha)

@@ -7,8 +7,8 @@ import math
 import torch
 from scipy.stats import kstest
 
-from htga.experiments.levy.judging import barrier_effect, free_flight, orders, ratios, slopes
 from htga.experiments.levy.point import Experiment, Point, Verdict
+from htga.experiments.levy.verdicts import barrier_effect, free_flight, orders, ratios, slopes
 from htga.levy import (
     Ball,
     DoubleWell,
@@ -26,7 +26,7 @@ from htga.levy import (
 
 
 def experiments() -> list[Experiment]:
-    """All that are exit times; `memoryless` is E6."""
+    """The experiments on exit times; `memoryless` is E6."""
     return [
         Experiment("E1", "free flight follows Getoor's constant", getoor(), free_flight),
         Experiment("E2", "the exit time is a power of the intensity", scaling(), slopes),
@@ -39,7 +39,7 @@ def experiments() -> list[Experiment]:
 
 
 def getoor() -> list[Point]:
-    """E1: no drift, out of (-1, 1) and out of the unit disc."""
+    """E1: exits without drift from (-1, 1) and from the unit disc."""
     line = [
         Point(
             curve="interval",
@@ -49,7 +49,7 @@ def getoor() -> list[Point]:
             domain=Interval(-1, 1),
             expected=getoor_exit_time(alpha),
             h=h,
-            # The delay goes as h**(1/alpha), and flights must be many in a row.
+            # The delay is proportional to h**(1/alpha), and each particle must exit many times.
             precision=6e-3 / h,
             paths=500,
         )
@@ -71,7 +71,7 @@ def getoor() -> list[Point]:
 
 
 def scaling() -> list[Point]:
-    """E2: out of (-1, 1) against x**2 / 2, at several intensities."""
+    """E2: exits from (-1, 1) against x**2 / 2, at several intensities."""
     scales = {
         1.2: (0.01, 0.02, 0.04, 0.08),
         1.5: (0.02, 0.04, 0.08, 0.12),
@@ -114,7 +114,7 @@ def barriers() -> list[Point]:
 
 
 def widths() -> list[Point]:
-    """E4: out of (-B, 1)."""
+    """E4: exits from (-B, 1)."""
     return [
         Point(
             curve="alpha=1.5",
@@ -129,7 +129,7 @@ def widths() -> list[Point]:
 
 
 def double_well() -> list[Point]:
-    """E5: from the left minimum over the saddle."""
+    """E5: exits from the left well over the saddle."""
     return [
         Point(
             curve="alpha=1.5",
@@ -148,12 +148,12 @@ def double_well() -> list[Point]:
 
 
 def gaussian() -> list[Point]:
-    """E7: alpha = 2, out of (-1, 1) against x**2 / 2."""
+    """E7: exits at alpha = 2 from (-1, 1) against x**2 / 2."""
     return [gaussian_point("alpha=2", scale, scale, 1.0, h=4e-3) for scale in (0.35, 0.4, 0.5)]
 
 
 def gaussian_point(curve: str, x: float, scale: float, curvature: float, *, h: float) -> Point:
-    """A Brownian exit from (-1, 1), watched so that steps of `h` do not delay it."""
+    """A Brownian exit from (-1, 1), with a width that corrects for steps of `h`."""
     edge = monitored_width(1, scale, h)
     return Point(
         curve=curve,
@@ -169,7 +169,7 @@ def gaussian_point(curve: str, x: float, scale: float, curvature: float, *, h: f
 
 
 def truncated() -> list[Point]:
-    """E8: out of (-1, 1) with jumps of at most b: one is enough, or two are needed."""
+    """E8: exits from (-1, 1) with jumps of at most b: one is enough, or two are needed."""
     return [
         Point(
             curve=f"b={bound}",
@@ -192,7 +192,7 @@ def truncated() -> list[Point]:
 def memoryless(*, paths: int, generator: torch.Generator) -> tuple[torch.Tensor, Verdict]:
     """E6: exit times over their mean against the exponential law, by Kolmogorov and Smirnov.
 
-    The mean is the sample's own, which makes the p-value larger than it would be of a known one.
+    The mean is the sample's own, which makes the p-value larger than with a known mean.
 
     Returns:
         The exit times, sorted, and the verdict on the p-value.

@@ -1,4 +1,4 @@
-"""One simulated exit time, and the claim it bears on."""
+"""One simulated exit time, and the claim that it tests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from htga.levy import Domain, ExitTime, Noise, Potential, exit_time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """What to simulate.
+    """A simulation to run.
 
     Attributes:
         curve: Which curve of the experiment's figure the point is on.
-        x: What varies along the curve.
-        expected: The mean exit time by theory; None where theory gives an order only.
-        precision: How many times as many exits as elsewhere the claim needs.
-        paths: Number of particles. Few of them run for long, which the renewal rate needs where
+        x: Coordinate along the curve.
+        expected: The mean exit time by theory; None if theory gives only an order.
+        precision: Factor on the number of exits, for claims that need more than others.
+        paths: Number of particles. Few particles run for long, which the renewal rate needs if
             exit times are not exponential.
     """
 
@@ -39,7 +39,7 @@ class Point:
     def steps(self, exits: int) -> int:
         """Steps of every path for about so many exits, within 4e6 to 4e7 particle-steps.
 
-        Where no time is expected, it is taken to be 30,000 steps.
+        Without an expected time, an exit is assumed to take 30,000 steps.
         """
         each = 30_000 if self.expected is None else self.expected / self.h
         wanted = self.precision * exits * each
@@ -48,14 +48,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A point and what came out."""
+    """A point and its measured exit time."""
 
     point: Point
     time: ExitTime
 
     @property
     def ratio(self) -> float:
-        """Measured over expected; NaN where nothing is expected."""
+        """The measured over the expected time; NaN without an expected time."""
         expected = self.point.expected
         return math.nan if expected is None else self.time.mean / expected
 
@@ -66,11 +66,11 @@ class Verdict:
 
     Attributes:
         experiment: E1 to E8.
-        quantity: What the number is.
+        quantity: Description of the number.
         measured: The number.
-        stderr: Its standard error; NaN where there is none.
-        expected: What theory says.
-        low, high: The range.
+        stderr: Its standard error; NaN if there is none.
+        expected: The number by theory.
+        low, high: Range within which the claim holds.
     """
 
     experiment: str
@@ -89,13 +89,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Points, and how to judge them.
+    """Points to simulate, and how to judge them.
 
     Attributes:
         name: E1 to E8.
-        claim: A sentence.
-        points: What to simulate.
-        judge: From the measured points, in their order, to verdicts.
+        claim: One sentence.
+        points: The simulations.
+        judge: Maps the measured points, in order, to verdicts.
     """
 
     name: str
@@ -111,7 +111,7 @@ def measure(
     generator: torch.Generator,
     progress: Callable[[int], None] | None = None,
 ) -> Measured:
-    """Simulate a point for about `exits` exits; `progress` gets particle-steps done."""
+    """Simulate a point for about `exits` exits; `progress` is called with particle-steps done."""
     time = exit_time(
         point.potential,
         point.noise,
@@ -137,6 +137,6 @@ def log_log_slope(measured: Sequence[Measured]) -> tuple[float, float]:
     y = torch.tensor([m.time.mean for m in measured], dtype=torch.float64).log()
     centred = x - (weights * x).sum() / weights.sum()
     spread = (weights * centred.square()).sum()
-    # A point without exits has weight 0, and an infinite mean that must not count.
+    # A point without exits has weight 0; its infinite mean must not count.
     slope = (weights * centred * y.where(weights > 0, 0)).sum() / spread
     return float(slope), float(spread.rsqrt())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from htga.experiments import digits
-from htga.experiments.levy.control import Source
+from htga.experiments.levy.control import NoiseSource
 from htga.levy import tail_constant
 from htga.tail import hill
 
@@ -59,19 +59,19 @@ def gradient_noise(
     return torch.stack(rows)
 
 
-def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> Source:
+def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> NoiseSource:
     """Draw entries of recorded noise at random, on the scale of stable noise.
 
     The scale is such that as many exceed the noise's own upper 1 % of magnitudes as do in stable
-    noise of scale 1 and index `alpha`. Drawing entry by entry destroys what dependence there is.
+    noise of scale 1 and index `alpha`. Drawing entry by entry removes any dependence.
 
     Args:
         noise: Recorded noise of any shape.
         alpha: Index of the stable noise to compare with, in (0, 2).
-        generator: Source of randomness.
+        generator: NoiseSource of randomness.
 
     Raises:
-        ValueError: The tail of the noise has no estimate, as when all of it is 0.
+        ValueError: The tail of the noise has no estimate, for instance if all of it is 0.
     """
     flat = noise.flatten()
     threshold = float(hill(flat, TAIL).threshold)
@@ -84,7 +84,7 @@ def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> Sou
         drawn: Tensor = pool[torch.randint(len(pool), (count,), generator=generator)]
         return drawn
 
-    return Source("digits", draw, None)
+    return NoiseSource("digits", draw, None)
 
 
 def gradient(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
@@ -94,5 +94,5 @@ def gradient(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
 
 
 def flatten(parts: tuple[Tensor, ...]) -> Tensor:
-    """As one vector."""
+    """The parts as one vector."""
     return torch.cat([part.flatten() for part in parts])

@@ -34,7 +34,7 @@ def verdict_row(verdict: Verdict) -> Row:
 
 
 def escape_row(escape: Escape) -> Row:
-    """What one control did."""
+    """The result of one control."""
     return asdict(escape) | {
         "width_exponent": escape.width_exponent,
         "width_exponent_stderr": escape.width_exponent_stderr,

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from htga.optim.baselines.clipping import bi_clip_coordinates, bi_clip_l2
-from htga.optim.wrapper import Wrapper
-from htga.tail.entries import values
+from htga.optim.wrapper import ClosureOptimizer, Wrapper
+from htga.tail.flat_tensors import values
 
 Mode = Literal["coordinate", "l2"]
 
 
-class BiClip(Optimizer):
+class BiClip(ClosureOptimizer):
     """theta -= lr_t BiClip(g), of Lee, Zaheer and Li (ICML 2025, arXiv 2502.04164).
 
-    BiClip enlarges what is small and shrinks what is large:
+    BiClip enlarges small gradients and shrinks large ones:
 
     * "coordinate": sign(g_i) clamp(|g_i|, lower_t, upper_t);
     * "l2": g clamp(||g||, lower_t, upper_t) / ||g|| with the norm of the parameter group.
@@ -35,14 +34,14 @@ class BiClip(Optimizer):
         lower: Lower bound, at least 0.
         upper: Upper bound, at least `lower`.
         mode: As above.
-        lr_power: Exponent of t in the learning rate, like the next two.
-        lower_power: In the lower bound.
-        upper_power: In the upper bound.
+        lr_power: Exponent of t in the learning rate.
+        lower_power: Exponent in the lower bound.
+        upper_power: Exponent in the upper bound.
         weight_decay: Decoupled: theta *= 1 - lr_t * weight_decay after the step.
-        maximize: Go up instead of down.
+        maximize: Ascend instead of descend.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or the bounds have crossed in a round.
     """
 
     def __init__(
@@ -79,32 +78,15 @@ class BiClip(Optimizer):
         )
 
     def next_round(self) -> None:
-        """Count a round, on which learning rate and bounds may depend."""
+        """Begin the next round, on which learning rate and bounds may depend."""
         for group in self.param_groups:
             group["round"] += 1
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
+    def _step(self) -> None:
+        for group in self.param_groups:
+            self._step_group(group)
 
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take a step; returns what the closure returns.
-
-        Raises:
-            ValueError: The bounds have crossed in this round.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            for group in self.param_groups:
-                self._step(group)
-        return loss
-
-    def _step(self, group: dict[str, Any]) -> None:
+    def _step_group(self, group: dict[str, Any]) -> None:
         moved = [parameter for parameter in group["params"] if parameter.grad is not None]
         if not moved:
             return
@@ -122,12 +104,12 @@ class BiClip(Optimizer):
 class Bi2Clip(Wrapper):
     """BiClip between rounds around any optimizer, usually `BiClip`, within them.
 
-    After `every` steps of the inner optimizer, Delta is how far the parameters have come since the
+    After `every` steps of the inner optimizer, Delta is how far the parameters have moved since the
     round began, averaged over all nodes where there are several, and the parameters become
     start + lr BiClip(Delta), from which the next round starts.
 
     Args:
-        base: The inner optimizer; of a `BiClip`, the rounds are counted.
+        base: The inner optimizer; if it is a `BiClip`, its rounds are counted.
         every: Inner steps in a round.
         lr: Outer learning rate.
         lower: Lower bound on Delta, at least 0.
@@ -177,20 +159,11 @@ class Bi2Clip(Wrapper):
         )
         self._start = [place.clone() for place in self._places()]
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take an inner step, and at the end of a round the outer one."""
-        loss = self.base.step() if closure is None else self.base.step(closure)
+    def _step(self) -> None:
+        self.base.step()
         self._steps += 1
         if self._steps % self.every == 0:
-            with torch.no_grad():
-                self._end_round()
-        return loss
+            self._end_round()
 
     def _end_round(self) -> None:
         places = self._places()
@@ -209,7 +182,7 @@ class Bi2Clip(Wrapper):
         return [values(p) for group in self.param_groups for p in group["params"]]
 
     def own_state(self) -> dict[str, Any]:
-        """How far the round is, and where it began."""
+        """Number of steps taken, and the parameters at the beginning of the round."""
         return {"steps": self._steps, "start": [start.clone() for start in self._start]}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
@@ -232,7 +205,7 @@ def bi_clip(tensors: Sequence[Tensor], lower: float, upper: float, mode: Mode) -
 
 
 def check_bounds(lower: float, upper: float, mode: str) -> None:
-    """Raise ValueError where BiClip would not be what it is."""
+    """Raise ValueError if the bounds or the mode are not those of a BiClip."""
     if mode not in get_args(Mode):
         raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
     if not 0 <= lower <= upper:

@@ -1,11 +1,10 @@
-"""SGD of a clipped gradient."""
+"""SGD on a clipped gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, get_args, overload
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
 
-import torch
 from torch.optim import SGD
 
 from htga.optim.baselines.clipping import (
@@ -20,9 +19,10 @@ Clipping = Literal["l2", "huber_norm", "huber_coord", "pseudo_huber", "huber_sum
 
 
 class ClippedSGD(Wrapper):
-    """torch's SGD, the gradient of all parameters together clipped before each step.
+    """torch's SGD, with the gradient of all parameters together clipped before each step.
 
-    Several things are called clipping by a Huber loss; this does each, see `htga.optim.clipping`:
+    Several methods are called clipping by a Huber loss. This does each of them, see
+    `htga.optim.baselines.clipping`:
 
     * "l2", also called "huber_norm": g min(1, c / (||g|| + 1e-6)), as
       `torch.nn.utils.clip_grad_norm_` does;
@@ -37,12 +37,12 @@ class ClippedSGD(Wrapper):
         lr: Learning rate.
         clip: c, above 0.
         kind: As above.
-        budget: Of "huber_sum", above 0.
+        budget: Limit of "huber_sum", above 0.
         momentum: As in `torch.optim.SGD`, like all that follow.
-        dampening: Of the momentum.
+        dampening: Dampening of the momentum.
         weight_decay: Added to the clipped gradient.
         nesterov: Whether the momentum is Nesterov's.
-        maximize: Go up instead of down.
+        maximize: Ascend instead of descend.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -82,22 +82,9 @@ class ClippedSGD(Wrapper):
         )
         super().__init__(base, {"clip": clip, "kind": kind, "budget": budget})
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Clip and step; returns what the closure returns."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            self._clip()
+    def _step(self) -> None:
+        self._clip()
         self.base.step()
-        return loss
 
     def _clip(self) -> None:
         grads = [

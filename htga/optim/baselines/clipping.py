@@ -1,4 +1,4 @@
-"""Ways to clip a gradient that is spread over several tensors, all in place.
+"""Clipping of a gradient that is spread over several tensors, in place.
 
 Nothing waits for the device. Norms are over all tensors together, those of sharded ones over all
 processes.
@@ -15,7 +15,7 @@ EPS = 1e-6
 """What `torch.nn.utils.clip_grad_norm_` adds to the norm."""
 
 HALVINGS = 60
-"""Steps of a bisection on (0, 1], after which float64 tells no more."""
+"""Steps of a bisection on (0, 1], after which float64 resolves no more."""
 
 
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:
@@ -36,7 +36,7 @@ def clip_l2(tensors: Sequence[Tensor], c: float) -> None:
 
 
 def clip_coordinates(tensors: Sequence[Tensor], c: float) -> None:
-    """Make it clamp(g_i, -c, c): Huber's psi of every coordinate."""
+    """Replace g_i by clamp(g_i, -c, c): Huber's psi of every coordinate."""
     for tensor in tensors:
         tensor.clamp_(-c, c)
 
@@ -49,8 +49,8 @@ def clip_pseudo_huber(tensors: Sequence[Tensor], c: float) -> None:
 def clip_huber_sum(tensors: Sequence[Tensor], c: float, budget: float) -> None:
     """Scale by the largest s of at most 1 for which sum_i huber_c(s g_i) <= budget.
 
-    huber_c(x) is x**2 / 2 up to |x| = c and c (|x| - c / 2) beyond. The sum rises with s, so that
-    halving finds it; each of its steps reads the gradient once.
+    huber_c(x) is x**2 / 2 up to |x| = c and c (|x| - c / 2) beyond. The sum rises with s, so a
+    bisection finds it; each of its steps reads the gradient once.
     """
     low, high = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
     low, high = low.to(tensors[0].device), high.to(tensors[0].device)
@@ -74,12 +74,12 @@ def huber_sum(tensors: Sequence[Tensor], scale: Tensor, c: float) -> Tensor:
 
 
 def _whole(x: Tensor) -> Tensor:
-    """Of a DTensor, whose module a single process need not import, what it stands for."""
+    """The whole of a DTensor, whose module a single process need not import."""
     return x.full_tensor() if hasattr(x, "full_tensor") else x
 
 
 def bi_clip_coordinates(tensors: Sequence[Tensor], lower: float, upper: float) -> None:
-    """Make it sign(g_i) clamp(|g_i|, lower, upper); zero stays zero (TailOPT, arXiv 2502.04164)."""
+    """Replace g_i by sign(g_i) clamp(|g_i|, lower, upper); zero stays zero (arXiv 2502.04164)."""
     for tensor in tensors:
         tensor.copy_(tensor.sign() * tensor.abs().clamp(lower, upper))
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Iterable
+from typing import Any
 
-import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from htga.optim.baselines.clipping import global_norm
+from htga.optim.wrapper import ClosureOptimizer
 
 
-class NSGD(Optimizer):
+class NSGD(ClosureOptimizer):
     """theta -= lr m / ||m|| with m = b m + (1 - b) g, and m = g at first.
 
     The norm is that of all parameters together, of all groups: normalising layer by layer is
@@ -23,13 +22,14 @@ class NSGD(Optimizer):
         params: Parameters or groups of them.
         lr: The length of a step; a group's own may differ.
         momentum: b, in [0, 1).
-        parameter_free: Take lr * t**(-3/4) and b = 1 - t**(-1/2) at step t, which need to know
-            nothing of p; `momentum` has no effect then.
+        parameter_free: Take lr * t**(-3/4) and b = 1 - t**(-1/2) at step t, which
+            do not depend on p; `momentum` has no effect then.
         weight_decay: Decoupled: theta *= 1 - lr * weight_decay before the step.
-        maximize: Go up instead of down.
+        maximize: Ascend instead of descend.
 
     Raises:
         ValueError: An argument is out of its range.
+        RuntimeError: A gradient is sparse, from `step`.
     """
 
     def __init__(
@@ -59,26 +59,6 @@ class NSGD(Optimizer):
                 "steps": 0,
             },
         )
-
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take a step; returns what the closure returns.
-
-        Raises:
-            RuntimeError: A gradient is sparse.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        with torch.no_grad():
-            self._step()
-        return loss
 
     def _step(self) -> None:
         moved = [

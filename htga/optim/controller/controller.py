@@ -1,4 +1,4 @@
-"""What gamma and beta should be, given how heavy the tail is.
+"""The controller: gamma and beta as functions of the tail index.
 
 A scalar gamma cannot change a tail index: Hill's estimator is scale invariant, so gamma is a
 multiplier of the learning rate. The rank exponent can: weights (r/d)**-beta add beta * c_k to
@@ -17,15 +17,15 @@ from htga.tail import Measurement, TailStatus, smooth
 from htga.tail.order_statistics import OrderStatistics
 
 TEMPERING_LIMIT = 0.9
-"""Bounds beta by -0.9 / alpha_hat: near -1 / alpha_hat weights turn the order of entries round."""
+"""Bounds beta by -0.9 / alpha_hat: near -1 / alpha_hat weights reverse the order of entries."""
 
 
 REFINEMENTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What the controller remembers from step to step.
+class ControllerState:
+    """State of the controller between two steps.
 
     With one sample every field is 0-d, with S samples all but `skipped` have shape [S].
 
@@ -42,9 +42,9 @@ class Memory:
     skipped: Tensor
 
 
-def start(settings: Settings, device: torch.device, shape: tuple[int, ...] = ()) -> Memory:
-    """The memory before the first step; `shape` is () for one sample, (S,) for several."""
-    return Memory(
+def start(settings: Settings, device: torch.device, shape: tuple[int, ...] = ()) -> ControllerState:
+    """The state before the first step; `shape` is () for one sample, (S,) for several."""
+    return ControllerState(
         alpha_bar=torch.full(shape, torch.nan, dtype=torch.float64, device=device),
         gamma=torch.full(shape, settings.constant_gamma, dtype=torch.float64, device=device),
         beta=torch.full(shape, settings.beta, dtype=torch.float64, device=device),
@@ -52,24 +52,26 @@ def start(settings: Settings, device: torch.device, shape: tuple[int, ...] = ())
     )
 
 
-def grown(memory: Memory, shape: tuple[int, ...], settings: Settings) -> Memory:
-    """The memory with room for samples that were added at the end."""
-    if memory.gamma.shape == shape:
-        return memory
-    fresh = start(settings, memory.gamma.device, shape)
+def grown(
+    controller: ControllerState, shape: tuple[int, ...], settings: Settings
+) -> ControllerState:
+    """The state with room for samples that were added at the end."""
+    if controller.gamma.shape == shape:
+        return controller
+    fresh = start(settings, controller.gamma.device, shape)
     for name in ("alpha_bar", "gamma", "beta"):
-        known = getattr(memory, name)
+        known = getattr(controller, name)
         getattr(fresh, name)[: known.numel()] = known
-    return replace(fresh, skipped=memory.skipped)
+    return replace(fresh, skipped=controller.skipped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """The estimates that the controller acts on, of the shape of its memory.
+class Observation:
+    """The estimates that the controller acts on, in the shape of its state.
 
     Attributes:
         alpha_hat: Tail index, float64.
-        k: Size of the tail it was found from, int64.
+        k: Size of the tail that it was estimated from, int64.
         status: Its `TailStatus`, int8.
     """
 
@@ -78,38 +80,40 @@ class Seen:
     status: Tensor
 
 
-def advance(memory: Memory, seen: Seen | Measurement, settings: Settings) -> Memory:
-    """The memory after measuring a gradient. An unusable estimate moves neither gamma nor beta."""
+def advance(
+    controller: ControllerState, seen: Observation | Measurement, settings: Settings
+) -> ControllerState:
+    """The state after a measurement. An unusable estimate moves neither gamma nor beta."""
     usable = seen.status == TailStatus.OK
     alpha_bar = smooth(
-        memory.alpha_bar, seen.alpha_hat, seen.status, settings.smoothing, settings.smoothing_of
+        controller.alpha_bar, seen.alpha_hat, seen.status, settings.smoothing, settings.smoothing_of
     )
-    gamma = torch.full_like(memory.gamma, settings.constant_gamma)
+    gamma = torch.full_like(controller.gamma, settings.constant_gamma)
     if settings.controls_gamma:
         error = relative_error(alpha_bar, settings.target_alpha, settings.direction)
         if settings.law == "proportional":
             moved = proportional_gamma(error, settings.gain, settings.gamma_bounds)
         else:
-            moved = integral_gamma(memory.gamma, error, settings.gain, settings.gamma_bounds)
-        gamma = torch.where(usable, moved, memory.gamma)
-    beta = torch.full_like(memory.beta, settings.beta)
+            moved = integral_gamma(controller.gamma, error, settings.gain, settings.gamma_bounds)
+        gamma = torch.where(usable, moved, controller.gamma)
+    beta = torch.full_like(controller.beta, settings.beta)
     if settings.controls_beta:
         moved = exact_beta(seen.alpha_hat, seen.k, settings.target_alpha, settings.beta_bounds)
-        beta = torch.where(usable, moved, memory.beta)
-    return Memory(alpha_bar=alpha_bar, gamma=gamma, beta=beta, skipped=memory.skipped)
+        beta = torch.where(usable, moved, controller.beta)
+    return ControllerState(alpha_bar=alpha_bar, gamma=gamma, beta=beta, skipped=controller.skipped)
 
 
 def relative_error(alpha_bar: Tensor, target_alpha: float, direction: Direction) -> Tensor:
     """How much gamma should rise: 1 - alpha_bar / target_alpha as the proposal writes it.
 
-    That sign amplifies a tail that is too heavy already; "regulating" turns it round.
+    That sign amplifies a tail that is too heavy already; "regulating" reverses it.
     """
     error = 1 - alpha_bar / target_alpha
     return error if direction == "as_written" else -error
 
 
 def proportional_gamma(error: Tensor, gain: float, bounds: tuple[float, float]) -> Tensor:
-    """1 + gain * error, within bounds: the proposal's law, without memory."""
+    """1 + gain * error, within bounds: the proposal's law, without@controller."""
     return (1 + gain * error).clamp(*bounds)
 
 
@@ -138,17 +142,16 @@ def exact_beta(
 def refined_beta(
     beta: Tensor, top: OrderStatistics, target_alpha: float, bounds: tuple[float, float]
 ) -> Tensor:
-    """A negative exponent, corrected for the neighbours that it exchanges.
+    """Correct a negative exponent for the neighbours that it exchanges.
 
     `exact_beta` supposes that entries keep their order. Where they are closer than the weights
-    are apart, tempering turns some round, and the tail index misses the target by up to a
-    percent. So what comes of the largest entries is measured and the miss added, twice.
+    are apart, tempering exchanges some, and the tail index misses the target by up to a percent.
+    So the index of the tempered entries is computed and the miss added, twice.
 
     Args:
         beta: From `exact_beta`, float64, 0-d; returned as it is where it is not negative.
         top: The tail and, beyond it, the entries that may enter it.
-        target_alpha: As there.
-        bounds: As there.
+        target_alpha, bounds: As in `exact_beta`.
     """
     logs = top.largest.log()
     log_ranks = torch.arange(1, logs.numel() + 1, device=logs.device).double().log()

@@ -1,21 +1,21 @@
-"""How large a weighted coordinate may be, found by kernels from the greatest of them."""
+"""The cap on a weighted coordinate, as kernels, from the greatest coordinates."""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from htga.optim.weights.rank_weights import CAPPED
+from htga.optim.constants import MAX_CAPPED
 from htga.tail.estimators.triton_excesses import PROGRAMS
 
-TOP = tl.constexpr(CAPPED)
+TOP = tl.constexpr(MAX_CAPPED)
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def greatest(
     peaks: tl.tensor, places: tl.tensor, values: tl.tensor, at: tl.tensor, m: tl.tensor
 ) -> tuple[tl.tensor, tl.tensor]:
-    """The greatest of some peaks and some more values, in falling order, and their places."""
+    """Merge values into the peaks: the greatest of both, in falling order, and their places."""
     slot = tl.arange(0, TOP)
     new_peaks, new_places = peaks, places
     for j in tl.static_range(TOP):
@@ -42,10 +42,10 @@ def cap(  # noqa: PLR0917 (Triton binds by position)
     before: tl.tensor,
     share: tl.tensor,
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """As `htga.optim.rank_weights.cap`.
+    """`htga.optim.weights.rank_weights.cap` as a kernel.
 
     Returns:
-        The limit, and what it takes from the sum of the weights and from that of the squares.
+        The limit, and how much it reduces the sum of the weights and the sum of the squares.
     """
     lane = tl.arange(0, PROGRAMS * TOP)
     there = lane < programs * TOP

@@ -1,7 +1,7 @@
-"""The controller in one launch of a Triton kernel, from what a pass over a sketch has left.
+"""The controller in one launch of a Triton kernel, from the sums of a pass over a sketch.
 
-`htga.optim.controller` and `htga.tail.smoothing` say the same in small operations; so do, of how
-a tail fares under weights, their sorts. The tests hold both to the same numbers.
+`htga.optim.controller.controller` and `htga.tail.estimators.smoothing` do the same in small
+operations. The tests check that both give the same numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from htga.optim.kernels.scratch_layout import (
     M1,
     START,
 )
-from htga.tail.estimators.triton_estimate import judge
+from htga.tail.estimators.triton_estimate import conclude
 from htga.tail.estimators.triton_excesses import SLOTS, added, count_of, tail_size
 from htga.tail.histogram.binned import TINIEST
 
@@ -47,7 +47,7 @@ def control_kernel(  # noqa: PLR0917 (Triton binds by position)
     numbers: tl.tensor,
     counts: tl.tensor,
     status: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     above: tl.tensor,
     RULE: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
     MOMENT: tl.constexpr,  # noqa: N803
@@ -59,12 +59,12 @@ def control_kernel(  # noqa: PLR0917 (Triton binds by position)
     EDGES: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Estimate, move the memory of one sample, and say where the ranks of its bins begin."""
+    """Estimate, update the state of one sample, and store where the ranks of its bins begin."""
     n = count_of(state, BINS)
     k = tail_size(n, number, RULE)
     m1, m2 = added(sums, programs) / k, added(sums + programs, programs) / k
-    alpha, worst, void = judge(m1, m2, k, n, state + BINS, numbers, counts, status, MOMENT)
-    tl.store(notes + M1, tl.where(void, float("nan"), m1))
+    alpha, worst, void = conclude(m1, m2, k, n, state + BINS, numbers, counts, status, MOMENT)
+    tl.store(scratch + M1, tl.where(void, float("nan"), m1))
     usable = worst == 0
     target, gain, smoothing = tl.load(options), tl.load(options + 1), tl.load(options + 2)
 
@@ -83,7 +83,7 @@ def control_kernel(  # noqa: PLR0917 (Triton binds by position)
     else:
         last = tl.load(memory + stride)
         error = SIGN * (1 - alpha_bar / target)
-        if GAMMA == "proportional":  # noqa: SIM108 (Triton compiles only the one that is taken)
+        if GAMMA == "proportional":  # noqa: SIM108 (Triton compiles only the branch that is taken)
             gamma = 1 + gain * error
         else:
             gamma = last * tl.exp(gain * error)
@@ -111,7 +111,7 @@ def control_kernel(  # noqa: PLR0917 (Triton binds by position)
         tl.store(memory + 2 * stride, tl.where(usable, beta, last))
 
     prepare(
-        state, largest, m, added(sums + 2 * programs, programs), coarse, fine, notes, BINS, EDGES
+        state, largest, m, added(sums + 2 * programs, programs), coarse, fine, scratch, BINS, EDGES
     )
     lane = tl.arange(0, SLOTS)
     count = tl.load(state + lane, mask=lane < BINS, other=0)
@@ -126,11 +126,11 @@ def prepare(  # noqa: PLR0917 (Triton binds by position)
     ranked: tl.tensor,
     coarse: tl.tensor,
     fine: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     BINS: tl.constexpr,  # noqa: N803
     EDGES: tl.constexpr,  # noqa: N803
 ) -> None:
-    """The scalars of `htga.optim.rank_weights._rank_at_edges`."""
+    """Store the scalars of `htga.optim.weights.rank_weights._rank_at_edges`."""
     first = ranked + 0.5
     log_known = tl.log(tl.maximum(tl.load(largest + m - 1), SMALLEST))
     lane, edge = tl.arange(0, SLOTS), tl.arange(0, 4 * SLOTS)
@@ -143,25 +143,25 @@ def prepare(  # noqa: PLR0917 (Triton binds by position)
     span = log_known - log_corner
     way = (tl.load(fine + beyond) - log_corner) / span
     there = tl.where(span > 0, start * tl.exp(way * tl.log(first / start)), start)
-    tl.store(notes + FIRST, first)
-    tl.store(notes + LOG_KNOWN, log_known)
-    tl.store(notes + LOG_CORNER, log_corner)
-    tl.store(notes + CORNER, (corner * (EDGES // BINS)).to(tl.float64))
-    # Where they begin at an edge, there is nothing to aim at.
-    tl.store(notes + BEYOND, tl.where(span > 0, beyond.to(tl.float64), -1.0))
-    tl.store(notes + START, start)
-    tl.store(notes + FLOOR, tl.maximum(there, first / 2))
+    tl.store(scratch + FIRST, first)
+    tl.store(scratch + LOG_KNOWN, log_known)
+    tl.store(scratch + LOG_CORNER, log_corner)
+    tl.store(scratch + CORNER, (corner * (EDGES // BINS)).to(tl.float64))
+    # If they begin at an edge, there is nothing to interpolate.
+    tl.store(scratch + BEYOND, tl.where(span > 0, beyond.to(tl.float64), -1.0))
+    tl.store(scratch + START, start)
+    tl.store(scratch + FLOOR, tl.maximum(there, first / 2))
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def bounded(beta: tl.tensor, alpha: tl.tensor, low: tl.tensor, high: tl.tensor) -> tl.tensor:
-    """As `htga.optim.controller.bounded`."""
+    """`htga.optim.controller.controller.bounded` as a kernel."""
     return tl.maximum(tl.minimum(beta, high), tl.maximum(-TEMPERING_LIMIT / alpha, low))
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def rank_constant(k: tl.tensor) -> tl.tensor:
-    """As `htga.optim.controller.rank_constant`, by Stirling's series: to 1e-15 for k >= 10."""
+    """`rank_constant` of the controller by Stirling's series, exact to 1e-15 for k >= 10."""
     square = k * k
     series = 1 / 1680 - 1 / 1188 / square
     series = 1 / 12 - (1 / 360 - (1 / 1260 - series / square) / square) / square

@@ -1,4 +1,4 @@
-"""Hill's estimator after weighting, without sorting anew."""
+"""Hill's estimator after weighting, without another sort."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def mean_excess(  # noqa: PLR0917 (Triton binds by position)
     TEMPERED: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> tl.tensor:
-    """The mean of the k largest of m numbers, less the next: 1 over Hill's alpha, from logarithms.
+    """The mean of the k largest of m logarithms, less the next one: 1 over Hill's alpha.
 
-    They nearly fall already, so nothing is sorted. The (k+1)-th largest lies between the least of
-    the first k+1 numbers and the greatest of the others and the last of these: often it is both,
-    and otherwise few are between. Among those it is found by halving.
+    The numbers are almost in falling order, so nothing is sorted. The (k+1)-th largest lies between
+    the least of the first k+1 numbers and the greatest of the rest. Usually these two are the same;
+    otherwise few numbers lie between them, and bisection finds it.
 
     Args:
-        logs: The numbers, or if `TEMPERED`, those from which beta * log_ranks is to be taken.
-        mean: Of the first k of them.
+        logs: The numbers, or if `TEMPERED`, the numbers before beta * log_ranks is subtracted.
+        mean: Mean of the first k numbers.
     """
     lane = tl.arange(0, BLOCK)
     least = tl.full([BLOCK], float("inf"), tl.float64)

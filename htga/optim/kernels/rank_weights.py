@@ -1,7 +1,8 @@
-"""Rank weights in two launches of Triton kernels, from what the controller has left.
+"""Rank weights in two launches of Triton kernels, after the controller's kernel.
 
-`htga.optim.rank_weights` says the same in small operations; the tests hold both to the same
-numbers. The first programs of each launch share the largest magnitudes, the others the table.
+`htga.optim.weights.rank_weights` does the same in small operations; the tests check that both give
+the same numbers. The first programs of each launch share the largest magnitudes, the others the
+table.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def weights_kernel(  # noqa: PLR0915, PLR0917 (one launch; Triton binds by posit
     d: tl.tensor,
     options: tl.tensor,
     beta: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     above: tl.tensor,
     coarse: tl.tensor,
     fine: tl.tensor,
@@ -43,12 +44,11 @@ def weights_kernel(  # noqa: PLR0915, PLR0917 (one launch; Triton binds by posit
     BITS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Weights as yet without caps and of no particular size, and what they add up to.
+    """Compute weights without caps and before normalisation, and their sums.
 
-    Each program leaves a column in `sums`: of the largest magnitudes, those of the weights, of
-    the squares after and of those before; of the table, of the weights of all entries, and of the
-    squares after and before by its model. In `top` are, by program, the squares of the greatest
-    products and where they are.
+    Each program stores a column in `sums`: the sum of the weights, and the sums of the squares
+    after and before weighting, of its share of the largest magnitudes or, by model, of the table.
+    It stores the squares of its greatest products and their places in `top`.
     """
     power, w_max = -tl.load(beta), tl.load(options + 9)
     program, columns = tl.program_id(0), tl.num_programs(0)
@@ -86,17 +86,17 @@ def weights_kernel(  # noqa: PLR0915, PLR0917 (one launch; Triton binds by posit
     else:
         entry = (program - programs) * BLOCK + lane
         inside = entry < EDGES
-        low, high, lower, upper = ranks_of(entry, inside, notes, above, coarse, fine, BINS, EDGES)
+        low, high, lower, upper = ranks_of(entry, inside, scratch, above, coarse, fine, BINS, EDGES)
         at_lower = tl.minimum(tl.exp(power * tl.log(lower / d)), w_max)
         at_upper = tl.minimum(tl.exp(power * tl.log(upper / d)), w_max)
-        known = tl.load(notes + FIRST)
+        known = tl.load(scratch + FIRST)
         held = tl.where(inside, tl.maximum(low, known) - tl.maximum(high, known), 0.0)
         weight = (at_lower + at_upper) / 2
         edge = tl.load(edges + entry, mask=inside, other=0.0)
         edge += tl.load(edges + entry + 1, mask=inside, other=0.0)
         third = held * (edge / 2) * (edge / 2)
         first, second = held * weight, third * weight * weight
-        # Beyond are the bit patterns of infinities and NaNs, which no weight makes finite.
+        # The entries beyond belong to infinities and NaNs, which no weight makes finite.
         rises = (at_upper - at_lower) * (1.0 / (1 << (23 - BITS)))
         tl.store(level + entry, tl.where(inside, at_lower, 1.0).to(tl.float32), mask=entry < ROOM)
         tl.store(rise + entry, tl.where(inside, rises, 1.0).to(tl.float32), mask=entry < ROOM)
@@ -115,7 +115,7 @@ def sizes_kernel(  # noqa: PLR0917 (Triton binds by position)
     counts: tl.tensor,
     seen: tl.tensor,
     gamma: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     level: tl.tensor,
     rise: tl.tensor,
     exact: tl.tensor,
@@ -128,9 +128,9 @@ def sizes_kernel(  # noqa: PLR0917 (Triton binds by position)
     ROOM: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Cap the weights, bring them to their size, and leave logarithms of the largest products.
+    """Cap and normalise the weights, and store the logarithms of the largest products.
 
-    Every program finds the cap and the size for itself, which saves a launch.
+    Every program computes the cap and the size for itself, which saves a launch.
     """
     columns = tl.num_programs(0)
     others = columns - programs
@@ -175,8 +175,8 @@ def sizes_kernel(  # noqa: PLR0917 (Triton binds by position)
             tl.store(exact + m - 1 - at, weight * factor, mask=inside)
         tl.store(log_sums + program, tl.sum(in_tail))
         if program == 0:
-            tl.store(notes + TOTAL, total * factor)
-            tl.store(notes + SQUARES, after * factor * factor)
+            tl.store(scratch + TOTAL, total * factor)
+            tl.store(scratch + SQUARES, after * factor * factor)
     else:
         entry = (program - programs) * BLOCK + lane
         inside = entry < ROOM
@@ -187,6 +187,6 @@ def sizes_kernel(  # noqa: PLR0917 (Triton binds by position)
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def ratio(wanted: tl.tensor, found: tl.tensor) -> tl.tensor:
-    """As `htga.optim.rank_weights._ratio`."""
+    """`htga.optim.weights.rank_weights._ratio` as a kernel."""
     rounded = (wanted / found).to(tl.float32).to(tl.float64)
     return tl.where((rounded > 0) & (rounded < float("inf")), rounded, 1.0)

@@ -1,4 +1,4 @@
-"""Ranks by sorting, and the weights made of them."""
+"""Ranks by sorting, and the weights that follow from them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from htga.optim.constants import MAX_CAPPED
 from htga.optim.settings import Normalize, Settings, Ties
-from htga.optim.weights.rank_weights import CAPPED, cap
+from htga.optim.weights.rank_weights import cap
 
 
 def amplify(
@@ -35,7 +36,7 @@ def amplify(
         ties: See `ranks`.
         normalize: See `normalized`.
         w_max: Limit on the weights before they are normalised.
-        max_coord_share: See `htga.optim.rank_weights.cap`.
+        max_coord_share: See `cap`.
         ranked_by: Magnitudes to rank in place of the gradient's own, shape [d].
     """
     magnitudes = gradient.abs() if ranked_by is None else ranked_by
@@ -47,7 +48,7 @@ def amplify(
 
 def _capped(x: Tensor, weights: Tensor, share: float) -> Tensor:
     wide, product = x.double(), (x * weights).double()
-    top = wide.topk(min(CAPPED, x.numel()))
+    top = wide.topk(min(MAX_CAPPED, x.numel()))
     of_top = weights.double().take(top.indices).flip(0)
     ascending = top.values.flip(0)
     rest = product.square().sum() - (ascending * of_top).square().sum()
@@ -111,7 +112,7 @@ def normalized(weights: Tensor, gradient: Tensor, normalize: Normalize) -> Tenso
 
 
 def warn_of_raw_weights(param_groups: list[dict[str, Any]], settings: Settings) -> None:
-    """Warn where the largest weight alone makes a step unstable."""
+    """Warn if the largest weight alone can make a step unstable."""
     beta = settings.beta_bounds[1] if settings.controls_beta else settings.beta
     if settings.normalize != "none" or beta <= 0:
         return

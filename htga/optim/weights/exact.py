@@ -1,4 +1,4 @@
-"""Rank weights by sorting all entries, as the proposal has them."""
+"""Reweighting by ranks from a sort of all entries, as in the proposal."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 from htga.optim.settings import Settings
 from htga.optim.weights.by_sorting import amplify
 from htga.optim.weights.samples import Sample
-from htga.tail.entries import widened
+from htga.tail.flat_tensors import widened
 
 
 def reweight_exactly(sample: Sample, beta: Tensor, gamma: Tensor, settings: Settings) -> None:
     """Multiply every entry of a sample by its weight and by gamma, in place.
 
     Raises:
-        ValueError: The sample is sharded: no process could sort it.
+        ValueError: The sample is sharded, so no process could sort it.
     """
     if any(bucket.groups for bucket in sample.buckets):
         raise ValueError(

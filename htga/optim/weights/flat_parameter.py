@@ -1,4 +1,4 @@
-"""The tensors that a step rewrites, flat, with what must be known of those that are sharded."""
+"""The tensors that a step rewrites, flat, and how they are sharded."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
 
-from htga.tail.entries import values
+from htga.tail.flat_tensors import values
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One tensor of a sample.
+class FlatParameter:
+    """The gradient or the update of one parameter.
 
     Attributes:
-        entries: Those on this process, flat in the order of memory; written to in place.
+        entries: Entries on this process, flat in the order of memory; written to in place.
         numel: Number of entries on all processes together.
         groups: Process groups over which the tensor is sharded, one after another.
-        store: Brings `entries` back to where they came from, if they are a copy.
+        store: Writes `entries` back to where they came from, if they are a copy.
     """
 
     entries: Tensor
@@ -29,8 +29,8 @@ class Part:
     store: Callable[[], None]
 
 
-def part_of(x: Tensor, *, sharded_as: Tensor | None = None) -> Part:
-    """A dense or distributed tensor as it is on this process.
+def flat_parameter(x: Tensor, *, sharded_as: Tensor | None = None) -> FlatParameter:
+    """Flatten a dense or distributed tensor on this process.
 
     Args:
         x: Any shape.
@@ -50,20 +50,20 @@ def part_of(x: Tensor, *, sharded_as: Tensor | None = None) -> Part:
             in_memory.copy_(flat.view(in_memory.shape))
 
     whole = x if sharded_as is None else sharded_as
-    return Part(flat, whole.numel(), _sharded_over(whole), store)
+    return FlatParameter(flat, whole.numel(), _sharded_over(whole), store)
 
 
-def gradient_of(parameter: Tensor) -> Part:
-    """The gradient of a parameter that has one; of a sparse gradient, the touched entries.
+def gradient_of(parameter: Tensor) -> FlatParameter:
+    """Flatten the gradient of a parameter; of a sparse gradient, the touched entries.
 
     Raises:
-        ValueError: There is none, or a distributed one is not reduced yet.
+        ValueError: There is no gradient, or a distributed one is not reduced yet.
     """
     grad = parameter.grad
     if grad is None:
         raise ValueError(f"a parameter of shape {tuple(parameter.shape)} has no gradient")
     if not grad.is_sparse:
-        return part_of(grad)
+        return flat_parameter(grad)
     coalesced = grad.coalesce()
     entries = coalesced.values()
     flat = entries.reshape(-1)
@@ -77,7 +77,7 @@ def gradient_of(parameter: Tensor) -> Part:
             check_invariants=False,
         )
 
-    return Part(flat, flat.numel(), (), store)
+    return FlatParameter(flat, flat.numel(), (), store)
 
 
 def all_reduce(x: Tensor, groups: Sequence[ProcessGroup]) -> Tensor:

@@ -3,7 +3,7 @@
 The largest magnitudes, which decide how heavy the tail is, have their exact ranks. Below them the
 logarithm of the rank is interpolated between the edges of the histogram's bins, where it is
 known, and the weight in turn within a quarter of a bin. So a weight costs a table look-up instead
-of a share in a sort. It depends on the magnitude alone: equal entries are weighted equally.
+of a sort. It depends on the magnitude alone: equal entries get equal weights.
 """
 
 from __future__ import annotations
@@ -13,26 +13,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from htga.optim.constants import MAX_CAPPED, MAX_TAIL_INDEX, TABLE_BITS
 from htga.optim.settings import Normalize
 from htga.tail import LogHistogram
 from htga.tail.histogram import binned
 from htga.tail.histogram.sketch import Sketch
-from htga.tail.tail_size import K, at_most
-
-TABLE_BITS = 5
-"""Mantissa bits that choose an entry of the table, 3 % wide, within which weights are linear."""
-
-STEEP = 64
-"""A tail index that no law has; a Gaussian's grows to 30 at a billion entries."""
+from htga.tail.tail_size import K, max_tail_size
 
 TOP = 1024
-"""How many entries have their exact rank, at least; all of the tail's have."""
+"""Minimum number of entries with an exact rank; the entries of the tail always have one."""
 
 MARGIN = 4
-"""One over the part of a tail's size by which the exact ranks go beyond it."""
-
-CAPPED = 8
-"""How many coordinates a cap on shares is computed for: larger shares than 1/8 bind on no more."""
+"""The exact ranks go beyond the tail by its size over this number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +33,10 @@ class RankWeights:
 
     Attributes:
         level: Weight at the lower edge of each bin of the table, float32 [256 << TABLE_BITS].
-        rise: How much it rises to the upper edge, in units of the lowest mantissa bit, float32,
-            same shape.
+        rise: How much the weight rises to the upper edge, in units of the lowest mantissa bit,
+            float32, same shape.
         largest: Magnitudes that have their exact rank, ascending, float64 [m].
-        exact: Their weights, float64 [m].
+        exact: Weights of `largest`, float64 [m].
         total: Predicted sum of the weights of the non-zero entries, float64, 0-d.
         squares: Predicted sum of the squares of the weighted entries, float64, 0-d.
     """
@@ -61,8 +53,8 @@ class RankWeights:
         """The weights of a sample.
 
         Args:
-            sketch: Of the whole sample.
-            d: Number of its entries, zeros included.
+            sketch: The sketch of the whole sample.
+            d: Number of entries, zeros included.
             beta: Exponent, float64, 0-d.
             w_max: Limit on a weight, infinity for none.
             share: Limit on the share of one coordinate in the squared length, 1 for none; `cap`.
@@ -99,7 +91,7 @@ class RankWeights:
         )
 
     def normalized(self, sketch: Sketch, normalize: Normalize) -> RankWeights:
-        """Scaled, by what is predicted, so that the weighted sample keeps its size."""
+        """Scale the weights so that, by prediction, the weighted sample keeps its size."""
         if normalize == "none":
             return self
         if normalize == "mean_one":
@@ -118,7 +110,7 @@ class RankWeights:
         )
 
     def to(self, device: torch.device) -> RankWeights:
-        """The same on a device."""
+        """The same weights on a device."""
         return (
             self
             if device == self.level.device
@@ -132,8 +124,8 @@ class RankWeights:
 
 
 def n_exact(d: int, k: K) -> int:
-    """How many magnitudes a sketch of `d` entries must keep."""
-    size = at_most(d, k)
+    """Number of the largest magnitudes that a sketch of `d` entries must keep."""
+    size = max_tail_size(d, k)
     return min(max(size + size // MARGIN + 2, TOP), d + 1)
 
 
@@ -146,25 +138,24 @@ def average_ranks(ascending: Tensor) -> Tensor:
 
 
 def cap(x: Tensor, weights: Tensor, rest: Tensor, before: Tensor, share: float) -> Tensor:
-    """How large a weighted coordinate may be for its share of the squared length to be `share`.
+    """The largest weighted coordinate for which its share of the squared length is `share`.
 
-    Where one coordinate has a larger share already, that is the limit: weighting raises no
-    coordinate's share above both. With j coordinates cut to c, c**2 is to be `share` of
-    j c**2 + R_j, where R_j are the squares of the others; j is the first for which the next
-    coordinate is below c.
+    If one coordinate has a larger share before weighting, that share is the limit. With j
+    coordinates cut to c, c**2 is to be `share` of j c**2 + R_j, where R_j are the squares of the
+    others; j is the first for which the next coordinate is below c.
 
     Args:
         x: The largest magnitudes, ascending, float64 [m].
-        weights: Theirs, float64 [m].
+        weights: Weights of `x`, float64 [m].
         rest: Sum of the squares of all other weighted entries, float64, 0-d.
         before: Sum of the squares of all entries unweighted, float64, 0-d.
         share: In (0, 1].
 
     Returns:
-        float64, 0-d; infinite where nothing is to be cut.
+        float64, 0-d; infinite if nothing needs to be cut.
     """
     squares = (x * weights).square()
-    top = squares.topk(min(CAPPED, squares.numel())).values
+    top = squares.topk(min(MAX_CAPPED, squares.numel())).values
     cut = torch.arange(top.numel(), device=x.device)
     others = squares.sum() + rest - (top.cumsum(0) - top)
     # A hair more, lest rounding cut what is not weighted at all.
@@ -179,15 +170,15 @@ def _rank_at_edges(histogram: LogHistogram, known: Tensor, its_rank: Tensor) -> 
     """Ranks at the edges of the table, float64 [255 * 2**TABLE_BITS + 1], falling.
 
     Args:
-        histogram: Of the sample.
+        histogram: The sample's.
         known: The magnitude above which ranks are exact, float64, 0-d.
-        its_rank: What the rank falls to there, float64, 0-d.
+        its_rank: The rank at that magnitude, float64, 0-d.
     """
     device, bits = known.device, histogram.bits
     logs = binned.log_edges(TABLE_BITS, device)
     rank = binned.ranks(histogram.counts, bits, binned.edges(TABLE_BITS, device)[:-1].float())
     rank = torch.cat([rank, rank.new_full((1,), 0.5)])
-    # In the bin where the exact ranks begin, theirs is the nearer point to aim at.
+    # In the bin where the exact ranks begin, interpolate towards the first of them.
     log_known = known.clamp(min=binned.TINIEST).log()
     edge = torch.arange(logs.numel(), device=device)
     corner = ((binned.log_edges(bits, device) <= log_known).sum() - 1) << (TABLE_BITS - bits)
@@ -202,23 +193,23 @@ def _rank_at_edges(histogram: LogHistogram, known: Tensor, its_rank: Tensor) -> 
 def _without_steps(rank: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Ranks at the lower and the upper edges of the table's bins, equal where entries are tied.
 
-    Where the rank falls through a bin of the histogram as in no law, most of its entries are the
-    same number. They share their mean rank, wherever in the bin they lie.
+    If the rank falls within a bin faster than in any law, most of its entries are the same number.
+    They share their mean rank, wherever in the bin they lie.
     """
     fine = 1 << (TABLE_BITS - bits)
     at_bins = rank[::fine]
-    steep = -at_bins.log().diff() > STEEP * binned.log_edges(bits, rank.device).diff()
+    steep = -at_bins.log().diff() > MAX_TAIL_INDEX * binned.log_edges(bits, rank.device).diff()
     middle = ((at_bins[1:] + at_bins[:-1]) / 2).repeat_interleave(fine)
     tied = steep.repeat_interleave(fine)
     return middle.where(tied, rank[:-1]), middle.where(tied, rank[1:])
 
 
 def _padded(table: Tensor) -> Tensor:
-    """With entries for the bit patterns of infinities and NaNs, which no weight makes finite."""
+    """Append entries for the bit patterns of infinities and NaNs, which no weight makes finite."""
     return torch.cat([table, table.new_ones(1 << TABLE_BITS)]).float()
 
 
 def _ratio(wanted: Tensor, found: Tensor) -> Tensor:
-    """Rounded to float32, so that rounding does not change what need not be changed."""
+    """The ratio in float32; a ratio of 1 but for rounding then changes nothing."""
     ratio = (wanted / found).float().double()
     return ratio.where(ratio.isfinite() & (ratio > 0), 1)

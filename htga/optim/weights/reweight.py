@@ -1,4 +1,4 @@
-"""Multiplying tensors by their rank weights in place, in one pass."""
+"""Multiplication of tensors by their rank weights, in place and in one pass."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htga.optim.weights.rank_weights import TABLE_BITS, RankWeights
-from htga.tail.entries import CHUNK, cut, widened
+from htga.optim.constants import TABLE_BITS
+from htga.optim.weights.rank_weights import RankWeights
+from htga.tail.flat_tensors import CHUNK, cut, widened
 from htga.tail.histogram.counting import float32, uses_triton
 from htga.tail.histogram.sketch import DEVICE_CHUNK
 from htga.tail.norm import norm
 
 ROW = 32
-"""Entries that share a peak. With one entry in a few hundred in the tail, most peaks are low."""
+"""Entries whose maximum is tested first: few are in the tail, so most maxima are too low."""
 
 SHIFT = 23 - TABLE_BITS
 MASK = (1 << SHIFT) - 1
@@ -24,13 +25,13 @@ MASK = (1 << SHIFT) - 1
 def reweight(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None = None) -> Tensor:
     """Multiply every entry by its weight.
 
-    A CPU works chunk by chunk within its cache, a CUDA device in one launch of a Triton kernel
-    where Triton works; others in a few plain operations a chunk, for which the host never waits.
+    A CPU works chunk by chunk within its cache, a CUDA device in one launch of a Triton kernel if
+    Triton works; other devices in a few plain operations a chunk. The host never waits.
 
     Args:
         parts: Flat tensors of one device; written to.
-        weights: Of the sample they belong to, on the same device.
-        scales: Factors on the parts with which they entered the sample, float32 [P].
+        weights: Weights of the sample that they belong to, on the same device.
+        scales: Factors with which the parts entered the sample, float32 [P].
 
     Returns:
         Sum of the squares of what was written, and sum of the weights of all entries, float64 [2].
@@ -54,7 +55,7 @@ def reweight(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | Non
 
 
 def _kinds(parts: Sequence[Tensor]) -> Iterator[tuple[bool, list[int]]]:
-    """Which parts the Triton kernels work on, and which not."""
+    """The parts that Triton kernels can process, and the others."""
     triton = uses_triton(parts[0].device)
     for by_triton in (True, False):
         chosen = [
@@ -70,7 +71,7 @@ def multiply(parts: Sequence[Tensor], factor: Tensor, *, unless: Tensor) -> None
     Args:
         parts: Written to.
         factor: float64, 0-d.
-        unless: Whether there is to be zero instead, bool, 0-d.
+        unless: Whether to write zeros instead, bool, 0-d.
     """
     for by_triton, chosen in _kinds(parts):
         some = [parts[i] for i in chosen]
@@ -85,7 +86,7 @@ def multiply(parts: Sequence[Tensor], factor: Tensor, *, unless: Tensor) -> None
 
 @dataclass(slots=True)
 class _Buffers:
-    """Room for a chunk's bin numbers and weights, which so stay in the cache."""
+    """Buffers for a chunk's bin numbers and weights, reused so that they stay in the cache."""
 
     bins: Tensor
     level: Tensor
@@ -138,7 +139,7 @@ def _on_cpu(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None
 def _grouped(
     parts: Sequence[Tensor], scales: Tensor | None
 ) -> Iterator[tuple[list[Tensor], Tensor | None]]:
-    """Chunks of at most `CHUNK` entries, small tensors together; and the same scaled, if asked."""
+    """Chunks of at most `CHUNK` entries, small tensors joined; and their scaled copies, if any."""
     group: list[Tensor] = []
     seen: list[Tensor] = []
     room = CHUNK
@@ -156,12 +157,12 @@ def _grouped(
 
 
 def _is_narrow(group: list[Tensor]) -> bool:
-    """Whether what is written may differ from what was computed, even in being finite."""
+    """Whether rounding to the tensors' types may turn a finite result into an infinity."""
     return any(x.dtype not in {torch.float32, torch.float64} for x in group)
 
 
 def _positions_above(magnitudes: Tensor, floor: float) -> Tensor:
-    """Where there may be entries that have an exact rank, int64."""
+    """Positions of entries that may have an exact rank, int64."""
     whole = magnitudes.numel() // ROW * ROW
     peaks = magnitudes[:whole].view(-1, ROW).amax(1)
     high = (peaks > floor).nonzero()
@@ -170,14 +171,14 @@ def _positions_above(magnitudes: Tensor, floor: float) -> Tensor:
 
 
 def exact_weights(x: Tensor, weights: RankWeights) -> tuple[Tensor, Tensor]:
-    """Weights of those entries that have an exact rank, float32, and whether they have, bool."""
+    """Weights of entries with an exact rank, float32, and which entries have one, bool."""
     magnitudes = x.double().abs()
     index = torch.searchsorted(weights.largest, magnitudes).clamp(max=weights.largest.numel() - 1)
     return weights.exact.take(index).float(), magnitudes > weights.largest[0]
 
 
 def reweight_plain(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None) -> Tensor:
-    """`reweight` on any device, by operations that the host does not wait for."""
+    """`reweight` on any device, in plain operations that the host does not wait for."""
     found = torch.zeros(2, dtype=torch.float64, device=parts[0].device)
     for i, part in enumerate(parts):
         for chunk in cut(part, DEVICE_CHUNK):

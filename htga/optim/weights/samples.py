@@ -1,4 +1,4 @@
-"""What is one sample: all parameters together, those of a group, or each by itself."""
+"""Samples: all parameters together, those of a group, or each by itself."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from htga.optim.settings import Scope
-from htga.optim.weights.flat_parameter import Part, all_reduce
+from htga.optim.weights.flat_parameter import FlatParameter, all_reduce
 from htga.optim.weights.reweight import multiply
 from htga.tail import LogHistogram
 from htga.tail.device_constants import constants
 from htga.tail.histogram.counting import uses_triton
 from htga.tail.histogram.sketch import BITS, Sketch, counts_and_squares
-from htga.tail.tail_size import MIN_N
+from htga_client.statistics.hill import MIN_SAMPLE
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """Parts that lie on one device and are sharded alike, so that they are looked at together.
+class CoShardedParts:
+    """Parts that lie on one device and are sharded alike, so that one pass measures them.
 
     Attributes:
         parts: At least one.
-        groups: Over which all of them are sharded.
+        groups: Process groups over which all of them are sharded.
         scales: Factors on the parts as the sample sees them, float32 [P]; None for none.
     """
 
-    parts: list[Part]
+    parts: list[FlatParameter]
     groups: tuple[ProcessGroup, ...]
     scales: Tensor | None = None
 
     @property
     def entries(self) -> list[Tensor]:
-        """Flat tensors, on this process."""
+        """The flat tensors on this process."""
         return [part.entries for part in self.parts]
 
     @property
     def device(self) -> torch.device:
-        """Where its entries are."""
+        """Device of the entries."""
         return self.parts[0].entries.device
 
     def sketch(self, size: int) -> Sketch:
-        """Look at it, on all processes, keeping the `size` largest magnitudes."""
+        """The sketch over all processes, with the `size` largest magnitudes."""
         seen = Sketch.of(self.entries, size, scales=self.scales)
         return reduce(Sketch.all_reduce, self.groups, seen)
 
     def counts_and_squares(self) -> tuple[LogHistogram, Tensor]:
-        """Of the entries as they are, and of each part, float64 [P]; on all processes."""
+        """Counts of the unscaled entries, and squares of each part, float64 [P]; all processes."""
         counts, squares = counts_and_squares(self.entries)
         return reduce(LogHistogram.all_reduce, self.groups, counts), self.sum(squares)
 
     def sum(self, local: Tensor) -> Tensor:
-        """The sum of what each process has found in its shards, in place."""
+        """The sum over all processes, in place."""
         return all_reduce(local, self.groups)
 
 
@@ -65,46 +65,46 @@ class Sample:
     """Entries that are ranked among each other.
 
     Attributes:
-        buckets: What it consists of, at least one.
-        squares: Sum of the squares of the entries as they are, float64, 0-d, where the sample sees
-            them scaled; None where its sketch will tell.
-        histogram: Counts of the entries as they are, likewise.
+        buckets: The parts by device and sharding, at least one.
+        squares: Sum of the squares of the unscaled entries, float64, 0-d; None if the sample does
+            not scale them, so that its sketch has the sum.
+        histogram: Counts of the unscaled entries, likewise.
     """
 
-    buckets: list[Bucket]
+    buckets: list[CoShardedParts]
     squares: Tensor | None = None
     histogram: LogHistogram | None = None
 
     @property
     def d(self) -> int:
-        """Number of entries, on all processes."""
+        """Number of entries on all processes."""
         return sum(part.numel for bucket in self.buckets for part in bucket.parts)
 
     @property
     def device(self) -> torch.device:
-        """Where its numbers are kept."""
+        """Device of the sample's numbers."""
         return self.buckets[0].device
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[FlatParameter]:
         """All parts."""
         return [part for bucket in self.buckets for part in bucket.parts]
 
     def sketch(self, size: int) -> Sketch:
-        """Look at it, on all processes, keeping the `size` largest magnitudes."""
+        """The sketch over all processes, with the `size` largest magnitudes."""
         return reduce(Sketch.merge, (bucket.sketch(size) for bucket in self.buckets))
 
-    def total(self, find: Callable[[Bucket], Tensor]) -> Tensor:
-        """Add what is found in each bucket, over all of them and all processes."""
+    def total(self, find: Callable[[CoShardedParts], Tensor]) -> Tensor:
+        """The sum of `find` over all buckets and processes."""
         found = [bucket.sum(find(bucket)).to(self.device) for bucket in self.buckets]
         return found[0] if len(found) == 1 else torch.stack(found).sum(0)
 
     def finish(self, factor: Tensor, *, unless: Tensor) -> None:
-        """Multiply all entries, and bring them to where they came from, waiting for no device.
+        """Multiply all entries and write them back, without waiting for a device.
 
         Args:
             factor: float64, 0-d.
-            unless: Whether they are to be zero instead, bool, 0-d.
+            unless: Whether to write zeros instead, bool, 0-d.
         """
         for bucket in self.buckets:
             device = bucket.device
@@ -114,7 +114,7 @@ class Sample:
 
 
 def host_decides(samples: Iterable[Sample]) -> bool:
-    """Whether the host may look at a number: on a CPU, where it waits for nobody."""
+    """Whether the host may read numbers: only if all are on a CPU, where that costs no wait."""
     return all(bucket.device.type == "cpu" for sample in samples for bucket in sample.buckets)
 
 
@@ -130,27 +130,27 @@ def split(param_groups: list[dict[str, Any]], scope: Scope) -> list[list[Tensor]
     if scope == "tensor":
         samples: list[list[Tensor]] = []
         for group in groups:
-            samples += [[parameter] for parameter in group if parameter.numel() >= MIN_N]
-            small = [parameter for parameter in group if parameter.numel() < MIN_N]
+            samples += [[parameter] for parameter in group if parameter.numel() >= MIN_SAMPLE]
+            small = [parameter for parameter in group if parameter.numel() < MIN_SAMPLE]
             samples += [small] if small else []
         return samples
     return [[parameter for group in groups for parameter in group]]
 
 
-def sample_of(parts: list[Part], scope: Scope) -> Sample:
-    """Put the parts of one sample into buckets, and see their scales if the scope wants it."""
-    alike: dict[tuple[Any, ...], list[Part]] = {}
+def sample_of(parts: list[FlatParameter], scope: Scope) -> Sample:
+    """Group the parts of one sample, and compute their scales if the scope needs them."""
+    alike: dict[tuple[Any, ...], list[FlatParameter]] = {}
     for part in parts:
         key = (part.entries.device, *(id(group) for group in part.groups))
         alike.setdefault(key, []).append(part)
-    buckets = [Bucket(same, same[0].groups) for same in alike.values()]
+    buckets = [CoShardedParts(same, same[0].groups) for same in alike.values()]
     if scope != "rms_normalised":
         return Sample(buckets)
     seen = [bucket.counts_and_squares() for bucket in buckets]
     home = buckets[0].device
     return Sample(
         [
-            Bucket(bucket.parts, bucket.groups, _reciprocal_rms(bucket, squares))
+            CoShardedParts(bucket.parts, bucket.groups, _reciprocal_rms(bucket, squares))
             for bucket, (_, squares) in zip(buckets, seen, strict=True)
         ],
         reduce(torch.add, (squares.sum().to(home) for _, squares in seen)),
@@ -158,7 +158,7 @@ def sample_of(parts: list[Part], scope: Scope) -> Sample:
     )
 
 
-def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> Tensor:
+def _reciprocal_rms(bucket: CoShardedParts, squares: Tensor) -> Tensor:
     sizes = constants(tuple(float(part.numel) for part in bucket.parts), squares.device)
     if uses_triton(squares.device):
         from htga.optim.weights import triton_reweight  # noqa: PLC0415 (maybe absent)
@@ -168,7 +168,7 @@ def _reciprocal_rms(bucket: Bucket, squares: Tensor) -> Tensor:
 
 
 def reciprocal_rms(sizes: Tensor, squares: Tensor) -> Tensor:
-    """1 over the root mean square of each part, float32 [P]; 1 where that is no number."""
+    """1 over the root mean square of each part, float32 [P]; 1 if that is not finite."""
     scales = (sizes / squares).sqrt().float()
     return scales.where(scales.isfinite() & (scales > 0), 1)
 

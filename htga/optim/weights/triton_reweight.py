@@ -1,6 +1,6 @@
-"""Reweighting many CUDA tensors in one launch of a Triton kernel.
+"""Reweighting of many CUDA tensors in one launch of a Triton kernel.
 
-Only `htga.optim.reweight` imports this, and only where Triton works.
+Imported only where Triton works.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.optim.weights.rank_weights import TABLE_BITS, RankWeights
+from htga.optim.constants import TABLE_BITS
+from htga.optim.weights.rank_weights import RankWeights
 from htga.tail.histogram.triton_segments import pointer, segments_of
 from htga.tail.triton.launch import launch
 
 BLOCK = 1024
-"""Entries that a program holds at a time."""
+"""Number of entries that a program holds at a time."""
 
 
 def reweight_by_triton(
     parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None
 ) -> Tensor:
-    """As `htga.optim.reweight.reweight`, of parts that `htga.tail.triton_segments` can read."""
+    """`reweight.reweight` of parts whose type is one of `TRITON_DTYPES`."""
     segments = segments_of(parts)
     programs = [some.programs for some in segments]
     sums = torch.empty((sum(programs), 2), dtype=torch.float64, device=parts[0].device)
@@ -50,9 +51,9 @@ def reweight_by_triton(
 
 
 def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) -> None:
-    """As `htga.optim.reweight.multiply`, of parts that `htga.tail.triton_segments` can read.
+    """`reweight.multiply` of parts whose type is one of `TRITON_DTYPES`.
 
-    Where the factor is 1, as it usually is, nothing is read.
+    If the factor is 1, as it usually is, the kernel reads and writes nothing.
     """
     for some in segments_of(parts):
         launch(
@@ -68,7 +69,7 @@ def multiply_by_triton(parts: Sequence[Tensor], factor: Tensor, unless: Tensor) 
 
 
 def reciprocal_rms(sizes: Tensor, squares: Tensor) -> Tensor:
-    """As `htga.optim.samples.reciprocal_rms`."""
+    """`samples.reciprocal_rms` as a kernel."""
     scales = torch.empty_like(squares, dtype=torch.float32)
     n = scales.numel()
     launch(reciprocal_kernel, -(-n // BLOCK), sizes, squares, scales, n, BLOCK=BLOCK)
@@ -83,7 +84,7 @@ def reciprocal_kernel(
     n: tl.tensor,
     BLOCK: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
 ) -> None:
-    """Root of size over squares; 1 where that is no float32 above zero."""
+    """Root of size over squares; 1 if that is not a positive finite float32."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     size = tl.load(sizes + at, mask=at < n, other=1.0)
     scale = tl.sqrt(size / tl.load(squares + at, mask=at < n, other=1.0)).to(tl.float32)
@@ -108,7 +109,7 @@ def reweight_kernel(  # noqa: PLR0917 (Triton binds by position)
     HALVINGS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Weight one segment, the one of this program, and leave its sums."""
+    """Weight the segment of this program, and store its sums."""
     segment = tl.program_id(0)
     length = tl.load(table + n_segments + segment).to(tl.int32)
     x = pointer(table, DTYPE)
@@ -160,7 +161,7 @@ def multiply_kernel(  # noqa: PLR0917 (Triton binds by position)
     DTYPE: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Multiply one segment by a number, or fill it with zeros."""
+    """Multiply the segment of this program by a number, or fill it with zeros."""
     times = tl.load(factor).to(tl.float32)
     none = tl.load(unless)
     if (times != 1.0) | none:

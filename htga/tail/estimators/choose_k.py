@@ -1,4 +1,4 @@
-"""Rules for the size k of the tail: how many of the largest magnitudes to look at."""
+"""Rules for the size k of the tail, the number of the largest magnitudes that it holds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten
 from htga.tail.estimators.double_bootstrap import double_bootstrap
 from htga.tail.estimators.goodness_of_fit import ks_minimum
+from htga.tail.flat_tensors import Tensors, flatten
 from htga.tail.tail_size import K, check_k, k_for
 
 Rule = Literal["power", "fraction", "fixed", "ks", "double_bootstrap"]
@@ -23,22 +23,23 @@ def choose_k(
     * "power": n**0.6, at least 50 and at most n // 10; the default everywhere. See `k_for`.
     * "fraction": `value` of the entries, in (0, 1).
     * "fixed": `value` itself.
-    * "ks": where the tail is nearest to a Pareto law, see `ks_minimum`; offline.
-    * "double_bootstrap": where Hill's mean squared error is least, see there; offline, and for
-      at most 100,000 entries.
+    * "ks": the size whose tail is nearest to a Pareto law, see `ks_minimum`; offline.
+    * "double_bootstrap": the size with Hill's least mean squared error, see `double_bootstrap`;
+      offline, and for at most 100,000 entries.
 
     Args:
         x: The sample.
         rule: One of the above.
-        value: What a "fraction" or a "fixed" size needs, and no other.
-        seed: Of the bootstrap.
+        value: The "fraction" or the "fixed" size; None with other rules.
+        seed: Seed of the bootstrap.
 
     Returns:
-        int64, 0-d; 0 where the sample is too small. On the device of `x`, but for the bootstrap's.
+        int64, 0-d; 0 if the sample is too small. On the device of `x`, but the bootstrap's on the
+        CPU.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
-        ValueError: The rule is unknown, or the value does not belong to it.
+        ValueError: The rule is unknown, or the value does not fit it.
     """
     if value is None and rule == "ks":
         return ks_minimum(x)

@@ -20,18 +20,18 @@ def confidence_interval(
 ) -> tuple[Tensor, Tensor]:
     """Bounds of alpha, without waiting for the device.
 
-    * "normal": alpha -+ z stderr, of any estimate. Give it one of `jackknife` and it allows for
+    * "normal": alpha -+ z stderr, for any estimate. With an estimate by `jackknife` it allows for
       entries that depend on one another.
-    * "exact": of Hill's estimate of independent Pareto entries, where 2 k alpha / alpha_hat has
+    * "exact": for Hill's estimate of independent Pareto entries, where 2 k alpha / alpha_hat has
       the chi-square law with 2 k degrees of freedom.
 
     Args:
-        estimate: Any estimate; for "exact", one of `hill`.
+        estimate: Any estimate; for "exact", one by `hill`.
         level: Probability that the bounds contain alpha, in (0, 1).
         method: As above.
 
     Returns:
-        Lower and upper bound, float64, 0-d; NaN where there is no estimate.
+        Lower and upper bound, float64, 0-d; NaN if there is no estimate.
 
     Raises:
         ValueError: `level` or `method` is unknown or out of range.

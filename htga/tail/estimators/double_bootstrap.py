@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten
-from htga.tail.tail_size import MIN_K, MIN_N
+from htga.tail.flat_tensors import Tensors, flatten
+from htga_client.statistics.hill import MIN_SAMPLE, MIN_TAIL
 
 MAX_N = 100_000
 ATTEMPTS = 10
@@ -33,13 +33,13 @@ def double_bootstrap(
 
     Args:
         x: The sample, 500 to 100,000 finite non-zero entries.
-        seed: The same seed gives the same answer.
-        resamples: Of each size.
-        factor: Whose rho.
+        seed: The same seed gives the same result.
+        resamples: Number of resamples of each size.
+        factor: Whose rho to use.
 
     Returns:
-        int64, 0-d, on the CPU; 0 where the sample is too small, or where k2 was not below k1 in
-        any of ten attempts, so that no size can be recommended.
+        int64, 0-d, on the CPU; 0 if the sample is too small, or if k2 was not below k1 in any of
+        ten attempts, so that no size can be recommended.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
@@ -58,16 +58,16 @@ def double_bootstrap(
             f"x must have at most {MAX_N} finite non-zero entries, got {n}; take a random part, or "
             "k by the power rule"
         )
-    if n < MIN_N:
+    if n < MIN_SAMPLE:
         return torch.tensor(0)
     n1 = round(n ** ((1 + log(n / 2) / log(n)) / 2))
     n2 = round(n1**2 / n)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(ATTEMPTS):
         k1, k2 = (_best_k(logs, size, resamples, generator) for size in (n1, n2))
-        if MIN_K <= k2 < k1:
+        if MIN_TAIL <= k2 < k1:
             k = round(k1**2 / k2 * _rho(k1, n1, factor))
-            return torch.tensor(min(max(k, MIN_K), n - 1))
+            return torch.tensor(min(max(k, MIN_TAIL), n - 1))
     return torch.tensor(0)
 
 
@@ -85,13 +85,13 @@ def _best_k(logs: Tensor, size: int, resamples: int, generator: torch.Generator)
         chosen = torch.randint(logs.numel(), (size,), generator=generator)
         m1, m2 = moments(logs.take(chosen).sort(descending=True).values)
         total += (m2 - 2 * m1.square()).square()
-    return int(total[MIN_K - 1 :].argmin()) + MIN_K
+    return int(total[MIN_TAIL - 1 :].argmin()) + MIN_TAIL
 
 
 def moments(logs: Tensor) -> tuple[Tensor, Tensor]:
     """M_1 and M_2 of the log-excesses for every tail size k = 1 to n - 1.
 
-    Built up from one k to the next by sums of what is never negative, because differences of
+    They are built up from one k to the next by sums of non-negative terms, because differences of
     large cumulative sums would cancel.
 
     Args:

@@ -1,4 +1,4 @@
-"""How far a tail is from the Pareto law fitted to it."""
+"""The distance of a tail from the Pareto law fitted to it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors
 from htga.tail.estimators.sample import order_statistics
-from htga.tail.tail_size import MIN_K
+from htga.tail.flat_tensors import Tensors
+from htga_client.statistics.hill import MIN_TAIL
 
 CANDIDATES = 200
 
@@ -39,8 +39,8 @@ def ks_distance(x: Tensors, k: int) -> Tensor:
 def ks_minimum(x: Tensors, candidates: Iterable[int] | None = None) -> Tensor:
     """The tail size whose tail is nearest to a Pareto law (Clauset, Shalizi and Newman 2009).
 
-    For offline use: it sorts the sample and waits for the device. It tends to take a tail that is
-    shorter than it could be, and so a noisier index (Drees et al. 2020).
+    For offline use: it sorts the sample and waits for the device. It tends to choose a tail that is
+    too short, and so a noisier index (Drees et al. 2020).
 
     Args:
         x: The sample; zeros and non-finite entries are left out.
@@ -48,21 +48,21 @@ def ks_minimum(x: Tensors, candidates: Iterable[int] | None = None) -> Tensor:
             all but one of the entries.
 
     Returns:
-        int64, 0-d, on the device of `x`; 0 where no candidate is between 10 and n - 1, or no tail
-        has any spread.
+        int64, 0-d, on the device of `x`; 0 if no candidate is between 10 and n - 1, or no tail has
+        any spread.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
         ValueError: `x` is not floating point.
     """
-    n = int(order_statistics(x, MIN_K).n)
+    n = int(order_statistics(x, MIN_TAIL).n)
     if candidates is None:
         exponents = torch.linspace(0, 1, CANDIDATES, dtype=torch.float64)
-        spaced = MIN_K * (max(n - 1, MIN_K) / MIN_K) ** exponents
+        spaced = MIN_TAIL * (max(n - 1, MIN_TAIL) / MIN_TAIL) ** exponents
         candidates = spaced.round().long().unique().tolist()
-    usable = [k for k in candidates if MIN_K <= k < n]
+    usable = [k for k in candidates if MIN_TAIL <= k < n]
     if not usable:
-        return order_statistics(x, MIN_K).n.new_zeros(())
+        return order_statistics(x, MIN_TAIL).n.new_zeros(())
     logs = order_statistics(x, max(usable)).largest.log()
     distances = torch.stack([_distance(logs[:k] - logs[k]) for k in usable]).nan_to_num(nan=2.0)
     best = torch.tensor(usable, device=logs.device).take(distances.argmin())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.sample import order_statistics
+from htga.tail.flat_tensors import Tensors
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K
 
@@ -14,7 +14,7 @@ def hill(x: Tensors, k: K = "auto") -> TailEstimate:
 
     With s_(1) >= s_(2) >= ... the magnitudes, H = (1/k) sum_{i<=k} ln s_(i) - ln s_(k+1) and
     alpha = 1 / H, with variance alpha**2 / k (Hill, Annals of Statistics 1975). A finite value is
-    no evidence of a power law: see the estimate's `light`, and compare several k.
+    not evidence of a power law: see the estimate's `light`, and compare several k.
 
     Args:
         x: The sample; zeros and non-finite entries are counted and left out.
@@ -28,7 +28,7 @@ def hill(x: Tensors, k: K = "auto") -> TailEstimate:
 
 
 def hill_of(top: OrderStatistics) -> TailEstimate:
-    """`hill` of a sample whose order statistics have been taken already."""
+    """`hill` of given order statistics."""
     alpha = 1 / top.m1
     return top.conclude(
         alpha=alpha, xi=top.m1, stderr=alpha / top.k.double().sqrt(), degenerate=top.m1 == 0

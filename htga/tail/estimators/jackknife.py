@@ -1,4 +1,4 @@
-"""The standard error of a tail index whose entries depend on one another."""
+"""The standard error of a tail index from entries that depend on one another."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from htga.tail.tail_size import K
 
 
 def jackknife(groups: Sequence[Tensor | LogHistogram], k: K = "auto") -> TailEstimate:
-    """Hill's estimate of all groups, with a standard error that needs only them independent.
+    """Hill's estimate of all groups, with a standard error that assumes only independent groups.
 
     Entries of one gradient are not independent: in a linear layer a small batch gives an outer
-    product of few factors, and the usual standard error is then several times too small. Leaving
-    out one group at a time, with the threshold kept, shows how far whole groups move the estimate:
-    stderr**2 = (g - 1) / g * sum_j (alpha_(j) - mean)**2 (Tukey 1958). Histograms make it cheap:
-    one is subtracted at a time.
+    product of few factors, and the usual standard error is several times too small. Leaving out one
+    group at a time, at a fixed threshold, shows how far whole groups move the estimate:
+    stderr**2 = (g - 1) / g * sum_j (alpha_(j) - mean)**2 (Tukey 1958). Histograms make this
+    cheap: one is subtracted at a time.
 
     Args:
-        groups: At least two: the tensors of a model, or chunks of rows of one, or their
+        groups: At least two: the tensors of a model, chunks of rows of one tensor, or their
             histograms.
         k: Tail size, as in `LogHistogram.hill`.
 
     Returns:
-        As `LogHistogram.hill` of everything, but for `stderr`, which is NaN if all of the tail is
-        in one group.
+        `LogHistogram.hill` of all groups together, with the jackknife's `stderr`, which is NaN if
+        the whole tail is in one group.
 
     Raises:
         ValueError: There are fewer than two groups, or `k` is out of range.

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.sample import order_statistics
-from htga.tail.light import moment_index
+from htga.tail.flat_tensors import Tensors
+from htga.tail.light_tail import moment_index
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K
 
 
 def moment(x: Tensors, k: K = "auto") -> TailEstimate:
-    """Estimate the extreme-value index of |x|, whatever its sign, so that light tails show.
+    """Estimate the extreme-value index of |x|, of either sign, so that light tails are detected.
 
     With M_j = (1/k) sum_{i<=k} (ln s_(i) - ln s_(k+1))**j,
     xi = M_1 + 1 - (1/2) / (1 - M_1**2 / M_2), whose variance is (1 + xi**2) / k for xi >= 0
     (Dekkers, Einmahl and de Haan, Annals of Statistics 1989). alpha is 1 / xi with the standard
-    error of the delta method where xi > 0, and otherwise infinite with status LIGHT.
+    error of the delta method if xi > 0, and otherwise infinite with status LIGHT.
 
     Args:
         x: The sample; zeros and non-finite entries are counted and left out.
@@ -30,7 +30,7 @@ def moment(x: Tensors, k: K = "auto") -> TailEstimate:
 
 
 def moment_of(top: OrderStatistics) -> TailEstimate:
-    """`moment` of a sample whose order statistics have been taken already."""
+    """`moment` of given order statistics."""
     xi, spread = moment_index(top.m1, top.m2)
     alpha = 1 / xi
     return top.conclude(

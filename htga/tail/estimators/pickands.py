@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import log
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.sample import order_statistics
+from htga.tail.flat_tensors import Tensors
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K
 
@@ -14,11 +14,11 @@ from htga.tail.tail_size import K
 def pickands(x: Tensors, k: K = "auto") -> TailEstimate:
     """Estimate the extreme-value index of |x| from three order statistics alone.
 
-    With m = k // 4, xi = log2((s_(m) - s_(2m)) / (s_(2m) - s_(4m))), whose variance is
-    xi**2 (2**(2 xi + 1) + 1) / (2 (2**xi - 1) ln 2)**2 / m (Pickands, Annals of Statistics 1975).
-    The only one here that ignores a shift of |x| as well as its scale, and any sign of xi is
-    found; but its standard error is some six times Hill's. Ties among the three make it
-    degenerate. alpha is 1 / xi where xi > 0, and otherwise infinite with status LIGHT.
+    With m = k // 4, xi = log2((s_(m) - s_(2m)) / (s_(2m) - s_(4m))), whose variance is xi**2 (2**(2
+    xi + 1) + 1) / (2 (2**xi - 1) ln 2)**2 / m (Pickands, Annals of Statistics 1975). It is the only
+    estimator here that is invariant to a shift of |x| as well as to its scale, and xi may have
+    either sign; but its standard error is about six times Hill's. Ties among the three make it
+    degenerate. alpha is 1 / xi if xi > 0, and otherwise infinite with status LIGHT.
 
     Args:
         x: The sample; zeros and non-finite entries are counted and left out.
@@ -32,13 +32,13 @@ def pickands(x: Tensors, k: K = "auto") -> TailEstimate:
 
 
 def pickands_of(top: OrderStatistics) -> TailEstimate:
-    """`pickands` of a sample whose order statistics have been taken already."""
+    """`pickands` of given order statistics."""
     m = top.k // 4
     last = top.largest.numel() - 1
     a, b, c = (top.largest.take((j * m - 1).clamp(0, last)) for j in (1, 2, 4))
     xi = ((a - b) / (b - c)).log2()
     growth = xi.exp2()
-    # Its limit at xi = 0, where growth - 1 vanishes with xi, is 3 / (2 ln(2)**2)**2.
+    # The limit at xi = 0, where growth - 1 vanishes with xi, is 3 / (2 ln(2)**2)**2.
     slope = (xi / (growth - 1)).where(xi != 0, 1 / log(2))
     stderr_xi = slope * (2 * growth.square() + 1).sqrt() / (2 * log(2)) / m.double().sqrt()
     alpha = 1 / xi

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.rank_regression import slope
 from htga.tail.estimators.sample import order_statistics
+from htga.tail.flat_tensors import Tensors
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K
 
@@ -16,8 +16,8 @@ def qq(x: Tensors, k: K = "auto") -> TailEstimate:
     """Estimate the tail index of |x| as the slope of its quantile plot against a Pareto law's.
 
     xi is the slope of the least-squares line of ln s_(r) on -ln(r / (k + 1)), r = 1 to k, with
-    variance 2 xi**2 / k (Kratz and Resnick, Stochastic Models 1996). It is read off a plot with
-    ease; with the same k it is more biased than `rank_regression`.
+    variance 2 xi**2 / k (Kratz and Resnick, Stochastic Models 1996). It is easy to read
+    off a plot; at the same k it is more biased than `rank_regression`.
 
     Args:
         x: The sample; zeros and non-finite entries are counted and left out.
@@ -31,7 +31,7 @@ def qq(x: Tensors, k: K = "auto") -> TailEstimate:
 
 
 def qq_of(top: OrderStatistics) -> TailEstimate:
-    """`qq` of a sample whose order statistics have been taken already."""
+    """`qq` of given order statistics."""
     rank = torch.arange(top.excesses.numel(), device=top.k.device).double() + 1
     xi = slope(-(rank / (top.k + 1)).log(), top.excesses, top.in_tail)
     alpha = 1 / xi

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.sample import order_statistics
+from htga.tail.flat_tensors import Tensors
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import K
 
@@ -32,7 +32,7 @@ def rank_regression(x: Tensors, k: K = "auto") -> TailEstimate:
 
 
 def rank_regression_of(top: OrderStatistics) -> TailEstimate:
-    """`rank_regression` of a sample whose order statistics have been taken already."""
+    """`rank_regression` of given order statistics."""
     rank = torch.arange(top.excesses.numel(), device=top.k.device).double() + 1
     alpha = -slope(top.excesses, (rank - 0.5).log(), top.in_tail)
     return top.conclude(

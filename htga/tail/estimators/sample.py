@@ -1,4 +1,4 @@
-"""A sample looked at once: its histogram, its largest magnitudes and its norm."""
+"""The summary of a sample from one pass: histogram, largest magnitudes and norm."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, pieces
+from htga.tail.flat_tensors import Tensors, pieces
 from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.histogram.sketch import Sketch
 from htga.tail.order_statistics import OrderStatistics
-from htga.tail.tail_size import K, at_most, check_k
+from htga.tail.tail_size import K, check_k, max_tail_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """What one look at a sample found.
+class SampleSummary:
+    """The summary of a sample.
 
     Attributes:
         histogram: Counts of all magnitudes.
-        top: The largest.
+        top: The largest magnitudes.
         norm: l2 norm, float64, 0-d; NaN or infinite if an entry is.
     """
 
@@ -29,18 +29,18 @@ class Survey:
     norm: Tensor
 
 
-def survey(x: Tensors, k: K, bits: int = 3) -> Survey:
+def summarize(x: Tensors, k: K, bits: int = 3) -> SampleSummary:
     """Count all magnitudes of `x`, take its `k` largest and one more, and its norm.
 
     Nothing waits for a device.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
-        ValueError: `k`, `bits` or the type of `x` is not acceptable.
+        ValueError: `k` or `bits` is out of range, or `x` is not floating point.
     """
     check_k(k)
     sketch = sketch_for(pieces(x), k, bits)
-    return Survey(
+    return SampleSummary(
         histogram=sketch.histogram, top=sketch.order_statistics(k), norm=sketch.squares.sqrt()
     )
 
@@ -50,17 +50,17 @@ def order_statistics(x: Tensors, k: K) -> OrderStatistics:
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
-        ValueError: `k` or the type of `x` is not acceptable.
+        ValueError: `k` is out of range, or `x` is not floating point.
     """
-    return survey(x, k).top
+    return summarize(x, k).top
 
 
 def sketch_for(parts: list[Tensor], k: K, bits: int) -> Sketch:
-    """A sketch of flat tensors with as many of the largest magnitudes as its tail may need.
+    """A sketch of flat tensors that keeps as many of the largest magnitudes as its tail may need.
 
-    How many entries are zero is not known yet; the tail of the whole sample is never smaller than
-    that of its non-zero part, so that many are taken.
+    The number of zeros is not known yet. The tail of all entries is never smaller than that of the
+    non-zero ones, so its size is taken.
     """
     parts = parts or [torch.empty(0)]
     total = sum(part.numel() for part in parts)
-    return Sketch.of(parts, min(at_most(total, k), max(total - 1, 0)) + 1, bits=bits)
+    return Sketch.of(parts, min(max_tail_size(total, k), max(total - 1, 0)) + 1, bits=bits)

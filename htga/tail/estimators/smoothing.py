@@ -12,7 +12,7 @@ from htga.tail.estimate import TailStatus
 SmoothingOf = Literal["alpha", "inv_alpha"]
 
 ALPHA_RANGE = (0.1, 20.0)
-"""What enters the average is clamped to this: a nearly degenerate step would dominate it."""
+"""Estimates are clamped to this range; a nearly degenerate step would dominate the average."""
 
 
 def smooth(
@@ -21,12 +21,12 @@ def smooth(
     """One step of the exponential moving average, without waiting for the device.
 
     alpha_bar <- smoothing * alpha_bar + (1 - smoothing) * alpha_hat, or the same of the
-    reciprocals. The first usable estimate starts the average; others leave it as it is.
+    reciprocals. The first usable estimate starts the average; unusable ones do not change it.
 
     Args:
         alpha_bar: The average so far, float64, 0-d; NaN before the first usable estimate.
         alpha_hat: This step's estimate, float64, 0-d.
-        status: Its `TailStatus`; anything but OK is not usable.
+        status: Its `TailStatus`; only OK is usable.
         smoothing: lambda in [0, 1); 0 forgets everything but the last estimate.
         of: Average "alpha" itself, or "inv_alpha", whose sampling distribution is symmetric and
             which a nearly light step cannot dominate.

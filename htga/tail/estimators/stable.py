@@ -1,4 +1,4 @@
-"""What the estimators share that take a whole sample for a symmetric stable law."""
+"""The common part of the estimators that assume a symmetric stable law for a whole sample."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors, flatten
 from htga.tail.estimate import TailEstimate, TailStatus, conclude
-from htga.tail.tail_size import MIN_N
+from htga.tail.flat_tensors import Tensors, flatten
+from htga_client.statistics.hill import MIN_SAMPLE
 
 GAUSSIAN = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeSample:
-    """The finite non-zero entries of a sample, and how many entries there are of other kinds.
+    """The finite non-zero entries of a sample, and the number of entries of other kinds.
 
     Attributes:
-        x: float64 of shape [d]; the first `n` are the entries in their order, the rest zeros.
-        among: Which of `x` are entries, bool of shape [d].
+        x: float64 of shape [d]; the first `n` are the entries in order, the rest zeros.
+        among: Which elements of `x` are entries, bool of shape [d].
         n: Number of finite non-zero entries, int64, 0-d.
         n_zero: Number of exact zeros, int64, 0-d.
         n_nonfinite: Number of NaNs and infinities, int64, 0-d.
@@ -55,7 +55,7 @@ class WholeSample:
         )
 
     def mean(self, x: Tensor) -> Tensor:
-        """Mean of what was computed from each entry, 0-d."""
+        """Mean over the entries of a function of them, 0-d."""
         return torch.where(self.among, x, 0.0).sum() / self.n
 
     def quantiles(self, *q: float) -> Tensor:
@@ -69,12 +69,12 @@ class WholeSample:
         return lower + at.frac() * (upper - lower)
 
     def conclude(self, *, alpha: Tensor, stderr: Tensor, defined: Tensor) -> TailEstimate:
-        """Judge an estimate of the index of a stable law, which is at most 2.
+        """Make an estimate of the index of a stable law, which is at most 2.
 
         Args:
-            alpha: The index, float64; above 2 it is taken for 2.
+            alpha: The index, float64; values above 2 become 2.
             stderr: Its standard error, float64.
-            defined: Whether the estimator has an answer at all, bool.
+            defined: Whether the estimator has a result, bool.
         """
         alpha = alpha.clamp(max=GAUSSIAN)
         gaussian = alpha == GAUSSIAN
@@ -90,7 +90,7 @@ class WholeSample:
             n_zero=self.n_zero,
             n_nonfinite=self.n_nonfinite,
             light=gaussian,
-            enough=self.n >= MIN_N,
+            enough=self.n >= MIN_SAMPLE,
             degenerate=~defined | all_equal,
         )
         usable = estimate.status == TailStatus.OK

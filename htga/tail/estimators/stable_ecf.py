@@ -1,15 +1,15 @@
-"""An estimator of a symmetric stable law from its characteristic function."""
+"""The estimator of a symmetric stable law from its characteristic function."""
 
 from __future__ import annotations
 
 from math import log
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.stable import WholeSample
+from htga.tail.flat_tensors import Tensors
 
 POINTS = (0.2, 0.8)
-"""Where the characteristic function is read, for a sample whose median magnitude is 1."""
+"""Points of the characteristic function, for a sample whose median magnitude is 1."""
 
 
 def stable_ecf(x: Tensors) -> TailEstimate:
@@ -37,7 +37,7 @@ def stable_ecf(x: Tensors) -> TailEstimate:
     first, second = ((t * sample.x / median).cos() for t in POINTS)
     phi_1, phi_2 = sample.mean(first), sample.mean(second)
     alpha = (phi_1.log() / phi_2.log()).log() / log(POINTS[0] / POINTS[1])
-    # How much alpha moves with each entry.
+    # The influence of each entry on alpha.
     influence = (first - phi_1) / (phi_1 * phi_1.log()) - (second - phi_2) / (phi_2 * phi_2.log())
     variance = sample.mean(influence.square()) / sample.n
     return sample.conclude(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.stable import WholeSample
+from htga.tail.flat_tensors import Tensors
 
 
 def stable_mmo(x: Tensors, m: int | None = None, *, seed: int | None = None) -> TailEstimate:
@@ -16,20 +16,20 @@ def stable_mmo(x: Tensors, m: int | None = None, *, seed: int | None = None) -> 
     1/alpha = (mean ln|Y| - mean ln|X|) / ln m (Mohammadi, Mohammadpour and Ogata, Metrika 2015).
     The standard error is that of the mean of ln|Y|, next to which the other is small.
 
-    It assumes independent entries of one symmetric stable law. It never says more than 2 or so, of
-    any law; and since sums are over consecutive entries, the order of the sample matters: on layers
-    of different scale it says one thing in their order and another shuffled. A diagnostic of
-    stability, and no measure of a tail.
+    It assumes independent entries of one symmetric stable law. The result is never much above 2,
+    for any law. Sums are over consecutive entries, so the order of the sample matters: on layers of
+    different scale the result changes when they are shuffled. It is a diagnostic of stability, not
+    a measure of a tail.
 
     Args:
-        x: The sample, 500 entries at least; zeros and non-finite ones are left out, and what does
-            not fill a sum.
-        m: Entries to a sum, at least 2; by default the square root of their number.
-        seed: Shuffle the sample by this seed first.
+        x: The sample, at least 500 entries. Zeros, non-finite entries and the last entries that do
+            not fill a sum are left out.
+        m: Number of entries in a sum, at least 2; by default the square root of their number.
+        seed: Seed to shuffle the sample with first; None to keep its order.
 
     Returns:
-        k and n are the finite non-zero entries, threshold is 0. Where alpha reaches 2, the
-        Gaussian, status is LIGHT.
+        An estimate whose k and n are the number of finite non-zero entries, and whose threshold is
+        0. If alpha reaches 2, the Gaussian, status is LIGHT.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
@@ -47,7 +47,7 @@ def stable_mmo(x: Tensors, m: int | None = None, *, seed: int | None = None) -> 
     size = sample.n.sqrt().long().clamp(min=2) if m is None else torch.full_like(sample.n, m)
     n_sums = sample.n // size
     index = torch.arange(entries.numel(), device=entries.device) // size
-    # As many places as there could be sums; those in use come first.
+    # As many elements as there could be sums; those in use come first.
     sums = torch.zeros_like(entries).index_add_(0, index, entries)
     complete = torch.arange(entries.numel(), device=entries.device) < n_sums
     log_sums = torch.where(complete, sums.abs(), 1.0).log()

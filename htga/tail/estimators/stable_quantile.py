@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from htga.tail.entries import Tensors
 from htga.tail.estimate import TailEstimate
 from htga.tail.estimators.stable import WholeSample
+from htga.tail.flat_tensors import Tensors
 
 TABLE = (
     (0.50, 44.635118, 0.795),
@@ -43,7 +43,7 @@ TABLE = (
     (2.00, 2.438664, 4.518),
 )
 """alpha, the ratio of the 90 % to the 50 % quantile of |x|, and sqrt(n) times the standard error of
-alpha; all from the law's distribution and density functions."""
+alpha; from the law's distribution and density functions."""
 
 
 def stable_quantile(x: Tensors) -> TailEstimate:
@@ -51,15 +51,15 @@ def stable_quantile(x: Tensors) -> TailEstimate:
 
     The ratio of the 90 % to the 50 % quantile of |x| (for a symmetric law that of the 95 % to the
     75 % quantile of x) determines alpha; a table inverts it, linearly in its logarithm (McCulloch,
-    Communications in Statistics 1986). It looks at the bulk and not at the tail, so it is right
-    only if the whole sample is stable and symmetric about zero: of a Laplace law it says 1.45.
+    Communications in Statistics 1986). It uses the bulk and not the tail, so it is right only
+    if the whole sample is stable and symmetric about zero: on a Laplace law it gives 1.45.
 
     Args:
-        x: The sample, 500 entries at least; zeros and non-finite ones are left out.
+        x: The sample, at least 500 entries; zeros and non-finite entries are left out.
 
     Returns:
-        k and n are the entries used, threshold is 0. Above the table's end, the Gaussian's 2,
-        status is LIGHT; below 0.5 it is DEGENERATE.
+        An estimate whose k and n are the number of entries used, and whose threshold is 0. Above
+        the table's end, the Gaussian's 2, status is LIGHT; below 0.5 it is DEGENERATE.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.
@@ -75,7 +75,7 @@ def stable_quantile(x: Tensors) -> TailEstimate:
 
 
 def _interpolate(ratio: Tensor, column: int) -> Tensor:
-    """A column of the table at this ratio, its end value beyond the last."""
+    """A column of the table at this ratio; beyond the last ratio, its last value."""
     table = torch.tensor(TABLE, dtype=torch.float64, device=ratio.device)
     at, value = -table[:, 1].log(), table[:, column]
     x = (-ratio.log()).clamp(max=at[-1])

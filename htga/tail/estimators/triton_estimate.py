@@ -1,7 +1,7 @@
 """Hill's and the moment estimator on a sketch, in two launches of Triton kernels.
 
-`htga.tail.order_statistics`, `hill`, `moment` and `estimate` say the same in some hundred small
-operations, each of which the host must launch. The tests hold both to the same numbers.
+`htga.tail.order_statistics`, `hill`, `moment` and `estimate` do the same in about a hundred small
+operations, each of which the host must launch. The tests check that both give the same numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOO_FEW, DEGENERATE, LIGHT, NONFINITE = (tl.constexpr(i) for i in (1, 2, 3, 4))
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Where kernels leave an estimate: alpha, its error and xi; k, n and what else there is.
+    """Buffers for an estimate that kernels write.
 
     Attributes:
         numbers: alpha, stderr and the moment estimator's xi, float64 [3].
@@ -38,7 +38,7 @@ class Estimates:
 
     @classmethod
     def empty(cls, device: torch.device) -> Estimates:
-        """Nothing yet."""
+        """Buffers without content."""
         return cls(
             torch.empty(3, dtype=torch.float64, device=device),
             torch.empty(4, dtype=torch.int64, device=device),
@@ -65,7 +65,7 @@ class Estimates:
 
     @property
     def places(self) -> tuple[Tensor, Tensor, Tensor]:
-        """As arguments of a kernel."""
+        """The buffers as arguments of a kernel."""
         return self.numbers, self.counts, self.status
 
 
@@ -82,15 +82,15 @@ def estimate_kernel(  # noqa: PLR0917 (Triton binds by position)
     MOMENT: tl.constexpr,  # noqa: N803
     BINS: tl.constexpr,  # noqa: N803
 ) -> None:
-    """The estimate, from the sums that the passes over the largest magnitudes have left."""
+    """Compute the estimate from the sums over the largest magnitudes."""
     n = count_of(state, BINS)
     k = tail_size(n, number, RULE)
     m1, m2 = added(sums, programs) / k, added(sums + programs, programs) / k
-    judge(m1, m2, k, n, state + BINS, numbers, counts, status, MOMENT)
+    conclude(m1, m2, k, n, state + BINS, numbers, counts, status, MOMENT)
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
-def judge(  # noqa: PLR0917 (Triton binds by position)
+def conclude(  # noqa: PLR0917 (Triton binds by position)
     m1: tl.tensor,
     m2: tl.tensor,
     k: tl.tensor,
@@ -101,7 +101,7 @@ def judge(  # noqa: PLR0917 (Triton binds by position)
     status: tl.tensor,
     MOMENT: tl.constexpr,  # noqa: N803
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """Store what `htga.tail.hill` or `moment`, and `estimate.conclude`, make of two moments.
+    """Store what `hill_of` or `moment_of`, and `estimate.conclude`, make of two moments.
 
     Returns:
         alpha, the status, and whether there is no estimate.

@@ -1,4 +1,4 @@
-"""What a pass over the largest magnitudes of a sketch leaves for the estimators, by Triton."""
+"""Sums over the largest magnitudes of a sketch, for the estimators, by Triton."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from htga.tail.triton.launch import launch
 from htga_client.wire.histogram import n_bins
 
 BLOCK = 512
-"""Entries that a program holds at a time."""
+"""Number of entries that a program holds at a time."""
 
 PROGRAMS = tl.constexpr(256)
-"""How many programs share the largest magnitudes at most, so that one can add up what they find."""
+"""Maximum number of programs that share the largest magnitudes, so that one can add them up."""
 
 SLOTS = tl.constexpr(2048)
-"""Lanes that hold all bins of a sketch."""
+"""Number of lanes that hold all bins of a sketch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Excesses:
-    """What a pass over the largest magnitudes of a sketch leaves.
+    """Logarithms of and sums over the largest magnitudes of a sketch.
 
     Attributes:
-        sketch: Theirs.
-        rule: Of the tail size, a word for the kernels.
-        number: That of the rule, float64 [1].
+        sketch: The sketch.
+        rule: Rule of the tail size, a word for the kernels.
+        number: Number of the rule, float64 [1].
         logs: ln s_(i), float64 [m].
-        sums: Of ln(s_(i) / s_(k+1)) over the tail, of their squares, and how many magnitudes are
-            above the smallest kept, a column from each program, float64 [3, programs].
-        span: Entries that each program looked at, a multiple of `BLOCK`.
+        sums: Sums over the tail of ln(s_(i) / s_(k+1)) and of its square, and the number of
+            magnitudes above the smallest kept, a column from each program, float64 [3, programs].
+        span: Number of entries of each program, a multiple of `BLOCK`.
     """
 
     sketch: Sketch
@@ -48,7 +48,7 @@ class Excesses:
 
     @classmethod
     def of(cls, sketch: Sketch, k: K) -> Excesses:
-        """Look at the `k` largest, in one launch."""
+        """Scan the `k` largest, in one launch."""
         m, device = sketch.largest.numel(), sketch.largest.device
         span = -(-m // (BLOCK * PROGRAMS.value)) * BLOCK
         rule = k if isinstance(k, str) else "fraction" if isinstance(k, float) else "fixed"
@@ -78,7 +78,7 @@ class Excesses:
 
     @property
     def programs(self) -> int:
-        """How many share the entries."""
+        """Number of programs that share the entries."""
         return self.sums.shape[1]
 
 
@@ -95,7 +95,7 @@ def excess_kernel(  # noqa: PLR0917 (Triton binds by position)
     BINS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Logarithms of the largest magnitudes, and sums over those that this program looks at."""
+    """Store logarithms of the largest magnitudes, and sums over those of this program."""
     k = tail_size(count_of(state, BINS), number, RULE)
     threshold = tl.load(largest + tl.minimum(k, m - 1))
     smallest = tl.load(largest + m - 1)
@@ -107,7 +107,7 @@ def excess_kernel(  # noqa: PLR0917 (Triton binds by position)
     for start in range(begin, tl.minimum(begin + span, m), BLOCK):
         at = start + lane
         value = tl.load(largest + at, mask=at < m, other=0.0)
-        # A ratio, because scaling the sample by a power of two then changes no bit of it.
+        # A ratio, so that scaling the sample by a power of two changes no bit of the result.
         excess = tl.where(at < k, tl.log(value / threshold), 0.0)
         first += excess
         second += excess * excess
@@ -129,7 +129,7 @@ def count_of(state: tl.tensor, BINS: tl.constexpr) -> tl.tensor:  # noqa: N803
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def tail_size(n: tl.tensor, number: tl.tensor, RULE: tl.constexpr) -> tl.tensor:  # noqa: N803
-    """As `htga.tail.tail_size.k_for`."""
+    """`htga.tail.tail_size.k_for` as a kernel."""
     if RULE == "fixed":
         k = tl.load(number).to(tl.int64)
     else:
@@ -144,7 +144,7 @@ def tail_size(n: tl.tensor, number: tl.tensor, RULE: tl.constexpr) -> tl.tensor:
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def rounded(x: tl.tensor) -> tl.tensor:
-    """The nearest whole number, of two the even one, int64; `x` is not negative."""
+    """Round to the nearest integer, ties to even, int64; `x` is not negative."""
     whole = tl.floor(x).to(tl.int64)
     rest = x - whole.to(tl.float64)
     return whole + ((rest > 0.5) | ((rest == 0.5) & (whole % 2 == 1))).to(tl.int64)
@@ -152,6 +152,6 @@ def rounded(x: tl.tensor) -> tl.tensor:
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def added(sums: tl.tensor, programs: tl.tensor) -> tl.tensor:
-    """What all programs have found together."""
+    """The sum over all programs."""
     lane = tl.arange(0, PROGRAMS)
     return tl.sum(tl.load(sums + lane, mask=lane < programs, other=0.0))

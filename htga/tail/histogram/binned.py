@@ -1,4 +1,4 @@
-"""What counts on the bins of a `LogHistogram` say of the sample behind them.
+"""Estimates from the counts of a `LogHistogram`.
 
 Pure functions of `counts`, int64 or float64 of shape [255 * 2**bits]; bin i holds the magnitudes
 from `edges(bits)[i]` up to the next edge. Nothing here waits for the device.
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from htga.tail.estimate import TailEstimate, conclude
-from htga.tail.light import is_light, moment_index
-from htga.tail.tail_size import MIN_K, K, check_k, k_for
+from htga.tail.light_tail import is_light, moment_index
+from htga.tail.tail_size import K, check_k, k_for
+from htga_client.statistics.hill import MIN_TAIL
 from htga_client.wire.histogram import edges as bin_edges
 from htga_client.wire.histogram import n_bins
 
@@ -30,7 +31,7 @@ def edges(bits: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=32)
 def log_edges(bits: int, device: torch.device) -> Tensor:
-    """Their logarithms; the first edge, which is zero, as the smallest number above it."""
+    """Logarithms of the edges; the first edge, zero, counts as the smallest number above it."""
     return edges(bits, device).clamp(min=TINIEST).log()
 
 
@@ -41,11 +42,11 @@ def at_least(counts: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """Where a tail begins on the bins.
+    """The bins of a tail.
 
     Attributes:
         first: Index of its lowest bin, int64, 0-d.
-        wanted: How many entries it was to have, int64, 0-d.
+        wanted: Requested number of entries, int64, 0-d.
     """
 
     first: Tensor
@@ -66,7 +67,7 @@ def tail_of(counts: Tensor, bits: int, k: K) -> Tail:
 def hill(
     counts: Tensor, bits: int, tail: Tail, *, n_zero: Tensor, n_nonfinite: Tensor
 ) -> TailEstimate:
-    """The tail index by the maximum likelihood of a Pareto tail, seen in bins."""
+    """The tail index by the maximum likelihood of a binned Pareto tail."""
     n = counts.sum()
     in_tail = counts * (torch.arange(counts.numel(), device=counts.device) >= tail.first)
     size = in_tail.sum()
@@ -88,7 +89,7 @@ def hill(
         n_zero=n_zero,
         n_nonfinite=n_nonfinite,
         light=is_light(xi, size),
-        enough=(size >= MIN_K) & (tail.wanted >= MIN_K) & (n > tail.wanted),
+        enough=(size >= MIN_TAIL) & (tail.wanted >= MIN_TAIL) & (n > tail.wanted),
         degenerate=distance == 0,
     )
 
@@ -96,13 +97,13 @@ def hill(
 def nearest_edge(counts: Tensor, bits: int, wanted: Tensor) -> Tensor:
     """Index of the normal bin with a number of entries at or above it nearest to `wanted`.
 
-    Bins with fewer than `MIN_K` entries at or above them are taken only if there are no others.
+    Bins with fewer than `MIN_TAIL` entries at or above them are taken only if there are no others.
     """
     above = at_least(counts)
     farthest = above[0] + wanted
-    distance = torch.where(above < MIN_K, farthest, (above - wanted).abs())
-    # Several minima are usual, for empty bins make many. We want the lowest, just above the next
-    # smaller magnitude; if there is none smaller, the lowest filled one.
+    distance = torch.where(above < MIN_TAIL, farthest, (above - wanted).abs())
+    # Empty bins make several minima. Take the lowest, just above the next smaller magnitude, or the
+    # lowest filled bin if there is no smaller magnitude.
     subnormal = 1 << bits
     normal = distance[subnormal:]
     lowest = (normal == normal.min()).long().argmax() + subnormal
@@ -110,7 +111,7 @@ def nearest_edge(counts: Tensor, bits: int, wanted: Tensor) -> Tensor:
 
 
 def grouped_pareto(counts: Tensor, widths: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximise sum_j n_j ln(t_j**-a - t_(j+1)**-a) over a, and give the information there.
+    """Maximise sum_j n_j ln(t_j**-a - t_(j+1)**-a) over a; returns a and its information.
 
     The derivative is sum_c counts_c h_c / (exp(a h_c) - 1) - distance, convex and falling in a.
 
@@ -147,8 +148,8 @@ def ranks(counts: Tensor, bits: int, magnitudes: Tensor) -> Tensor:
     """Rank of each magnitude among those counted, 1 for the largest, by interpolation.
 
     ln(rank) is taken as linear in ln|x| from (entries above the bin + entries in it + 1/2) at
-    the lower edge to (entries above the bin + 1/2) at the upper. A zero has the lowest rank of
-    all, n + 1/2; what is not finite has none, NaN.
+    the lower edge to (entries above the bin + 1/2) at the upper. A zero has the lowest rank
+    of all, n + 1/2; NaN and infinity have the rank NaN.
 
     Args:
         counts: The bins.
@@ -174,8 +175,8 @@ def ranks(counts: Tensor, bits: int, magnitudes: Tensor) -> Tensor:
 def shifted(counts: Tensor, bits: int, octaves: Tensor) -> Tensor:
     """The counts of the same sample multiplied by 2**octaves.
 
-    What would leave the range of the bins stays in the first or the last. Exact otherwise, but
-    for subnormal numbers, whose bins are of one width.
+    Counts that would leave the range of the bins stay in the first or the last. The result is exact
+    otherwise, except for subnormal numbers, whose bins have one width.
 
     Args:
         counts: The bins.

@@ -1,7 +1,7 @@
-"""Counting magnitudes by the top bits of their float32, on any device.
+"""Counting of magnitudes by the top bits of their float32, on any device.
 
 A state is one int64 tensor of shape [255 * 2**bits + 2]: the bins, then the number of zeros and
-that of NaNs and infinities. So one addition, or one all-reduce, merges everything there is.
+the number of NaNs and infinities. So one addition, or one all-reduce, merges everything.
 """
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from htga.tail.entries import CHUNK, blocks, cut
+from htga.tail.flat_tensors import CHUNK, blocks, cut
 from htga.tail.triton.available import triton_works
 from htga_client.wire.histogram import n_bins
 
 FLOAT32 = torch.finfo(torch.float32)
 
 MAGNITUDE = np.uint32(0x7FFFFFFF)
-"""The bits of a float32 that are not its sign."""
-
-READABLE = (torch.float32, torch.float16, torch.bfloat16)
-"""What the Triton kernels read as it stands; float32, in which they compute, holds all of it."""
+"""The bits of a float32 other than its sign."""
 
 
 def count(parts: Sequence[Tensor], bits: int, device: torch.device) -> Tensor:
     """Count the magnitudes of flat tensors, all on `device`, in one pass.
 
-    A CPU works chunk by chunk within its cache, a CUDA device in one launch of a Triton kernel
-    where Triton is installed; other devices, and float64 on CUDA, in a few plain operations for
-    each tensor. The counts are the same bit for bit.
+    A CPU works chunk by chunk within its cache, a CUDA device in one launch of a Triton kernel if
+    Triton is installed; other devices, and float64 on CUDA, in a few plain operations for each
+    tensor. The counts are the same bit for bit.
     """
     state = torch.zeros(n_bins(bits) + 2, dtype=torch.int64, device=device)
     if uses_triton(device):
@@ -63,12 +60,12 @@ def _count_one(device: torch.device) -> None:
 def count_on_cpu(chunk: Tensor, bits: int, state: Tensor) -> NDArray[np.uint32]:
     """Add the counts of a flat CPU tensor, of few enough entries for the cache, to a state.
 
-    In NumPy, on this thread alone: most of the time is bincount's, which has no use for several,
-    and a parallel pass waits for all threads of PyTorch, of which one is late wherever other work
-    shares the cores.
+    This uses NumPy, on one thread: bincount takes most of the time and has no use for several, and
+    a parallel pass waits for all threads of PyTorch, one of which is late when other work shares
+    the cores.
 
     Returns:
-        The bin of each entry; what is not finite lies beyond the last.
+        The bin of each entry; non-finite entries lie beyond the last bin.
     """
     pattern = float32(chunk).numpy().view(np.uint32)
     number = pattern >> np.uint32(23 - bits)
@@ -89,7 +86,7 @@ def count_plain(x: Tensor, bits: int) -> Tensor:
     pattern = float32(x).view(torch.int32) & 0x7FFFFFFF
     found = torch.zeros(256 << bits, dtype=torch.int64, device=x.device)
     one = found.new_ones(1).expand(pattern.numel())
-    # Not bincount, which would wait to learn the largest index.
+    # Not bincount, which would wait for the largest index.
     found.scatter_add_(0, (pattern >> (23 - bits)).long(), one)
     bins, zeros = n_bins(bits), (pattern == 0).sum()
     found[0] -= zeros

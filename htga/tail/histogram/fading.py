@@ -1,4 +1,4 @@
-"""A histogram that forgets, so that many steps steady the tail index of the last ones."""
+"""An exponentially fading histogram, for a tail index that averages over many steps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class FadingHistogram:
     """Counts of |x| in which each step weighs `memory` times what the next one does.
 
     counts <- memory * counts + the step's counts, from which the tail index is estimated. That is
-    less noisy than an average of the steps' own indices, for the tail then has the entries of many
-    steps. A mixture of scales would look like a heavy tail, so while the scale of the gradient
-    drifts, what is remembered drifts with it: before each addition it is shifted by the whole
-    number of octaves that brings its median nearest to the step's, which loses nothing.
+    less noisy than an average of the steps' own indices, because the tail then has the entries of
+    many steps. A mixture of scales would look like a heavy tail. So the counts follow the scale of
+    the gradient: before each addition they are shifted, without loss, by the whole number of
+        octaves
+    that brings their median nearest to the step's.
 
     Nothing waits for the device.
 
@@ -29,7 +30,7 @@ class FadingHistogram:
         bits: Mantissa bits of the histograms.
         memory: In [0, 1); 0 remembers the last step alone.
         align: Whether to follow the scale.
-        device: Where the counts live; the CPU if None.
+        device: Device of the counts; the CPU if None.
 
     Attributes:
         counts: float64 of shape [255 * 2**bits].
@@ -71,7 +72,7 @@ class FadingHistogram:
         return self._state[-1]
 
     def update(self, step: LogHistogram) -> Self:
-        """Fade what is remembered and add a step.
+        """Fade the counts and add those of a step.
 
         Raises:
             ValueError: The step has other `bits`.
@@ -100,7 +101,7 @@ class FadingHistogram:
         )
 
     def _octaves_to(self, new: Tensor) -> Tensor:
-        """Whole octaves from the median remembered to that of a step; 0 where there is none."""
+        """Whole octaves from the median of the counts to that of a step; 0 if one has no median."""
         half = torch.tensor(0.5, dtype=torch.float64, device=new.device)
         medians = [binned.quantile(counts, self._bits, half) for counts in (self.counts, new)]
         octaves = (medians[1] / medians[0]).log2().round()

@@ -1,12 +1,12 @@
-"""Mergeable counts of magnitudes on bins that are fixed for all time.
+"""Mergeable counts of magnitudes on fixed bins.
 
-A bin is the top bits of an IEEE float32: its exponent and `bits` of its mantissa, so the bins and
-the bytes are those of `htga_client.histogram`. Finding a bin takes a shift, so the same numbers
-fall into the same bins on every device; counts are integers, so histograms merge by addition,
-bit for bit, over layers, processes and steps. At 3 bits a bin is 7 to 13 % wide. On a million
-Pareto, Student-t or stable entries the tail index of the largest 1 % then agrees with that of the
-order statistics at the same k to 0.1 %, and at any k to a fifth of its standard error; on lighter
-tails, which bend within a bin, to a percent or two.
+A bin is the top bits of an IEEE float32: its exponent and `bits` of its mantissa. So the bins, and
+the bytes, are those of `htga_client.wire.histogram`. Finding a bin takes a shift, so the same
+numbers fall into the same bins on every device; counts are integers, so histograms merge by
+addition, bit for bit, over layers, processes and steps. At 3 bits a bin is 7 to 13 % wide. On a
+million Pareto, Student-t or stable entries the tail index of the largest 1 % then agrees with that
+of the order statistics at the same k to 0.1 %, and at any k to a fifth of its standard error; on
+lighter tails, which bend within a bin, to a percent or two.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from htga.tail.entries import Tensors, pieces
 from htga.tail.estimate import TailEstimate
+from htga.tail.flat_tensors import Tensors, pieces
 from htga.tail.histogram import binned
 from htga.tail.histogram.counting import count, float32
 from htga.tail.tail_size import K
@@ -28,10 +28,10 @@ from htga_client.wire.histogram import MAX_BITS, decode, encode, n_bins
 class LogHistogram:
     """Counts of |x| by the top bits of float32.
 
-    Nothing but `to_bytes`, `==` and `repr` waits for the device.
+    Only `to_bytes`, `==` and `repr` wait for the device.
 
-    * Zeros are counted apart. Subnormals are not zeros: they have bins of their own, though
-      `hill` never puts its threshold among them.
+    * Zeros are counted apart. Subnormals are not zeros: they have their own bins, though `hill`
+      never puts its threshold among them.
     * Half precision is widened, which is exact. float64 is rounded to the nearest float32; what
       is out of float32's range goes into the nearest bin, so a finite number is never counted as
       an infinity, nor a non-zero one as a zero.
@@ -40,11 +40,11 @@ class LogHistogram:
 
     Args:
         bits: Mantissa bits from 0 to 8, so `2**bits` bins per octave.
-        device: Where the counts live; the CPU if None.
+        device: Device of the counts; the CPU if None.
 
     Attributes:
         bits: As given.
-        state: All counts as one tensor, see `htga.tail.counting`.
+        state: All counts as one tensor, see `htga.tail.histogram.counting`.
 
     Raises:
         ValueError: `bits` is out of range.
@@ -60,7 +60,7 @@ class LogHistogram:
 
     @classmethod
     def of_state(cls, state: Tensor, bits: int) -> Self:
-        """The histogram with a state as of `htga.tail.counting`, which it keeps and writes to."""
+        """Wrap a state as of `htga.tail.histogram.counting`, which the histogram writes to."""
         histogram = cls.__new__(cls)
         histogram.bits, histogram.state = bits, state
         return histogram
@@ -114,9 +114,9 @@ class LogHistogram:
         return LogHistogram(self.bits, self.state.device).merge(self).merge(other)
 
     def __sub__(self, other: LogHistogram) -> LogHistogram:
-        """What is left of this sample without that part of it.
+        """The counts of this sample without those of a part of it.
 
-        Counts may become negative where `other` is no part of it: to look would mean to wait.
+        Counts become negative if `other` is not a part of it; checking that would have to wait.
         """
         left = LogHistogram(self.bits, self.state.device)
         left.state.copy_(self.state).sub_(self._alike(other))
@@ -125,19 +125,19 @@ class LogHistogram:
     def all_reduce(self, group: ProcessGroup | None = None) -> Self:
         """Add the counts of all processes of a group, by one collective operation.
 
-        Every process then holds the same bits, those of the whole sample if each has counted its
-        own shard. What is replicated must be counted by one process only.
+        Every process then holds the same counts, those of the whole sample if each has counted its
+        own shard. Only one process may count what is replicated.
         """
         torch.distributed.all_reduce(self.state, group=group)
         return self
 
     def hill(self, k: K = "auto") -> TailEstimate:
-        """Estimate the tail index by the maximum likelihood of a Pareto tail, seen in bins.
+        """Estimate the tail index by the maximum likelihood of a binned Pareto tail.
 
-        The tail begins at the edge that leaves a number of entries nearest to `k` above it; with
+        The tail begins at the edge with the number of entries above it that is nearest to `k`; with
         t = edge / that edge, alpha maximises sum_j n_j ln(t_j**-alpha - t_(j+1)**-alpha). Under a
-        Pareto tail this is consistent whatever the width of the bins. The standard error is that
-        of the observed information.
+        Pareto tail this is consistent whatever the width of the bins. The standard error comes
+        from the observed information.
 
         Args:
             k: Tail size: a number, a fraction of the non-zero entries, or "auto" for n**0.6.
@@ -178,9 +178,10 @@ class LogHistogram:
     def ranks(self, x: Tensor, top: Tensor | None = None) -> Tensor:
         """Rank of each magnitude of `x` among those counted, 1 for the largest.
 
-        Within a bin the rank is interpolated, which is right to a few percent but for the largest
-        ten or so. Give those (1024 are plenty) to have them ranked exactly. Equal magnitudes get
-        equal ranks, among `top` their average; a zero gets n + 1/2, and what is not finite NaN.
+        Within a bin the rank is interpolated, which is right to a few percent except for the
+        largest ten or so. Pass those as `top` (1024 are plenty) to rank them exactly. Equal
+        magnitudes get equal ranks, in `top` their average; a zero gets n + 1/2, NaN and infinity
+        get NaN.
 
         Args:
             x: Any shape, on the device of the counts.
@@ -197,7 +198,7 @@ class LogHistogram:
         if top is not None and top.numel():
             rising = top.flip(0).contiguous()
             at = flat.abs().to(torch.promote_types(flat.dtype, rising.dtype))
-            # Ties of the last one may be missing, so it is no better known than the others.
+            # Ties of the last one may be missing, so its rank is not exact.
             not_below, not_above = (
                 torch.searchsorted(rising.to(at.dtype), at, right=right) for right in (False, True)
             )
@@ -206,13 +207,13 @@ class LogHistogram:
         return rank.view(x.shape)
 
     def to_bytes(self) -> bytes:
-        """The bytes that telemetry sends, see `htga_client.histogram`; waits for the device."""
+        """Encode as `htga_client.wire.histogram`, as telemetry sends it; waits for the device."""
         *counts, n_zero, n_nonfinite = self.state.tolist()
         return encode(counts, bits=self.bits, n_zero=n_zero, n_nonfinite=n_nonfinite)
 
     @classmethod
     def from_bytes(cls, data: bytes, device: torch.device | str | None = None) -> Self:
-        """The histogram that `to_bytes` packed.
+        """Decode the bytes of `to_bytes`.
 
         Raises:
             ValueError: The bytes are not a histogram.
@@ -239,7 +240,7 @@ class LogHistogram:
         )
 
     def _alike(self, other: LogHistogram) -> Tensor:
-        """The state of a histogram that has the same bins, on this device."""
+        """The state of another histogram with the same bins, on this device."""
         if other.bits != self.bits:
             raise ValueError(
                 f"bits must be equal to merge, got {self.bits} and {other.bits}; "

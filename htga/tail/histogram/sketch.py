@@ -1,7 +1,7 @@
-"""All that one look at a sample leaves: counts, the largest magnitudes and the length.
+"""A sketch of a sample: counts, the largest magnitudes and the length, from one pass over it.
 
-Unlike a `Survey`, which has chosen its k, sketches of the parts of a sample merge into that of the
-whole: over tensors, over devices, and over the processes that hold a shard each.
+A `SampleSummary` has chosen its k. A sketch has not, so the sketches of the parts of a sample merge
+into that of the whole: over tensors, devices, and the processes that hold a shard each.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
-from htga.tail.entries import CHUNK, blocks, cut, widened
-from htga.tail.histogram.counting import READABLE, count, count_on_cpu, uses_triton
+from htga.tail.flat_tensors import CHUNK, TRITON_DTYPES, blocks, cut, widened
+from htga.tail.histogram.counting import count, count_on_cpu, uses_triton
 from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.norm import norm, sums_of_squares
 from htga.tail.order_statistics import OrderStatistics
@@ -25,15 +25,15 @@ from htga.tail.triton.available import triton_works
 from htga_client.wire.histogram import n_bins
 
 BITS = 3
-"""Resolution of the counts, that of the telemetry."""
+"""Mantissa bits of the counts, as in telemetry."""
 
 DEVICE_CHUNK = 2**22
-"""Entries that a device other than a CPU looks at together, which bounds what is allocated."""
+"""Number of entries per pass on devices other than a CPU, which bounds their memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketch:
-    """What is known of a sample; all on one device.
+    """A mergeable summary of a sample; all tensors on one device.
 
     Attributes:
         histogram: Counts of all magnitudes.
@@ -55,16 +55,16 @@ class Sketch:
         bits: int = BITS,
         scales: Tensor | None = None,
     ) -> Sketch:
-        """Look at flat tensors of one device, keeping the `size` largest magnitudes.
+        """Scan flat tensors of one device, keeping the `size` largest magnitudes.
 
-        A CPU reads every entry once, and so does CUDA where Triton works; other devices take more
-        passes. The host waits for none of this.
+        A CPU reads every entry once, and so does CUDA if Triton works; other devices take more
+        passes. The host never waits.
 
         Args:
             parts: Float tensors of shape [d_i], at least one; may be empty.
             size: m, at least 1.
             bits: Resolution of the counts.
-            scales: Positive factors on each part, float32 [P], to look at the products.
+            scales: Positive factors on the parts, float32 [P]; the sketch is of the products.
         """
         if parts[0].device.type == "cpu":
             return _on_cpu(parts, size, bits, scales)
@@ -83,7 +83,7 @@ class Sketch:
         )
 
     def all_reduce(self, group: ProcessGroup) -> Sketch:
-        """The sketch of the whole sample, where each process of the group holds a shard."""
+        """The sketch of the whole sample, of which each process of the group holds a shard."""
         histogram = LogHistogram(self.histogram.bits, self.squares.device)
         histogram.merge(self.histogram).all_reduce(group)
         squares = self.squares.clone()
@@ -97,7 +97,7 @@ class Sketch:
         )
 
     def order_statistics(self, k: K) -> OrderStatistics:
-        """The tail of this sample, if `largest` goes beyond it."""
+        """The tail of this sample; `largest` must go beyond it."""
         n = self.histogram.n
         return OrderStatistics.of(
             self.largest,
@@ -122,16 +122,16 @@ def counts_and_squares(parts: Sequence[Tensor]) -> tuple[LogHistogram, Tensor]:
 def _by_triton(parts: Sequence[Tensor]) -> bool:
     device = parts[0].device
     return (
-        all(part.dtype in READABLE for part in parts)
+        all(part.dtype in TRITON_DTYPES for part in parts)
         and uses_triton(device)
-        and triton_works("sketch", _look_at_one, device)
+        and triton_works("sketch", _scan_one, device)
     )
 
 
-def _look_at_one(device: torch.device) -> None:
-    from htga.tail.histogram.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+def _scan_one(device: torch.device) -> None:
+    from htga.tail.histogram.triton_sketch import scan  # noqa: PLC0415 (it may not be there)
 
-    look([torch.ones(1, device=device)], 1, BITS, None)
+    scan([torch.ones(1, device=device)], 1, BITS, None)
 
 
 def chunks(parts: Sequence[Tensor], size: int, scales: Tensor | None) -> Iterator[Tensor]:
@@ -157,7 +157,7 @@ def _on_cpu(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None
         wide = chunk if chunk.dtype == torch.float64 else chunk.float()
         number = count_on_cpu(wide, bits, histogram.state)
         length = math.hypot(length, float(norm([wide])))
-        # The largest of all lie where there are enough entries so far, or higher.
+        # The largest entries lie in this bin or above, because it has enough entries so far.
         at = np.flatnonzero((number >= _bin_of(histogram, size)) & (number < n_bins(bits)))
         high = np.abs(wide.numpy()[at])
         if high.size > size:  # Many entries may be alike, but no chunk needs more.
@@ -169,16 +169,16 @@ def _on_cpu(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None
 
 
 def _bin_of(histogram: LogHistogram, size: int) -> int:
-    """The highest bin from which on there are `size` entries counted; the first for fewer."""
+    """The highest bin with `size` entries in it and above; the first bin if there are fewer."""
     at_least = histogram.counts.numpy()[::-1].cumsum()[::-1]
     return max(int(np.count_nonzero(at_least >= size)) - 1, 0)
 
 
 def _on_device(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:
     if _by_triton(parts):
-        from htga.tail.histogram.triton_sketch import look  # noqa: PLC0415 (it may not be there)
+        from htga.tail.histogram.triton_sketch import scan  # noqa: PLC0415 (it may not be there)
 
-        state, largest, squares = look(parts, size, bits, scales)
+        state, largest, squares = scan(parts, size, bits, scales)
         histogram = LogHistogram.of_state(state, bits)
         return Sketch(histogram=histogram, largest=largest, squares=squares)
     device = parts[0].device

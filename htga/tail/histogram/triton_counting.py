@@ -1,12 +1,12 @@
-"""Counting the magnitudes of many CUDA tensors in one launch of a Triton kernel.
+"""Counting of the magnitudes of many CUDA tensors in one launch of a Triton kernel.
 
-Only `htga.tail.counting` and `htga.tail.triton_sketch` import this, and only where Triton works.
+Imported only where Triton works.
 
-Each program counts a segment privately into a window of 256 bins, as many as a GPU counts quickly
-in registers and shared memory; nearly all of a gradient's magnitudes lie within. What falls outside
-goes to the global counts one by one. Counts are integers, so neither the window nor the order in
-which programs finish can change a bit of the result. On the way, if asked, it adds up squares and
-keeps the large magnitudes, so that all of a sketch comes from one read.
+Each program counts a segment privately into 256 bins, as many as a GPU counts quickly in registers
+and shared memory; nearly all of a gradient's magnitudes lie within. The others go to the global
+counts one by one. Counts are integers, so neither the private bins nor the order in which programs
+finish can change a bit of the result. The kernel can also add up squares and keep the large
+magnitudes, so that a sketch takes one read.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.tail.histogram.counting import READABLE
+from htga.tail.flat_tensors import TRITON_DTYPES
 from htga.tail.histogram.triton_segments import BLOCK, magnitude, pointer, segments_of
 from htga.tail.triton.launch import launch
 
-WINDOW = 256
+PRIVATE_BINS = 256
 """Bins that a program counts privately."""
 
 INFINITY = tl.constexpr(0x7F800000)
-"""Bits of the infinite float32: those of every finite one are below."""
+"""Bits of the infinite float32; those of every finite one are below."""
 
-# Where in the notes of a sketch is how many magnitudes were kept, the bits that theirs are not
-# below, how many were collected otherwise, and the bits that theirs are above.
+# Slots of the scratch buffer: the number of magnitudes kept and the smallest bits they may have;
+# the number of magnitudes collected in a second pass, and the bits that all of those exceed.
 KEPT, FLOOR, COLLECTED, LAST = (tl.constexpr(i) for i in range(3, 7))
-NOTES = 8
-"""Room for all notes."""
+SCRATCH_SIZE = 8
+"""Number of slots."""
 
 
 def count_into(state: Tensor, parts: Sequence[Tensor], bits: int) -> None:
-    """Add the counts of flat tensors to a state of `htga.tail.counting`, without waiting.
+    """Add the counts of flat tensors to a state of `htga.tail.histogram.counting`, without waiting.
 
     One launch for each dtype among them.
 
@@ -44,7 +44,7 @@ def count_into(state: Tensor, parts: Sequence[Tensor], bits: int) -> None:
         parts: Contiguous, float32 or narrower.
         bits: Mantissa bits.
     """
-    readable = [part if part.dtype in READABLE else part.float() for part in parts]
+    readable = [part if part.dtype in TRITON_DTYPES else part.float() for part in parts]
     for some in segments_of(readable):
         launch(
             kernel,
@@ -57,11 +57,11 @@ def count_into(state: Tensor, parts: Sequence[Tensor], bits: int) -> None:
             1,
             DTYPE=some.dtype,
             SCALED=False,
-            LOOKING=False,
+            SQUARING=False,
             KEEPING=False,
             BITS=bits,
             BLOCK=BLOCK,
-            WINDOW=WINDOW,
+            PRIVATE_BINS=PRIVATE_BINS,
         )
 
 
@@ -72,23 +72,22 @@ def kernel(  # noqa: PLR0917 (Triton binds by position)
     state: tl.tensor,
     scales: tl.tensor,
     squares: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     room: tl.tensor,
     capacity: tl.tensor,
     stride: tl.tensor,
     DTYPE: tl.constexpr,  # noqa: N803
     SCALED: tl.constexpr,  # noqa: N803
-    LOOKING: tl.constexpr,  # noqa: N803
+    SQUARING: tl.constexpr,  # noqa: N803
     KEEPING: tl.constexpr,  # noqa: N803
     BITS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
-    WINDOW: tl.constexpr,  # noqa: N803
+    PRIVATE_BINS: tl.constexpr,  # noqa: N803
 ) -> None:
     """Count every `stride`-th entry of one segment, the one of this program, into `state`.
 
-    If `LOOKING`, leave the sum of its squares, too. If `KEEPING`, put the finite magnitudes whose
-    bits are not below the floor that is noted into `room`, as many as there is room for, and note
-    how many there are.
+    If `SQUARING`, store the sum of its squares, too. If `KEEPING`, store the finite magnitudes
+    whose bits are not below FLOOR into `room`, up to its capacity, and count them in KEPT.
     """
     bins: tl.constexpr = 255 << BITS
     segment = tl.program_id(0)
@@ -96,14 +95,14 @@ def kernel(  # noqa: PLR0917 (Triton binds by position)
     x = pointer(table, DTYPE)
     lane = tl.arange(0, BLOCK)
 
-    # A quarter of the window lies above the largest entry of the first block, because a heavy tail
-    # brings larger ones later.
+    # A quarter of the private bins lies above the largest entry of the first block, because a heavy
+    # tail brings larger ones later.
     value = magnitude(x, lane * stride, lane < length, table, n_segments, scales, SCALED)
     index = value.to(tl.int32, bitcast=True) >> (23 - BITS)
     top = tl.max(tl.where(index < bins, index, 0))
-    base = tl.maximum(tl.minimum(top - WINDOW * 3 // 4, bins - WINDOW), 0)
+    base = tl.maximum(tl.minimum(top - PRIVATE_BINS * 3 // 4, bins - PRIVATE_BINS), 0)
 
-    private = tl.zeros([WINDOW], dtype=tl.int32)
+    private = tl.zeros([PRIVATE_BINS], dtype=tl.int32)
     zeros = tl.zeros([BLOCK], dtype=tl.int32)
     total = tl.zeros([BLOCK], dtype=tl.float64)
     for start in range(0, length, BLOCK):
@@ -115,25 +114,25 @@ def kernel(  # noqa: PLR0917 (Triton binds by position)
         zeros += (inside & zero).to(tl.int32)
         index = pattern >> (23 - BITS)
         place = index - base
-        near = (place > 0) & (place < WINDOW) & (index < bins)
-        # The first bin of the window is where all goes that is not the window's; none reads it.
-        private += tl.histogram(tl.where(near & inside, place, 0), WINDOW)
-        # Behind the bins come the zeros, counted above, and then all that is not finite.
+        near = (place > 0) & (place < PRIVATE_BINS) & (index < bins)
+        # The first private bin collects all entries that belong to no private bin; none reads it.
+        private += tl.histogram(tl.where(near & inside, place, 0), PRIVATE_BINS)
+        # Behind the bins come the zeros, counted above, and then NaNs and infinities.
         slot = tl.where(index < bins, index, bins + 1)
         far = inside & (near == 0) & (zero == 0)
         tl.atomic_add(state + slot, tl.full([BLOCK], 1, tl.int64), mask=far, sem="relaxed")
-        if LOOKING:
+        if SQUARING:
             wide = value.to(tl.float64)
             total += wide * wide
         if KEEPING:
-            floor = tl.load(notes + FLOOR).to(tl.int32)
+            floor = tl.load(scratch + FLOOR).to(tl.int32)
             large = inside & (pattern >= floor) & (pattern < INFINITY)
-            keep(value, large, room, notes + KEPT, capacity)
-    slot = tl.arange(0, WINDOW)
+            keep(value, large, room, scratch + KEPT, capacity)
+    slot = tl.arange(0, PRIVATE_BINS)
     used = (slot > 0) & (private > 0)
     tl.atomic_add(state + base + slot, private.to(tl.int64), mask=used, sem="relaxed")
     tl.atomic_add(state + bins, tl.sum(zeros).to(tl.int64), sem="relaxed")
-    if LOOKING:
+    if SQUARING:
         tl.store(squares + segment, tl.sum(total))
 
 
@@ -141,7 +140,7 @@ def kernel(  # noqa: PLR0917 (Triton binds by position)
 def keep(
     value: tl.tensor, large: tl.tensor, room: tl.tensor, kept: tl.tensor, capacity: tl.tensor
 ) -> None:
-    """Put those of the values that are large into the next free places, while there are any."""
+    """Store the large values in the next free places, while there are any."""
     chosen = large.to(tl.int32)
     number = tl.sum(chosen)
     if number > 0:

@@ -1,7 +1,7 @@
-"""Many CUDA tensors as segments of about equal length, of which each program of a kernel takes one.
+"""Many CUDA tensors as segments of about equal length, one for each program of a kernel.
 
-So the number of tensors is irrelevant. Their addresses rarely change from step to step, so that the
-table of them stays on the device.
+So the number of tensors is irrelevant. Their addresses rarely change from step to step, so the
+table of segments stays on the device.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from htga.tail.histogram.counting import READABLE
+from htga.tail.flat_tensors import TRITON_DTYPES
 
 BLOCK = 4096
-"""Entries that a program holds at a time, and a segment at least unless its tensor is smaller."""
+"""Number of entries that a program holds at a time, and the minimum size of a segment."""
 
 PROGRAMS = 2048
-"""About how many programs share a large model: enough to fill a device a few times over."""
+"""Approximate number of programs for a large model: enough to fill a device several times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Those of tensors of one dtype.
+    """The segments of tensors of one dtype.
 
     Attributes:
         table: Addresses, lengths, and which tensor each belongs to, int64 [3, S].
         firsts: Number of the first segment of each of these tensors, and S, int64 [T + 1].
         owners: Which tensors these are, int64 [T].
-        dtype: What the kernels call their type.
+        dtype: Name of their type in the kernels.
     """
 
     table: Tensor
@@ -48,13 +48,13 @@ class Segments:
 
 
 def segments_of(parts: Sequence[Tensor]) -> list[Segments]:
-    """The entries of flat tensors of one device, by dtype; those that cannot be read are left out.
+    """Segments of flat tensors of one device, by dtype; other dtypes are left out.
 
     Args:
         parts: Contiguous.
     """
     found = []
-    for dtype in READABLE:
+    for dtype in TRITON_DTYPES:
         chosen = [i for i, part in enumerate(parts) if part.dtype == dtype and part.numel()]
         if chosen:
             addresses = tuple(parts[i].data_ptr() for i in chosen)
@@ -83,7 +83,7 @@ def _segments(
         owner[which],
     ]
     joined = torch.from_numpy(np.concatenate([*table, firsts, owner]))
-    # Pinned, so that the copy waits for nothing; its allocator keeps the source until then.
+    # Pinned, so that the copy does not wait; the allocator keeps the source until it is done.
     there = (joined.pin_memory() if device.type == "cuda" else joined).to(device, non_blocking=True)
     rows, ends, which_parts = there.split([3 * len(which), len(firsts), len(owners)])
     return Segments(rows.view(3, -1), ends, which_parts, str(dtype).removeprefix("torch."))
@@ -91,7 +91,7 @@ def _segments(
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def pointer(table: tl.tensor, DTYPE: tl.constexpr) -> tl.tensor:  # noqa: N803 (Triton's custom)
-    """Where the segment of this program begins."""
+    """Pointer to the segment of this program."""
     address = tl.load(table + tl.program_id(0))
     if DTYPE == "float32":
         x = address.to(tl.pointer_type(tl.float32))
@@ -112,7 +112,7 @@ def magnitude(  # noqa: PLR0917 (Triton binds by position)
     scales: tl.tensor,
     SCALED: tl.constexpr,  # noqa: N803
 ) -> tl.tensor:
-    """Absolute values in float32, as the sample sees them; 0 outside."""
+    """Absolute values in float32, scaled if need be; 0 outside."""
     value = tl.abs(tl.load(x + at, mask=inside, other=0.0).to(tl.float32))
     if SCALED:
         value = value * tl.load(scales + tl.load(table + 2 * n_segments + tl.program_id(0)))
@@ -127,7 +127,7 @@ def sum_kernel(
     sums: tl.tensor,
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Add what programs have found in the segments of one tensor, always in the same order."""
+    """Sum the results of the segments of one tensor, always in the same order."""
     owner = tl.program_id(0)
     first, last = tl.load(firsts + owner), tl.load(firsts + owner + 1)
     lane = tl.arange(0, BLOCK)

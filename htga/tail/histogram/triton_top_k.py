@@ -1,4 +1,4 @@
-"""How the kernels of a sketch find the largest magnitudes, by a guessed floor or digit by digit."""
+"""Kernels that find the largest magnitudes, by an estimated floor or digit by digit."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from htga.tail.histogram.triton_counting import COLLECTED, FLOOR, INFINITY, KEPT
 from htga.tail.histogram.triton_segments import magnitude, pointer
 
 DIGIT = 12
-"""Bits of a magnitude that are found first; what the histogram leaves then are fewer."""
+"""Bits of a magnitude that are found in the first pass; the second finds the rest."""
 
-# Whether there is anything to find, the bits that are known, and how many of those entries that
-# begin with them are wanted: where in the notes this is.
+# Slots of the scratch buffer: whether a search is needed, the leading bits known so far, and how
+# many of the entries that begin with them are wanted.
 MISSED, PREFIX, WANTED = (tl.constexpr(i) for i in range(3))
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def floor_kernel(
     state: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     wanted: tl.tensor,
     BITS: tl.constexpr,  # noqa: N803 (Triton's custom for constants)
 ) -> None:
-    """Note the highest edge with so many entries of a sample at or above it."""
+    """Store the highest edge with `wanted` entries of a sample at or above it."""
     first, _ = edge_of(state, wanted, BITS)
-    # Zeros are no large magnitudes.
-    tl.store(notes + FLOOR, tl.maximum(first << (23 - BITS), 1).to(tl.int64))
+    # Zeros never count as large.
+    tl.store(scratch + FLOOR, tl.maximum(first << (23 - BITS), 1).to(tl.int64))
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
 def verdict_kernel(
     state: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     size: tl.tensor,
     capacity: tl.tensor,
     BITS: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Note whether the guessed floor was wrong, and in which bin the `size`-th largest is."""
+    """Store whether the floor was wrong, and the bin of the `size`-th largest magnitude."""
     first, above = edge_of(state, size, BITS)
     lane = tl.arange(0, 256 << BITS)
     n = tl.sum(tl.load(state + lane, mask=lane < (255 << BITS), other=0))
-    kept = tl.load(notes + KEPT)
+    kept = tl.load(scratch + KEPT)
     missed = (kept > capacity) | (kept < tl.minimum(n, size))
-    tl.store(notes + MISSED, missed.to(tl.int64))
-    tl.store(notes + PREFIX, first.to(tl.int64))
-    tl.store(notes + WANTED, size - above)
+    tl.store(scratch + MISSED, missed.to(tl.int64))
+    tl.store(scratch + PREFIX, first.to(tl.int64))
+    tl.store(scratch + WANTED, size - above)
 
 
 @triton.jit  # type: ignore[untyped-decorator] # Triton has no types
@@ -54,7 +54,7 @@ def edge_of(
     wanted: tl.tensor,
     BITS: tl.constexpr,  # noqa: N803
 ) -> tuple[tl.tensor, tl.tensor]:
-    """The highest bin with so many entries in it and above, or the first; how many are above it."""
+    """The highest bin with `wanted` entries in it and above, and the number of entries above it."""
     lane = tl.arange(0, 256 << BITS)
     count = tl.load(state + lane, mask=lane < (255 << BITS), other=0)
     at_least = tl.sum(count) - tl.cumsum(count, 0) + count
@@ -67,7 +67,7 @@ def digit_kernel(  # noqa: PLR0917 (Triton binds by position)
     table: tl.tensor,
     n_segments: tl.tensor,
     scales: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     digits: tl.tensor,
     room: tl.tensor,
     capacity: tl.tensor,
@@ -78,12 +78,12 @@ def digit_kernel(  # noqa: PLR0917 (Triton binds by position)
     DIGIT: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Count the next digit of those magnitudes whose bits before it are known, if asked.
+    """Count the next digit of the magnitudes that begin with the known bits, if a search is needed.
 
-    On the first digit's way the room is emptied.
+    The pass for the first digit also clears `room`.
     """
-    if tl.load(notes + MISSED) != 0:
-        known, wanted = tl.load(notes + PREFIX), tl.load(notes + WANTED)
+    if tl.load(scratch + MISSED) != 0:
+        known, wanted = tl.load(scratch + PREFIX), tl.load(scratch + WANTED)
         found = digits
         lane = tl.arange(0, BLOCK)
         size: tl.constexpr = DIGIT if FIRST else LEFT - DIGIT
@@ -106,7 +106,7 @@ def digit_kernel(  # noqa: PLR0917 (Triton binds by position)
             value = magnitude(x, at, inside, table, n_segments, scales, SCALED)
             bits = value.to(tl.int32, bitcast=True) >> shift
             hit = inside & ((bits >> size) == prefix)
-            # Behind the digits goes what begins otherwise.
+            # The slot behind the digits collects the other magnitudes.
             private += tl.histogram(tl.where(hit, bits & (values - 1), values), 2 * values)
         slot = tl.arange(0, 2 * values)
         used = (slot < values) & (private > 0)
@@ -120,7 +120,7 @@ def chosen(
     wanted: tl.tensor,
     SIZE: tl.constexpr,  # noqa: N803
 ) -> tuple[tl.tensor, tl.tensor]:
-    """The known bits and the digit behind them of the wanted magnitude, and what is wanted then."""
+    """Extend the known bits by the digit of the wanted magnitude; also returns its rank there."""
     slot = tl.arange(0, 1 << SIZE)
     count = tl.load(found + slot)
     at_least = tl.sum(count) - tl.cumsum(count, 0) + count
@@ -134,7 +134,7 @@ def collect_kernel(  # noqa: PLR0917 (Triton binds by position)
     table: tl.tensor,
     n_segments: tl.tensor,
     scales: tl.tensor,
-    notes: tl.tensor,
+    scratch: tl.tensor,
     digits: tl.tensor,
     room: tl.tensor,
     capacity: tl.tensor,
@@ -144,13 +144,13 @@ def collect_kernel(  # noqa: PLR0917 (Triton binds by position)
     DIGIT: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ) -> None:
-    """Put the finite magnitudes above the wanted one into `room`, and note it, if asked."""
-    if tl.load(notes + MISSED) != 0:
-        known, wanted = chosen(digits, tl.load(notes + PREFIX), tl.load(notes + WANTED), DIGIT)
+    """Store the finite magnitudes above the wanted one, and it in LAST, if a search is needed."""
+    if tl.load(scratch + MISSED) != 0:
+        known, wanted = chosen(digits, tl.load(scratch + PREFIX), tl.load(scratch + WANTED), DIGIT)
         known, wanted = chosen(digits + (1 << DIGIT), known, wanted, LEFT - DIGIT)
         bits = known.to(tl.int32)
-        # All programs note the same.
-        tl.store(notes + LAST, known)
+        # All programs store the same value.
+        tl.store(scratch + LAST, known)
         length = tl.load(table + n_segments + tl.program_id(0)).to(tl.int32)
         x = pointer(table, DTYPE)
         lane = tl.arange(0, BLOCK)
@@ -160,4 +160,4 @@ def collect_kernel(  # noqa: PLR0917 (Triton binds by position)
             value = magnitude(x, at, inside, table, n_segments, scales, SCALED)
             pattern = value.to(tl.int32, bitcast=True)
             large = inside & (pattern > bits) & (pattern < INFINITY)
-            keep(value, large, room, notes + COLLECTED, capacity)
+            keep(value, large, room, scratch + COLLECTED, capacity)

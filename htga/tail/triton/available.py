@@ -1,4 +1,4 @@
-"""Whether Triton kernels can be used on a device."""
+"""Whether Triton kernels work on a device."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import torch
 
 logger = logging.getLogger("htga")
 
-Attempt = Callable[[torch.device], object]
-"""What to try, that fails where Triton does not work."""
+Probe = Callable[[torch.device], object]
+"""A function that raises if Triton does not work."""
 
 
-def triton_works(what: str, attempt: Attempt, device: torch.device) -> bool:
-    """Whether kernels work, on CUDA or anywhere under Triton's interpreter; found out once.
+def triton_works(what: str, probe: Probe, device: torch.device) -> bool:
+    """Whether kernels work, on CUDA or on any device under Triton's interpreter; tested once.
 
     Args:
-        what: What they do, for a warning.
-        attempt: Does it. Triton may be missing, lack a C compiler, or not know the device.
-        device: Where.
+        what: What the kernels do, for a warning.
+        probe: Runs them. Triton may be missing, lack a C compiler, or not support the device.
+        device: Device of the tensors.
     """
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    return (device.type == "cuda" or interpreted) and _succeeds(what, attempt, device)
+    return (device.type == "cuda" or interpreted) and _succeeds(what, probe, device)
 
 
 @cache
-def _succeeds(what: str, attempt: Attempt, device: torch.device) -> bool:
+def _succeeds(what: str, probe: Probe, device: torch.device) -> bool:
     if find_spec("triton") is None:
         return False
     try:
-        attempt(device)
+        probe(device)
     except Exception:
         logger.warning("Triton cannot %s on %s; done without it", what, device, exc_info=True)
         return False

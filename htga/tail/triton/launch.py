@@ -1,4 +1,4 @@
-"""Launching a Triton kernel on the device of its arguments."""
+"""The launch of a Triton kernel on the device of its arguments."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def launch(kernel: Any, programs: int, *arguments: Tensor | int, **constants: Any) -> None:
-    """Start so many programs of a kernel, without waiting for them.
+    """Start programs of a kernel, without waiting for them.
 
     Args:
-        kernel: A function that `triton.jit` has made.
-        programs: At least one.
-        arguments: The first is a tensor on the device.
-        constants: What the kernel is compiled for.
+        kernel: A function made by `triton.jit`.
+        programs: Number of programs, at least one.
+        arguments: The kernel's arguments; the first is a tensor on the device.
+        constants: Compile-time constants.
     """
     with torch.cuda.device_of(arguments[0]):
-        # Fused operations would round otherwise than PyTorch's do.
+        # Fused operations would round differently from PyTorch's.
         kernel[programs,](*arguments, **constants, enable_fp_fusion=False)

@@ -74,7 +74,7 @@ class RowIngestService:
             self.monitor.enqueue(run_id, result.steps)
         viewed = self.viewed.is_viewed(run_id)
         interval = self.pacing.next_interval(run_id, rows.batch.writer, viewed=viewed)
-        return replace(receipt, min_interval=interval, followed=viewed, pace=interval)
+        return replace(receipt, min_interval=interval)
 
     def _decode(self, run_id: str, kind: str, body: bytes) -> IngestRequest:
         batch = _batch(kind, body, self.settings.rows_per_request)

@@ -69,10 +69,12 @@ async def page(
     sort: pagination.Sort = "-created",
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    count: bool = False,
 ) -> Response:
-    """Runs, newest first unless `sort` says otherwise; `q` searches name, project and notes.
+    """Runs, newest first unless `sort` says otherwise.
 
-    `ids`, separated by commas, gives those of them that there are.
+    `q` is a search such as `maple state:running lr<0.01 -tag:old`. `ids`, separated by commas,
+    limits it to these runs; unknown ids are left out. With `count` the first page has the `total`.
     """
     found = await db.read(
         partial(
@@ -86,6 +88,7 @@ async def page(
             sort=sort,
             cursor=cursor,
             limit=limit,
+            count=count,
         )
     )
     return json_response(request, found)

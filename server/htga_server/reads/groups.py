@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS, Axis, GroupBuckets, GroupedSeries, GroupSeries, Run
+from htga_client.wire.flat_config import NONE, setting
 from htga_server.problems import BadRequest
 from htga_server.reads import alignment, series
 from htga_server.reads.alignment import Aligned, Floats
@@ -26,9 +25,6 @@ from htga_server.timeseries.series import first_row_time
 MAX_RUNS = 500
 MAX_POINTS = 2_000_000
 """Maximum runs times keys times buckets; beyond it there are fewer buckets."""
-
-NONE = "(none)"
-"""Stands for a setting that a run does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,21 +99,9 @@ def _values(run: Run, by: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         (run.group or NONE)
         if name == "group"
-        else next(_settings(run.config, name.removeprefix("config.")), NONE)
+        else setting(run.config, name.removeprefix("config."))
         for name in by
     )
-
-
-def _settings(config: Any, name: str) -> Iterator[str]:
-    """Yield the settings of this name as text; a dot leads into a nested one, or is in its name."""
-    if not isinstance(config, dict):
-        return
-    if name in config:
-        value = config[name]
-        yield value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    for outer, inner in config.items():
-        if name.startswith(f"{outer}."):
-            yield from _settings(inner, name.removeprefix(f"{outer}."))
 
 
 def _group(connection: sa.Connection, runs: Sequence[Run], query: GroupQuery) -> GroupSeries:

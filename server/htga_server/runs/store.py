@@ -11,11 +11,21 @@ import sqlalchemy as sa
 from htga_client.wire import Finish, NewRun, Run, RunPage, RunPatch, RunState
 from htga_server.problems import Conflict, NotFound, Quota
 from htga_server.runs import writers
+from htga_server.runs.filter import Candidate, keys_of, matches, parse
 from htga_server.runs.lookup import NOT_DELETED, lock, lock_or_none, pruned_conflict
 from htga_server.runs.pagination import RunSort, Sort
 from htga_server.runs.serialize import COLUMNS, get, get_any, metric_names, state_of, to_run
 from htga_server.settings import Settings
 from htga_server.storage.tables import runs
+
+_SEARCHED = (
+    *(runs.c[name] for name in ("run_key", "id", "project", "name", "run_group", "tags", "notes")),
+    *(runs.c[name] for name in ("state", "created", "updated", "heartbeat")),
+    *(runs.c[name] for name in ("archived", "last_step")),
+    # As text: most runs are told apart without decoding them.
+    sa.cast(runs.c.config, sa.Text).label("config"),
+    sa.cast(runs.c.summary, sa.Text).label("summary"),
+)
 
 
 def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[Run, bool]:
@@ -58,48 +68,65 @@ def page(
     sort: Sort = "-created",
     cursor: str | None = None,
     limit: int = 100,
+    count: bool = False,
 ) -> RunPage:
-    """Runs in an order.
+    """One page of runs in an order.
 
     Args:
-        ids: Those that they are among.
-        q: Text that the name, the project or the notes must hold, in any case.
-        sort: What they are ordered by, a minus for the greatest first; those without come last.
-        cursor: `RunPage.next` of the page before, of the same order.
+        ids: Only runs with one of these ids.
+        q: A search in the language of `filter`.
+        sort: The key to order by, with a minus for the greatest first; runs without it come last.
+        cursor: `RunPage.next` of the page before, in the same order.
+        count: Whether the first page says how many runs there are over all pages.
 
     Raises:
-        BadRequest: The cursor is none of ours.
+        BadRequest: The cursor is invalid.
     """
     order = RunSort(sort)
-    query = sa.select(*COLUMNS).where(NOT_DELETED).order_by(*order.columns)
+    where: list[sa.ColumnElement[bool]] = [NOT_DELETED]
     if ids is not None:
-        query = query.where(runs.c.id.in_(ids))
+        where.append(runs.c.id.in_(ids))
     if project is not None:
-        query = query.where(runs.c.project == project)
+        where.append(runs.c.project == project)
     if group is not None:
-        query = query.where(runs.c.run_group == group)
-    if q:
-        text = [runs.c.name, runs.c.project, runs.c.notes]
-        query = query.where(sa.or_(*(column.icontains(q, autoescape=True) for column in text)))
-    if cursor is not None:
-        query = query.where(order.after(cursor))
-    # State depends on the clock and tags live in JSON: both are filtered here, so read on until
-    # the page is full.
-    found: list[sa.Row[Any]] = []
-    for some in connection.execute(query).yield_per(limit + 1).partitions():
-        found += [
-            row
-            for row in some
-            if (tag is None or tag in row.tags) and (state is None or state_of(row) == state)
-        ]
-        if len(found) > limit:
-            break
-    more = len(found) > limit
-    found = found[:limit]
-    known = metric_names(connection, [row.run_key for row in found])
+        where.append(runs.c.run_group == group)
+    after = [] if cursor is None else [order.after(cursor)]
+    count = count and cursor is None
+    query = sa.select(*COLUMNS).order_by(*order.columns)
+    terms = parse(q or "")
+    unknown = keys_of(terms) if ids is None and cursor is None else set()
+    total: int | None = 0
+    if terms or state is not None or tag is not None:
+        # State depends on the clock, tags and settings are JSON: Python compares them, run by run,
+        # until the page is full, or to the last run for the total and for unknown names.
+        keys: list[int] = []
+        searched = sa.select(*_SEARCHED).where(*where, *after).order_by(*order.columns)
+        with connection.execute(searched.execution_options(yield_per=1000)) as rows:
+            for row in rows:
+                run = _candidate(row)
+                unknown -= {key for key in unknown if run.values(key)}
+                if (
+                    (tag is None or tag in run.tags)
+                    and (state is None or run.state == state)
+                    and matches(terms, run)
+                ):
+                    keys.append(row.run_key)
+                if len(keys) > limit and not count and not unknown:
+                    break
+        total = len(keys)
+        query = query.where(runs.c.run_key.in_(keys[: limit + 1]))
+    else:
+        query = query.where(*where, *after).limit(limit + 1)
+        if count:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*where))
+    found = connection.execute(query).all()
+    shown = found[:limit]
+    known = metric_names(connection, [row.run_key for row in shown])
     return RunPage(
-        items=tuple(to_run(row, known) for row in found),
-        next=order.cursor(found[-1]) if more else None,
+        items=tuple(to_run(row, known) for row in shown),
+        next=order.cursor(shown[-1]) if len(found) > limit else None,
+        total=total if count else None,
+        unknown=tuple(sorted(unknown)),
     )
 
 
@@ -149,6 +176,23 @@ def record_heartbeat(connection: sa.Connection, run_id: str) -> tuple[Run, bool]
     before = state_of(lock(connection, run_id))
     connection.execute(sa.update(runs).where(runs.c.id == run_id).values(heartbeat=time.time()))
     return get_any(connection, run_id), before in {"stale", "lost"}
+
+
+def _candidate(row: sa.Row[Any]) -> Candidate:
+    """A row of `_SEARCHED` for the filter."""
+    return Candidate(
+        id=row.id,
+        notes=row.notes,
+        name=row.name,
+        project=row.project,
+        state=state_of(row),
+        group=row.run_group,
+        tags=row.tags,
+        step=row.last_step,
+        archived=row.archived,
+        config=row.config,
+        summary=row.summary,
+    )
 
 
 def _create(connection: sa.Connection, new: NewRun, limits: Settings) -> None:

@@ -5,12 +5,13 @@ Three states must survive every conversion: a finite number, a non-finite one, a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from htga_client.wire.json_codec import json_number
 
 NAN = "NaN"
 
@@ -38,6 +39,4 @@ def to_optional_list(
 
 def to_json(value: float) -> float | str:
     """Return a float that JSON can hold: itself, or "NaN", "Infinity", "-Infinity"."""
-    if math.isfinite(value):
-        return value
-    return NAN if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return json_number(value)

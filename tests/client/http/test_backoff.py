@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_client.http.backoff import Backoff, uneven
+from htga_client.http.backoff import Backoff, jittered
 
 
 def test_the_bound_doubles_up_to_the_cap_and_starts_anew_after_a_reset() -> None:
@@ -32,7 +32,7 @@ def arrivals(chance: random.Random | None) -> list[int]:
     """Requests in each half second of the third round of 1,000 who began at once, eight apart."""
     seconds = [0] * 100
     for _ in range(1000):
-        pauses = [8.0 if chance is None else uneven(8.0, chance.random) for _ in range(3)]
+        pauses = [8.0 if chance is None else jittered(8.0, chance.random) for _ in range(3)]
         seconds[int(2 * sum(pauses))] += 1
     return seconds
 

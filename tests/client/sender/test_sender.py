@@ -18,7 +18,7 @@ from htga_client.http.backoff import Backoff
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import random_name, uuid7
 from htga_client.sender.sender import Sender
-from htga_client.stats import Stats
+from htga_client.sender.stats import SenderStats
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 
 MakeSender = Callable[..., Sender]
@@ -32,7 +32,7 @@ def row(step: int, **metrics: float) -> dict[str, Any]:
     return {"step": step, "time": 1.0, "metrics": metrics}
 
 
-def balanced(stats: Stats) -> bool:
+def balanced(stats: SenderStats) -> bool:
     return stats.logged == stats.acked + stats.queued + sum(stats.dropped.values())
 
 
@@ -151,7 +151,7 @@ def test_a_full_queue_drops_the_newest_rows_and_counts_them(
     assert faulty.steps() == list(range(11))
 
 
-def test_a_refused_batch_is_set_aside_and_the_next_ones_go_on(
+def test_a_refused_batch_becomes_a_dead_letter_and_the_next_ones_go_on(
     faulty: FaultyCollector, make_sender: MakeSender
 ) -> None:
     faulty.poison = 13
@@ -193,7 +193,7 @@ def test_a_body_that_is_too_large_is_halved(
 @pytest.mark.parametrize(
     ("status", "remedy"), [(401, "HTGA_TOKEN"), (403, "HTGA_TOKEN"), (404, "HTGA_URL")]
 )
-def test_a_refusal_at_the_start_is_told_with_its_remedy(
+def test_a_refusal_at_the_start_is_reported_with_its_remedy(
     faulty: FaultyCollector,
     make_sender: MakeSender,
     caplog: pytest.LogCaptureFixture,
@@ -201,7 +201,7 @@ def test_a_refusal_at_the_start_is_told_with_its_remedy(
     remedy: str,
 ) -> None:
     faulty.always = refuse(status)
-    sender = make_sender(faulty.url, patience=0.01)
+    sender = make_sender(faulty.url, auth_retry_seconds=0.01)
     sender.put(row(0))
     while sender.stats.retries < 2:
         assert not sender.flush(0.05)
@@ -218,7 +218,7 @@ def test_a_refused_token_keeps_the_rows(
     faulty: FaultyCollector, make_sender: MakeSender, status: int
 ) -> None:
     faulty.always = refuse(status, "who are you")
-    sender = make_sender(faulty.url, patience=0.01)
+    sender = make_sender(faulty.url, auth_retry_seconds=0.01)
     for step in range(5):
         sender.put(row(step))
     while sender.stats.retries < 4:
@@ -229,7 +229,7 @@ def test_a_refused_token_keeps_the_rows(
     assert faulty.steps() == list(range(5))
 
 
-def test_a_collector_that_forgot_the_run_is_told_again(
+def test_a_run_that_the_collector_has_lost_is_registered_again(
     faulty: FaultyCollector, make_sender: MakeSender
 ) -> None:
     sender = make_sender(faulty.url)
@@ -275,7 +275,7 @@ def test_callables_are_resolved_on_the_worker_and_one_that_raises_is_counted(
     [{"step": None}, {}, {"step": "three"}, {"step": 2**70}, {"step": 1, "alpha_hat": "heavy"},
      {"step": 1, "metrics": {"loss": "low"}}, {"step": 1, "metrics": 3}],
 )  # fmt: skip
-def test_a_row_that_is_none_is_set_aside_and_its_neighbours_arrive(
+def test_an_invalid_row_is_dropped_and_its_neighbours_arrive(
     faulty: FaultyCollector, make_sender: MakeSender, bad: dict[str, Any]
 ) -> None:
     sender = make_sender(faulty.url)
@@ -341,7 +341,7 @@ def test_closing_drops_what_waits_and_counts_it(make_sender: MakeSender) -> None
     capacity=st.integers(1, 30),
     batch_rows=st.integers(1, 10),
 )
-def test_the_books_balance_whatever_happens(
+def test_the_counts_add_up_whatever_happens(
     items: list[str], faults: list[str], capacity: int, batch_rows: int
 ) -> None:
     answers = {"lose": Fault(lose=True), "503": refuse(503), "422": refuse(422), "ok": Fault()}
@@ -385,7 +385,7 @@ def test_a_forked_child_sends_as_its_own_writer_and_never_hangs(
 
     def keep_locking() -> None:
         while not busy.is_set():
-            with sender._lifecycle.changed, sender._spool._lock, sender._intake._counting:
+            with sender._state.changed, sender._spool._lock, sender._queue._lock:
                 pass
 
     holder = threading.Thread(target=keep_locking)
@@ -420,6 +420,6 @@ def test_a_forked_child_that_puts_nothing_does_nothing_even_at_its_end(
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)
-        os._exit(0 if sender.finish() and not sender._crew.started else 1)
+        os._exit(0 if sender.finish() and not sender._threads.started else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert sum(path.endswith("/runs") for _, path, _ in faulty.requests) == 1

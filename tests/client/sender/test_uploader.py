@@ -4,16 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from htga_client.sender import uploader as courier
+from htga_client.sender import delivery, uploader
 from htga_client.sender.sender import Sender
 from tests.support.faulty_collector import FaultyCollector, refuse
 from tests.support.senders import end, open_sender, put
 
 
 @pytest.fixture(autouse=True)
-def never_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "LIVE", 0.001)
-    monkeypatch.setattr(courier, "QUIET", 3600.0)
+def no_wait_before_the_first_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "FIRST_INTERVAL", 0.001)
 
 
 def deliveries(faulty: FaultyCollector) -> int:
@@ -31,19 +30,15 @@ def has_rows(faulty: FaultyCollector, count: int) -> Callable[[], bool]:
 def first_row(faulty: FaultyCollector) -> Sender:
     sender = open_sender(faulty.url, None, linger=None)
     put(sender, 1)
-    assert faulty.wait(has_rows(faulty, 1))  # nobody has asked for it: the first are never held
+    assert faulty.wait(has_rows(faulty, 1))  # not asked for by a flush: the first rows never wait
     return sender
-
-
-def test_where_nobody_looks_rows_wait_to_go_together(faulty: FaultyCollector) -> None:
-    assert deliveries_of_six_rows(faulty) == 2
 
 
 def deliveries_of_six_rows(faulty: FaultyCollector) -> int:
     sender = first_row(faulty)
     for step in range(1, 6):
         put(sender, 1, first=step)
-        mark = sender._intake.mark()
+        mark = sender._queue.mark()
         assert mark.passed.wait(20)  # each is spooled by itself
     assert sender.flush(20)
     assert faulty.steps() == list(range(6))
@@ -51,17 +46,28 @@ def deliveries_of_six_rows(faulty: FaultyCollector) -> int:
     return deliveries(faulty)
 
 
-def test_a_collector_with_many_senders_may_ask_for_fewer_requests(
+def test_rows_wait_as_long_as_the_collector_asks_for(
     faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "QUIET", 0.001)
-    monkeypatch.setattr(courier, "SLOWEST", 3600.0)
-    faulty.pace = float("inf")
+    monkeypatch.setattr(uploader, "MAX_INTERVAL", 3600.0)
+    faulty.min_interval = float("inf")
     assert deliveries_of_six_rows(faulty) == 2
 
 
-def test_while_somebody_looks_they_go_at_once(faulty: FaultyCollector) -> None:
-    faulty.followed = True
+def test_no_collector_can_make_rows_wait_for_ever(
+    faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploader, "MAX_INTERVAL", 0.001)
+    faulty.min_interval = float("inf")
+    rows_go_one_by_one(faulty)
+
+
+def test_rows_go_at_once_if_the_collector_asks_for_no_wait(faulty: FaultyCollector) -> None:
+    faulty.min_interval = 0.001
+    rows_go_one_by_one(faulty)
+
+
+def rows_go_one_by_one(faulty: FaultyCollector) -> None:
     sender = first_row(faulty)
     for step in range(1, 6):
         put(sender, 1, first=step)
@@ -70,7 +76,7 @@ def test_while_somebody_looks_they_go_at_once(faulty: FaultyCollector) -> None:
     end(sender)
 
 
-def test_a_full_request_waits_for_nobody(faulty: FaultyCollector) -> None:
+def test_a_full_request_does_not_wait(faulty: FaultyCollector) -> None:
     sender = open_sender(faulty.url, None, linger=3600.0, batch_rows=10)
     put(sender, 10)
     assert faulty.wait(has_rows(faulty, 10))
@@ -88,7 +94,7 @@ def test_a_run_without_rows_says_that_it_is_alive(faulty: FaultyCollector) -> No
 
 
 @pytest.mark.parametrize("status", [404, 405, 503])
-def test_a_collector_that_knows_no_heartbeat_is_left_in_peace(
+def test_a_collector_without_heartbeats_costs_no_retry_and_no_warning(
     faulty: FaultyCollector, status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sender = open_sender(faulty.url, None, heartbeat=0.001)

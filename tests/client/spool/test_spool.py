@@ -11,7 +11,7 @@ import pytest
 
 from htga_client import wire
 from htga_client.run_ids import uuid7
-from htga_client.spool.lease import Claim, orphans
+from htga_client.spool.directory import SpoolDirectory, orphans
 from htga_client.spool.spool import Spool
 from htga_client.wire.row_encoder import record_batch
 
@@ -31,9 +31,9 @@ def steps(spool: Spool, seq: int = 0) -> list[int]:
     return found
 
 
-def adopt(root: Path) -> Spool:
-    (claim,) = orphans(root)
-    return Spool.of(claim)
+def take_over(root: Path) -> Spool:
+    (directory,) = orphans(root)
+    return Spool.of(directory)
 
 
 def new_run() -> wire.NewRun:
@@ -46,7 +46,8 @@ def make_spool(tmp_path: Path) -> Iterator[MakeSpool]:
 
     def make(**limits: Any) -> Spool:
         run = new_run()
-        made.append(Spool(lambda: Claim.create(tmp_path / "spool", run, "http://x"), **limits))
+        folder = tmp_path / "spool"
+        made.append(Spool(lambda: SpoolDirectory.create(folder, run, "http://x"), **limits))
         return made[-1]
 
     yield make
@@ -80,7 +81,7 @@ def test_what_was_appended_outlives_the_process_and_is_its_own_until_then(
     spool.append(rows(3, 2))
     assert not list(orphans(tmp_path / "spool"))
     spool.close()  # as the system does when a process dies
-    again = adopt(tmp_path / "spool")
+    again = take_over(tmp_path / "spool")
     assert (again.begin, again.end, again.held) == (0, 5, 5)
     assert steps(again) == [0, 1, 2, 3, 4]
     again.remove()
@@ -102,7 +103,7 @@ def test_segments_are_deleted_once_all_their_rows_are_settled(
     for first in range(5):
         spool.append(rows(first, 1))
     assert len(list((tmp_path / "spool").rglob("*.seg"))) == 5
-    spool.settle(3)
+    spool.acknowledge(0, 3)
     assert len(list((tmp_path / "spool").rglob("*.seg"))) == 2
     assert (spool.begin, spool.held) == (3, 2)
     assert steps(spool) == [3, 4]
@@ -120,7 +121,7 @@ def test_without_room_the_oldest_rows_go_and_are_counted(make_spool: MakeSpool) 
 def test_a_full_disk_loses_nothing_that_memory_can_hold_until_there_is_room_again(
     make_spool: MakeSpool, disk: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.spool.disk_backoff.RETRY_SECONDS", 0.0)
     spool = make_spool()
     disk["room"] = 7000  # ends in the midst of a row
     for first in range(10):
@@ -132,14 +133,14 @@ def test_a_full_disk_loses_nothing_that_memory_can_hold_until_there_is_room_agai
     kept.append(spool.durable)
     assert kept == [False, True]
     spool.close()
-    assert steps(adopt(tmp_path / "spool")) == list(range(11))
+    assert steps(take_over(tmp_path / "spool")) == list(range(11))
     assert not spool.lost
 
 
 def test_when_disk_and_memory_are_full_the_oldest_rows_make_room(
     make_spool: MakeSpool, disk: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.spool.disk_backoff.RETRY_SECONDS", 0.0)
     spool = make_spool(memory_limit=40_000)
     disk["room"] = 20_000
     for first in range(100):
@@ -153,7 +154,7 @@ def test_when_disk_and_memory_are_full_the_oldest_rows_make_room(
 def test_a_folder_that_cannot_be_made_is_no_reason_to_stop(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     run = new_run()
-    spool = Spool(lambda: Claim.create(tmp_path / "file" / "spool", run, ""))
+    spool = Spool(lambda: SpoolDirectory.create(tmp_path / "file" / "spool", run, ""))
     spool.append(rows(0, 2))
     assert (steps(spool), spool.durable) == ([0, 1], False)
     spool.close()
@@ -163,7 +164,7 @@ def test_a_folder_that_cannot_be_made_is_no_reason_to_stop(tmp_path: Path) -> No
 def test_a_folder_deleted_under_a_running_process_costs_only_what_was_in_it(
     make_spool: MakeSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.spool.disk.RETRY", 0.0)
+    monkeypatch.setattr("htga_client.spool.disk_backoff.RETRY_SECONDS", 0.0)
     spool = make_spool(segment_bytes=1)
     spool.append(rows(0, 1))
     spool.append(rows(1, 1))
@@ -186,7 +187,7 @@ def test_a_damaged_segment_costs_its_rows_and_no_other(
     data = bytearray(second.read_bytes())
     data[-1] ^= 1
     second.write_bytes(data)
-    assert steps(adopt(tmp_path / "spool")) == [0, 1, 4, 5]
+    assert steps(take_over(tmp_path / "spool")) == [0, 1, 4, 5]
 
 
 def test_a_failed_sync_is_not_trusted_again(

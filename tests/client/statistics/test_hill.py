@@ -7,7 +7,7 @@ from torch import Tensor
 
 from htga.tail import LogHistogram
 from htga.tail.tail_size import k_for
-from htga_client.statistics.hill import LEAST, default_k, hill_plot, survival
+from htga_client.statistics.hill import MIN_TAIL, default_k, hill_plot, survival
 from tests.htga.distributions import gaussian, pareto, stable, student_t
 
 SAMPLES = [pareto(1.5, 50_000), student_t(2.0, 50_000), stable(1.2, 50_000), gaussian(50_000)]
@@ -39,7 +39,7 @@ def test_the_index_at_an_edge_is_that_of_the_torch_side(x: Tensor, bits: int) ->
 def test_every_tail_of_ten_entries_or_more_is_there_and_no_smaller_one() -> None:
     plot = hill_plot(*of(LogHistogram().update(pareto(1.5, 10_000))))
     assert plot.k.max() == 10_000
-    assert LEAST <= plot.k.min() < 2 * LEAST
+    assert MIN_TAIL <= plot.k.min() < 2 * MIN_TAIL
     assert (np.diff(plot.k) < 0).all()
     assert np.isfinite(plot.alpha).all()
 

@@ -79,7 +79,7 @@ def test_plain_keeps_what_json_has_and_spells_the_rest() -> None:
         "tags": {"a"},
         "cycle": cycle,
     }
-    made = codec.plain(value)
+    made = codec.to_jsonable(value)
     assert made["1"] == {"lr": 0.5, "steps": 3}
     assert (made["odd"], made["big"], made["yes"], made["tags"]) == (
         repr(unknown),

@@ -1,4 +1,4 @@
-"""What axe-core, the usual auditor, finds on every page in both themes."""
+"""The findings of axe-core on every page in both themes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bell, as a person hears it: in a real Chromium, on a real collector."""
+"""The bell: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_unseen_alerts_are_counted_listed_and_lead_to_their_step(
     expect(watched.locator("h1")).to_have_text("maple")
     assert watched.url == f"{dashboard.url}/run/{run_id}?at=7"
     scroll_to(watched, "snapshot")
-    expect(watched.locator("#moment-caption")).to_contain_text("step 7")
+    expect(watched.locator("#snapshot-caption")).to_contain_text("step 7")
 
     watched.goto(dashboard.url)
     expect(bell).to_have_accessible_name("Alerts")

@@ -1,4 +1,4 @@
-"""Comparing runs as a person does it: in a real Chromium, on a real collector."""
+"""The page that compares runs: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_runs_marked_in_the_table_are_compared(
     expect(watched.locator("#compare-tables")).to_contain_text("Settings that differ")
 
 
-def test_the_address_says_it_all_and_follows_the_controls(
+def test_the_address_holds_all_settings_and_follows_the_controls(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     ids = three(dashboard, register, send)
@@ -90,7 +90,7 @@ def test_the_table_has_what_is_drawn_without_scrolling_and_the_rest_is_folded_aw
     expect(rest).to_contain_text("alpha_hat")
 
 
-def test_the_slider_of_smoothing_says_its_number_while_it_moves(
+def test_the_slider_of_smoothing_shows_its_value_while_it_moves(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     ids = three(dashboard, register, send)

@@ -1,4 +1,4 @@
-"""The dashboard as a person meets it: in a real Chromium, on a real collector."""
+"""The dashboard: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STEPS = "() => new URLSearchParams(location.search).get('steps').split('-').map(
 
 
 def drag(page: Page, chart: str) -> FloatRect:
-    """Zoom a chart to a part of its steps; gives where the chart is."""
+    """Zoom a chart to a part of its steps; return its position."""
     plot = page.locator(f"[id*='\"{chart}\"'] .nsewdrag").first
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
@@ -43,7 +43,7 @@ def drag(page: Page, chart: str) -> FloatRect:
 
 
 def wait_for_stretch(page: Page, chart: str) -> None:
-    """Wait until a chart shows the steps that the address says."""
+    """Wait until a chart shows the steps of the address."""
     page.wait_for_function(
         f"name => location.search.includes('steps') && ({RANGE})(name)[0] == ({STEPS})()[0]",
         arg=chart,
@@ -260,7 +260,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(
     assert watched.evaluate(width) == 390
 
 
-def test_what_is_not_there_is_said_with_a_way_back(watched: Page, dashboard: Server) -> None:
+def test_a_missing_page_leads_back(watched: Page, dashboard: Server) -> None:
     watched.goto(f"{dashboard.url}/run/00000000-0000-0000-0000-000000000000")
     watched.get_by_role("heading", name="No such run").wait_for()
     watched.get_by_role("link", name="All runs").click()
@@ -319,7 +319,7 @@ def test_more_tabs_than_a_browser_has_connections_are_all_live(
         expect(tab.locator("#live")).to_have_text("live · step 4")
 
 
-def test_what_happened_in_a_run_is_listed_the_latest_first_as_it_happens(
+def test_events_of_a_run_are_listed_live_the_latest_first(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)

@@ -1,4 +1,4 @@
-"""A study as a person reads it: in a real Chromium, on a real collector."""
+"""The page of a study: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ def test_without_a_study_the_page_says_how_to_make_one(
     expect(watched.get_by_role("button", name="CSV")).to_be_hidden()
 
 
-def test_a_study_that_has_no_runs_is_said_to_have_none(watched: Page, dashboard: Server) -> None:
+def test_a_study_without_runs_says_so(watched: Page, dashboard: Server) -> None:
     watched.goto(f"{dashboard.url}/experiments?study=<b>")
     expect(watched.get_by_text("No run has the tag study:<b>.")).to_be_visible()

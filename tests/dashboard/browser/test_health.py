@@ -22,7 +22,7 @@ Send = Callable[..., None]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def test_the_page_says_how_the_collector_is_doing_and_goes_on_saying_it(
+def test_the_page_shows_the_collectors_status_and_refreshes_it(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     watched.clock.install()
@@ -69,27 +69,25 @@ def test_a_rule_is_tried_on_past_runs_saved_changed_and_deleted(
 
     listed.get_by_role("button", name="Delete").click()
     expect(listed).to_have_count(0)
-    expect(watched.locator("#rule-said")).to_contain_text("Save makes it again")
+    expect(watched.locator("#rule-message")).to_contain_text("Save makes it again")
     watched.get_by_role("button", name="Save").click()
     expect(listed).to_have_count(1)
 
 
-def test_what_is_no_rule_is_said_in_words(
-    watched: Page, dashboard: Server, register: Register
-) -> None:
+def test_an_invalid_rule_is_explained(watched: Page, dashboard: Server, register: Register) -> None:
     register(dashboard)
     watched.goto(f"{dashboard.url}/health")
     watched.get_by_label("Threshold").fill("much")
     watched.get_by_role("button", name="Save").click()
-    expect(watched.locator("#rule-said")).to_contain_text("must be a number, not 'much'")
+    expect(watched.locator("#rule-message")).to_contain_text("must be a number, not 'much'")
     watched.get_by_label("Threshold").fill("1")
     watched.get_by_label("Webhook, if any").fill("ftp://example.org")
     watched.get_by_role("button", name="Save").click()
-    expect(watched.locator("#rule-said")).to_contain_text("Not saved.")
+    expect(watched.locator("#rule-message")).to_contain_text("Not saved.")
     assert httpx2.get(f"{dashboard.url}{PREFIX}/rules").json()["items"] == []
 
 
-def test_without_its_collector_the_page_keeps_what_it_knew_and_says_why(
+def test_without_its_collector_the_page_keeps_its_values_and_says_why(
     page: Page, tmp_path: Path
 ) -> None:
     from htga_dashboard.app import create_app  # noqa: PLC0415

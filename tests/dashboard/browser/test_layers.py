@@ -1,4 +1,4 @@
-"""The layers of a run as a person looks at them: in a real Chromium, on a real collector."""
+"""The layers of a run: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_three_thousand_layers_are_rows_of_many_that_open(
     expect(caption).to_contain_text("47 to a row", timeout=30_000)
 
 
-def test_a_layer_whose_name_is_an_attack_is_shown_by_its_letters(
+def test_a_hostile_name_of_a_layer_is_shown_literally(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)

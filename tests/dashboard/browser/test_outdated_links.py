@@ -1,4 +1,4 @@
-"""Addresses of another time, or mistyped: what they say wrongly is as if it were not there."""
+"""Outdated and mistyped addresses: invalid parts are ignored."""
 
 from __future__ import annotations
 

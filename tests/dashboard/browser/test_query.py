@@ -1,4 +1,4 @@
-"""Asking in SQL as a person does it: in a real Chromium, of a real collector."""
+"""The page for SQL: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Register = Callable[..., str]
 Send = Callable[..., None]
 
 
-def test_a_question_is_asked_shared_and_taken_away(
+def test_a_query_is_run_shared_and_downloaded(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     send(dashboard, register(dashboard, name="<b>first</b>"), probe_rows(range(30)))
@@ -38,11 +38,11 @@ def test_a_question_is_asked_shared_and_taken_away(
     expect(watched.locator("#query-result h2").first).to_have_text("12 rows")
 
 
-def test_what_cannot_be_answered_is_said_in_words(watched: Page, dashboard: Server) -> None:
+def test_a_refused_query_is_explained(watched: Page, dashboard: Server) -> None:
     watched.goto(f"{dashboard.url}/query?sql=SELECT+nothing+FROM+steps")
     expect(watched.get_by_role("alert")).to_contain_text('Referenced column "nothing" not found')
     watched.get_by_label("SQL").fill("DROP TABLE steps")
-    watched.get_by_role("button", name="Ask").click()
+    watched.get_by_role("button", name="Run", exact=True).click()
     expect(watched.get_by_role("alert")).to_contain_text("sql must be one SELECT statement")
 
 
@@ -54,7 +54,7 @@ def test_every_example_is_answered(
     for name, sql in EXAMPLES.items():
         watched.get_by_role("button", name=name).click()
         expect(watched.get_by_label("SQL")).to_have_value(sql)
-        watched.get_by_role("button", name="Ask").click()
+        watched.get_by_role("button", name="Run", exact=True).click()
         watched.wait_for_function(
             "sql => new URLSearchParams(location.search).get('sql') == sql", arg=sql
         )

@@ -1,4 +1,4 @@
-"""What can be done on the page of a run besides looking: in a real Chromium."""
+"""Actions on the page of a run, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Send = Callable[..., None]
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 RIDGES = f"({DATA})('ridge')?.data?.length"
-MOMENT = f"name => ({DATA})(name).layout.shapes?.find((shape) => shape.name == 'moment')?.x0"
+STEP_MARK = f"name => ({DATA})(name).layout.shapes?.find((shape) => shape.name == 'step')?.x0"
 
 
 def test_name_group_tags_and_notes_are_edited(
@@ -44,7 +44,7 @@ def test_name_group_tags_and_notes_are_edited(
     assert (run["name"], run["tags"], run["group"]) == (HOSTILE, ["a", "b"], "")
 
 
-def test_what_the_collector_refuses_is_said_and_stays_in_the_form(
+def test_a_refused_rule_is_explained_and_stays_in_the_form(
     watched: Page, dashboard: Server, register: Register
 ) -> None:
     run_id = register(dashboard, name="maple")
@@ -58,31 +58,31 @@ def test_what_the_collector_refuses_is_said_and_stays_in_the_form(
     expect(watched.locator("h1")).to_have_text("maple")
 
 
-def test_a_click_on_a_chart_chooses_the_moment_and_all_of_them_mark_it(
+def test_a_click_on_a_chart_chooses_the_step_and_all_of_them_mark_it(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)
     send(dashboard, run_id, probe_rows(range(100)))
     watched.goto(f"{dashboard.url}/run/{run_id}")
     wait_for_length(watched, "heat", 100)
-    assert watched.evaluate(MOMENT, "heat") is None
+    assert watched.evaluate(STEP_MARK, "heat") is None
     plot = watched.locator("[id*='\"heat\"'] .nsewdrag").first
     box = plot.bounding_box()
     assert box is not None
     watched.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     watched.locator("[id*='\"heat\"'] .hoverlayer text").first.wait_for()
     watched.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(watched.locator("#moment-caption")).to_contain_text("step 49")
+    expect(watched.locator("#snapshot-caption")).to_contain_text("step 49")
     for name in ("heat", "tail"):
-        watched.wait_for_function(f"name => ({MOMENT})(name) == 49", arg=name)
+        watched.wait_for_function(f"name => ({STEP_MARK})(name) == 49", arg=name)
     watched.get_by_title("Dark theme").click()
     watched.wait_for_function(f"() => ({DATA})('tail').layout.paper_bgcolor == '#161d28'")
-    watched.wait_for_function(f"name => ({MOMENT})(name) == 49", arg="tail")
-    watched.locator("#moment-step [role=slider]").press("End")
-    watched.wait_for_function(f"name => ({MOMENT})(name) === undefined", arg="heat")
+    watched.wait_for_function(f"name => ({STEP_MARK})(name) == 49", arg="tail")
+    watched.locator("#snapshot-step [role=slider]").press("End")
+    watched.wait_for_function(f"name => ({STEP_MARK})(name) === undefined", arg="heat")
 
 
-def test_what_happens_is_flagged_on_the_charts_as_it_happens(
+def test_events_are_flagged_on_the_charts_live(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)

@@ -1,4 +1,4 @@
-"""The table of runs as a person works with it: in a real Chromium, on a real collector."""
+"""The table of runs: in a real Chromium, on a real collector."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from htga_server.http.server import Server
-from tests.support.rows import probe_rows
+from tests.support.rows import new_run, probe_rows
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ GROUPS = ".ag-row .group-row"
 
 @pytest.fixture
 def sweep(dashboard: Server, register: Register, send: Send) -> dict[str, str]:
-    """Four runs of two methods; gives their ids by name."""
+    """Four runs of two methods; returns their ids by name."""
     made = {}
     for method in ("sgd", "htga"):
         for seed, lr in enumerate((0.1, 0.01)):
@@ -47,7 +47,7 @@ def sweep(dashboard: Server, register: Register, send: Send) -> dict[str, str]:
         ("epochs:3 <b>", set()),
     ],
 )
-def test_a_search_asks_for_words_settings_and_numbers(
+def test_a_search_finds_text_settings_and_numbers(
     watched: Page, dashboard: Server, sweep: dict[str, str], search: str, found: set[str]
 ) -> None:
     watched.goto(dashboard.url)
@@ -66,7 +66,51 @@ def test_a_search_for_what_no_run_has_says_so(
 ) -> None:
     watched.goto(f"{dashboard.url}/?q=lrr<0.01")
     expect(watched.get_by_text("No run has anything called “lrr”.")).to_be_visible()
-    expect(watched.locator("#runs-count")).to_have_text(f"0 of {len(sweep)}")
+    expect(watched.locator("#runs-count")).to_have_text(f"0 of {len(sweep)} runs")
+
+
+def test_a_search_finds_the_oldest_of_more_runs_than_are_loaded(
+    watched: Page, dashboard: Server, register: Register
+) -> None:
+    register(dashboard, name="first of all", config={"lr": 0.125})
+    with httpx2.Client(base_url=f"{dashboard.url}/api/v1") as client:
+        for place in range(1001):
+            assert client.post("/runs", json=new_run(name=f"run {place}")).status_code == 201
+    watched.goto(dashboard.url)
+    count = watched.locator("#runs-count")
+    more = watched.get_by_role("button", name="Load 1,000 more")
+    expect(count).to_have_text("1,002 runs, the newest 1,000 loaded")
+    watched.get_by_label("Search").fill("lr=0.125")
+    expect(watched.locator(NAMES)).to_have_text(["first of all"])
+    expect(count).to_have_text("1 of 1,002 runs")
+    expect(more).to_be_hidden()
+    watched.get_by_label("Search").fill("name:run")
+    expect(count).to_have_text("1,001 of 1,002 runs, the newest 1,000 loaded")
+    more.click()
+    expect(count).to_have_text("1,001 of 1,002 runs")
+    expect(more).to_be_hidden()
+    watched.get_by_label("Search").fill("")
+    expect(count).to_have_text("1,002 runs")
+
+
+def test_the_rows_follow_what_the_search_finds_while_runs_train(
+    watched: Page, dashboard: Server, register: Register, send: Send
+) -> None:
+    low, high = (register(dashboard, name=name) for name in ("low", "high"))
+    for run_id, value in ((low, 1.0), (high, 3.0)):
+        send(dashboard, run_id, probe_rows(range(1), alpha_bar=value))
+    watched.goto(f"{dashboard.url}/?q=alpha_bar>2")
+    expect(watched.locator(NAMES)).to_have_text(["high"])
+    count = watched.locator("#runs-count")
+    expect(count).to_have_text("1 of 2 runs")
+    send(dashboard, low, probe_rows(range(1, 2), alpha_bar=5.0))
+    expect(watched.locator(NAMES)).to_have_text(["high", "low"])
+    expect(count).to_have_text("2 runs")
+    send(dashboard, high, probe_rows(range(1, 2), alpha_bar=1.0))
+    expect(watched.locator(NAMES)).to_have_text(["low"])
+    expect(count).to_have_text("1 of 2 runs")
+    register(dashboard, name="new")
+    expect(count).to_have_text("1 of 3 runs")
 
 
 def test_groups_show_means_open_to_their_runs_and_follow_these(
@@ -98,7 +142,7 @@ def test_a_group_says_on_a_phone_how_many_runs_it_has(watched: Page, dashboard: 
     expect(sgd.locator("[col-id=state]")).to_have_text("n = 2")
 
 
-def test_the_course_of_a_run_is_drawn_in_its_row(
+def test_the_trend_of_a_run_is_drawn_in_its_row(
     watched: Page, dashboard: Server, register: Register, send: Send
 ) -> None:
     run_id = register(dashboard)
@@ -112,13 +156,13 @@ def test_the_course_of_a_run_is_drawn_in_its_row(
     assert receipt["min_interval"] == 2.0, "a row of the table counts as a view of the run"
 
 
-def test_marked_runs_are_deleted_and_come_back(
+def test_selected_runs_are_deleted_and_restored(
     watched: Page, dashboard: Server, sweep: dict[str, str]
 ) -> None:
     watched.goto(f"{dashboard.url}/?q=method:sgd")
     expect(watched.locator(NAMES)).to_have_count(2)
     expect(watched.get_by_role("toolbar")).to_be_hidden()
-    # The bell has asked for the events of all runs; of a run that goes meanwhile there are none.
+    # The bell has loaded the events of all runs; a run deleted meanwhile would have none.
     expect(watched.locator("#alerts-list li")).to_have_count(1)
     watched.locator(".ag-header input[type=checkbox]").check()
     watched.get_by_role("button", name="Delete").click()
@@ -132,7 +176,7 @@ def test_marked_runs_are_deleted_and_come_back(
 
 
 @pytest.mark.usefixtures("sweep")
-def test_marked_runs_are_tagged_grouped_and_archived_and_refusals_are_said(
+def test_selected_runs_are_tagged_grouped_and_archived_and_refusals_are_shown(
     watched: Page, dashboard: Server
 ) -> None:
     watched.goto(f"{dashboard.url}/?q=htga-1")
@@ -182,7 +226,7 @@ def test_a_column_in_which_no_run_has_anything_is_left_out_until_one_has(
     expect(heads.filter(has_text="group")).to_be_visible()
 
 
-def test_a_page_that_has_just_come_asks_only_for_the_latest_runs(
+def test_a_new_page_requests_only_the_latest_runs(
     watched: Page, dashboard: Server, sweep: dict[str, str]
 ) -> None:
     with watched.expect_request(lambda asked: "runs-changes" in (asked.post_data or "")) as asked:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htga_client.wire import Buckets, Series
-from htga_dashboard.figures import curves, theme
-from htga_dashboard.figures import points as of_curves
+from htga_dashboard.figures import curves, points, theme
 from htga_dashboard.models.charts import Chart, Curve, charts_of
 from tests.support.plotly import checked
 from tests.support.series import RUN_ID, run, same, series
@@ -137,7 +136,7 @@ def test_dots_are_thinned_to_measured_values_and_none_is_lost_behind_them() -> N
     values = [1.5 + 0.001 * i for i in range(5000)]
     both = series(range(5000), alpha_hat=values, alpha_bar=values)
     behind, dots, *_ = draw(both, DOTS, theme.LIGHT).data
-    assert len(dots.x) == of_curves.DOTS
+    assert len(dots.x) == points.MAX_DOTS
     assert all(values[step] == y for step, y in zip(dots.x, dots.y, strict=True))
     assert list(behind.y) == values
 
@@ -175,17 +174,17 @@ FLOATS = st.floats(min_value=-1e6, max_value=1e6) | st.sampled_from([math.inf, -
 def check_that_points_add_up(
     values: list[float | None], chart: Chart, *, cut: int, stride: int
 ) -> None:
-    def points(steps: range) -> list[dict[str, list[Any]]]:
+    def of(steps: range) -> list[dict[str, list[Any]]]:
         keys = {curve.key: [values[step] for step in steps] for curve in chart.curves}
         after = steps.start - 1 if steps.start else None
-        return of_curves.points(series(steps, **keys), chart, stride=stride, after=after)
+        return points.points(series(steps, **keys), chart, stride=stride, after=after)
 
     cut = min(cut, len(values))
     joined = [
         {name: early[name] + late[name] for name in early}
-        for early, late in zip(points(range(cut)), points(range(cut, len(values))), strict=True)
+        for early, late in zip(of(range(cut)), of(range(cut, len(values))), strict=True)
     ]
-    whole = points(range(len(values)))
+    whole = of(range(len(values)))
     assert joined[:-1] == whole[:-1]
     # The marks of several curves are listed curve by curve.
     rows = [sorted(zip(*marks.values(), strict=True)) for marks in (joined[-1], whole[-1])]

@@ -7,20 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htga_dashboard.figures import histogram_heatmap as heat
-from htga_dashboard.figures import theme
+from htga_dashboard.figures import histogram_heatmap, theme
 from tests.support.plotly import checked
 from tests.support.series import histograms
 
-draw = checked(heat.figure)
+draw = checked(histogram_heatmap.figure)
 
 
 def test_a_cell_is_the_logarithm_of_its_share_of_the_column() -> None:
-    columns = heat.columns(given := histograms({7: {0.25: 90, 4.0: 10}}), heat.edges_of(given))
+    columns = histogram_heatmap.columns(
+        given := histograms({7: {0.25: 90, 4.0: 10}}), histogram_heatmap.edges_of(given)
+    )
     assert columns is not None
     assert columns["x"] == [7]
     (shades,) = columns["z"]
-    edges = heat.edges_of(given)
+    edges = histogram_heatmap.edges_of(given)
     shown = {
         (low, high): shade
         for low, high, shade in zip(edges, edges[1:], shades, strict=False)
@@ -44,11 +45,11 @@ def test_bins_are_drawn_in_units_of_the_gradient_on_a_logarithmic_axis() -> None
     assert [colour for _, colour in trace.colorscale] == list(theme.DARK.heat)
 
 
-def test_more_bins_than_a_card_has_room_for_are_put_together() -> None:
+def test_more_bins_than_a_card_has_room_for_are_merged() -> None:
     wide = histograms({0: {2.0**power: 1 for power in range(-100, 100)}}, bits=3)
-    edges = heat.edges_of(wide)
-    assert len(edges) - 1 <= heat.ROWS
-    columns = heat.columns(wide, edges)
+    edges = histogram_heatmap.edges_of(wide)
+    assert len(edges) - 1 <= histogram_heatmap.ROWS
+    columns = histogram_heatmap.columns(wide, edges)
     assert columns is not None
     assert sum(10**shade for shade in columns["z"][0] if shade is not None) == pytest.approx(
         1.0, abs=0.01
@@ -70,7 +71,7 @@ def test_more_bins_than_a_card_has_room_for_are_put_together() -> None:
 )
 def test_the_shares_of_a_column_add_up_to_one(columns: list[dict[float, int]], bits: int) -> None:
     given_ = histograms(dict(enumerate(columns)), bits=bits)
-    drawn = heat.columns(given_, heat.edges_of(given_))
+    drawn = histogram_heatmap.columns(given_, histogram_heatmap.edges_of(given_))
     assert drawn is not None
     for column in drawn["z"]:
         shares = [10**shade for shade in column if shade is not None]
@@ -78,29 +79,29 @@ def test_the_shares_of_a_column_add_up_to_one(columns: list[dict[float, int]], b
 
 
 def test_later_histograms_fit_between_the_edges_drawn_before() -> None:
-    edges = heat.edges_of(histograms({0: {0.25: 1, 4.0: 1}}))
-    later = heat.columns(histograms({1: {0.25: 3}}), edges)
+    edges = histogram_heatmap.edges_of(histograms({0: {0.25: 1, 4.0: 1}}))
+    later = histogram_heatmap.columns(histograms({1: {0.25: 3}}), edges)
     assert later is not None
     (column,) = later["z"]
     assert [i for i, shade in enumerate(column) if shade is not None] == [edges.index(0.25)]
 
 
 def test_entries_beyond_the_edges_are_not_left_out_silently() -> None:
-    edges = heat.edges_of(histograms({0: {0.25: 1, 4.0: 1}}))
-    assert heat.columns(histograms({1: {1e6: 1}}), edges) is None
+    edges = histogram_heatmap.edges_of(histograms({0: {0.25: 1, 4.0: 1}}))
+    assert histogram_heatmap.columns(histograms({1: {1e6: 1}}), edges) is None
 
 
 def test_a_run_without_histograms_gives_an_empty_figure() -> None:
     nothing = histograms({})
-    assert heat.edges_of(nothing) == []
-    assert heat.columns(nothing, []) == {"x": [], "z": []}
+    assert histogram_heatmap.edges_of(nothing) == []
+    assert histogram_heatmap.columns(nothing, []) == {"x": [], "z": []}
     assert list(draw(nothing, theme.LIGHT).data[0].x) == []
 
 
 def test_a_histogram_of_zeros_alone_is_an_empty_column() -> None:
-    edges = heat.edges_of(histograms({0: {0.25: 1}}))
+    edges = histogram_heatmap.edges_of(histograms({0: {0.25: 1}}))
     nothing = histograms({1: {}})
-    assert heat.columns(nothing, edges) == {"x": [1], "z": [[None] * (len(edges) - 1)]}
+    assert histogram_heatmap.columns(nothing, edges) == {"x": [1], "z": [[None] * (len(edges) - 1)]}
 
 
 def test_cells_are_plain_lists_which_a_browser_can_extend() -> None:

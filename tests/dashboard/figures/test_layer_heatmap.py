@@ -5,31 +5,30 @@ import math
 
 import pytest
 
-from htga_dashboard.figures import layer_heatmap as picture
-from htga_dashboard.figures import theme
-from htga_dashboard.models.layer_rows import MEASURES, ROWS, strata
+from htga_dashboard.figures import layer_heatmap, theme
+from htga_dashboard.models.layer_rows import MEASURES, ROWS, layer_rows
 from htga_dashboard.pages.run.layer_load import caption
-from htga_dashboard.pages.run.layer_options import Look
+from htga_dashboard.pages.run.layer_options import LayerOptions
 from tests.support.plotly import checked
 from tests.support.series import layer_map
 
-draw = checked(picture.figure)
+draw = checked(layer_heatmap.figure)
 
 HOSTILE = "\N{RIGHT-TO-LEFT OVERRIDE}x" * 2000 + "<b onclick=alert(1)>"
 
 
 def test_a_name_that_is_markup_is_a_short_label_of_its_last_letters() -> None:
-    rows = strata(layer_map(**{HOSTILE: [1.5]}))
+    rows = layer_rows(layer_map(**{HOSTILE: [1.5]}))
     figure = draw(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r")
     written = json.dumps(figure.to_plotly_json(), default=str)
     assert "<b onclick" not in written
     (label,) = figure.layout.yaxis.ticktext
     assert label.endswith("x&lt;b onclick=alert(1)&gt;")
-    assert len(label) == picture.LABEL + len("&lt;&gt;") - len("<>")
+    assert len(label) == layer_heatmap.LABEL + len("&lt;&gt;") - len("<>")
 
 
 def test_what_is_not_finite_is_red_and_what_was_not_measured_is_blank() -> None:
-    rows = strata(layer_map("grad_norm", a=[1.0, math.nan, None]))
+    rows = layer_rows(layer_map("grad_norm", a=[1.0, math.nan, None]))
     value, broken = draw(rows, MEASURES["grad_norm"], theme.DARK, revision="r").data
     assert value.z[0] == [0.0, None, None]
     assert broken.z[0] == [None, 1.0, None]
@@ -37,7 +36,7 @@ def test_what_is_not_finite_is_red_and_what_was_not_measured_is_blank() -> None:
 
 
 def test_hovering_says_layer_step_and_value() -> None:
-    rows = strata(layer_map(a=[1.25]))
+    rows = layer_rows(layer_map(a=[1.25]))
     value, _ = draw(rows, MEASURES["alpha_hat"], theme.LIGHT, revision="r").data
     assert value.text[0][0] == "a<br>step 0<br>1.25"
 
@@ -45,23 +44,23 @@ def test_hovering_says_layer_step_and_value() -> None:
 @pytest.mark.parametrize(
     ("query", "look"),
     [
-        ("", Look()),
+        ("", LayerOptions()),
         (
             "?layers=grad_norm&order=name&match=conv&layer=a&layer=b&layer=a",
-            Look(key="grad_norm", order="name", match="conv", pinned=("a", "b")),
+            LayerOptions(key="grad_norm", order="name", match="conv", pinned=("a", "b")),
         ),
-        ("?as=multiples&among=a&among=b", Look(form="multiples", among=("a", "b"))),
-        ("?layers=nonsense&order=sideways&as=nothing", Look()),
+        ("?as=multiples&among=a&among=b", LayerOptions(form="multiples", among=("a", "b"))),
+        ("?layers=nonsense&order=sideways&as=nothing", LayerOptions()),
     ],
 )
-def test_an_address_says_which_layers_are_looked_at(query: str, look: Look) -> None:
-    assert Look.from_query(query) == look
+def test_an_address_holds_the_options_of_layers(query: str, look: LayerOptions) -> None:
+    assert LayerOptions.from_query(query) == look
 
 
 def test_the_caption_says_how_many_layers_share_a_row() -> None:
-    many = strata(layer_map(**{f"l{place}": [1.0] for place in range(3 * ROWS)}))
-    assert "192 layers, 3 to a row" in caption(many, Look())
-    few = strata(layer_map(a=[1.0], b=[2.0]), match="a")
-    assert "1 of 2 layers" in caption(few, Look(match="a"))
-    none = strata(layer_map(a=[1.0]), match="z")
-    assert caption(none, Look(match="z")) == "none of 1 layers has 'z' in its name"
+    many = layer_rows(layer_map(**{f"l{place}": [1.0] for place in range(3 * ROWS)}))
+    assert "192 layers, 3 to a row" in caption(many, LayerOptions())
+    few = layer_rows(layer_map(a=[1.0], b=[2.0]), match="a")
+    assert "1 of 2 layers" in caption(few, LayerOptions(match="a"))
+    none = layer_rows(layer_map(a=[1.0]), match="z")
+    assert caption(none, LayerOptions(match="z")) == "none of 1 layers has 'z' in its name"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from htga_dashboard.figures import overlay, theme
-from htga_dashboard.figures.escape import LONGEST, plain
+from htga_dashboard.figures.escape import MAX_LENGTH, escape
 from htga_dashboard.models.comparison import Comparison
 from htga_dashboard.models.lines import Line, line
 from tests.support import series as made
@@ -99,9 +99,9 @@ def test_nothing_to_draw_is_an_empty_figure() -> None:
         ("<b>x</b> & y", "&lt;b&gt;x&lt;/b&gt; &amp; y"),
         ("a\nb\tc\x00\x1b[0m", "a b c[0m"),
         ("\u202egnirts", "gnirts"),
-        ("x" * 4096, "x" * (LONGEST - 1) + "…"),
+        ("x" * 4096, "x" * (MAX_LENGTH - 1) + "…"),
         ("日本 é", "日本 é"),
     ],
 )
 def test_a_name_is_shown_letter_by_letter(text: str, label: str) -> None:
-    assert plain(text) == label
+    assert escape(text) == label

@@ -1,4 +1,4 @@
-"""What readers on other machines get, and what this one does."""
+"""Compression for readers on other machines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from htga_dashboard.figures.plotly_script import PATH
 from htga_dashboard.http.compression import Compression
 from htga_dashboard.source.source import Source
 
-FAR, NOT_DELETED = ("203.0.113.9", 40_000), ("127.0.0.1", 40_000)
+FAR, HERE = ("203.0.113.9", 40_000), ("127.0.0.1", 40_000)
 LARGE = {"values": ["0.125"] * 10_000}
 
 
@@ -81,7 +81,7 @@ def test_a_large_answer_reaches_another_machine_compressed_and_whole(path: str) 
 @pytest.mark.parametrize(
     ("path", "client", "accept"),
     [
-        ("/large", NOT_DELETED, "gzip"),
+        ("/large", HERE, "gzip"),
         ("/large", ("::1", 1), "gzip"),
         ("/large", FAR, "identity"),
         ("/large", FAR, "br, gzip;q=0"),
@@ -91,14 +91,14 @@ def test_a_large_answer_reaches_another_machine_compressed_and_whole(path: str) 
         ("/stream", FAR, "gzip"),
     ],
 )
-def test_nothing_is_compressed_that_is_near_small_binary_a_stream_or_not_asked_to_be(
+def test_responses_near_small_binary_streamed_or_without_gzip_stay_uncompressed(
     path: str, client: tuple[str, int], accept: str
 ) -> None:
     assert ask(path, client=client, accept=accept).headers.get("content-encoding") != "gzip"
 
 
 @given(st.lists(st.sampled_from(["br", "gzip", "gzip;q=0.5", "*", "zstd"]), max_size=4))
-def test_gzip_is_sent_to_whoever_names_it(codings: list[str]) -> None:
+def test_gzip_is_sent_if_the_request_accepts_it(codings: list[str]) -> None:
     sent = ask("/large", client=FAR, accept=", ".join(codings)).headers.get("content-encoding")
     assert (sent == "gzip") == any(coding.startswith("gzip") for coding in codings)
 

@@ -105,13 +105,13 @@ def test_a_name_that_is_not_this_servers_is_turned_away(beside: Server) -> None:
 
 @pytest.fixture
 def requests() -> list[Request]:
-    """What `recording` was asked."""
+    """The requests that `recording` got."""
     return []
 
 
 @pytest.fixture
 def recording(requests: list[Request]) -> Iterator[Server]:
-    """A dashboard with a token, in front of a collector that notes what it is asked."""
+    """A dashboard with a token, in front of a collector that records requests."""
     collector = FastAPI()
 
     @collector.api_route("/{rest:path}", methods=["GET", "POST", "DELETE"])

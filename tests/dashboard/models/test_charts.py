@@ -25,12 +25,12 @@ def test_the_charts_of_hundreds_of_metrics_are_limited() -> None:
     assert len(charts_of(run(summary={}, metrics=names))) == METRICS
 
 
-def test_the_controllers_charts_show_the_bounds_that_the_optimizer_tells_of() -> None:
+def test_the_controllers_charts_show_the_bounds_of_the_optimizer() -> None:
     settings = {"gamma_bounds": [0.5, 2.0], "beta_bounds": "hostile"}
-    told = run(
+    bounded = run(
         summary={"gamma": 1.0, "beta": 0.1}, environment={"optimizer": {"settings": settings}}
     )
-    gamma, beta = charts_of(told)
+    gamma, beta = charts_of(bounded)
     assert gamma.levels == ((0.5, "at least 0.5"), (2.0, "at most 2"))
     assert beta.levels == ()
 

@@ -43,7 +43,7 @@ def test_the_address_of_a_plain_comparison_is_short() -> None:
         "?smooth=-1",
     ],
 )
-def test_what_an_address_says_wrongly_is_as_if_it_were_not_there(query: str) -> None:
+def test_invalid_parts_of_an_address_are_ignored(query: str) -> None:
     assert Comparison.from_query(query) == Comparison()
 
 

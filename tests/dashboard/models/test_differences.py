@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from htga_dashboard.models.config import flat, named
+from htga_client.wire.flat_config import flat
+from htga_dashboard.models.config import named
 from htga_dashboard.models.differences import Row, differing, keys_of, usual_keys
 from tests.support.series import run
 
 
-def test_only_settings_that_differ_are_told_with_a_dash_where_there_is_none() -> None:
+def test_only_differing_settings_are_listed_with_a_dash_for_missing_ones() -> None:
     runs = [
         run(config={"lr": 0.1, "seed": 1, "net": {"width": 8}, "same": True}),
         run(config={"lr": 0.1, "seed": 2, "same": True}),
@@ -41,7 +42,7 @@ def test_unless_somebody_chose_the_tail_the_norm_and_the_commonest_metrics_are_d
     assert usual_keys([]) == []
 
 
-def test_the_group_of_runs_is_asked_for_unless_a_setting_has_its_name() -> None:
+def test_group_is_the_runs_group_unless_a_setting_has_that_name() -> None:
     plain, named_so = run(config={"lr": 0.1}), run(config={"group": "a"})
     assert named("lr", [plain]) == "config.lr"
     assert named("group", [plain]) == "group"

@@ -8,16 +8,16 @@ from htga_dashboard.models.step_range import Steps
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))
-def test_a_stretch_is_read_as_it_was_written(one: int, other: int) -> None:
+def test_a_steps_is_read_as_it_was_written(one: int, other: int) -> None:
     first, last = sorted((one, other))
-    stretch = Steps(first, last)
-    assert Steps.parse(str(stretch)) == Steps.from_query(f"?steps={stretch}") == stretch
-    assert stretch.stop == last + 1
-    assert stretch.axis()["range"] == [first, last]
+    steps = Steps(first, last)
+    assert Steps.parse(str(steps)) == Steps.from_query(f"?steps={steps}") == steps
+    assert steps.stop == last + 1
+    assert steps.axis()["range"] == [first, last]
 
 
 @pytest.mark.parametrize("text", ["", "9-1", "a-b", "1", "1-2-3", "-1-2", "1.5-2", "9" * 30 + "-1"])
-def test_what_is_no_stretch_is_all_steps(text: str) -> None:
+def test_what_is_no_steps_is_all_steps(text: str) -> None:
     assert Steps.parse(text) == Steps()
 
 

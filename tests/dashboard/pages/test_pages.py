@@ -15,12 +15,12 @@ from htga_dashboard.figures import theme
 from htga_dashboard.models.experiment import View as Look
 from htga_dashboard.pages import message
 from htga_dashboard.pages.experiments import page as experiments
-from htga_dashboard.pages.run import cards
-from htga_dashboard.pages.run import load as drawing
+from htga_dashboard.pages.run import cards, load
 from htga_dashboard.pages.run import page as run
 from htga_dashboard.pages.run.view_state import View
 from htga_dashboard.pages.runs import page as runs
 from htga_dashboard.pages.runs import table as run_table
+from htga_dashboard.pages.runs.load import Found
 from tests.support.series import histograms, series
 from tests.support.series import run as make_run
 
@@ -43,7 +43,7 @@ def _texts(child: Any) -> Iterator[str]:
 
 
 def page_of(now: Run, values: Series | None = None) -> Component:
-    return run.layout(drawing.draw(now, values or series([]), histograms({}), theme.LIGHT))
+    return run.layout(load.build(now, values or series([]), histograms({}), theme.LIGHT))
 
 
 def shown(now: Run, values: Series, columns: Histograms | None = None) -> list[Component]:
@@ -63,7 +63,6 @@ def test_a_row_holds_the_latest_values_of_its_run() -> None:
     assert row["loss"] == 2.0
     assert row["tags"] == "a, b"
     assert row["step"] == 99
-    assert (row["archived"], run_table.row(make_run(archived=True))["archived"]) == ("no", "yes")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +74,9 @@ def test_a_row_says_what_json_has_no_number_for(value: float, word: str) -> None
 
 
 def test_the_table_has_a_row_for_each_run_and_a_column_for_each_value() -> None:
-    grid = runs.layout([make_run(), make_run(id="other")], url="http://x")[ids.RUNS_GRID]
+    grid = runs.layout(Found(runs=[make_run(), make_run(id="other")]), url="http://x")[
+        ids.RUNS_GRID
+    ]
     assert [row["id"] for row in grid.rowData] == [make_run().id, "other"]
     fields = [column["field"] for column in grid.columnDefs if "field" in column]
     assert set(fields) < set(grid.rowData[0])
@@ -83,7 +84,7 @@ def test_the_table_has_a_row_for_each_run_and_a_column_for_each_value() -> None:
 
 
 def test_without_runs_the_page_says_how_to_send_one_to_this_very_server() -> None:
-    page = runs.layout([], url="https://example.org:1234")
+    page = runs.layout(Found(), url="https://example.org:1234")
     snippet = page[ids.SNIPPET].children
     assert len(snippet.splitlines()) == 3
     assert 'url="https://example.org:1234"' in snippet
@@ -120,7 +121,7 @@ def test_a_runs_page_comes_with_its_figures_and_what_they_show() -> None:
     ],
 )
 def test_a_tail_index_is_put_into_words(alpha: float, words: str) -> None:
-    assert cards.remark(alpha) == words
+    assert cards.tail_hint(alpha) == words
 
 
 def test_a_nested_setting_is_named_by_its_path() -> None:

@@ -52,7 +52,7 @@ def test_a_run_and_its_values_are_read_as_they_were_sent(
     asyncio.run(read())
 
 
-def test_runs_are_read_together_by_settings_whose_names_are_anything(
+def test_runs_are_grouped_by_settings_of_any_name(
     collector: Server, register: Callable[..., str], send: Callable[..., None]
 ) -> None:
     name, key = "a&by=b, 50 %", "loss, <b>&"

@@ -161,7 +161,7 @@ def test_sync_says_what_it_cannot_do_and_leaves_everything_where_it_is(
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         gone = htga("sync", "--dir", str(spool), "--url", url)
     assert gone.exit_code == 1
-    assert f"{url} takes no rows; what is left stays on disk" in gone.output
+    assert f"{url} takes no rows; the remaining ones stay on disk" in gone.output
     assert len(list(spool.rglob("*.seg"))) == 1
 
 
@@ -180,4 +180,4 @@ def test_without_the_packages_of_a_collector_reading_says_what_to_install(
         monkeypatch.setitem(sys.modules, "htga_server.app", None)
         result = htga("runs", "ls", "--data", str(tmp_path))
     assert result.exit_code == 1
-    assert "pip install 'htga[server]'" in result.stderr
+    assert "in a clone of HTGA, pip install '.[server]'" in result.stderr

@@ -17,7 +17,7 @@ from torch.optim import SGD, AdamW
 
 from htga.optim import HTGA
 from tests.htga.distributions import student_t
-from tests.support.leave import leave_together
+from tests.support.rank_exit import exit_together
 
 WORLD = 2
 STEPS = 4
@@ -178,7 +178,7 @@ def rank(number: int, store: str) -> None:
         sharded_is_unsharded(settings)
     what_cannot_be_done_is_refused()
     a_bad_number_in_one_shard_stops_all()
-    leave_together()
+    exit_together()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from htga.optim.weights import reweight
 from htga.optim.weights.triton_reweight import reweight_by_triton
 from htga.tail import measure
 from htga.tail.histogram import sketch
-from htga.tail.tail_size import at_most
+from htga.tail.tail_size import max_tail_size
 from tests.htga.distributions import student_t
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ for given in KINDS:
     print(dict(found), file=sys.stderr)
 
 measuring = sys.modules["htga.tail.measure"]
-size = at_most(sum(parameter.numel() for parameter in parameters), "auto")
+size = max_tail_size(sum(parameter.numel() for parameter in parameters), "auto")
 setattr(  # noqa: B010
     measuring, "sketch_for", lambda parts, _, bits: sketch._on_device(parts, size + 1, bits, None)
 )

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from htga.optim import HTGA
 from tests.support.triton_script import lines_of, needs_triton
 
-NOT_DELETED = Path(__file__).parent
+HERE = Path(__file__).parent
 
 
 class Operations(TorchDispatchMode):
@@ -58,7 +58,7 @@ def test_each_further_tensor_costs_a_step_few_operations(
 
 @needs_triton
 def test_a_step_on_a_gpu_launches_no_more_than_it_must(tmp_path: Path) -> None:
-    printed = lines_of(NOT_DELETED / "launches_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    printed = lines_of(HERE / "launches_with_triton.py", tmp_path, TRITON_INTERPRET="1")
     launches = {given: int(count) for count, given in (line.split(" ", 1) for line in printed)}
     assert launches["{'scope': 'global'}"] <= 27
     assert launches["{}"] <= 33

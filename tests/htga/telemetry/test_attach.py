@@ -200,9 +200,9 @@ def test_resume_forbids_what_it_says(
 
 
 def test_resume_does_not_keep_a_training_from_starting_without_a_collector(attach: Attach) -> None:
-    nobody = FaultyCollector().start()
-    nobody.stop()
-    assert attach(url=nobody.url, resume="must", run_id=str(uuid.uuid4())).stats.logged == 0
+    absent = FaultyCollector().start()
+    absent.stop()
+    assert attach(url=absent.url, resume="must", run_id=str(uuid.uuid4())).stats.logged == 0
 
 
 def test_the_code_that_ran_is_named(

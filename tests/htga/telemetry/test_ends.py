@@ -1,4 +1,4 @@
-"""When a run ends that nobody has finished."""
+"""When a run ends without `finish`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_it_ends_once_both_it_and_its_optimizer_are_gone(
     run: telemetry.Run | None = telemetry.attach(optimizer, url=faulty.url, dir=tmp_path)
     run = None
     gc.collect()
-    step(optimizer)  # nobody needs the run for this
+    step(optimizer)  # this does not need the run
     assert faulty.wait(lambda: len(faulty.rows) == 1)
     assert (run, states(faulty)) == (None, [])
     del optimizer

@@ -13,8 +13,8 @@ from torch.optim import SGD, Adam, Adamax, Optimizer
 import htga
 from htga.tail import LogHistogram, hill, measure
 from htga.telemetry.layers import names_of, plain_name
-from htga.telemetry.probe import MOST_WAITING, SAMPLE, Probe
-from htga.telemetry.report import SMOOTHING
+from htga.telemetry.probe import MAX_WAITING, SAMPLE, Probe
+from htga.telemetry.row_builder import SMOOTHING
 from htga_client import wire
 
 SIZE = 4000
@@ -199,7 +199,7 @@ def test_htga_is_shown_whole_however_small_the_sample() -> None:
 
 def test_what_was_drawn_is_measured_as_it_was_however_late() -> None:
     watched = Watched(OPTIMIZERS["sgd"], sample=500)
-    for _ in range(MOST_WAITING + 5):  # more than may wait: the rest is measured at once
+    for _ in range(MAX_WAITING + 5):  # more than may wait: the rest is measured at once
         watched.step()
         (parameter,) = watched.optimizer.param_groups[0]["params"]
         parameter.grad.zero_()

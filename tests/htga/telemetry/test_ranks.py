@@ -14,8 +14,8 @@ from htga import telemetry
 from htga.telemetry.ranks import Ranks
 from tests.support.faulty_collector import FaultyCollector
 
-NOT_DELETED = Path(__file__).parent
-ROOT = NOT_DELETED.parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -35,21 +35,21 @@ def wrong(command: list[str], **env: str) -> dict[str, list[str]]:
 
 @pytest.mark.slow
 def test_in_one_process_every_gradient_is_seen_as_it_is_applied() -> None:
-    found = wrong([str(NOT_DELETED / "train_matrix.py")])
+    found = wrong([str(HERE / "train_matrix.py")])
     assert len(found) == 24
     assert not any(found.values()), found
 
 
 @pytest.mark.slow
 def test_under_ddp_and_fsdp2_every_gradient_is_seen_as_it_is_applied() -> None:
-    found = wrong([*TORCHRUN, str(NOT_DELETED / "train_matrix.py")])
+    found = wrong([*TORCHRUN, str(HERE / "train_matrix.py")])
     assert len(found) == 48
     assert not any(found.values()), found
 
 
 @pytest.mark.slow
 def test_control_a_shard_taken_for_the_whole_is_noticed() -> None:
-    found = wrong([*TORCHRUN, str(NOT_DELETED / "train_matrix.py")], CONTROL="1")
+    found = wrong([*TORCHRUN, str(HERE / "train_matrix.py")], CONTROL="1")
     assert all(bool(what) == case.startswith("fsdp2") for case, what in found.items())
 
 
@@ -57,7 +57,7 @@ def test_control_a_shard_taken_for_the_whole_is_noticed() -> None:
 def test_the_processes_of_torchrun_are_one_run(
     faulty: FaultyCollector, ranks: str, shown: set[int]
 ) -> None:
-    ids = run([*TORCHRUN, str(NOT_DELETED / "train_ranks.py"), faulty.url, ranks])
+    ids = run([*TORCHRUN, str(HERE / "train_ranks.py"), faulty.url, ranks])
     (run_id,) = faulty.runs
     assert set(ids) >= {run_id}
     assert len(set(ids)) == (1 if ranks == "all" else 2)

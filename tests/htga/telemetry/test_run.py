@@ -44,7 +44,7 @@ def test_what_is_no_number_is_left_out_with_one_warning_and_the_rest_arrives(
         run.log(loss=1.0, odd=value)
     assert run.flush()
     assert metrics_of(faulty) == [(0, {"loss": 1.0})] * len(odd)
-    assert sum("'odd' is no number" in record.message for record in caplog.records) == 1
+    assert sum("'odd' is not a number" in record.message for record in caplog.records) == 1
 
 
 def test_the_step_is_the_optimizers_last(

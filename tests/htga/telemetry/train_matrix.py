@@ -27,7 +27,7 @@ from htga.tail import LogHistogram, measure
 from htga.telemetry.probe import Probe
 from htga.telemetry.ranks import Ranks, is_sharded
 from htga_client.wire.row_encoder import Row
-from tests.support.leave import leave_together
+from tests.support.rank_exit import exit_together
 
 STEPS, SCALE, MOST = 3, 1024.0, 0.05
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -187,7 +187,7 @@ def main() -> None:
         if ranks.rank == 0:
             print(json.dumps({"case": name_of(case), "wrong": wrong}), flush=True)
     if "RANK" in os.environ:
-        leave_together()
+        exit_together()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from htga import telemetry
-from tests.support.leave import leave_together
+from tests.support.rank_exit import exit_together
 
 distributed.init_process_group("gloo")
 rank = distributed.get_rank()
@@ -25,4 +25,4 @@ with telemetry.attach(optimizer, url=sys.argv[1], ranks=sys.argv[2], layers=()) 
         optimizer.step()
         run.log(mine=10 * rank + step)
 print(run.id, flush=True)
-leave_together()
+exit_together()

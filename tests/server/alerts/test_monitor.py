@@ -133,6 +133,7 @@ def test_no_batches_make_a_difference(
     assert monitored(database, settings, cuts, rng) == whole
 
 
+@pytest.mark.usefixtures("collector")
 def test_a_run_that_diverges_says_so_while_it_runs(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:

@@ -62,7 +62,8 @@ def test_a_name_is_a_name_wherever_it_comes(api: httpx2.Client, name: str, tmp_p
     series = api.get(f"/runs/{run['id']}/series", params=params).json()
     assert series["keys"][name]["last"] == [2.0]
     assert series["keys"]["alpha_hat"]["last"] == [1.5]
-    for key, value in (("project", name), ("group", name), ("tag", name), ("q", name)):
+    search = " ".join(f'name:"{part}"' for part in name.split('"'))
+    for key, value in (("project", name), ("group", name), ("tag", name), ("q", search)):
         listed = api.get("/runs", params={key: value}).json()["items"]
         assert [one["id"] for one in listed] == [run["id"]], key
     assert api.get("/runs", params={"q": "%"}).json()["items"] == (listed if "%" in name else [])

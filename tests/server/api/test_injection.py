@@ -159,8 +159,11 @@ def test_a_search_finds_the_text_and_takes_no_sign_for_any_other(api: httpx2.Cli
         run = new_run(name=name, project="p")
         assert api.post("/runs", json=run).status_code == 201
         known[run["id"]] = name
-        listed = api.get("/runs", params={"q": wanted, "limit": 1000}).json()["items"]
-        found = {one["id"] for one in listed}
-        assert found == {id_ for id_, own in known.items() if wanted.lower() in own.lower()}
+        parts = wanted.split('"')
+        q = " ".join(f'name:"{part}"' for part in parts)
+        listed = api.get("/runs", params={"q": q, "limit": 1000}).json()["items"]
+        assert {one["id"] for one in listed} == {
+            id_ for id_, own in known.items() if all(part.lower() in own.lower() for part in parts)
+        }
 
     search()

@@ -1,4 +1,4 @@
-"""What a comparison comes to: its lines, which is which, and its table."""
+"""Load a comparison: its figures, legend and tables."""
 
 from __future__ import annotations
 
@@ -10,37 +10,36 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import GroupSeries, Run, Tail
-from htga_dashboard.figures import overlay, theme
-from htga_dashboard.figures import tail_overlay as together
+from htga_dashboard.components import cards
+from htga_dashboard.figures import overlay, tail_overlay, theme
 from htga_dashboard.figures.layout import Figure
-from htga_dashboard.models.comparison import MOST, Comparison
+from htga_dashboard.models.comparison import MAX_RUNS, Comparison
 from htga_dashboard.models.config import named
 from htga_dashboard.models.differences import Row, differing, keys_of, usual_keys
 from htga_dashboard.models.lines import line
 from htga_dashboard.models.number_format import significant
-from htga_dashboard.pages.run import cards
 from htga_dashboard.source.source import Source
 
 BUCKETS = 500
-"""Points that each line is fetched in."""
+"""Maximum number of points of a line."""
 
 TAILS = 12
-"""Runs whose tails are drawn in one picture: of more than that none could be told apart."""
+"""Maximum number of runs whose tails are drawn; more could not be told apart."""
 
 SURVIVAL, HILL = "compare-survival", "compare-hill"
-"""Names of the pictures of tails among the figures."""
+"""Names of the figures of tails."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What a comparison comes to.
+class ComparisonData:
+    """Everything that the page of a comparison shows.
 
     Attributes:
-        groups: A line each, in the order of their colours.
-        figures: By the name of their graph, one for each key, and then those of the tails.
-        keys: What the figures show, in their order.
-        runs: All runs that are there.
-        missing: What was to be shown but none of them has measured.
+        groups: The groups, one line each, in the order of the colours.
+        figures: Figures by the name of their graph: one for each key, then those of the tails.
+        keys: Keys of the figures, in order.
+        runs: The runs that exist.
+        missing: Requested keys that none of the runs has measured.
     """
 
     groups: Sequence[GroupSeries]
@@ -50,14 +49,14 @@ class Drawn:
     missing: Sequence[str] = ()
 
 
-async def read(source: Source, how: Comparison, palette: theme.Theme) -> Drawn:
-    """What there is of a comparison; figures are built beside the event loop."""
-    runs = await source.several(how.runs[:MOST])
+async def load(source: Source, how: Comparison, palette: theme.Theme) -> ComparisonData:
+    """Load the data of a comparison, and build its figures in a thread."""
+    runs = await source.runs_by_id(how.runs[:MAX_RUNS])
     measured = set(keys_of(runs))
     missing = [key for key in how.keys if key not in measured]
     keys = [key for key in how.keys or usual_keys(runs) if key in measured]
     if not keys:
-        return Drawn(groups=[], figures={}, keys=(), runs=runs, missing=missing)
+        return ComparisonData(groups=[], figures={}, keys=(), runs=runs, missing=missing)
     by = [named(name, runs) for name in how.group]
     ids = [run.id for run in runs]
     groups, tails = await asyncio.gather(
@@ -66,16 +65,18 @@ async def read(source: Source, how: Comparison, palette: theme.Theme) -> Drawn:
     )
 
     def draw() -> dict[str, Figure]:
-        return curves(how, keys, groups, palette) | pictures(runs, groups, tails, palette)
+        return curves(how, keys, groups, palette) | tail_figures(runs, groups, tails, palette)
 
     drawn = await asyncio.to_thread(draw)
-    return Drawn(groups=groups, figures=drawn, keys=tuple(keys), runs=runs, missing=missing)
+    return ComparisonData(
+        groups=groups, figures=drawn, keys=tuple(keys), runs=runs, missing=missing
+    )
 
 
 def curves(
     how: Comparison, keys: Sequence[str], groups: Sequence[GroupSeries], palette: theme.Theme
 ) -> dict[str, Figure]:
-    """A figure for each of the keys, with a line for each of the groups."""
+    """A figure for each key, with a line for each group."""
     drawn = {}
     for place, key in enumerate(keys):
         lines = [(group.label, line(group, key, how)) for group in groups]
@@ -86,33 +87,33 @@ def curves(
     return drawn
 
 
-def pictures(
+def tail_figures(
     runs: Sequence[Run],
     groups: Sequence[GroupSeries],
     tails: Sequence[Tail | None],
     palette: theme.Theme,
 ) -> dict[str, Figure]:
-    """The tails of the first runs in two pictures, each in the colour of its group.
+    """The survival functions and Hill plots of the first runs, in the colours of their groups.
 
     Args:
-        runs: In their order.
-        groups: That they are in.
-        tails: Of the first of them; None of one that has no histogram.
-        palette: The theme.
+        runs: The runs, in order.
+        groups: The groups of the runs.
+        tails: Tails of the first runs; None for a run without histograms.
+        palette: The palette.
     """
     places = {member: place for place, group in enumerate(groups) for member in group.members}
     own = [
-        together.Own(run.name or run.id, places[run.id], tail)
+        tail_overlay.RunTail(run.name or run.id, places[run.id], tail)
         for run, tail in zip(runs, tails, strict=False)
         if tail is not None
     ]
     if not own:
         return {}
-    return {SURVIVAL: together.survival(own, palette), HILL: together.hill(own, palette)}
+    return {SURVIVAL: tail_overlay.survival(own, palette), HILL: tail_overlay.hill(own, palette)}
 
 
 def legend(groups: Sequence[GroupSeries], runs: Sequence[Run]) -> list[Component]:
-    """Which line is which, in words that cannot be mistaken for markup."""
+    """An entry for each line."""
     by_id = {run.id: run for run in runs}
     return [
         html.Li(_entry(place, group.label, [by_id[member] for member in group.members]))
@@ -121,11 +122,11 @@ def legend(groups: Sequence[GroupSeries], runs: Sequence[Run]) -> list[Component
 
 
 def tables(runs: Sequence[Run], keys: Sequence[str]) -> list[Component]:
-    """A row for each run: settings that differ and the latest of what is drawn; then all the rest.
+    """Two tables with a row for each run: settings and values of the charts, and all other values.
 
     Args:
-        runs: That are compared.
-        keys: That have a chart.
+        runs: The runs.
+        keys: Keys that have a chart.
     """
     if len(runs) < 2:
         return []
@@ -153,7 +154,7 @@ def _entry(place: int, label: str, members: Sequence[Run]) -> list[Component]:
 
 
 def _table(shown: Mapping[str, Sequence[Row]], runs: Sequence[Run]) -> Component:
-    """A row for each run, a column for each of the rows, below the title that they share."""
+    """A table with a row for each run and a column for each `Row`, under the titles of `shown`."""
     rows = [row for found in shown.values() for row in found]
     body = [
         html.Tr(
@@ -169,7 +170,7 @@ def _table(shown: Mapping[str, Sequence[Row]], runs: Sequence[Run]) -> Component
         for title, found in shown.items()
         if title and found
     ]
-    heads = html.Tr([html.Th("run"), *(html.Th(row.name) for row in rows)])
+    header = html.Tr([html.Th("run"), *(html.Th(row.name) for row in rows)])
     above = [html.Tr([html.Td(), *titles])] if titles else []
-    table = html.Table([html.Thead([*above, heads]), html.Tbody(body)])
+    table = html.Table([html.Thead([*above, header]), html.Tbody(body)])
     return html.Div(table, className="scroll", tabIndex=0)

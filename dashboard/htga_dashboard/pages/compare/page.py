@@ -1,4 +1,4 @@
-"""Runs beside one another: charts with a line for each run or group, and tables of differences."""
+"""The page that compares runs: charts with a line for each run or group, and tables."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
+from htga_dashboard.components import cards, graph, ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.controls import field, offered, one, several
+from htga_dashboard.components.controls import options
 from htga_dashboard.figures import theme
-from htga_dashboard.models.comparison import MAX_SMOOTHING, MOST, Comparison
-from htga_dashboard.models.config import GROUP
-from htga_dashboard.models.differences import differing, keys_of
-from htga_dashboard.pages.compare import load as compared
-from htga_dashboard.pages.compare.load import HILL, SURVIVAL, TAILS, Drawn, legend, tables
-from htga_dashboard.pages.run import cards
+from htga_dashboard.models.comparison import MAX_RUNS, Comparison
+from htga_dashboard.models.differences import keys_of
+from htga_dashboard.pages.compare import controls
+from htga_dashboard.pages.compare.controls import groupings
+from htga_dashboard.pages.compare.load import (
+    HILL,
+    SURVIVAL,
+    TAILS,
+    ComparisonData,
+    legend,
+    load,
+    tables,
+)
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 CHOICE = 200
-"""Runs that can be chosen from."""
+"""Number of newest runs to choose from."""
 
 COMPARE = "compare"
-"""Name of the callback that draws."""
-
-AXES = {"step": "step", "relative": "relative time", "time": "time of day"}
-SCALES = ["linear", "log"]
-BANDS = {"sd": "± sd", "t95": "95 % of the mean", "range": "min to max", "none": "no band"}
+"""Name of the callback that draws the figures."""
 
 
 def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Component:
-    """The page; its charts are drawn when the browser has said which theme it wants.
+    """The page; its charts are drawn once the browser has sent its theme.
 
     Args:
-        how: What the address says.
-        runs: Those of its runs that are there.
+        how: The comparison.
+        runs: Its runs that exist.
         choice: Runs that can be added.
     """
     listed = {run.id: run for run in (*runs, *choice)}
@@ -50,9 +52,9 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
         [
             dcc.Store(id=ids.COMPARE_QUERY, data=how.to_query()),
             dcc.Store(id=ids.COMPARE_NEWS),
-            graphs.store(COMPARE),
+            graph.store(COMPARE),
             html.Header(html.H1("Compare"), className="title"),
-            _controls(how, list(listed.values()), runs),
+            controls.layout(how, list(listed.values()), runs),
             html.P(
                 f"Runs of this address that are no longer there: {missing}", className="left-out"
             )
@@ -68,20 +70,22 @@ def layout(how: Comparison, runs: Sequence[Run], choice: Sequence[Run]) -> Compo
 
 
 async def read(source: Source, url: SplitResult) -> Component:
-    """The page as things are now."""
+    """Load the page."""
     how = Comparison.from_query(url.query)
-    runs, choice = await asyncio.gather(source.several(how.runs[:MOST]), source.newest(CHOICE))
+    runs, choice = await asyncio.gather(
+        source.runs_by_id(how.runs[:MAX_RUNS]), source.newest(CHOICE)
+    )
     return layout(how, runs, choice)
 
 
-def charts(drawn: Drawn) -> list[Component]:
-    """A card for each key, and two for the tails."""
+def charts(drawn: ComparisonData) -> list[Component]:
+    """A card for each key, and two cards for the tails."""
     if not drawn.runs:
         return [
             html.Div(
                 [
                     html.H2("Nothing to compare yet"),
-                    html.P("Choose runs above, or mark them in the table of runs."),
+                    html.P("Choose runs above, or select them in the table of runs."),
                 ],
                 className="empty",
             )
@@ -103,7 +107,7 @@ def charts(drawn: Drawn) -> list[Component]:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw what the controls say, write it into the address, and draw anew what has changed."""
+    """Register the callbacks: controls to address to charts, and charts again when runs change."""
     _register_controls(app)
     _register_drawing(app, source)
 
@@ -163,17 +167,17 @@ def _register_drawing(app: Dash, source: Source) -> None:
         query: str, news: dict[str, Any] | None, theme_name: str | None, before: Any
     ) -> Any:
         nothing = [no_update] * 5
-        if theme_name is None:  # the browser says it a moment after it has come
+        if theme_name is None:  # the browser sends it soon after loading
             return *nothing, no_update
         how = Comparison.from_query(query)
         keys, beat = (before["keys"], before["beat"] + 1) if before else (None, 0)
-        same = graphs.handed({}, beat) | {"keys": keys, "of": before and before["of"]}
-        # What is on screen decides, not what this call is for: of two calls that overtake each
-        # other Dash keeps the later one, whose news may be none of ours.
+        same = graph.to_payload({}, beat) | {"keys": keys, "of": before and before["of"]}
+        # Compare with what is on screen, not with the trigger: of two overlapping calls Dash keeps
+        # the later one, which may be about other runs.
         if keys and before["of"] == [query, theme_name] and not _concerns(news, how):
             return *nothing, same
         try:
-            drawn = await compared.read(source, how, theme.named(theme_name))
+            drawn = await load(source, how, theme.named(theme_name))
         except SourceError as error:
             kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
             return *kept, same
@@ -182,13 +186,13 @@ def _register_drawing(app: Dash, source: Source) -> None:
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups, drawn.runs),
             tables(drawn.runs, drawn.keys),
-            offered(keys_of(drawn.runs), how.keys),
-            offered(_groupings(drawn.runs), how.group),
-            graphs.handed(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
+            options(keys_of(drawn.runs), how.keys),
+            options(groupings(drawn.runs), how.group),
+            graph.to_payload(drawn.figures, beat) | {"keys": shown, "of": [query, theme_name]},
         )
 
     app.clientside_callback(
-        ClientsideFunction("htga", "compared"),
+        ClientsideFunction("htga", "comparisonDrawn"),
         Input(ids.figures(COMPARE), "data"),
         prevent_initial_call=True,
     )
@@ -197,47 +201,3 @@ def _register_drawing(app: Dash, source: Source) -> None:
 def _concerns(news: dict[str, Any] | None, how: Comparison) -> bool:
     changed = set(news["runs"]) if news else set()
     return "*" in changed or not changed.isdisjoint(how.runs)
-
-
-def _groupings(runs: Sequence[Run]) -> list[str]:
-    names = [row.name for row in differing(runs)]
-    return names if len({run.group for run in runs}) < 2 else [GROUP, *names]
-
-
-def _controls(how: Comparison, choice: Sequence[Run], runs: Sequence[Run]) -> Component:
-    named = [{"label": f"{run.name or run.id} · {run.project}", "value": run.id} for run in choice]
-    smoothing = dcc.Slider(
-        id=ids.COMPARE_SMOOTHING,
-        min=0,
-        max=MAX_SMOOTHING,
-        step=0.01,
-        value=how.smoothing,
-        marks=None,
-        updatemode="mouseup",
-        allow_direct_input=False,
-    )
-    chosen = [run.id for run in runs]
-    return html.Div(
-        [
-            field("Runs", several(ids.COMPARE_RUNS, named, chosen, "Choose runs"), wide=True),
-            field(
-                "Charts",
-                several(
-                    ids.COMPARE_KEYS,
-                    offered(keys_of(runs), how.keys),
-                    how.keys,
-                    "Tail, norm and metrics",
-                ),
-                wide=True,
-            ),
-            field(
-                "One line for each",
-                several(ids.COMPARE_GROUP, offered(_groupings(runs), how.group), how.group, "run"),
-            ),
-            field("Band of a group", one(ids.COMPARE_BAND, BANDS, how.band)),
-            field("Along", one(ids.COMPARE_X, AXES, how.x)),
-            field("Scale", one(ids.COMPARE_SCALE, SCALES, SCALES[how.log])),
-            field("Smoothing", smoothing),
-        ],
-        className="controls",
-    )

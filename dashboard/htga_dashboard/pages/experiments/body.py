@@ -1,14 +1,14 @@
-"""What a study comes to on its page: a table of variants, and their differences to the baseline."""
+"""The results of a study: a table of variants and the forest plot."""
 
 from __future__ import annotations
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_dashboard.components import graph as graphs
+from htga_dashboard.components import graph
 from htga_dashboard.figures import forest
 from htga_dashboard.models.experiment import Report, Variant
-from htga_dashboard.pages.experiments import tables as study_tables
+from htga_dashboard.pages.experiments import tables
 
 FOREST = "forest"
 """Name of the forest plot."""
@@ -25,7 +25,7 @@ def body(found: Report) -> list[Component]:
                 ]
             ),
             html.Div(
-                graphs.place(FOREST),
+                graph.place(FOREST),
                 className="plot",
                 style={"height": f"{forest.height(found)}px"},
             ),
@@ -34,7 +34,7 @@ def body(found: Report) -> list[Component]:
     )
     table = html.Table(
         [
-            html.Thead(html.Tr([html.Th(head) for head in study_tables.heads(found)])),
+            html.Thead(html.Tr([html.Th(head) for head in tables.headers(found)])),
             html.Tbody([_row(variant, found) for variant in found.variants]),
         ]
     )
@@ -52,20 +52,20 @@ def body(found: Report) -> list[Component]:
 
 
 def note(found: Report) -> str:
-    """What must be known to read the table."""
-    said = (
+    """How to read the table."""
+    text = (
         "Intervals are Student's t over seeds, differences are taken seed by seed. p is that of no "
-        "difference, raised after Holm for as many variants as are compared; few seeds tell little."
+        "difference, adjusted after Holm for the number of variants; few seeds prove little."
     )
     if found.running:
-        said += f" Runs still training, of which the present values count: {found.running}."
+        text += f" Runs still training, of which the present values count: {found.running}."
     if found.left_out:
-        said += f" Runs left out for a newer one of the same seed: {found.left_out}."
-    return said
+        text += f" Runs left out for a newer one of the same seed: {found.left_out}."
+    return text
 
 
 def _row(variant: Variant, found: Report) -> Component:
-    name, *cells = study_tables.row(variant, found)
+    name, *cells = tables.row(variant, found)
     best = {
         place + 1 for place, key in enumerate(found.metrics) if found.best.get(key) == variant.name
     }

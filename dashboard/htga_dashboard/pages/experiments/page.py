@@ -1,4 +1,4 @@
-"""A study: variants beside one another, and how far each is from a baseline."""
+"""The page of a study: its variants, and the difference of each from a baseline."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
-from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
+from htga_dashboard.components import cards, graph, ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.controls import field, offered, one
+from htga_dashboard.components.controls import dropdown, field, options
 from htga_dashboard.figures import forest, theme
 from htga_dashboard.models.experiment import TAG, View, report, studies
-from htga_dashboard.pages.experiments import tables as study_tables
+from htga_dashboard.pages.experiments import tables
 from htga_dashboard.pages.experiments.body import FOREST, body
-from htga_dashboard.pages.run import cards
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
-LOOKED_AT = 1_000
-"""Newest runs among which studies are looked for; of a chosen study all runs are fetched."""
+SEARCHED_RUNS = 1_000
+"""Number of newest runs searched for studies; the runs of a chosen study are all loaded."""
 
-MOST = 5_000
-"""Runs of a study at most."""
+MAX_RUNS = 5_000
+"""Maximum number of runs of a study."""
 
 AUTO = "auto"
 TAKES = {"last": "latest value", "lowest": "lowest value", "highest": "highest value"}
@@ -41,32 +39,32 @@ SNIPPET = """for seed in range(5):
 
 
 def layout(view: View, names: Sequence[str]) -> Component:
-    """The page; the table and the plot are drawn when the browser has said its theme.
+    """The page; table and plot are drawn once the browser has sent its theme.
 
     Args:
-        view: What the address says.
-        names: Of the studies that there are.
+        view: The view that the address stands for.
+        names: Names of the studies.
     """
     return html.Div(
         [
             dcc.Store(id=ids.STUDY_QUERY, data=view.to_query()),
             dcc.Store(id=ids.STUDY_NEWS),
-            graphs.store(FOREST),
+            graph.store(FOREST),
             dcc.Download(id=ids.STUDY_FILE),
             html.Header(html.H1("Experiments"), className="title"),
             html.Div(
                 [
-                    field("Study", one(ids.STUDY_NAME, list(names), view.study)),
+                    field("Study", dropdown(ids.STUDY_NAME, list(names), view.study)),
                     field(
                         "Compared by",
-                        one(ids.STUDY_METRIC, offered([], [view.metric]), view.metric),
+                        dropdown(ids.STUDY_METRIC, options([], [view.metric]), view.metric),
                     ),
-                    field("Of each run its", one(ids.STUDY_TAKE, TAKES, view.take)),
+                    field("Of each run its", dropdown(ids.STUDY_TAKE, TAKES, view.take)),
                     field(
                         "Baseline",
-                        one(ids.STUDY_BASELINE, offered([], [view.baseline]), view.baseline),
+                        dropdown(ids.STUDY_BASELINE, options([], [view.baseline]), view.baseline),
                     ),
-                    field("Better is", one(ids.STUDY_BETTER, BETTER, view.better or AUTO)),
+                    field("Better is", dropdown(ids.STUDY_BETTER, BETTER, view.better or AUTO)),
                 ],
                 className="controls",
                 hidden=not names,
@@ -92,8 +90,8 @@ def layout(view: View, names: Sequence[str]) -> Component:
 
 
 async def read(source: Source, url: SplitResult) -> Component:
-    """The page as things are now."""
-    names = studies(await source.newest(LOOKED_AT))
+    """Load the page."""
+    names = studies(await source.newest(SEARCHED_RUNS))
     view = View.from_query(url.query)
     if view.study and view.study not in names:
         names = [*names, view.study]
@@ -103,7 +101,7 @@ async def read(source: Source, url: SplitResult) -> Component:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw what the controls say, write it into the address, and hand out files."""
+    """Register the callbacks: controls to address to results, and files to download."""
 
     @app.callback(
         Output(ids.STUDY_QUERY, "data"),
@@ -145,7 +143,7 @@ def register(app: Dash, source: Source) -> None:
         if not runs:
             return [[_nothing(view.study)], no_update, [], [], no_update, no_update]
         found = report(runs, view)
-        plot = graphs.handed({FOREST: forest.figure(found, theme.named(theme_name))})
+        plot = graph.to_payload({FOREST: forest.figure(found, theme.named(theme_name))})
         variants = [variant.name for variant in found.variants]
         return body(found), plot, found.metrics, variants, found.metric, found.baseline
 
@@ -160,7 +158,7 @@ def register(app: Dash, source: Source) -> None:
         view = View.from_query(query)
         found = report(await _runs(source, view), view)
         kind: Literal["csv", "md"] = "csv" if ctx.triggered_id == ids.STUDY_CSV else "md"
-        write = study_tables.to_csv if kind == "csv" else study_tables.to_markdown
+        write = tables.to_csv if kind == "csv" else tables.to_markdown
         return {"content": write(found), "filename": f"study.{kind}", "type": "text/plain"}
 
     app.clientside_callback(
@@ -176,7 +174,7 @@ def register(app: Dash, source: Source) -> None:
 
 
 async def _runs(source: Source, view: View) -> list[Run]:
-    return await source.newest(MOST, tag=TAG + view.study)
+    return await source.newest(MAX_RUNS, tag=TAG + view.study)
 
 
 def _nothing(study: str) -> Component:
@@ -192,7 +190,7 @@ def _empty() -> Component:
             html.H2("No study yet"),
             html.P(
                 "A study is a few variants, each trained from several seeds. Give its runs one "
-                "tag, and say variant and seed in their settings:"
+                "tag, and set variant and seed in their config:"
             ),
             html.Div(html.Pre(SNIPPET), className="snippet"),
         ],

@@ -1,4 +1,4 @@
-"""A report of a study as a table of words, for the page and for files."""
+"""The results of a study as a table of text, for the page, CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ DASH = "\N{EN DASH}"
 PM = "\N{PLUS-MINUS SIGN}"
 
 
-def heads(report: Report) -> list[str]:
-    """Of the columns."""
+def headers(report: Report) -> list[str]:
+    """Column headers of the table."""
     compared = f"{report.metric} to {report.baseline}"
     return ["variant", "seeds", *report.metrics, compared, "pairs", "p (Holm)"]
 
 
 def row(variant: Variant, report: Report) -> list[str]:
-    """One variant in words, a cell for each of `heads`."""
+    """The cells of one variant, one for each of `headers`."""
     is_baseline = variant.name == report.baseline
     return [
         variant.name,
         f"{len(variant.runs)}/{variant.of}",
-        *(words(variant.cells[key]) for key in report.metrics),
-        "baseline" if is_baseline else words(variant.difference),
+        *(format_interval(variant.cells[key]) for key in report.metrics),
+        "baseline" if is_baseline else format_interval(variant.difference),
         "" if is_baseline else f"{variant.pairs}/{variant.of}",
-        "" if is_baseline else probability(variant.p),
+        "" if is_baseline else format_p(variant.p),
     ]
 
 
-def words(found: Interval | None) -> str:
-    """A mean and half the width of its interval."""
+def format_interval(found: Interval | None) -> str:
+    """A mean and half the width of its interval as text."""
     if found is None:
         return DASH
     if found.half is None:
@@ -42,13 +42,13 @@ def words(found: Interval | None) -> str:
     return f"{significant(found.mean, 3)} {PM} {significant(found.half, 2)}"
 
 
-def probability(p: float | None) -> str:
-    """A p-value; below a thousandth its size says nothing more."""
+def format_p(p: float | None) -> str:
+    """A p-value as text."""
     return DASH if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def to_csv(report: Report) -> str:
-    """Numbers to go on with: means, half widths and counts in columns of their own."""
+    """CSV with means, half widths and counts in separate columns."""
     sink = io.StringIO()
     writer = csv.writer(sink)
     compared = [f"{report.metric} difference", "difference half width", "pairs", "p (Holm)"]
@@ -63,8 +63,8 @@ def to_csv(report: Report) -> str:
 
 
 def to_markdown(report: Report) -> str:
-    """The table as it stands on the page."""
-    lines = [heads(report), ["---"] * len(heads(report))]
+    """The table of the page as Markdown."""
+    lines = [headers(report), ["---"] * len(headers(report))]
     lines += [row(variant, report) for variant in report.variants]
     return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
 
@@ -74,7 +74,7 @@ def _numbers(found: Interval | None) -> Sequence[float | int | None]:
 
 
 def _text(name: str) -> str:
-    """A spreadsheet would take these beginnings for a formula."""
+    """Text that no spreadsheet takes for a formula."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 

@@ -1,4 +1,4 @@
-"""How the collector is doing, what it watches, and whom it knows."""
+"""The page of the collector's health: its status, alert rules and tokens."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from dash import Dash, Input, Output, dcc, html, no_update
 from dash.development.base_component import Component
 
 from htga_client.wire import Rule, Run, Status, Token
-from htga_dashboard.components import ids
+from htga_dashboard.components import cards, ids
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.models.number_format import significant
 from htga_dashboard.pages.health import rules
 from htga_dashboard.pages.health.rule_form import keys_of
-from htga_dashboard.pages.run import cards
 from htga_dashboard.source.http import RefusedError, SourceError
 from htga_dashboard.source.source import Source
 
-EVERY_S = 5
-"""From one look at the collector to the next."""
+REFRESH_S = 5
+"""Seconds between two readings of the status."""
 
 RUNS = 200
-"""Newest runs whose projects and metrics can be chosen in a rule."""
+"""Number of newest runs whose projects and metrics a rule can choose from."""
 
 GIB = 2**30
-LITTLE_DISK, HARDLY_DISK = 5 * GIB, GIB
+LOW_DISK, CRITICAL_DISK = 5 * GIB, GIB
 LONG_QUEUE = 64
 SLOW_COMMIT_MS = 500
 
@@ -38,7 +37,7 @@ Verdict = Literal["good", "warn", "bad", ""]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One number, what is to be said of it, and whether it is well."""
+    """One value of the status, a remark, and a verdict on it."""
 
     name: str
     value: str
@@ -49,12 +48,12 @@ class Reading:
 def layout(
     status: Status, found: Sequence[Rule], runs: Sequence[Run], tokens: Sequence[Token] | str
 ) -> Component:
-    """The page; `tokens` is a sentence where they may not be seen."""
+    """The page; `tokens` is a sentence if the reader may not see them."""
     projects = sorted({run.project for run in runs} | {rule.project for rule in found})
     metrics = sorted({name for run in runs for name in run.metrics})
     return html.Div(
         [
-            dcc.Interval(id=ids.HEALTH_TICK, interval=1000 * EVERY_S),
+            dcc.Interval(id=ids.HEALTH_TICK, interval=1000 * REFRESH_S),
             html.Header(
                 [
                     html.H1("Health"),
@@ -72,7 +71,7 @@ def layout(
 
 
 def validation_layout() -> Component:
-    """Every component that the callbacks of `register` name, for Dash to check their ids."""
+    """Every component that the callbacks refer to, for Dash to check their ids."""
     return html.Div(
         [
             dcc.Interval(id=ids.HEALTH_TICK),
@@ -84,14 +83,14 @@ def validation_layout() -> Component:
 
 
 def readings(status: Status) -> list[Reading]:
-    """What there is to say of a collector, what matters most first."""
+    """The readings of a collector, the most important first."""
     p50, p95 = status.commit_ms.p50, status.commit_ms.p95
     slow = p95 is not None and p95 > SLOW_COMMIT_MS
     disk: Verdict = (
         "bad"
-        if status.disk_free < HARDLY_DISK
+        if status.disk_free < CRITICAL_DISK
         else "warn"
-        if status.disk_free < LITTLE_DISK
+        if status.disk_free < LOW_DISK
         else "good"
     )
     last = status.last_write_s
@@ -120,8 +119,8 @@ def readings(status: Status) -> list[Reading]:
 
 
 def shown(status: Status) -> list[Component]:
-    """The readings as they stand on the page; a verdict is a word and a sign, not only a colour."""
-    words = {"good": "well", "warn": "look at this", "bad": "act now", "": ""}
+    """The readings on the page; a verdict is a word and a sign, not only a colour."""
+    words = {"good": "well", "warn": "check this", "bad": "act now", "": ""}
     return [
         html.Div(
             [
@@ -140,7 +139,7 @@ def shown(status: Status) -> list[Component]:
 
 
 async def read(source: Source, _url: SplitResult) -> Component:
-    """The page as things are now."""
+    """Load the page."""
     status, found, runs, tokens = await asyncio.gather(
         source.status(), source.rules.all(), source.newest(RUNS), _tokens_of(source)
     )
@@ -148,7 +147,7 @@ async def read(source: Source, _url: SplitResult) -> Component:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Look again every few seconds; what is on screen stays when there is no answer."""
+    """Register the callbacks: refresh the readings every few seconds, and keep them on failure."""
 
     @app.callback(
         Output(ids.HEALTH_READINGS, "children"),
@@ -156,7 +155,7 @@ def register(app: Dash, source: Source) -> None:
         Input(ids.HEALTH_TICK, "n_intervals"),
         prevent_initial_call=True,
     )
-    async def look(_ticks: int) -> Any:
+    async def refresh(_ticks: int) -> Any:
         try:
             return shown(await source.status()), _as_of()
         except SourceError as error:
@@ -169,7 +168,7 @@ async def _tokens_of(source: Source) -> Sequence[Token] | str:
     try:
         return await source.tokens()
     except RefusedError as error:
-        return f"They are shown to those who bring an admin token. {error}"
+        return f"Only an admin token may see them. {error}"
 
 
 def _as_of() -> list[Component]:
@@ -189,30 +188,32 @@ def _tokens(tokens: Sequence[Token] | str) -> Component:
             ],
             className="hint none",
         )
-    heads = ("name", "may", "project", "made", "ends")
+    headers = ("name", "may", "project", "made", "ends")
     rows = [
         html.Tr(
             [
                 html.Th(token.name, scope="row"),
                 html.Td(", ".join(token.scopes)),
                 html.Td(token.project or "all"),
-                html.Td(cards.moment(token.created)),
+                html.Td(cards.time_ago(token.created)),
                 html.Td(_end(token)),
             ]
         )
         for token in tokens
     ]
-    table = html.Table([html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)])
+    table = html.Table(
+        [html.Thead(html.Tr([html.Th(header) for header in headers])), html.Tbody(rows)]
+    )
     return html.Div(table, className="scroll", tabIndex=0)
 
 
 def _end(token: Token) -> Any:
     if token.revoked is not None:
-        return ["revoked ", cards.moment(token.revoked)]
+        return ["revoked ", cards.time_ago(token.revoked)]
     if token.expires is None:
         return "never"
     if token.expires < time.time():
-        return ["expired ", cards.moment(token.expires)]
+        return ["expired ", cards.time_ago(token.expires)]
     return time.strftime("%d %b %Y", time.localtime(token.expires))
 
 

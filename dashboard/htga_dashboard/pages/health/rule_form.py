@@ -1,4 +1,4 @@
-"""The form of an alert rule: what stands in it, and the rule that this is."""
+"""The form of an alert rule, and the rule that its fields describe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from htga_client.wire import SCALARS, Level, NewRule, RuleKind
 from htga_dashboard.components import ids
-from htga_dashboard.components.controls import field, one
+from htga_dashboard.components.controls import dropdown, field
 from htga_dashboard.models.number_format import significant
 
 KINDS: dict[RuleKind, str] = {
@@ -51,18 +51,18 @@ def form(projects: Sequence[str], keys: Sequence[str]) -> Component:
             html.Div(
                 [
                     field("Name", text(ids.RULE_NAME, placeholder="its condition"), wide=True),
-                    field("Project", one(ids.RULE_PROJECT, list(projects), first)),
-                    field("Value", one(ids.RULE_KEY, list(keys), "alpha_bar")),
-                    field("Condition", one(ids.RULE_KIND, KINDS, "below")),
+                    field("Project", dropdown(ids.RULE_PROJECT, list(projects), first)),
+                    field("Value", dropdown(ids.RULE_KEY, list(keys), "alpha_bar")),
+                    field("Condition", dropdown(ids.RULE_KIND, KINDS, "below")),
                     field("Threshold", text(ids.RULE_THRESHOLD, "1.2", inputMode="decimal")),
                     field("In a row", text(ids.RULE_STEPS, "5", inputMode="numeric")),
-                    field("Level", one(ids.RULE_LEVEL, levels, "warning")),
+                    field("Level", dropdown(ids.RULE_LEVEL, levels, "warning")),
                     field(
                         "Webhook, if any",
                         text(ids.RULE_WEBHOOK, placeholder="https://..."),
                         wide=True,
                     ),
-                    field("Watched", one(ids.RULE_ENABLED, YES_NO, YES_NO[0])),
+                    field("Watched", dropdown(ids.RULE_ENABLED, YES_NO, YES_NO[0])),
                 ],
                 className="controls",
             ),
@@ -71,9 +71,9 @@ def form(projects: Sequence[str], keys: Sequence[str]) -> Component:
                     html.Button("Save", id=ids.RULE_SAVE, className="button primary"),
                     html.Button("Try on past runs", id=ids.RULE_TRY, className="button"),
                     html.Button("New", id=ids.RULE_NEW, className="button"),
-                    html.Span(id=ids.RULE_SAID, role="status", className="hint"),
+                    html.Span(id=ids.RULE_MESSAGE, role="status", className="hint"),
                 ],
-                className="asking",
+                className="actions",
             ),
             html.Div(id=ids.RULE_FIRINGS, className="firings"),
         ],
@@ -81,15 +81,17 @@ def form(projects: Sequence[str], keys: Sequence[str]) -> Component:
     )
 
 
-def rule_of(said: Sequence[Any]) -> NewRule:
-    """What stands in the form, in the order of `FORM`; without a name its condition is its name.
+def rule_of(fields: Sequence[Any]) -> NewRule:
+    """The rule that the values of the form, in the order of `FORM`, describe.
+
+    A rule without a name is named after its condition.
 
     Raises:
-        ValueError: Something is no number, or missing; says which.
+        ValueError: A value is missing or no number; the message names it.
     """
-    project, name, kind, key, threshold, steps, level, webhook, enabled = said
+    project, name, kind, key, threshold, steps, level, webhook, enabled = fields
     if not project:
-        raise ValueError("Choose the project whose runs are to be watched.")
+        raise ValueError("Choose the project of the runs to watch.")
     rule = NewRule(
         project=project,
         name=(name or "").strip(),
@@ -105,7 +107,7 @@ def rule_of(said: Sequence[Any]) -> NewRule:
 
 
 def values(rule: NewRule) -> list[Any]:
-    """What the form says of a rule, in the order of `FORM`."""
+    """The values of the form for a rule, in the order of `FORM`."""
     return [
         rule.project,
         rule.name,
@@ -120,25 +122,25 @@ def values(rule: NewRule) -> list[Any]:
 
 
 def condition(rule: NewRule) -> str:
-    """When a rule fires, in words."""
-    said = f"{rule.key} {KINDS[rule.kind]}"
+    """The condition of a rule in words."""
+    text = f"{rule.key} {KINDS[rule.kind]}"
     if rule.kind == "burst":
-        said += f" {significant(rule.threshold)} times its median"
+        text += f" {significant(rule.threshold)} times its median"
     elif rule.kind != "nonfinite":
-        said += f" {significant(rule.threshold)}"
-    return said if rule.steps == 1 else f"{said}, {rule.steps:,} values in a row"
+        text += f" {significant(rule.threshold)}"
+    return text if rule.steps == 1 else f"{text}, {rule.steps:,} values in a row"
 
 
 def keys_of(metrics: Sequence[str]) -> list[str]:
-    """What can be watched: the probe's scalars, then metrics."""
+    """Keys that a rule can watch: scalars of the probe, then metrics."""
     return [*SCALARS, *(name for name in metrics if name not in SCALARS)]
 
 
-def _number(what: str, said: str | None) -> float:
+def _number(name: str, text: str | None) -> float:
     try:
-        number = float(said or "")
+        number = float(text or "")
     except ValueError:
-        raise ValueError(f"{what} must be a number, not {said or 'nothing'!r}.") from None
+        raise ValueError(f"{name} must be a number, not {text or 'nothing'!r}.") from None
     if not math.isfinite(number):
-        raise ValueError(f"{what} must be finite.")
+        raise ValueError(f"{name} must be finite.")
     return number

@@ -1,4 +1,4 @@
-"""Alert rules: what is watched in the runs, made, changed, tried on past runs, and deleted."""
+"""Alert rules on the page of health: list, form, dry run on past runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 AROUND = 50
-"""Steps before and after a firing that its link shows."""
+"""Number of steps before and after a firing that its link shows."""
 
 SHOWN = 50
-"""Firings listed at most; all are counted."""
+"""Maximum number of firings listed; all are counted."""
 
 
 def layout(rules: Sequence[Rule], projects: Sequence[str], keys: Sequence[str]) -> Component:
-    """The rules that there are, beside a form for one."""
+    """The list of rules beside the form."""
     return html.Div(
         [
             dcc.Store(id=ids.RULES_BEAT, data=0),
@@ -43,7 +43,7 @@ def layout(rules: Sequence[Rule], projects: Sequence[str], keys: Sequence[str]) 
 
 
 def listing(rules: Sequence[Rule]) -> Component:
-    """A line for each rule, or what a rule is good for."""
+    """An entry for each rule, or an explanation of rules."""
     if not rules:
         return html.P(
             "No rule yet. A rule watches a value while runs train, and writes an alert into the "
@@ -73,9 +73,9 @@ def listing(rules: Sequence[Rule]) -> Component:
 
 
 def firings(found: Firings) -> list[Component]:
-    """Where a rule would have fired, each with a way there."""
+    """Where a rule would have fired, each with a link."""
     count, runs = len(found.items), len({fired.run_id for fired in found.items})
-    more = " so far; older runs were not looked at" if found.next else ""
+    more = " so far; older runs were not checked" if found.next else ""
     if not count:
         return [html.P(f"It would never have fired{more}.")]
     times = "once" if count == 1 else f"{count:,} times"
@@ -101,7 +101,7 @@ def firings(found: Firings) -> list[Component]:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Save, try and delete rules, and bring one into the form."""
+    """Register the callbacks: edit, save, try and delete rules."""
     _register_list(app, source)
     _register_form(app, source)
 
@@ -122,7 +122,7 @@ def _register_list(app: Dash, source: Source) -> None:
         *(Output(id_, "value") for id_ in FORM),
         Output(ids.RULE, "data"),
         Output(ids.RULE_TITLE, "children"),
-        Output(ids.RULE_SAID, "children"),
+        Output(ids.RULE_MESSAGE, "children"),
         Output(ids.RULE_FIRINGS, "children"),
         Output(ids.RULES_BEAT, "data"),
         Input({"type": ids.RULE_EDIT, "name": ALL}, "n_clicks"),
@@ -144,18 +144,18 @@ def _register_list(app: Dash, source: Source) -> None:
             return [*same[:-3], str(error), no_update, no_update]
         if rule is None:
             return [*same[:-1], beat + 1]
-        said_by = values(rule)
+        fields = values(rule)
         if deleted:
-            said = "Deleted. It still stands in the form: Save makes it again."
-            return [*said_by, None, NEW, said, [], beat + 1]
-        return [*said_by, rule.id, f"Rule {rule.name}", "", [], no_update]
+            message = "Deleted. It still stands in the form: Save makes it again."
+            return [*fields, None, NEW, message, [], beat + 1]
+        return [*fields, rule.id, f"Rule {rule.name}", "", [], no_update]
 
 
 def _register_form(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.RULE, "data", allow_duplicate=True),
         Output(ids.RULE_TITLE, "children", allow_duplicate=True),
-        Output(ids.RULE_SAID, "children", allow_duplicate=True),
+        Output(ids.RULE_MESSAGE, "children", allow_duplicate=True),
         Output(ids.RULES_BEAT, "data", allow_duplicate=True),
         Input(ids.RULE_SAVE, "n_clicks"),
         State(ids.RULE, "data"),
@@ -163,31 +163,31 @@ def _register_form(app: Dash, source: Source) -> None:
         *(State(id_, "value") for id_ in FORM),
         prevent_initial_call=True,
     )
-    async def save(_clicks: int, rule_id: str | None, beat: int, *said: Any) -> Any:
+    async def save(_clicks: int, rule_id: str | None, beat: int, *fields: Any) -> Any:
         try:
-            rule = await source.rules.save(rule_of(said), rule_id)
+            rule = await source.rules.save(rule_of(fields), rule_id)
         except (ValueError, SourceError) as error:
             return no_update, no_update, f"Not saved. {error}", no_update
         return rule.id, f"Rule {rule.name}", "Saved.", beat + 1
 
     @app.callback(
         Output(ids.RULE_FIRINGS, "children", allow_duplicate=True),
-        Output(ids.RULE_SAID, "children", allow_duplicate=True),
+        Output(ids.RULE_MESSAGE, "children", allow_duplicate=True),
         Input(ids.RULE_TRY, "n_clicks"),
         *(State(id_, "value") for id_ in FORM),
         running=[(Output(ids.RULE_TRY, "disabled"), True, False)],
         prevent_initial_call=True,
     )
-    async def try_out(_clicks: int, *said: Any) -> Any:
+    async def try_out(_clicks: int, *fields: Any) -> Any:
         try:
-            return firings(await source.rules.firings(rule_of(said))), ""
+            return firings(await source.rules.firings(rule_of(fields))), ""
         except (ValueError, SourceError) as error:
             return [], f"Not tried. {error}"
 
     @app.callback(
         Output(ids.RULE, "data", allow_duplicate=True),
         Output(ids.RULE_TITLE, "children", allow_duplicate=True),
-        Output(ids.RULE_SAID, "children", allow_duplicate=True),
+        Output(ids.RULE_MESSAGE, "children", allow_duplicate=True),
         Input(ids.RULE_NEW, "n_clicks"),
         prevent_initial_call=True,
     )

@@ -1,4 +1,4 @@
-"""The answer to a question in SQL as it stands on its page, with the ways to take it away."""
+"""The result of a query on its page: a table, downloads, and the same in Python."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dash import html
 from dash.development.base_component import Component
 
 from htga_dashboard.components import ids
-from htga_dashboard.pages.query import result_table as answer
+from htga_dashboard.pages.query import result_table
 
 SHOWN = 1_000
-"""Rows shown on the page at most."""
+"""Maximum number of rows on the page."""
 
 SNIPPET = '''from htga_client import Client
 
@@ -19,17 +19,17 @@ table = Client("{url}").query("""
 {sql}
 """)  # a pyarrow.Table: .to_pandas(), or polars.from_arrow(table)'''
 
-KINDS: dict[answer.Format, str] = {"csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
-"""Files that an answer can be taken away as."""
+KINDS: dict[result_table.Format, str] = {"csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
+"""File formats for download."""
 
 
 def result(table: pa.Table) -> list[Component]:
-    """What came back, and how to take it away."""
+    """The number of rows, the downloads and the table."""
     count = table.num_rows
     more = " or more" if count == SHOWN else ""
     grid = dag.AgGrid(
-        rowData=answer.rows(table),
-        columnDefs=answer.columns(table),
+        rowData=result_table.rows(table),
+        columnDefs=result_table.columns(table),
         defaultColDef={"sortable": True, "resizable": True, "minWidth": 90, "flex": 1},
         dashGridOptions={"rowHeight": 36, "headerHeight": 38, "enableCellTextSelection": True},
         className="grid",
@@ -55,7 +55,7 @@ def result(table: pa.Table) -> list[Component]:
 
 
 def snippet(sql: str, url: str) -> Component:
-    """The same in Python."""
+    """The query as Python code."""
     return html.Details(
         [html.Summary("The same in Python"), html.Pre(SNIPPET.format(sql=sql.strip(), url=url))],
         className="card fold python",
@@ -63,7 +63,7 @@ def snippet(sql: str, url: str) -> Component:
 
 
 def refusal(reason: str) -> list[Component]:
-    """In place of an answer."""
+    """The reason why there is no result."""
     return [
         html.Div(
             [html.H2("The query was not answered"), html.Pre(reason)],

@@ -1,4 +1,4 @@
-"""SQL over all runs, live and archived: ask, look, take away."""
+"""The page for SQL over all runs, live and archived."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dash.development.base_component import Component
 from htga_client.wire import SCALARS
 from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.pages.query import result_table as answer
+from htga_dashboard.pages.query import result_table
 from htga_dashboard.pages.query.body import SHOWN, refusal, result, snippet
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 TAKEN = 100_000
-"""Rows in a file at most; more are for `htga query` or the Python client."""
+"""Maximum number of rows in a file; `htga query` and the Python client have no such limit."""
 
 EXAMPLES = {
     "The heaviest tail of each run": (
@@ -48,14 +48,14 @@ TABLES = {
     "steps": f"run_id, project, run, step, layer, rank, attempt, time, {', '.join(SCALARS)}",
     "metrics": "run_id, project, run, step, key, value, rank, attempt, time",
 }
-"""Columns worth knowing of what can be asked."""
+"""The most useful columns of each table."""
 
 
 def layout(query: str, *, url: str) -> Component:
     """The page.
 
     Args:
-        query: What stands in its address after the "?"; `sql` is asked at once.
+        query: The query of its address; the SQL in its parameter `sql` runs at once.
         url: Address of this server, as the reader's browser knows it.
     """
     sql = parse_qs(query).get("sql", [""])[0]
@@ -65,7 +65,7 @@ def layout(query: str, *, url: str) -> Component:
             dcc.Store(id=ids.QUERY_ADDRESS),
             dcc.Download(id=ids.QUERY_FILE),
             html.Header(html.H1("Query"), className="title"),
-            html.Div([_question(sql), _reference()], className="asking-grid"),
+            html.Div([_editor(sql), _reference()], className="query-grid"),
             html.Section(id=ids.QUERY_RESULT, **attributes(aria_live="polite")),
         ],
         className="page query",
@@ -73,26 +73,28 @@ def layout(query: str, *, url: str) -> Component:
     )
 
 
-def _question(sql: str) -> Component:
-    """Where it is written; asked at once if it stands in the address."""
+def _editor(sql: str) -> Component:
+    """The editor; SQL from the address runs at once."""
     field = dcc.Textarea(
         id=ids.QUERY_SQL,
         value=sql or next(iter(EXAMPLES.values())),
         spellCheck=False,
         className="sql",
     )
-    ask = html.Button("Ask", id=ids.QUERY_ASK, className="button primary", n_clicks=1 if sql else 0)
+    button = html.Button(
+        "Run", id=ids.QUERY_RUN, className="button primary", n_clicks=1 if sql else 0
+    )
     return html.Article(
         [
             html.Label([html.Span("SQL", className="unseen"), field]),
-            html.Div([ask, html.Span("Ctrl + Enter", className="hint")], className="asking"),
+            html.Div([button, html.Span("Ctrl + Enter", className="hint")], className="actions"),
         ],
         className="card question",
     )
 
 
 def _reference() -> Component:
-    """Examples to begin with, and what can be asked."""
+    """Examples, and the tables with their columns."""
     examples = [
         html.Li(html.Button(name, id=ids.example(name), className="example")) for name in EXAMPLES
     ]
@@ -109,25 +111,25 @@ def _reference() -> Component:
 
 
 async def read(_source: Source, url: SplitResult) -> Component:
-    """The page; it asks when the browser does."""
+    """The page; the browser runs the query once it has loaded."""
     return layout(url.query, url=f"{url.scheme}://{url.netloc}")
 
 
 def register(app: Dash, source: Source) -> None:
-    """Ask, fill in examples, and hand out files."""
-    _register_asking(app, source)
+    """Register the callbacks: run a query, fill in an example, download a file."""
+    _register_query(app, source)
     _register_files(app, source)
 
 
-def _register_asking(app: Dash, source: Source) -> None:
+def _register_query(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.QUERY_RESULT, "children"),
         Output(ids.QUERY_ADDRESS, "data"),
-        Input(ids.QUERY_ASK, "n_clicks"),
+        Input(ids.QUERY_RUN, "n_clicks"),
         State(ids.QUERY_SQL, "value"),
         State(ids.QUERY_URL, "data"),
     )
-    async def ask(clicks: int, sql: str, url: str) -> Any:
+    async def run(clicks: int, sql: str, url: str) -> Any:
         if not clicks:
             return no_update, no_update
         address = f"?{urlencode({'sql': sql})}"
@@ -167,10 +169,10 @@ def _register_files(app: Dash, source: Source) -> None:
             return no_update
         kind = ctx.triggered_id["name"]
         table = await source.query(sql, limit=TAKEN)
-        content = await asyncio.to_thread(answer.file, table, kind)
+        content = await asyncio.to_thread(result_table.file, table, kind)
         return {
             "content": b64encode(content).decode("ascii"),
             "base64": True,
             "filename": f"htga.{kind}",
-            "type": answer.MEDIA[kind],
+            "type": result_table.MEDIA[kind],
         }

@@ -1,4 +1,4 @@
-"""The answer to a query: as rows of a table on a page, and as a file."""
+"""The result of a query as rows of AG Grid and as a file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MEDIA = {
 
 
 def columns(table: pa.Table) -> list[dict[str, Any]]:
-    """What AG Grid wants to know of the columns.
+    """Column definitions of AG Grid.
 
-    They are numbered, because it would take a dot within a name for a path.
+    Fields are numbered, because AG Grid takes a dot within a name for a path.
     """
     return [
         {"field": f"c{place}", "headerName": field.name}
@@ -32,7 +32,7 @@ def columns(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows by the numbers of their columns, every value as JSON can hold it."""
+    """The rows, by numbered field, with values that JSON can hold."""
     by_column = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
     return [
         {f"c{place}": value for place, value in enumerate(row)}
@@ -41,7 +41,7 @@ def rows(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def file(table: pa.Table, kind: Format) -> bytes:
-    """The table as a file; CSV, which has no lists and no bytes, gets them as text."""
+    """The table as a file; CSV gets lists and bytes as text."""
     sink = io.BytesIO()
     if kind == "parquet":
         pyarrow.parquet.write_table(table, sink, compression="zstd")

@@ -1,7 +1,7 @@
-"""The pieces of a run's page: arguments in, components out.
+"""The parts of a run's page: heading, readings, step range, events, notes and settings.
 
-Names, tags and notes come from whoever sends telemetry. They go into the page as text nodes only,
-and never into a figure, whose labels would be read as markup.
+Names, tags and notes come from telemetry. They enter the page as text nodes only, and no figure,
+whose labels plotly would read as HTML.
 """
 
 from __future__ import annotations
@@ -14,31 +14,19 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_client.wire import Run, RunEvent
-from htga_dashboard.components import graph as graphs
+from htga_client.wire.flat_config import flat
 from htga_dashboard.components import ids
-from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.dialog import opener
-from htga_dashboard.models.config import flat
+from htga_dashboard.components.cards import state, time_ago
+from htga_dashboard.components.dialog import dialog_button
 from htga_dashboard.models.number_format import significant, step
 from htga_dashboard.models.step_range import Steps
 
 METRICS_READ = 3
-"""User metrics among the readings at the top; all of them have a chart."""
-
-
-def card(name: str, title: str, note: str, *, wide: bool = False, steps: bool = False) -> Component:
-    """A titled graph; `steps` as in `graphs.place`."""
-    return html.Article(
-        [
-            html.Header([html.H2(title, title=title), html.Span(note)]),
-            html.Div(graphs.place(name, steps=steps), className="plot"),
-        ],
-        className="card wide" if wide else "card",
-    )
+"""Maximum number of user metrics among the readings at the top; all metrics have a chart."""
 
 
 def waiting() -> Component:
-    """In place of the charts, before the first step."""
+    """Shown in place of the charts before the first step."""
     return html.Div(
         [
             html.H2("Waiting for the first step"),
@@ -49,26 +37,17 @@ def waiting() -> Component:
 
 
 def left_out(count: int) -> Component:
-    """After the charts, when there are more metrics than a page can hold."""
+    """Shown after the charts when there are more metrics than a page can hold."""
     return html.P(f"{count:,} more metrics have no chart here.", className="left-out")
 
 
-def failure(reason: str) -> Component:
-    """In place of the charts, when they could not be fetched."""
-    return html.Div(
-        [html.H2("The charts could not be fetched"), html.P(reason), html.P("Trying again.")],
-        className="empty",
-        role="alert",
-    )
-
-
 def heading(run: Run) -> list[Component]:
-    """Name, state and dates."""
-    facts: list[Component] = [html.Span(["started ", moment(run.created)])]
+    """Name, state, dates, group and tags of a run."""
+    facts: list[Component] = [html.Span(["started ", time_ago(run.created)])]
     if run.finished:
-        facts.append(html.Span(["ended ", moment(run.finished)]))
+        facts.append(html.Span(["ended ", time_ago(run.finished)]))
     elif run.updated:
-        facts.append(html.Span(["last step ", moment(run.updated)]))
+        facts.append(html.Span(["last step ", time_ago(run.updated)]))
     if run.attempt > 1:
         facts.append(html.Span(f"attempt {run.attempt}"))
     if run.group:
@@ -82,26 +61,21 @@ def heading(run: Run) -> list[Component]:
             [
                 *facts,
                 *(html.Span(tag, className="tag") for tag in run.tags),
-                opener(ids.EDIT, "Edit"),
+                dialog_button(ids.EDIT, "Edit"),
             ],
             className="facts",
         ),
     ]
 
 
-def state(word: str) -> Component:
-    """A run's state as sign and word."""
-    return html.Span(word, className=f"state {word}")
-
-
 def readings(run: Run) -> list[Component]:
-    """The latest values, each with its name and, where there is something to say, a remark."""
+    """The latest values, each with its name and, for the tail index, a hint."""
     rows = [("step", step(run.last_step), "")]
     rows += [
         (
             name,
             significant(run.summary[key]),
-            remark(run.summary[key]) if key == "alpha_bar" else "",
+            tail_hint(run.summary[key]) if key == "alpha_bar" else "",
         )
         for key, name in (
             ("alpha_bar", "tail index, alpha_bar"),
@@ -117,15 +91,15 @@ def readings(run: Run) -> list[Component]:
         if name in run.summary
     ]
     return [
-        html.Div([html.Dt(name, title=name), html.Dd([value, html.Small(remark)])])
-        for name, value, remark in rows
+        html.Div([html.Dt(name, title=name), html.Dd([value, html.Small(hint)])])
+        for name, value, hint in rows
     ]
 
 
-def remark(alpha: float) -> str:
-    """Where a tail index lies: below 1 a power law has no mean, below 2 no variance.
+def tail_hint(alpha: float) -> str:
+    """Compare a tail index with 1, below which a power law has no mean, and 2: no variance.
 
-    It says no more than that. A finite index is no evidence of a power law.
+    A finite index is no evidence of a power law.
     """
     if math.isnan(alpha):
         return ""
@@ -135,8 +109,8 @@ def remark(alpha: float) -> str:
     return "lighter than \N{GREEK SMALL LETTER ALPHA} = 2"
 
 
-def stretch(steps: Steps, caption: str) -> Component:
-    """Which steps the charts show: two numbers to type, and a word on how they are drawn."""
+def step_range_inputs(steps: Steps, caption: str) -> Component:
+    """Two fields for the range of steps, a caption, and the button for a report."""
 
     def end(id_: str, value: int | None, placeholder: str, label: str) -> Component:
         return html.Label(
@@ -164,13 +138,13 @@ def stretch(steps: Steps, caption: str) -> Component:
             html.Button("Report", id=ids.RUN_REPORT, className="button report"),
             dcc.Download(id=ids.RUN_FILE),
         ],
-        className="stretch",
+        className="step-range",
     )
 
 
-def events(happened: Sequence[RunEvent]) -> list[Component]:
-    """A card with what happened, the latest first; nothing where nothing did."""
-    if not happened:
+def events(latest: Sequence[RunEvent]) -> list[Component]:
+    """A card with the events, the latest first; nothing without events."""
+    if not latest:
         return []
     rows = [
         html.Li(
@@ -179,15 +153,15 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
                 html.Span(f"step {event.step:,}"),
                 html.B(event.title or event.kind),
                 html.Span(event.text),
-                html.Small(moment(event.time)),
+                html.Small(time_ago(event.time)),
             ]
         )
-        for event in reversed(happened)
+        for event in reversed(latest)
     ]
     return [
         html.Article(
             [
-                html.Header([html.H2("Events"), html.Span(f"{len(happened):,}")]),
+                html.Header([html.H2("Events"), html.Span(f"{len(latest):,}")]),
                 html.Ul(rows, className="events", tabIndex=0),
             ],
             className="card",
@@ -196,7 +170,7 @@ def events(happened: Sequence[RunEvent]) -> list[Component]:
 
 
 def notes(run: Run) -> list[Component]:
-    """A card with the notes, where there are any."""
+    """A card with the notes, if there are any."""
     if not run.notes:
         return []
     text = html.P(run.notes, className="notes")
@@ -204,7 +178,7 @@ def notes(run: Run) -> list[Component]:
 
 
 def details(run: Run) -> list[Component]:
-    """Configuration and environment, where there are any."""
+    """Cards with the settings and the environment, if there are any."""
     tables = [("Configuration", run.config, ""), ("Environment", run.environment, "wide")]
     return [
         html.Article([html.Header(html.H2(title)), _table(values)], className=f"card {width}")
@@ -216,8 +190,3 @@ def details(run: Run) -> list[Component]:
 def _table(values: dict[str, Any]) -> Component:
     rows = [html.Div([html.Dt(name), html.Dd(text)]) for name, text in flat(values).items()]
     return html.Dl(rows, className="table", tabIndex=0)
-
-
-def moment(unix: float | None) -> Component:
-    """A moment, which the browser writes as a time ago, in its own time zone on hovering."""
-    return html.Time() if unix is None else html.Time(**attributes(data_unix=str(unix)))

@@ -1,4 +1,4 @@
-"""What people may change of a run: its name, group, tags and notes."""
+"""The dialog that edits a run's name, group, tags and notes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from htga_client.wire import Run, RunPatch
 from htga_dashboard.components import ids
 from htga_dashboard.components.controls import field
 from htga_dashboard.components.dialog import dialog
+from htga_dashboard.models.tags import tags_of
 from htga_dashboard.pages.run import cards
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
@@ -19,7 +20,7 @@ FIELDS = (ids.EDIT_NAME, ids.EDIT_GROUP, ids.EDIT_TAGS, ids.EDIT_NOTES)
 
 
 def layout(run: Run) -> Component:
-    """The dialog, which holds what the run says of itself."""
+    """The dialog, filled in with the run's present values."""
 
     def line(id_: str, label: str, value: str, placeholder: str = "") -> Component:
         box = dcc.Input(
@@ -30,7 +31,7 @@ def layout(run: Run) -> Component:
     return html.Div(
         [
             dcc.Store(id=ids.EDITED),
-            dcc.Store(id=ids.EDIT_BEFORE, data=_said(run)),
+            dcc.Store(id=ids.EDIT_BEFORE, data=_values(run)),
             dialog(
                 ids.EDIT,
                 "Edit this run",
@@ -48,7 +49,7 @@ def layout(run: Run) -> Component:
 
 
 def patch(before: list[str], now: list[str | None]) -> RunPatch | None:
-    """What is to be changed, or None where nothing is; each is name, group, tags and notes."""
+    """The change from `before` to `now`, or None; both are name, group, tags and notes."""
     name, group, tags, notes = (
         None if old == (new or "") else (new or "") for old, new in zip(before, now, strict=True)
     )
@@ -59,13 +60,8 @@ def patch(before: list[str], now: list[str | None]) -> RunPatch | None:
     )
 
 
-def tags_of(text: str) -> tuple[str, ...]:
-    """Tags with commas between them, each once."""
-    return tuple(dict.fromkeys(tag.strip() for tag in text.split(",") if tag.strip()))
-
-
 def register(app: Dash, source: Source) -> None:
-    """Save what was typed, and close the dialog, or say what is wrong with it."""
+    """Register the callbacks: save and close the dialog, or show why saving failed."""
 
     @app.callback(
         Output(ids.RUN_HEADING, "children", allow_duplicate=True),
@@ -80,8 +76,8 @@ def register(app: Dash, source: Source) -> None:
         running=[(Output(ids.EDIT_SAVE, "disabled"), True, False)],
         prevent_initial_call=True,
     )
-    async def save(clicks: int, *said: Any) -> Any:
-        *now, before, run_id = said
+    async def save(clicks: int, *values: Any) -> Any:
+        *now, before, run_id = values
         wanted = patch(before, now)
         if wanted is None:
             return [no_update] * 3 + ["", clicks]
@@ -89,7 +85,7 @@ def register(app: Dash, source: Source) -> None:
             run = await source.edits.change(run_id, wanted)
         except SourceError as error:
             return [no_update] * 3 + [f"Not saved. {error}", no_update]
-        return cards.heading(run), cards.notes(run), _said(run), "", clicks
+        return cards.heading(run), cards.notes(run), _values(run), "", clicks
 
     app.clientside_callback(
         ClientsideFunction("htga", "edited"),
@@ -98,5 +94,5 @@ def register(app: Dash, source: Source) -> None:
     )
 
 
-def _said(run: Run) -> list[str]:
+def _values(run: Run) -> list[str]:
     return [run.name, run.group, ", ".join(run.tags), run.notes]

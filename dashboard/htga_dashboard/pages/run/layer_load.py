@@ -1,4 +1,4 @@
-"""What is drawn of the layers of a run."""
+"""Load the figures of a run's layers."""
 
 from __future__ import annotations
 
@@ -7,91 +7,93 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from htga_client.wire import LayerMap, Series
-from htga_dashboard.figures import layer_heatmap as rows_figure
-from htga_dashboard.figures import small_multiples as multiples
-from htga_dashboard.figures import theme
+from htga_dashboard.figures import layer_heatmap, small_multiples, theme
 from htga_dashboard.figures.layout import Figure
-from htga_dashboard.models.layer_rows import MEASURES, Strata, strata
+from htga_dashboard.models.layer_rows import MEASURES, LayerRows, layer_rows
 from htga_dashboard.models.step_range import Steps
-from htga_dashboard.pages.run import pinned_layers as pinned
-from htga_dashboard.pages.run.layer_options import Look
+from htga_dashboard.pages.run import pinned_layers
+from htga_dashboard.pages.run.layer_options import LayerOptions
 from htga_dashboard.source.source import Source
 
 COLUMNS = 120
-"""Buckets of steps in the picture; a row of thousands of layers has no need of more."""
+"""Number of buckets of steps in the heat map."""
 
 BUCKETS = 400
-"""Buckets of steps in the curves of one layer."""
+"""Number of buckets of steps in the curves of one layer."""
 
-PICTURE = "layers"
-"""Name of the picture among the graphs of a page."""
+OVERVIEW = "layers"
+"""Name of the graph of all layers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """The picture of all layers and the curves of some.
+class LayerFigures:
+    """The figure of all layers and the curves of pinned ones.
 
     Attributes:
-        names: Of all layers.
-        rows: Of the picture.
-        height: Of the picture in pixels.
-        figures: By the names of their places.
+        names: Names of all layers.
+        rows: Rows of the figure of all layers.
+        height: Height of that figure in pixels.
+        figures: All figures by the name of their graph.
     """
 
     names: list[str]
-    rows: Strata
+    rows: LayerRows
     height: int
     figures: dict[str, Figure]
 
 
-async def read(
-    source: Source, run_id: str, look: Look, palette: theme.Theme, steps: Steps
-) -> Drawn | None:
-    """All that there is to draw, built beside the event loop; None where no layer was measured."""
+async def load(
+    source: Source, run_id: str, options: LayerOptions, palette: theme.Theme, steps: Steps
+) -> LayerFigures | None:
+    """Load the data and build the figures in a thread; None if no layer was measured."""
     found, series = await asyncio.gather(
-        source.layer_map(run_id, look.key, buckets=COLUMNS, steps=steps),
+        source.layer_map(run_id, options.key, buckets=COLUMNS, steps=steps),
         asyncio.gather(
             *(
-                source.series(run_id, pinned.KEYS, layer=name, buckets=BUCKETS, steps=steps)
-                for name in look.pinned
+                source.series(run_id, pinned_layers.KEYS, layer=name, buckets=BUCKETS, steps=steps)
+                for name in options.pinned
             )
         ),
     )
     if not found.layers:
         return None
-    return await asyncio.to_thread(draw, found, series, look, palette, steps)
+    return await asyncio.to_thread(build, found, series, options, palette, steps)
 
 
-def draw(
-    found: LayerMap, series: Sequence[Series], look: Look, palette: theme.Theme, steps: Steps
-) -> Drawn:
-    """The figures of these values, looked at in that way."""
-    rows = strata(found, look.order, match=look.match, among=look.among)
-    measure, revision = MEASURES[look.key], f"{found.run_id} {look.key} {look.form}"
-    if look.form == "multiples":
-        across = look.across
-        picture = multiples.figure(rows, measure, palette, revision=revision, across=across)
-        height = multiples.height(rows, across)
+def build(
+    found: LayerMap,
+    series: Sequence[Series],
+    options: LayerOptions,
+    palette: theme.Theme,
+    steps: Steps,
+) -> LayerFigures:
+    """Build the figures for the given options."""
+    rows = layer_rows(found, options.order, match=options.match, among=options.among)
+    measure, revision = MEASURES[options.key], f"{found.run_id} {options.key} {options.form}"
+    if options.form == "multiples":
+        across = options.across
+        figure = small_multiples.figure(rows, measure, palette, revision=revision, across=across)
+        height = small_multiples.height(rows, across)
     else:
-        picture = rows_figure.figure(rows, measure, palette, revision=revision)
-        height = rows_figure.height(rows)
-    if "xaxis" in picture["layout"]:
-        picture["layout"]["xaxis"] |= steps.axis()
-    drawn = {PICTURE: picture} | pinned.figures(series, palette, steps)
-    return Drawn(names=found.layers, rows=rows, height=height, figures=drawn)
+        figure = layer_heatmap.figure(rows, measure, palette, revision=revision)
+        height = layer_heatmap.height(rows)
+    if "xaxis" in figure["layout"]:
+        figure["layout"]["xaxis"] |= steps.axis()
+    drawn = {OVERVIEW: figure} | pinned_layers.figures(series, palette, steps)
+    return LayerFigures(names=found.layers, rows=rows, height=height, figures=drawn)
 
 
-def caption(rows: Strata, look: Look) -> str:
-    """What a row and a cell of the picture are."""
+def caption(rows: LayerRows, options: LayerOptions) -> str:
+    """What a row and a cell of the figure show."""
     count = sum(map(len, rows.layers))
     if not count:
-        return f"none of {rows.total:,} layers has {look.match!r} in its name"
+        return f"none of {rows.total:,} layers has {options.match!r} in its name"
     of = f"{count:,} of {rows.total:,} layers" if count < rows.total else f"{count:,} layers"
-    each = len(rows.layers[0])
-    if look.form == "multiples":
-        shown = min(len(rows.layers), multiples.MOST)
+    size = len(rows.layers[0])
+    if options.form == "multiples":
+        shown = min(len(rows.layers), small_multiples.MAX_CHARTS)
         of += f", the first {shown} shown" if shown < count else ""
         return f"on one scale, faintly from minimum to maximum \N{MIDDLE DOT} {of}"
-    if each > 1:
-        of += f", {each} to a row, which shows the most telling; click a row to open it"
-    return f"{MEASURES[look.key].note} \N{MIDDLE DOT} {of}"
+    if size > 1:
+        of += f", {size} to a row, which shows the worst; click a row to open it"
+    return f"{MEASURES[options.key].note} \N{MIDDLE DOT} {of}"

@@ -1,4 +1,4 @@
-"""Which layers of a run are looked at, and how."""
+"""The options of the section of layers: value, form, order, filter and pinned layers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from urllib.parse import parse_qs
 from htga_dashboard.models.layer_rows import MEASURES, Order
 
 PINNED = 24
-"""Layers pinned at most."""
+"""Maximum number of pinned layers."""
 
 ACROSS = 4
-"""Small charts beside one another, where there is room."""
+"""Maximum number of small charts side by side."""
 
 Form = Literal["map", "multiples"]
 
 FORMS: dict[Form, str] = {"map": "heat map", "multiples": "small charts"}
 
 ORDERS: dict[Order, str] = {
-    "telling": "most telling first",
+    "worst": "worst first",
     "varying": "most varying first",
     "model": "as in the model",
     "name": "by name",
@@ -27,20 +27,20 @@ ORDERS: dict[Order, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Which layers are looked at, and how.
+class LayerOptions:
+    """Which layers are shown, and how.
 
     Attributes:
-        key: The value that is compared.
+        key: The scalar to compare.
         form: A heat map of all layers, or a small chart for each of the first.
-        order, match, among: As in `strata`.
-        pinned: Layers that have their own curves.
-        across: Small charts beside one another; the width of the page says it.
+        order, match, among: See `layer_rows`.
+        pinned: Layers with curves of their own.
+        across: Number of small charts side by side, which depends on the width of the page.
     """
 
     key: str = "alpha_hat"
     form: Form = "map"
-    order: Order = "telling"
+    order: Order = "worst"
     match: str = ""
     among: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
@@ -48,14 +48,14 @@ class Look:
 
     @classmethod
     def from_query(cls, query: str) -> Self:
-        """What an address says after its "?"; what it says wrongly is as if it were not there."""
-        said = parse_qs(query.lstrip("?"))
-        key, form, order = (said.get(name, [""])[0] for name in ("layers", "as", "order"))
+        """Parse the query of an address; invalid parts are ignored."""
+        params = parse_qs(query.lstrip("?"))
+        key, form, order = (params.get(name, [""])[0] for name in ("layers", "as", "order"))
         return cls(
             key=key if key in MEASURES else cls().key,
             form="multiples" if form == "multiples" else "map",
             order=next((known for known in ORDERS if known == order), cls().order),
-            match=said.get("match", [""])[0],
-            among=tuple(said.get("among", [])),
-            pinned=tuple(dict.fromkeys(said.get("layer", [])))[:PINNED],
+            match=params.get("match", [""])[0],
+            among=tuple(params.get("among", [])),
+            pinned=tuple(dict.fromkeys(params.get("layer", [])))[:PINNED],
         )

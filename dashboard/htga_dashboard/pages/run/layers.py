@@ -1,4 +1,4 @@
-"""The layers of a run in one picture, and the curves of those that are pinned."""
+"""The section of layers: a figure of all of them, and the curves of the pinned ones."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
+from htga_dashboard.components import graph, ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.controls import field, one, several
+from htga_dashboard.components.controls import dropdown, field, multi_dropdown
 from htga_dashboard.figures import theme
 from htga_dashboard.models.layer_rows import MEASURES, Order
 from htga_dashboard.models.step_range import Steps
-from htga_dashboard.pages.run import layer_load as layer_drawing
-from htga_dashboard.pages.run import pinned_layers as pinned
-from htga_dashboard.pages.run.layer_load import PICTURE
-from htga_dashboard.pages.run.layer_options import ACROSS, FORMS, ORDERS, PINNED, Form, Look
+from htga_dashboard.pages.run import pinned_layers
+from htga_dashboard.pages.run.layer_load import OVERVIEW, caption, load
+from htga_dashboard.pages.run.layer_options import ACROSS, FORMS, ORDERS, PINNED, Form, LayerOptions
 from htga_dashboard.pages.run.view_state import View
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 
-def layout(look: Look) -> Component:
-    """The place of the layers, unseen until one was measured."""
+def layout(options: LayerOptions) -> Component:
+    """The section, hidden until a layer was measured."""
     return html.Div(
         [
             dcc.Store(id=ids.section(ids.LAYERS)),
@@ -32,30 +30,30 @@ def layout(look: Look) -> Component:
             dcc.Store(id=ids.LAYERS_ROWS),
             dcc.Store(id=ids.LAYERS_CLICK),
             dcc.Store(id=ids.LAYERS_ACROSS),
-            dcc.Store(id=ids.LAYERS_AMONG, data=list(look.among)),
-            graphs.store(ids.LAYERS),
-            _section(look),
+            dcc.Store(id=ids.LAYERS_AMONG, data=list(options.among)),
+            graph.store(ids.LAYERS),
+            _section(options),
         ],
         **attributes(data_section=ids.LAYERS),
     )
 
 
-def _section(look: Look) -> Component:
+def _section(options: LayerOptions) -> Component:
     keys = {key: measure.label for key, measure in MEASURES.items()}
     return html.Section(
         [
             html.Div(
                 [
                     html.H2("Layers"),
-                    field("Value", one(ids.LAYERS_KEY, keys, look.key)),
-                    field("As", one(ids.LAYERS_FORM, FORMS, look.form)),
-                    field("Order", one(ids.LAYERS_ORDER, ORDERS, look.order)),
+                    field("Value", dropdown(ids.LAYERS_KEY, keys, options.key)),
+                    field("As", dropdown(ids.LAYERS_FORM, FORMS, options.form)),
+                    field("Order", dropdown(ids.LAYERS_ORDER, ORDERS, options.order)),
                     field(
                         "Names with",
                         dcc.Input(
                             id=ids.LAYERS_MATCH,
                             type="search",
-                            value=look.match,
+                            value=options.match,
                             placeholder="conv, or *.weight",
                             debounce=0.3,
                             autoComplete="off",
@@ -63,7 +61,9 @@ def _section(look: Look) -> Component:
                     ),
                     field(
                         "Pinned",
-                        several(ids.LAYERS_PINNED, look.pinned, look.pinned, "Click a row"),
+                        multi_dropdown(
+                            ids.LAYERS_PINNED, options.pinned, options.pinned, "Click a row"
+                        ),
                         wide=True,
                     ),
                 ],
@@ -81,7 +81,7 @@ def _section(look: Look) -> Component:
                         ]
                     ),
                     html.Div(
-                        graphs.place(PICTURE, steps=True, clicks=ids.LAYERS_CLICK),
+                        graph.place(OVERVIEW, steps=True, clicks=ids.LAYERS_CLICK),
                         id=ids.LAYERS_PLOT,
                         className="plot",
                     ),
@@ -97,7 +97,7 @@ def _section(look: Look) -> Component:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw the layers as they are looked at, and anew when the run has grown enough."""
+    """Register the callbacks: draw the layers for the options, and again when the run has grown."""
     _register_drawing(app, source)
     app.clientside_callback(
         ClientsideFunction("htga", "layerClicked"),
@@ -161,7 +161,7 @@ def _register_drawing(app: Dash, source: Source) -> None:
         same = [no_update] * 10
         if data is None or (view := View.from_json(data)).step is None:
             return same
-        look = Look(
+        options = LayerOptions(
             key=key,
             form=form,
             order=order,
@@ -171,8 +171,8 @@ def _register_drawing(app: Dash, source: Source) -> None:
             across=across or ACROSS,
         )
         try:
-            drawn = await layer_drawing.read(
-                source, view.run, look, theme.named(theme_name), Steps.parse(view.steps)
+            drawn = await load(
+                source, view.run, options, theme.named(theme_name), Steps.parse(view.steps)
             )
         except SourceError as error:
             return [*same[:3], str(error), *same[4:]]
@@ -181,12 +181,12 @@ def _register_drawing(app: Dash, source: Source) -> None:
         return [
             False,
             {"height": f"{drawn.height}px"},
-            f"{MEASURES[look.key].label} of each layer".capitalize(),
-            layer_drawing.caption(drawn.rows, look),
-            not look.among,
+            f"{MEASURES[options.key].label} of each layer".capitalize(),
+            caption(drawn.rows, options),
+            not options.among,
             drawn.rows.layers,
             drawn.names,
-            no_update if shown == list(look.pinned) else pinned.cards_of(look.pinned),
-            graphs.handed(drawn.figures),
-            look.pinned,
+            no_update if shown == list(options.pinned) else pinned_layers.cards_of(options.pinned),
+            graph.to_payload(drawn.figures),
+            options.pinned,
         ]

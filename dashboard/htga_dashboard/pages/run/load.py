@@ -1,4 +1,4 @@
-"""What is drawn of a run, and what is added when there is news of it."""
+"""Load what the page of a run shows, and what is new since then."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from htga_client.wire import Histograms, Run, RunEvent, Series
-from htga_dashboard.figures import curves, theme
-from htga_dashboard.figures import event_marks as happened
-from htga_dashboard.figures import histogram_heatmap as heat
-from htga_dashboard.figures.layout import Figure, rimmed
+from htga_dashboard.figures import curves, event_marks, histogram_heatmap, theme
+from htga_dashboard.figures.layout import Figure, with_event_axis
 from htga_dashboard.models.charts import charts_of
 from htga_dashboard.models.step_range import Steps
-from htga_dashboard.pages.run.view_state import COLUMNS, HEAT, View, keys_of
+from htga_dashboard.pages.run.heatmap_state import COLUMNS
+from htga_dashboard.pages.run.view_state import HEAT, View, keys_of
 from htga_dashboard.source.source import ALL, Source
 
 BUCKETS = 800
-"""Buckets of steps that a curve is fetched in; a card is not wider than that in pixels."""
+"""Number of buckets of steps of a curve: the maximum width of a card in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """All that there is to draw of a run.
+class RunFigures:
+    """A run with its figures.
 
     Attributes:
-        run: Which.
-        events: What happened in it.
-        view: What its charts show.
-        figures: By the names of their places.
+        run: The run.
+        events: Its events.
+        view: The state of its charts.
+        figures: Figures by the name of their graph.
     """
 
     run: Run
@@ -37,7 +36,7 @@ class Drawn:
     figures: dict[str, Figure]
 
 
-def draw(
+def build(
     run: Run,
     series: Series,
     histograms: Histograms,
@@ -45,25 +44,22 @@ def draw(
     *,
     steps: Steps = ALL,
     events: Sequence[RunEvent] = (),
-) -> Drawn:
-    """What these values of `run` come to.
-
-    There is a figure for every chart that there are values for, in the order of the page.
-    """
+) -> RunFigures:
+    """Build a figure for every chart that has values, in the order of the page."""
     drawn = {chart.name: curves.figure(series, chart, palette) for chart in charts_of(run)}
     if events:
         for figure in drawn.values():
-            rimmed(figure)["data"].append(happened.trace(events, palette))
+            with_event_axis(figure)["data"].append(event_marks.trace(events, palette))
     if histograms.step:
-        drawn[HEAT] = heat.figure(histograms, palette)
+        drawn[HEAT] = histogram_heatmap.figure(histograms, palette)
     for figure in drawn.values():
         figure["layout"]["xaxis"] |= steps.axis()
     view = View.of(run, series, histograms, events, drawn, steps=str(steps))
-    return Drawn(run, events, view, drawn)
+    return RunFigures(run, events, view, drawn)
 
 
-async def read(source: Source, run_id: str, palette: theme.Theme, steps: Steps) -> Drawn:
-    """All that there is to draw of a run; figures are built beside the event loop."""
+async def load(source: Source, run_id: str, palette: theme.Theme, steps: Steps) -> RunFigures:
+    """Load a run, and build its figures in a thread."""
     run = await source.run(run_id)
     series, histograms, events = await asyncio.gather(
         source.series(run_id, keys_of(charts_of(run)), buckets=BUCKETS, steps=steps),
@@ -71,12 +67,12 @@ async def read(source: Source, run_id: str, palette: theme.Theme, steps: Steps) 
         source.events(run_id),
     )
     return await asyncio.to_thread(
-        draw, run, series, histograms, palette, steps=steps, events=events
+        build, run, series, histograms, palette, steps=steps, events=events
     )
 
 
-async def read_news(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:
-    """What came since; no values where the page shows a stretch of steps that stays as it is."""
+async def load_new(source: Source, view: View) -> tuple[Run, Series | None, Histograms | None]:
+    """Load what came after `view`; no values if the page shows a fixed range of steps."""
     if view.steps:
         return await source.run(view.run), None, None
     return await asyncio.gather(

@@ -1,4 +1,4 @@
-"""One run, live: what is known of it, its latest readings, and its charts."""
+"""The page of one run: heading, readings, charts, tail, layers, events and settings, live."""
 
 from __future__ import annotations
 
@@ -11,42 +11,26 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.wire import Histograms, Run, Series
-from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
+from htga_dashboard.components import graph, ids
 from htga_dashboard.components.attributes import attributes
+from htga_dashboard.components.cards import card
 from htga_dashboard.figures import theme
 from htga_dashboard.models.charts import METRICS, charts_of
 from htga_dashboard.models.step_range import Steps
-from htga_dashboard.pages.run import (
-    cards,
-    layers,
-    report,
-)
-from htga_dashboard.pages.run import (
-    edit as editing,
-)
-from htga_dashboard.pages.run import (
-    load as drawing,
-)
-from htga_dashboard.pages.run import (
-    ridgeline as ridge,
-)
-from htga_dashboard.pages.run import (
-    tail_snapshot as snapshot,
-)
-from htga_dashboard.pages.run.layer_options import Look
-from htga_dashboard.pages.run.load import Drawn
+from htga_dashboard.pages.run import cards, edit, layers, report, ridgeline, tail_snapshot
+from htga_dashboard.pages.run.layer_options import LayerOptions
+from htga_dashboard.pages.run.load import RunFigures, build, load, load_new
 from htga_dashboard.pages.run.view_state import HEAT, View
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 
-def layout(drawn: Drawn, query: str = "") -> Component:
+def layout(drawn: RunFigures, query: str = "") -> Component:
     """The page of a run, with its figures.
 
     Args:
-        drawn: What to show.
-        query: What its address says after the "?": which steps, which layers.
+        drawn: The run and its figures.
+        query: The query of its address: range of steps, options of layers.
     """
     run, view = drawn.run, drawn.view
     steps = Steps.from_query(query)
@@ -56,12 +40,12 @@ def layout(drawn: Drawn, query: str = "") -> Component:
             dcc.Store(id=ids.RUN_NEWS),
             dcc.Store(id=ids.RUN_VIEW, data=view.to_json()),
             dcc.Store(id=ids.RUN_GROWTH),
-            graphs.store(ids.RUN, graphs.handed(drawn.figures)),
+            graph.store(ids.RUN, graph.to_payload(drawn.figures)),
             dcc.Store(id=ids.RUN_REDRAW, data=0),
             dcc.Store(id=ids.RUN_STEPS, data=str(steps)),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
-            cards.stretch(steps, view.caption),
+            cards.step_range_inputs(steps, view.caption),
             html.Div(
                 [
                     html.Section(charts(run, view), id=ids.RUN_CARDS),
@@ -69,13 +53,13 @@ def layout(drawn: Drawn, query: str = "") -> Component:
                 ],
                 className="cards",
             ),
-            snapshot.layout(query, hidden=view.heat.step is None),
-            layers.layout(Look.from_query(query)),
+            tail_snapshot.layout(query, hidden=view.heat.step is None),
+            layers.layout(LayerOptions.from_query(query)),
             html.Div(
                 [html.Section(cards.notes(run), id=ids.RUN_NOTES), *cards.details(run)],
                 className="cards",
             ),
-            editing.layout(run),
+            edit.layout(run),
         ],
         className="page run",
         **attributes(
@@ -85,7 +69,7 @@ def layout(drawn: Drawn, query: str = "") -> Component:
 
 
 def validation_layout() -> Component:
-    """Every component that the callbacks of `register` name, for Dash to check their ids."""
+    """Every component that the callbacks refer to, for Dash to check their ids."""
     none = Run(
         id="",
         project="",
@@ -117,42 +101,42 @@ def validation_layout() -> Component:
         total=0,
         cursor=None,
     )
-    return layout(drawing.draw(none, series, histograms, theme.LIGHT))
+    return layout(build(none, series, histograms, theme.LIGHT))
 
 
 async def read(source: Source, run_id: str, url: SplitResult, palette: theme.Theme) -> Component:
-    """The page of the run of this id, as things are now."""
+    """Load the page of a run."""
     steps = Steps.from_query(url.query)
-    return layout(await drawing.read(source, run_id, palette, steps), url.query)
+    return layout(await load(source, run_id, palette, steps), url.query)
 
 
 def charts(run: Run, view: View) -> list[Component]:
-    """A card for each of the figures of `view`."""
+    """A card for each chart of the run, in the order of the page."""
     shown = [
-        cards.card(chart.name, chart.title, chart.note, wide=chart.wide, steps=True)
+        card(chart.name, chart.title, chart.note, wide=chart.wide, steps=True)
         for chart in charts_of(run)
     ]
     if view.heat.step is not None:
         title, note = "|gradient| over steps", "share of the entries"
-        shown.insert(2, cards.card(HEAT, title, note, wide=True, steps=True))
+        shown.insert(2, card(HEAT, title, note, wide=True, steps=True))
     if len(run.metrics) > METRICS:
         shown.append(cards.left_out(len(run.metrics) - METRICS))
     return shown or [cards.waiting()]
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw the charts, and let them grow while the run does.
+    """Register the callbacks, which draw the charts and let them grow with the run.
 
-    `draw` gives the graphs new figures, which keeps their zoom, and puts their cards on the page
-    where it has others. `grow` only appends to them, and asks for `draw` where that would not do.
+    `draw` replaces all figures, which keeps the reader's zoom, and the cards where they differ.
+    `grow` only appends points, and triggers `draw` where that is not enough.
     """
     _register_drawing(app, source)
     _register_growth(app, source)
     _register_report(app, source)
-    snapshot.register(app, source)
-    ridge.register(app, source)
+    tail_snapshot.register(app, source)
+    ridgeline.register(app, source)
     layers.register(app, source)
-    editing.register(app, source)
+    edit.register(app, source)
     app.clientside_callback(
         ClientsideFunction("htga", "typedSteps"),
         Input(ids.RUN_FIRST, "value"),
@@ -161,7 +145,7 @@ def register(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        ClientsideFunction("htga", "landed"),
+        ClientsideFunction("htga", "runUpdated"),
         Input(ids.RUN_VIEW, "data"),
         Input(ids.RUN_GROWTH, "data"),
         prevent_initial_call=True,
@@ -183,16 +167,14 @@ def _register_drawing(app: Dash, source: Source) -> None:
     async def draw(redraws: int, theme_name: str, steps: str, data: dict[str, Any]) -> Any:
         before = View.from_json(data)
         try:
-            drawn = await drawing.read(
-                source, before.run, theme.named(theme_name), Steps.parse(steps)
-            )
+            drawn = await load(source, before.run, theme.named(theme_name), Steps.parse(steps))
         except SourceError:
             return no_update, before.answered().to_json(), no_update, no_update
         view = replace(drawn.view, beat=before.beat + 1)
         return (
             no_update if before.graphs == view.graphs else charts(drawn.run, view),
             view.to_json(),
-            graphs.handed(drawn.figures, redraws),
+            graph.to_payload(drawn.figures, redraws),
             view.caption,
         )
 
@@ -216,18 +198,18 @@ def _register_growth(app: Dash, source: Source) -> None:
         view = View.from_json(data)
         try:
             (run, series, histograms), events = await asyncio.gather(
-                drawing.read_news(source, view), source.events(view.run)
+                load_new(source, view), source.events(view.run)
             )
         except SourceError:
             return [view.answered().to_json(), *same[1:]]
-        words, said = (cards.heading(run), cards.readings(run)), cards.events(events)
+        header, listed = (cards.heading(run), cards.readings(run)), cards.events(events)
         if series is None:
-            return [view.answered(run).to_json(), no_update, *words, no_update, no_update, said]
+            return [view.answered(run).to_json(), no_update, *header, no_update, no_update, listed]
         growth = view.grow(run, series, histograms, events)
         if growth is None:
-            return [no_update, no_update, *words, redraws + 1, no_update, said]
+            return [no_update, no_update, *header, redraws + 1, no_update, listed]
         grown, extensions = growth
-        return [grown.to_json(), extensions, *words, no_update, grown.caption, said]
+        return [grown.to_json(), extensions, *header, no_update, grown.caption, listed]
 
 
 def _register_report(app: Dash, source: Source) -> None:
@@ -240,6 +222,6 @@ def _register_report(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     async def take(_clicks: int, run_id: str, steps: str) -> Any:
-        drawn = await drawing.read(source, run_id, theme.LIGHT, Steps.parse(steps))
+        drawn = await load(source, run_id, theme.LIGHT, Steps.parse(steps))
         content = await asyncio.to_thread(report.to_html, drawn.run, drawn.figures)
         return {"content": content, "filename": f"htga-{run_id}.html", "type": "text/html"}

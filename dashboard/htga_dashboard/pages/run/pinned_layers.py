@@ -1,4 +1,4 @@
-"""The curves of the layers that are pinned."""
+"""The curves of the pinned layers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dash import html
 from dash.development.base_component import Component
 
 from htga_client.wire import Series
-from htga_dashboard.components import graph as graphs
+from htga_dashboard.components import graph
 from htga_dashboard.figures import curves, theme
 from htga_dashboard.figures.layout import Figure
 from htga_dashboard.models.charts import LAYER
 from htga_dashboard.models.step_range import Steps
 
 KEYS = [curve.key for chart in LAYER for curve in chart.curves]
-"""What the curves of a layer show."""
+"""Keys of the curves of a layer."""
 
 
 def cards_of(names: Sequence[str]) -> list[Component]:
-    """A card with the curves of each pinned layer."""
+    """A card for each pinned layer."""
     return [
         html.Article(
             [
@@ -29,7 +29,7 @@ def cards_of(names: Sequence[str]) -> list[Component]:
                     html.Div(
                         [
                             html.Small(", ".join(filter(None, (chart.title, chart.note)))),
-                            graphs.place(_name(place, chart.name), steps=True),
+                            graph.place(_name(place, chart.name), steps=True),
                         ],
                         className="plot small",
                     )

@@ -1,4 +1,4 @@
-"""A run as one HTML file: its charts as they are now, to be kept or sent, and opened without us."""
+"""A run as one HTML file with its charts, which needs neither collector nor network."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from importlib import metadata
 
 from htga_client.wire import Run
-from htga_dashboard.components import graph as graphs
-from htga_dashboard.figures import plotly_script as library
-from htga_dashboard.figures import theme
+from htga_client.wire.flat_config import flat
+from htga_dashboard.components import graph
+from htga_dashboard.figures import plotly_script, theme
 from htga_dashboard.figures.layout import Figure
 from htga_dashboard.models.charts import charts_of
-from htga_dashboard.models.config import flat
 from htga_dashboard.models.number_format import significant
 from htga_dashboard.pages.run.view_state import HEAT
 
@@ -31,11 +30,11 @@ th { color: %(muted)s; }
 
 
 def to_html(run: Run, drawn: Mapping[str, Figure]) -> str:
-    """The file. Nothing in it is fetched from anywhere, and no name in it is read as markup.
+    """The file. It fetches nothing, and all text of the run is escaped.
 
     Args:
-        run: What it is about.
-        drawn: Its figures, as `drawing.draw` makes them in the light theme.
+        run: The run.
+        drawn: Its figures from `load.build`, in the light theme.
     """
     titles = {chart.name: chart.title for chart in charts_of(run)} | {HEAT: "|gradient| over steps"}
     parts = [
@@ -55,7 +54,7 @@ def to_html(run: Run, drawn: Mapping[str, Figure]) -> str:
     colours = {"text": palette.text, "muted": palette.muted, "surface": palette.surface}
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{STYLE % colours}</style><script>{library.script()}</script></head><body>"
+        f"<style>{STYLE % colours}</style><script>{plotly_script.script()}</script></head><body>"
         f"<h1>{name}</h1><p>{html.escape(', '.join(facts))}</p>{''.join(parts)}"
         f"<p>HTGA {html.escape(metadata.version('htga'))}</p></body></html>\n"
     )
@@ -66,8 +65,8 @@ def _section(title: str, content: str) -> str:
 
 
 def _graph(figure: Figure, place: int) -> str:
-    # No text of a run can end the script that it stands in.
-    drawn = graphs.written(figure).replace("<", "\\u003c")
+    # No text of the run can close the script element.
+    drawn = graph.to_json(figure).replace("<", "\\u003c")
     config = '{"displaylogo": false, "responsive": true}'
     return (
         f'<div id="chart-{place}" style="height: 280px"></div><script>{{ const figure = {drawn};'

@@ -1,4 +1,4 @@
-"""How the distribution of |gradient| has moved, beside the tail at one moment."""
+"""The ridgeline card: how the distribution of |gradient| has moved over the run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
+from htga_dashboard.components import graph, ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.figures import ridgeline as picture
-from htga_dashboard.figures import theme
+from htga_dashboard.figures import ridgeline, theme
 from htga_dashboard.models.step_range import Steps
 from htga_dashboard.pages.run.view_state import View
 from htga_dashboard.source.http import SourceError
@@ -22,14 +20,14 @@ RIDGES = 14
 
 
 def layout() -> Component:
-    """The card of the ridges."""
+    """The card."""
     note = "|gradient| from the first step down to the latest"
     return html.Article(
         [
             dcc.Store(id=ids.section(ids.RIDGE)),
-            graphs.store(ids.RIDGE),
+            graph.store(ids.RIDGE),
             html.Header([html.H2("Ridgeline"), html.Span(note)]),
-            html.Div(graphs.place(ids.RIDGE), className="plot"),
+            html.Div(graph.place(ids.RIDGE), className="plot"),
         ],
         className="card",
         **attributes(data_section=ids.RIDGE),
@@ -37,7 +35,7 @@ def layout() -> Component:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw the ridges, and anew when the run has grown enough."""
+    """Register the callback, which draws the ridges again when the run has grown."""
 
     @app.callback(
         Output(ids.figures(ids.RIDGE), "data"),
@@ -52,6 +50,6 @@ def register(app: Dash, source: Source) -> None:
         try:
             found = await source.histograms(view.run, buckets=RIDGES, steps=steps)
         except SourceError:
-            return no_update  # what is on screen stays; the next news asks again
-        figure = await asyncio.to_thread(picture.figure, found, theme.named(theme_name))
-        return graphs.handed({ids.RIDGE: figure})
+            return no_update  # keep what is on screen; the next update tries again
+        figure = await asyncio.to_thread(ridgeline.figure, found, theme.named(theme_name))
+        return graph.to_payload({ids.RIDGE: figure})

@@ -1,4 +1,4 @@
-"""Which moment of a run is looked at, and what of it."""
+"""Which steps, tail size and layer the tail snapshot shows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from htga_dashboard.pages.run.view_state import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """What a reader has chosen, as an address says it.
+class SnapshotQuery:
+    """The reader's choice, as the query of the address says.
 
     Attributes:
-        at: A step, or None for the latest whenever there is a later one.
+        at: A step, or None to follow the latest.
         k: Size of the tail, or None for n**0.6.
         layer: A layer; empty for the whole model.
     """
@@ -26,21 +26,20 @@ class Chosen:
 
     @classmethod
     def from_query(cls, query: str) -> Self:
-        """What comes after the "?"; what it says wrongly is as if it were not there."""
-        said = parse_qs(query.lstrip("?"))
-        at, k, layer = (said.get(name, [""])[0] for name in ("at", "k", "of"))
+        """Parse the query of an address; invalid parts are ignored."""
+        params = parse_qs(query.lstrip("?"))
+        at, k, layer = (params.get(name, [""])[0] for name in ("at", "k", "of"))
         return cls(at=_number(at), k=_number(k), layer=layer)
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """What a snapshot shows.
+class StepWindow:
+    """The steps of one snapshot, as many as a column of the heat map has.
 
-    The moment is as wide as a column of the heat map: a single step of a short run or of a zoom,
-    the steps of one column of a long one.
+    That is a single step in a short run or after zooming, and several steps in a long run.
 
     Attributes:
-        first, last: Its steps.
+        first, last: The range of steps, both included.
         k: Size of the tail, or None for n**0.6.
         theme: Name of the palette.
         layer: A layer; empty for the whole model.
@@ -53,19 +52,19 @@ class Moment:
     layer: str = ""
 
     @classmethod
-    def of(cls, view: View, chosen: Chosen, theme_name: str | None) -> Self:
-        """The chosen moment of a view that has histograms."""
+    def of(cls, view: View, chosen: SnapshotQuery, theme_name: str | None) -> Self:
+        """The window that is chosen in a view with histograms."""
         last = view.step or 0
         at = last if chosen.at is None else min(chosen.at, last)
         return cls(max(at - view.heat.width + 1, 0), at, chosen.k, theme_name, chosen.layer)
 
     @property
     def steps(self) -> Steps:
-        """From its first to its last."""
+        """The range of steps."""
         return Steps(self.first, self.last)
 
     def ending(self, last: int) -> Self:
-        """As many steps, up to another one."""
+        """A window with as many steps that ends at `last`."""
         return replace(self, first=max(last - (self.last - self.first), 0), last=last)
 
 

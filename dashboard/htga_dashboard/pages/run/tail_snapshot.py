@@ -1,4 +1,4 @@
-"""The tail at one moment of a run: survival, Hill plot and the fit, for a step and a k."""
+"""The tail at one step of a run: survival function, Hill plot and fit."""
 
 from __future__ import annotations
 
@@ -13,43 +13,41 @@ from dash.development.base_component import Component
 
 from htga_client.statistics.hill import HillPlot, default_k, hill_plot, survival
 from htga_client.wire import Histograms
-from htga_dashboard.components import graph as graphs
-from htga_dashboard.components import ids
+from htga_dashboard.components import graph, ids
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.components.controls import field
-from htga_dashboard.figures import tail as tails
-from htga_dashboard.figures import theme
+from htga_dashboard.figures import tail, theme
 from htga_dashboard.figures.layout import Figure
 from htga_dashboard.models.step_range import Steps
 from htga_dashboard.pages.run import ridgeline as ridge
-from htga_dashboard.pages.run.selected_step import Chosen, Moment
+from htga_dashboard.pages.run.selected_step import SnapshotQuery, StepWindow
 from htga_dashboard.pages.run.view_state import View
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 BITS = 3
-"""Resolution of the histogram that is asked for, which is what the probe sends."""
+"""Resolution of the histogram, the same as the probe sends."""
 
 SEARCHED = 200
-"""Steps before a moment among which the last one that was measured is looked for."""
+"""Number of steps before a window that are searched for the last histogram."""
 
 WHOLE = "the whole model"
 
 
 def layout(query: str, *, hidden: bool) -> Component:
-    """The place of the snapshot.
+    """The section of the snapshot.
 
     Args:
-        query: What the address says after its "?".
-        hidden: Whether it is unseen, until there is a histogram.
+        query: The query of the address.
+        hidden: Whether it is hidden, until there is a histogram.
     """
-    chosen = Chosen.from_query(query)
+    chosen = SnapshotQuery.from_query(query)
     return html.Div(
         [
             dcc.Store(id=ids.section(ids.SNAPSHOT)),
-            dcc.Store(id=ids.MOMENT),
-            dcc.Store(id=ids.MOMENT_AT, data=chosen.at),
-            graphs.store(ids.SNAPSHOT),
+            dcc.Store(id=ids.SNAPSHOT_WINDOW),
+            dcc.Store(id=ids.SNAPSHOT_AT, data=chosen.at),
+            graph.store(ids.SNAPSHOT),
             html.Section(
                 [
                     _controls(chosen),
@@ -66,30 +64,30 @@ def layout(query: str, *, hidden: bool) -> Component:
     )
 
 
-def figures(histograms: Histograms, moment: Moment) -> tuple[Figure, Figure, str]:
-    """Survival, Hill plot, and what they come to in a sentence."""
-    palette = theme.named(moment.theme)
+def figures(histograms: Histograms, window: StepWindow) -> tuple[Figure, Figure, str]:
+    """The survival function, the Hill plot, and a caption."""
+    palette = theme.named(window.theme)
     edges = np.array(histograms.edges, np.float64)
     counts = np.zeros(max(len(edges) - 1, 0), np.int64)
     for column in histograms.counts:
         counts += np.array(column, np.int64)
     plot = hill_plot(edges, counts)
     n = int(counts.sum())
-    wanted = moment.k or default_k(n)
+    wanted = window.k or default_k(n)
     chosen = plot.nearest(wanted) if wanted else None
     x, share = survival(edges, counts)
     return (
-        tails.survival(x, share, plot, chosen, palette),
-        tails.hill(plot, chosen, palette),
-        caption(moment, plot, chosen, n),
+        tail.survival(x, share, plot, chosen, palette),
+        tail.hill(plot, chosen, palette),
+        caption(window, plot, chosen, n),
     )
 
 
-def caption(moment: Moment, plot: HillPlot, chosen: int | None, n: int) -> str:
-    """The fit in a sentence; it claims no power law."""
-    steps = f"step {moment.last:,}"
-    if moment.first < moment.last:
-        steps = f"steps {moment.first:,} to {moment.last:,}"
+def caption(window: StepWindow, plot: HillPlot, chosen: int | None, n: int) -> str:
+    """The fit in words; they claim no power law."""
+    steps = f"step {window.last:,}"
+    if window.first < window.last:
+        steps = f"steps {window.first:,} to {window.last:,}"
     if chosen is None:
         return f"{steps}: too few entries for a tail ({n:,})"
     return (
@@ -99,22 +97,22 @@ def caption(moment: Moment, plot: HillPlot, chosen: int | None, n: int) -> str:
 
 
 def register(app: Dash, source: Source) -> None:
-    """Draw the moment that is chosen, or the latest whenever there is a later one."""
+    """Register the callbacks: draw the chosen step, or follow the latest."""
 
     @app.callback(
         Output(ids.figures(ids.SNAPSHOT), "data"),
-        Output(ids.MOMENT_CAPTION, "children"),
-        Output(ids.MOMENT, "data"),
-        Output(ids.MOMENT_STEP, "max"),
-        Output(ids.MOMENT_STEP, "value"),
-        Output(ids.MOMENT_LAYER, "options"),
+        Output(ids.SNAPSHOT_CAPTION, "children"),
+        Output(ids.SNAPSHOT_WINDOW, "data"),
+        Output(ids.SNAPSHOT_STEP, "max"),
+        Output(ids.SNAPSHOT_STEP, "value"),
+        Output(ids.SNAPSHOT_LAYER, "options"),
         Output(ids.SNAPSHOT, "hidden"),
         Input(ids.section(ids.SNAPSHOT), "data"),
-        Input(ids.MOMENT_AT, "data"),
-        Input(ids.MOMENT_K, "value"),
-        Input(ids.MOMENT_LAYER, "value"),
+        Input(ids.SNAPSHOT_AT, "data"),
+        Input(ids.SNAPSHOT_K, "value"),
+        Input(ids.SNAPSHOT_LAYER, "value"),
         Input(ids.THEME, "data"),
-        State(ids.MOMENT, "data"),
+        State(ids.SNAPSHOT_WINDOW, "data"),
         prevent_initial_call=True,
     )
     async def draw(  # noqa: PLR0917 (Dash passes arguments by position)
@@ -129,53 +127,53 @@ def register(app: Dash, source: Source) -> None:
         if data is None or (view := View.from_json(data)).heat.step is None:
             return same
         size = int(k) if k and k.isdecimal() else None
-        moment = Moment.of(view, Chosen(at=at, k=size, layer=layer or ""), theme_name)
-        if shown == asdict(moment):
+        window = StepWindow.of(view, SnapshotQuery(at=at, k=size, layer=layer or ""), theme_name)
+        if shown == asdict(window):
             return same
         try:
-            taken, found = await _read(source, view, moment)
+            taken, found = await _read(source, view, window)
             names = no_update if shown else _options(await source.layers(view.run))
         except SourceError as error:
             return [no_update, str(error), *same[2:]]
         survived, hill, words = await asyncio.to_thread(figures, found, taken)
-        drawn = graphs.handed({ids.SURVIVAL: survived, ids.HILL: hill})
-        return [drawn, words, asdict(moment), view.step, moment.last, names, False]
+        drawn = graph.to_payload({ids.SURVIVAL: survived, ids.HILL: hill})
+        return [drawn, words, asdict(window), view.step, window.last, names, False]
 
     app.clientside_callback(
-        ClientsideFunction("htga", "momentMoved"),
-        Output(ids.MOMENT_AT, "data"),
-        Input(ids.MOMENT_STEP, "value"),
-        State(ids.MOMENT_STEP, "max"),
-        State(ids.MOMENT_AT, "data"),
-        State(ids.MOMENT, "data"),
+        ClientsideFunction("htga", "snapshotMoved"),
+        Output(ids.SNAPSHOT_AT, "data"),
+        Input(ids.SNAPSHOT_STEP, "value"),
+        State(ids.SNAPSHOT_STEP, "max"),
+        State(ids.SNAPSHOT_AT, "data"),
+        State(ids.SNAPSHOT_WINDOW, "data"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        ClientsideFunction("htga", "keepMoment"),
-        Input(ids.MOMENT_AT, "data"),
-        Input(ids.MOMENT_K, "value"),
-        Input(ids.MOMENT_LAYER, "value"),
+        ClientsideFunction("htga", "keepSnapshot"),
+        Input(ids.SNAPSHOT_AT, "data"),
+        Input(ids.SNAPSHOT_K, "value"),
+        Input(ids.SNAPSHOT_LAYER, "value"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        ClientsideFunction("htga", "markMoment"),
-        Input(ids.MOMENT, "data"),
-        State(ids.MOMENT_STEP, "max"),
+        ClientsideFunction("htga", "markSnapshot"),
+        Input(ids.SNAPSHOT_WINDOW, "data"),
+        State(ids.SNAPSHOT_STEP, "max"),
         prevent_initial_call=True,
     )
 
 
-async def _read(source: Source, view: View, moment: Moment) -> tuple[Moment, Histograms]:
-    """The histogram of the moment, or the last before it: not every step need be measured."""
-    read = partial(source.histograms, view.run, bits=BITS, layer=moment.layer)
-    found = await read(buckets=1, steps=moment.steps)
+async def _read(source: Source, view: View, window: StepWindow) -> tuple[StepWindow, Histograms]:
+    """The histogram of the window, or the last one before it if the window has none."""
+    read = partial(source.histograms, view.run, bits=BITS, layer=window.layer)
+    found = await read(buckets=1, steps=window.steps)
     if found.step:
-        return moment, found
-    before = Steps(max(moment.last - SEARCHED, 0), moment.last)
+        return window, found
+    before = Steps(max(window.last - SEARCHED, 0), window.last)
     several = await read(buckets=SEARCHED, steps=before)
     if not several.step:
-        return moment, found
-    taken = moment.ending(several.step[-1])
+        return window, found
+    taken = window.ending(several.step[-1])
     return taken, await read(buckets=1, steps=taken.steps)
 
 
@@ -183,9 +181,9 @@ def _options(layers: list[str]) -> list[dict[str, str]]:
     return [{"label": layer or WHOLE, "value": layer} for layer in ("", *layers)]
 
 
-def _controls(chosen: Chosen) -> Component:
+def _controls(chosen: SnapshotQuery) -> Component:
     slider = dcc.Slider(
-        id=ids.MOMENT_STEP,
+        id=ids.SNAPSHOT_STEP,
         min=0,
         max=1,
         step=1,
@@ -194,7 +192,7 @@ def _controls(chosen: Chosen) -> Component:
         tooltip={"placement": "bottom"},
     )
     size = dcc.Input(
-        id=ids.MOMENT_K,
+        id=ids.SNAPSHOT_K,
         type="text",
         inputMode="numeric",
         pattern="[0-9]*",
@@ -204,20 +202,20 @@ def _controls(chosen: Chosen) -> Component:
         autoComplete="off",
     )
     of = dcc.Dropdown(
-        id=ids.MOMENT_LAYER,
+        id=ids.SNAPSHOT_LAYER,
         options=_options([chosen.layer] if chosen.layer else []),
         value=chosen.layer,
         clearable=False,
     )
     return html.Div(
         [
-            html.H2("The tail at one moment"),
+            html.H2("Tail at step"),
             html.Div(slider, className="scrubber", **attributes(data_label="Step")),
             html.Label([html.Span("k"), size]),
             field("Of", of),
-            html.Span(id=ids.MOMENT_CAPTION, **attributes(aria_live="polite")),
+            html.Span(id=ids.SNAPSHOT_CAPTION, **attributes(aria_live="polite")),
         ],
-        className="moment",
+        className="snapshot-controls",
     )
 
 
@@ -225,7 +223,7 @@ def _card(name: str, title: str, note: str) -> Component:
     return html.Article(
         [
             html.Header([html.H2(title), html.Span(note)]),
-            html.Div(graphs.place(name), className="plot"),
+            html.Div(graph.place(name), className="plot"),
         ],
         className="card",
     )

@@ -1,4 +1,4 @@
-"""What can be done to several runs at once."""
+"""Actions on the selected runs: compare, tag, group, archive, delete."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dash.development.base_component import Component
 from htga_client.wire import RunPatch
 from htga_dashboard.components import ids
 from htga_dashboard.components.controls import field
-from htga_dashboard.components.dialog import dialog, opener
-from htga_dashboard.pages.run.edit import tags_of
+from htga_dashboard.components.dialog import dialog, dialog_button
+from htga_dashboard.models.tags import tags_of
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
@@ -22,7 +22,7 @@ Callback = Callable[..., Awaitable[Any]]
 
 
 def layout() -> Component:
-    """The bar of what can be done, seen while runs are marked, and its dialogs."""
+    """The toolbar, visible while runs are selected, and its dialogs."""
 
     def text(id_: str, label: str, placeholder: str) -> Component:
         return field(
@@ -40,8 +40,8 @@ def layout() -> Component:
             html.Div(
                 [
                     dcc.Link("Compare", id=ids.RUNS_COMPARE, href="/compare", className="button"),
-                    opener(ids.BULK_TAG, "Tag", className="button"),
-                    opener(ids.BULK_GROUP, "Put into a group", className="button"),
+                    dialog_button(ids.BULK_TAG, "Tag", className="button"),
+                    dialog_button(ids.BULK_GROUP, "Put into a group", className="button"),
                     button(ids.BULK_ARCHIVE, "Archive"),
                     button(ids.BULK_DELETE, "Delete", "danger"),
                 ],
@@ -57,13 +57,13 @@ def layout() -> Component:
             ),
             dialog(
                 ids.BULK_TAG,
-                "Tag the marked runs",
+                "Tag the selected runs",
                 text(ids.BULK_TAGS, "Tags, with commas between them", "good, keep"),
                 [button(ids.BULK_TAG_SAVE, "Add", "primary")],
             ),
             dialog(
                 ids.BULK_GROUP,
-                "Put the marked runs into a group",
+                "Put the selected runs into a group",
                 text(ids.BULK_GROUP_NAME, "Group; empty for none", "baseline"),
                 [button(ids.BULK_GROUP_SAVE, "Put", "primary")],
             ),
@@ -72,16 +72,15 @@ def layout() -> Component:
 
 
 async def each(run_ids: Sequence[str], act: Act, done: str) -> tuple[list[str], str]:
-    """Do something to every run, whatever becomes of the others.
+    """Apply an action to every run, even if it fails for some.
 
     Args:
-        run_ids: Which.
-        act: Takes an id.
-        done: What was done, as in "deleted".
+        run_ids: Ids of the runs.
+        act: The action, a function of an id.
+        done: Its participle, as in "deleted".
 
     Returns:
-        The runs that it was done to, and a sentence that says so and what stood in the way of
-        others.
+        The ids for which it succeeded, and a sentence that also gives the reasons of failures.
     """
     outcomes = await asyncio.gather(*(act(id_) for id_ in run_ids), return_exceptions=True)
     good = []
@@ -93,14 +92,14 @@ async def each(run_ids: Sequence[str], act: Act, done: str) -> tuple[list[str], 
             raise outcome
         else:
             good.append(run_id)
-    said = f"{len(good)} of {len(run_ids)} runs {done}." if reasons else _count(len(good), done)
+    text = f"{len(good)} of {len(run_ids)} runs {done}." if reasons else _count(len(good), done)
     for reason, count in reasons.items():
-        said += f" {count} not: {reason.rstrip('.')}."
-    return good, said
+        text += f" {count} not: {reason.rstrip('.')}."
+    return good, text
 
 
 def register(app: Dash, source: Source) -> None:
-    """Do what is asked to the runs that are marked, and undo a deletion."""
+    """Register the callbacks of the actions, and of undoing a deletion."""
 
     async def tag(run_id: str, tags: tuple[str, ...]) -> None:
         run = await source.run(run_id)
@@ -116,28 +115,28 @@ def register(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     async def delete(clicks: int, marked: list[str]) -> Any:
-        gone, said = await each(marked, source.edits.delete, "deleted")
-        return said, not gone, gone, clicks
+        gone, message = await each(marked, source.edits.delete, "deleted")
+        return message, not gone, gone, clicks
 
     def simple(*inputs: Any) -> Callable[[Callback], Callback]:
-        said: Callable[[Callback], Callback] = app.callback(
+        decorate: Callable[[Callback], Callback] = app.callback(
             Output(ids.BULK_TOAST, "children", allow_duplicate=True),
             Output(ids.BULK_UNDO, "hidden", allow_duplicate=True),
             Output(ids.BULK_DONE, "data", allow_duplicate=True),
             *inputs,
             prevent_initial_call=True,
         )
-        return said
+        return decorate
 
     @simple(Input(ids.BULK_UNDO, "n_clicks"), State(ids.BULK_DELETED, "data"))
     async def undo(clicks: int, gone: list[str]) -> Any:
-        _, said = await each(gone, source.edits.restore, "restored")
-        return said, True, clicks
+        _, message = await each(gone, source.edits.restore, "restored")
+        return message, True, clicks
 
     @simple(Input(ids.BULK_ARCHIVE, "n_clicks"), State(ids.RUNS_MARKED, "data"))
     async def archive(clicks: int, marked: list[str]) -> Any:
-        _, said = await each(marked, source.edits.archive, "archived")
-        return said, True, clicks
+        _, message = await each(marked, source.edits.archive, "archived")
+        return message, True, clicks
 
     @simple(
         Input(ids.BULK_TAG_SAVE, "n_clicks"),
@@ -147,8 +146,8 @@ def register(app: Dash, source: Source) -> None:
     async def add_tags(clicks: int, text: str | None, marked: list[str]) -> Any:
         if not (tags := tags_of(text or "")):
             return no_update, no_update, clicks
-        _, said = await each(marked, lambda run_id: tag(run_id, tags), "tagged")
-        return said, True, clicks
+        _, message = await each(marked, lambda run_id: tag(run_id, tags), "tagged")
+        return message, True, clicks
 
     @simple(
         Input(ids.BULK_GROUP_SAVE, "n_clicks"),
@@ -157,8 +156,10 @@ def register(app: Dash, source: Source) -> None:
     )
     async def group(clicks: int, name: str | None, marked: list[str]) -> Any:
         patch = RunPatch(group=(name or "").strip())
-        _, said = await each(marked, lambda run_id: source.edits.change(run_id, patch), "grouped")
-        return said, True, clicks
+        _, message = await each(
+            marked, lambda run_id: source.edits.change(run_id, patch), "grouped"
+        )
+        return message, True, clicks
 
     app.clientside_callback(
         ClientsideFunction("htga", "bulkDone"),

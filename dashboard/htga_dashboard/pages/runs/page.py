@@ -1,37 +1,20 @@
-"""The table of runs, newest first, each row as fresh as its run."""
+"""The table of runs, the newest first; rows follow their runs while these train."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, parse_qs
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from htga_client.wire import Run
 from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
-from htga_dashboard.components.controls import field, one, several
-from htga_dashboard.models.config import GROUP
-from htga_dashboard.models.differences import differing
-from htga_dashboard.pages.runs import bulk_actions as bulk
-from htga_dashboard.pages.runs.table import grid, row
-from htga_dashboard.source.http import NotFoundError, SourceError
+from htga_dashboard.components.controls import dropdown, field, multi_dropdown, options
+from htga_dashboard.pages.runs import bulk_actions
+from htga_dashboard.pages.runs.load import PAGE, Found, changes, find
+from htga_dashboard.pages.runs.table import grid
 from htga_dashboard.source.source import Source
-
-SHOWN = 1000
-"""Runs in the table at most; the collector keeps the others."""
-
-ONE_BY_ONE = 20
-"""Up to this many changed runs are fetched singly, more with the whole list."""
-
-EVERY = "*"
-"""What the browser says instead of ids when any run may have changed."""
-
-LATEST = "latest"
-"""And when it asks for those that had news last, however many those are up to `ONE_BY_ONE`."""
 
 MAIN = "main"
 COLUMNS = {MAIN: "the main ones", "settings": "and the settings that differ"}
@@ -41,107 +24,111 @@ run = htga.telemetry.attach(optimizer, url="{url}")
 ...  # your training loop, as it is"""
 
 
-def layout(runs: Sequence[Run], query: str = "", *, url: str) -> Component:
-    """The page with a row for each of `runs`, or with what to do where there is none.
+def layout(found: Found, query: str = "", *, url: str) -> Component:
+    """The page with a row for each run found, or with instructions if there is no run at all.
 
     Args:
-        runs: Newest first.
-        query: What its address says after the "?": what is searched for, and how it is grouped.
+        found: The result of the search.
+        query: The query of its address: search, groups, columns.
         url: Address of this server, as the reader's browser knows it.
     """
-    said = parse_qs(query)
     return html.Div(
         [
             dcc.Store(id=ids.RUNS_NEWS),
-            dcc.Store(id=ids.RUNS_CHANGES),
+            dcc.Store(
+                id=ids.RUNS_CHANGES, data={"rows": [], "gone": [], "all": False} | found.counts
+            ),
+            dcc.Store(id=ids.RUNS_SHOWN, data=found.shown),
+            dcc.Store(id=ids.RUNS_LIMIT, data=found.limit),
             html.Header(
                 [
                     html.H1("Runs"),
                     html.Span(id=ids.RUNS_COUNT, className="count"),
+                    html.Button(
+                        f"Load {PAGE:,} more",
+                        id=ids.RUNS_MORE,
+                        className="link",
+                        hidden=True,
+                        **attributes(data_more=str(PAGE)),
+                    ),
                     html.Span(id=ids.RUNS_HINT, className="error", role="status"),
                 ],
                 className="title",
             ),
-            _controls(runs, said),
-            bulk.layout(),
+            _controls(found, parse_qs(query)),
+            bulk_actions.layout(),
             _empty(url),
-            grid(runs),
+            grid(found.runs),
         ],
         id=ids.RUNS_BODY,
         className="page runs",
         **attributes(
             data_title="Runs",
             data_news=ids.RUNS_NEWS,
-            data_rows=str(len(runs)),
+            data_rows=str(found.total),
             data_marked="0",
         ),
     )
 
 
 async def read(source: Source, url: SplitResult) -> Component:
-    """The page as things are now."""
-    origin = f"{url.scheme}://{url.netloc}"
-    return layout(await source.newest(SHOWN), url.query, url=origin)
+    """Load the page."""
+    q = parse_qs(url.query).get("q", [""])[0]
+    found = await find(source, q, PAGE)
+    return layout(found, url.query, url=f"{url.scheme}://{url.netloc}")
 
 
 def register(app: Dash, source: Source) -> None:
-    """Keep the table fresh, and searchable."""
+    """Register the callbacks: search, update rows, group, and act on selected runs."""
 
     @app.callback(
         Output(ids.RUNS_CHANGES, "data"),
+        Output(ids.RUNS_GROUP, "options"),
         Input(ids.RUNS_NEWS, "data"),
+        State(ids.RUNS_SEARCH, "value"),
+        State(ids.RUNS_LIMIT, "data"),
+        State(ids.RUNS_SHOWN, "data"),
+        State(ids.RUNS_GROUP, "value"),
         prevent_initial_call=True,
     )
-    async def changes(news: dict[str, Any]) -> Any:
-        changed: list[str] = news["runs"]
-        try:
-            if EVERY in changed or len(changed) > ONE_BY_ONE:
-                newest = await source.newest(SHOWN)
-                return {"rows": [row(run) for run in newest], "gone": [], "all": True}
-            named = [run_id for run_id in changed if run_id != LATEST]
-            found = dict(zip(named, await _each(source, named), strict=True))
-            if LATEST in changed:
-                latest = await source.runs(limit=ONE_BY_ONE, sort="-updated")
-                found |= {run.id: run for run in latest.items}
-        except SourceError:
-            return {"rows": [], "gone": [], "all": False}
-        return {
-            "rows": [row(run) for run in found.values() if run is not None],
-            "gone": [run_id for run_id, run in found.items() if run is None],
-            "all": False,
-        }
+    async def reload(
+        news: dict[str, Any], q: str | None, limit: int, shown: list[Any], by: list[str] | None
+    ) -> Any:
+        changed, found = await changes(source, news["runs"], q or "", limit, shown)
+        return changed, no_update if found is None else options(found.settings, by or [])
 
     app.clientside_callback(
         ClientsideFunction("htga", "applyChanges"),
+        Output(ids.RUNS_HINT, "children"),
+        Output(ids.RUNS_SHOWN, "data"),
         Input(ids.RUNS_CHANGES, "data"),
         State(ids.RUNS_GRID, "id"),
-        prevent_initial_call=True,
     )
     app.clientside_callback(
-        ClientsideFunction("htga", "lookAtRuns"),
-        Output(ids.RUNS_HINT, "children"),
-        Input(ids.RUNS_SEARCH, "value"),
+        ClientsideFunction("htga", "groupRuns"),
         Input(ids.RUNS_GROUP, "value"),
         Input(ids.RUNS_SETTINGS, "value"),
         State(ids.RUNS_GRID, "id"),
     )
-    bulk.register(app, source)
+    app.clientside_callback(
+        ClientsideFunction("htga", "loadMoreRuns"),
+        Output(ids.RUNS_LIMIT, "data"),
+        Input(ids.RUNS_MORE, "n_clicks"),
+        State(ids.RUNS_LIMIT, "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("htga", "searchRuns"),
+        Input(ids.RUNS_SEARCH, "value"),
+        Input(ids.RUNS_LIMIT, "data"),
+        prevent_initial_call=True,
+    )
+    bulk_actions.register(app, source)
 
 
-async def _each(source: Source, run_ids: Sequence[str]) -> list[Run | None]:
-    return await asyncio.gather(*(_find(source, run_id) for run_id in run_ids))
-
-
-async def _find(source: Source, run_id: str) -> Run | None:
-    try:
-        return await source.run(run_id)
-    except NotFoundError:
-        return None
-
-
-def _controls(runs: Sequence[Run], said: dict[str, list[str]]) -> Component:
-    names = [GROUP, *(row.name for row in differing(runs))]
-    by = [name for name in said.get("by", []) if name in names]
+def _controls(found: Found, params: dict[str, list[str]]) -> Component:
+    names = found.settings
+    by = [name for name in params.get("by", []) if name in names]
     return html.Div(
         [
             field(
@@ -149,15 +136,17 @@ def _controls(runs: Sequence[Run], said: dict[str, list[str]]) -> Component:
                 dcc.Input(
                     id=ids.RUNS_SEARCH,
                     type="search",
-                    value=said.get("q", [""])[0],
+                    value=found.q,
                     placeholder="maple  state:running  lr<0.01  -tag:old",
                     debounce=False,
                     autoComplete="off",
                 ),
                 wide=True,
             ),
-            field("Group by", several(ids.RUNS_GROUP, names, by, "nothing")),
-            field("Columns", one(ids.RUNS_SETTINGS, COLUMNS, said.get("columns", [MAIN])[0])),
+            field("Group by", multi_dropdown(ids.RUNS_GROUP, names, by, "nothing")),
+            field(
+                "Columns", dropdown(ids.RUNS_SETTINGS, COLUMNS, params.get("columns", [MAIN])[0])
+            ),
         ],
         className="controls",
     )

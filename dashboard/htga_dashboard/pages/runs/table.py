@@ -1,9 +1,8 @@
-"""The table of runs: its columns, and a run as one of its rows."""
+"""The table of runs: its columns, and a run as a row."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,41 +10,43 @@ import dash_ag_grid as dag
 from dash.development.base_component import Component
 
 from htga_client.wire import Run
+from htga_client.wire.flat_config import flat
+from htga_client.wire.json_codec import json_number
 from htga_dashboard.components import ids
-from htga_dashboard.models.config import flat
 
-MOST_SETTINGS, MOST_TEXT = 60, 200
-"""Settings of a run in the table, and letters of each of them; its page has all."""
+MAX_SETTINGS, MAX_TEXT = 60, 200
+"""Maximum number of settings of a row and of characters of each; the run's page has all."""
 
 NUMBER = {
     "type": "rightAligned",
     "valueFormatter": {"function": "htgaNumber(params)"},
     "comparator": {"function": "htgaCompare"},
-    "width": 112,
+    "minWidth": 112,
+    "flex": 1,
 }
 MAY_BE_EMPTY = {"gamma", "loss", "group", "tags"}
-"""Columns that are left out while no run has anything there, as `assets/runs.js` does later on."""
+"""Columns that are hidden while no run has a value there; `assets/runs.js` does so later on."""
 
 COLUMNS: list[dict[str, Any]] = [
     {
         "field": "name",
         "cellRenderer": "HtgaRunLink",
-        "minWidth": 110,
+        "minWidth": 96,
         "flex": 3,
         "colSpan": {"function": "htgaSpan(params)"},
     },
     {"field": "project", "minWidth": 70, "flex": 1},
-    {"field": "state", "cellRenderer": "HtgaState", "width": 112},
+    {"field": "state", "cellRenderer": "HtgaState", "minWidth": 96, "flex": 1},
     {
         "field": "step",
         **NUMBER,
-        "width": 84,
+        "minWidth": 72,
         "valueFormatter": {"function": "htgaStep(params.value)"},
     },
-    {"field": "alpha_bar", **NUMBER},
+    {"field": "alpha_bar", **NUMBER, "minWidth": 88, "flex": 2},
     {
-        "colId": "course",
-        "headerName": "course",
+        "colId": "trend",
+        "headerName": "trend",
         "headerTooltip": "alpha_bar from the first step to the latest",
         "cellRenderer": "HtgaSparkline",
         "sortable": False,
@@ -70,7 +71,7 @@ COLUMNS: list[dict[str, Any]] = [
 def grid(runs: Sequence[Run]) -> Component:
     """The table with a row for each of `runs`."""
     rows = [row(run) for run in runs]
-    # A column is named by its field unless it says otherwise.
+    # A column is named by its field unless it has another name.
     columns = [
         {"headerName": field, **column, "hide": field in MAY_BE_EMPTY and _is_empty(rows, field)}
         for column in COLUMNS
@@ -84,11 +85,12 @@ def grid(runs: Sequence[Run]) -> Component:
         getRowId="params.data.id",
         dashGridOptions={
             "rowHeight": 44,
-            "rowBuffer": 3,  # beyond those in sight; each asks for the course of its run
+            "rowBuffer": 3,  # rows beyond those in view; each requests the trend of its run
             "headerHeight": 40,
             "suppressCellFocus": True,
             "tooltipShowDelay": 300,
             "animateRows": False,
+            "autoSizePadding": 4,
             "rowSelection": {
                 "mode": "multiRow",
                 "enableClickSelection": False,
@@ -99,7 +101,7 @@ def grid(runs: Sequence[Run]) -> Component:
             "isExternalFilterPresent": {"function": "htgaFilters()"},
             "doesExternalFilterPass": {"function": "htgaIsShown(params)"},
             "postSortRows": {"function": "htgaUnderGroups(params)"},
-            "localeText": {"noMatchingRows": "No run matches the search"},
+            "localeText": {"noRowsToShow": "No run matches the search"},
         },
         className="grid",
         style={"height": "var(--grid-height)"},
@@ -112,7 +114,7 @@ def _is_empty(rows: Sequence[dict[str, Any]], field: str) -> bool:
 
 
 def row(run: Run) -> dict[str, Any]:
-    """`run` as the table shows it: numbers stay numbers, so that they sort."""
+    """`run` as a row; numbers stay numbers, so that they sort."""
     values = {
         key: _jsonable(run.summary.get(key)) for key in ("alpha_bar", "gamma", "grad_norm", "loss")
     }
@@ -126,17 +128,12 @@ def row(run: Run) -> dict[str, Any]:
         "group": run.group,
         "tags": ", ".join(run.tags),
         "started": run.created,
-        "archived": "yes" if run.archived else "no",
-        "notes": run.notes[:MOST_TEXT],
         "config": {
-            name: text[:MOST_TEXT]
-            for name, text in itertools.islice(flat(run.config).items(), MOST_SETTINGS)
+            name: text[:MAX_TEXT]
+            for name, text in itertools.islice(flat(run.config).items(), MAX_SETTINGS)
         },
     }
 
 
 def _jsonable(value: float | None) -> float | str | None:
-    """JSON has no NaN: like the collector, the table says it in a word."""
-    if value is None or math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return None if value is None else json_number(value)

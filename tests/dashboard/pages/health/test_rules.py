@@ -52,7 +52,7 @@ def test_what_is_left_empty_has_a_meaning() -> None:
         ({"project": None}, "Choose the project"),
     ],
 )
-def test_what_cannot_be_a_rule_is_said_in_words(wrong: dict[str, Any], reason: str) -> None:
+def test_an_invalid_form_is_explained(wrong: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         rule_of(said(**wrong))
 
@@ -88,4 +88,4 @@ def test_a_trial_says_how_often_and_leads_there() -> None:
         "/run/b?steps=0-55",
     ]
     (never,) = rules.firings(Firings(items=(), next="more"))
-    assert texts(never) == "It would never have fired so far; older runs were not looked at."
+    assert texts(never) == "It would never have fired so far; older runs were not checked."

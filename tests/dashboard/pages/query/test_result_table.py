@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from htga_dashboard.pages.query import result_table as answer
+from htga_dashboard.pages.query import result_table
 
 TABLE = pa.table(
     {
@@ -26,7 +26,7 @@ TABLE = pa.table(
 
 
 def test_every_value_of_an_answer_can_be_written_as_json() -> None:
-    rows = json.loads(json.dumps(answer.rows(TABLE), allow_nan=False))
+    rows = json.loads(json.dumps(result_table.rows(TABLE), allow_nan=False))
     assert rows[0] == {
         "c0": 1.5,
         "c1": 1,
@@ -41,15 +41,15 @@ def test_every_value_of_an_answer_can_be_written_as_json() -> None:
 
 
 def test_columns_keep_their_names_and_numbers_stand_right() -> None:
-    columns = answer.columns(TABLE)
+    columns = result_table.columns(TABLE)
     assert [column["headerName"] for column in columns] == TABLE.column_names
     assert all("." not in column["field"] for column in columns)
     assert [c["headerName"] for c in columns if c.get("type") == "rightAligned"] == ["a.b", "n"]
 
 
 def test_a_file_of_parquet_or_arrow_holds_the_very_table() -> None:
-    parquet = pyarrow.parquet.read_table(io.BytesIO(answer.file(TABLE, "parquet")))
-    arrow = pa.ipc.open_file(io.BytesIO(answer.file(TABLE, "arrow"))).read_all()
+    parquet = pyarrow.parquet.read_table(io.BytesIO(result_table.file(TABLE, "parquet")))
+    arrow = pa.ipc.open_file(io.BytesIO(result_table.file(TABLE, "arrow"))).read_all()
     for read in (parquet, arrow):
         assert read.schema.names == TABLE.schema.names
         # NaN is not equal to itself.
@@ -57,7 +57,7 @@ def test_a_file_of_parquet_or_arrow_holds_the_very_table() -> None:
 
 
 def test_a_file_of_csv_has_every_row_and_writes_lists_and_bytes_as_text() -> None:
-    read = pyarrow.csv.read_csv(io.BytesIO(content := answer.file(TABLE, "csv")))
+    read = pyarrow.csv.read_csv(io.BytesIO(content := result_table.file(TABLE, "csv")))
     assert read.column_names == TABLE.column_names
     assert read["name"].to_pylist()[1] == 'a "quoted", one'
     assert read["tags"].to_pylist()[0] == "a, b"
@@ -66,7 +66,7 @@ def test_a_file_of_csv_has_every_row_and_writes_lists_and_bytes_as_text() -> Non
     assert [line.split(b",")[0] for line in content.splitlines()[1:]] == [b"1.5", b"nan", b""]
 
 
-@pytest.mark.parametrize("kind", answer.MEDIA)
-def test_an_answer_without_rows_is_a_file_all_the_same(kind: answer.Format) -> None:
-    assert answer.file(TABLE.slice(0, 0), kind)
-    assert answer.rows(TABLE.slice(0, 0)) == []
+@pytest.mark.parametrize("kind", result_table.MEDIA)
+def test_an_answer_without_rows_is_a_file_all_the_same(kind: result_table.Format) -> None:
+    assert result_table.file(TABLE.slice(0, 0), kind)
+    assert result_table.rows(TABLE.slice(0, 0)) == []

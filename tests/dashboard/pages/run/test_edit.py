@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from htga_client.wire import RunPatch
-from htga_dashboard.pages.run.edit import patch, tags_of
+from htga_dashboard.pages.run.edit import patch
 
 BEFORE = ["maple", "g", "a, b", ""]
 
@@ -10,7 +10,3 @@ def test_only_what_was_changed_is_sent() -> None:
     assert patch(BEFORE, ["maple", "g", "a, b", "look"]) == RunPatch(notes="look")
     assert patch(BEFORE, ["maple", None, "b", ""]) == RunPatch(group="", tags=("b",))
     assert patch(BEFORE, ["maple", "g", "a, b", None]) is None
-
-
-def test_tags_are_told_apart_by_commas_and_said_once() -> None:
-    assert tags_of(" a,, b c ,a") == ("a", "b c")

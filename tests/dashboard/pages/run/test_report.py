@@ -3,14 +3,13 @@ from __future__ import annotations
 import re
 
 from htga_dashboard.figures import theme
-from htga_dashboard.pages.run import load as drawing
-from htga_dashboard.pages.run import report
+from htga_dashboard.pages.run import load, report
 from tests.support.series import histograms, run, series
 
 HOSTILE = "</script><img src=x onerror=alert(1)>%s{0}"
 
 
-def test_a_report_is_one_file_that_asks_nobody_for_anything_and_reads_no_name_as_markup() -> None:
+def test_a_report_is_one_file_that_fetches_nothing_and_escapes_every_name() -> None:
     hostile = run(
         name=HOSTILE,
         project=HOSTILE,
@@ -23,7 +22,7 @@ def test_a_report_is_one_file_that_asks_nobody_for_anything_and_reads_no_name_as
     values = series(
         [0], **{"alpha_hat": [1.4], "alpha_bar": [1.5], "grad_norm": [1.0], HOSTILE: [1.0]}
     )
-    drawn = drawing.draw(hostile, values, histograms({0: {0.5: 1}}), theme.LIGHT).figures
+    drawn = load.build(hostile, values, histograms({0: {0.5: 1}}), theme.LIGHT).figures
     written = report.to_html(hostile, drawn)
     assert "<img" not in written.split("</head>")[1]
     assert written.count("<script") - written.count("<script ") < 40

@@ -4,12 +4,11 @@ import json
 
 import numpy as np
 
-from htga_dashboard.figures import ridgeline as ridge
-from htga_dashboard.figures import theme
+from htga_dashboard.figures import ridgeline, theme
 from tests.support.plotly import checked
 from tests.support.series import histograms
 
-draw = checked(ridge.figure)
+draw = checked(ridgeline.figure)
 
 
 def test_every_column_is_a_ridge_below_the_one_before_and_the_latest_stands_out() -> None:

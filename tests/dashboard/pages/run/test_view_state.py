@@ -9,8 +9,9 @@ import pytest
 
 from htga_client.wire import Run, Series
 from htga_dashboard.figures import theme
-from htga_dashboard.pages.run import load as drawing
-from htga_dashboard.pages.run.view_state import COLUMNS, MOST_DOTS, STEPS, View
+from htga_dashboard.pages.run import load
+from htga_dashboard.pages.run.heatmap_state import COLUMNS
+from htga_dashboard.pages.run.view_state import MAX_GROWN_DOTS, STEPS, View
 from tests.support.series import histograms, run, series
 
 
@@ -65,26 +66,26 @@ def test_no_news_changes_nothing_but_the_beat() -> None:
     ],
     ids=["it ended", "it was resumed", "a metric is new", "the controller is new"],
 )
-def test_the_page_is_drawn_anew_when_more_than_steps_have_changed(now: Run) -> None:
+def test_the_page_is_redrawn_when_more_than_steps_have_changed(now: Run) -> None:
     assert view().grow(now, values(range(100, 101)), None) is None
 
 
-def test_the_page_of_a_young_run_is_drawn_anew_at_every_step() -> None:
+def test_the_page_of_a_young_run_is_redrawn_at_every_step() -> None:
     assert view(steps=5).grow(run(), values(range(5, 6)), None) is None
 
 
-def test_the_page_is_drawn_anew_when_too_much_was_appended() -> None:
+def test_the_page_is_redrawn_when_too_much_was_appended() -> None:
     full = range(9000, 9000 + STEPS)
     assert view(9000).grow(run(), values(full), None) is not None
     assert view(9000).grow(run(), values(range(9000, 9001 + STEPS)), None) is None
 
 
-def test_the_page_is_drawn_anew_when_its_dots_have_become_too_many() -> None:
-    assert view(100).grow(run(), values(range(100, MOST_DOTS)), None) is not None
-    assert view(100).grow(run(), values(range(100, MOST_DOTS + 2)), None) is None
+def test_the_page_is_redrawn_when_its_dots_have_become_too_many() -> None:
+    assert view(100).grow(run(), values(range(100, MAX_GROWN_DOTS)), None) is not None
+    assert view(100).grow(run(), values(range(100, MAX_GROWN_DOTS + 2)), None) is None
 
 
-def test_the_first_value_without_a_place_draws_the_page_anew_and_the_next_is_appended() -> None:
+def test_the_first_value_without_a_place_redraws_the_page_and_the_next_is_appended() -> None:
     broken = series(range(100, 101), grad_norm=[math.nan], alpha_hat=[1.4], alpha_bar=[1.5])
     assert view().grow(run(), broken, None) is None
     grown = replace(view(), marked=("norm",)).grow(run(), broken, None)
@@ -96,10 +97,10 @@ def test_the_first_value_without_a_place_draws_the_page_anew_and_the_next_is_app
 
 def test_a_view_knows_which_charts_have_marks() -> None:
     broken = series(range(2), grad_norm=[0.1, math.inf], alpha_hat=[1.4] * 2, alpha_bar=[1.5] * 2)
-    assert drawing.draw(run(), broken, histograms({}), theme.LIGHT).view.marked == ("norm",)
+    assert load.build(run(), broken, histograms({}), theme.LIGHT).view.marked == ("norm",)
 
 
-def test_the_page_is_drawn_anew_for_the_first_histogram_and_for_one_that_does_not_fit() -> None:
+def test_the_page_is_redrawn_for_the_first_histogram_and_for_one_that_does_not_fit() -> None:
     without = View.of(run(), values(range(100)), histograms({}))
     assert without.grow(run(), values(range(100, 101)), histograms({100: {0.25: 1}})) is None
     assert view().grow(run(), values(range(100, 101)), histograms({100: {1e9: 1}})) is None

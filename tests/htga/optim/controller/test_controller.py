@@ -117,14 +117,14 @@ def test_tempering_stops_short_of_turning_the_order_round() -> None:
 @pytest.mark.parametrize("x", [torch.ones(1000), torch.ones(3), torch.tensor([inf, nan] * 500)])
 def test_an_unusable_estimate_moves_nothing(x: Tensor, law: Any, preset: str) -> None:
     settings = resolve(preset, {"actuator": "both", "law": law})
-    for memory in (
+    for controller in (
         start(settings, CPU),
         advance(start(settings, CPU), measure(pareto(1.2, 5000)), settings),
     ):
-        after = advance(memory, measure(x), settings)
-        assert torch.equal(after.gamma, memory.gamma)
-        assert torch.equal(after.beta, memory.beta)
-        assert torch.equal(after.alpha_bar.nan_to_num(), memory.alpha_bar.nan_to_num())
+        after = advance(controller, measure(x), settings)
+        assert torch.equal(after.gamma, controller.gamma)
+        assert torch.equal(after.beta, controller.beta)
+        assert torch.equal(after.alpha_bar.nan_to_num(), controller.alpha_bar.nan_to_num())
 
 
 def test_each_actuator_moves_its_own_variable_only() -> None:

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from htga.optim import HTGA
-from htga.optim.controller.reference import ReferenceMemory, step
 from tests.htga.distributions import stable, student_t
+from tests.htga.optim.controller.reference import ReferenceState, step
 
 EXACT = {"ranks": "exact", "apply": "grad"}
 COMBINATIONS: list[dict[str, Any]] = [
@@ -40,7 +40,7 @@ def walk(
     lr, momentum, n = 1e-3, 0.9, sum(sizes)
     parameters = [torch.zeros(size, dtype=dtype) for size in sizes]
     optimizer = HTGA(torch.optim.SGD(parameters, lr=lr, momentum=momentum), **arguments)
-    place, velocity, memory = [0.0] * n, [0.0] * n, ReferenceMemory()
+    place, velocity, controller = [0.0] * n, [0.0] * n, ReferenceState()
     apart = 0.0
     for t in range(steps):
         gradient = (stable if t % 2 else student_t)(1.2 + 0.01 * t, n, seed=t).to(dtype)
@@ -51,14 +51,14 @@ def walk(
             parameter.grad = part * 10.0**-i
         tensors = [p.grad.tolist() for p in parameters if p.grad is not None]
         optimizer.step()
-        amplified, memory = step(tensors, memory, optimizer.settings)
+        amplified, controller = step(tensors, controller, optimizer.settings)
         velocity = [momentum * v + g for v, g in zip(velocity, amplified, strict=True)]
         place = [x - lr * v for x, v in zip(place, velocity, strict=True)]
         assert optimizer.tail is not None
         apart = max(
             apart,
-            abs(float(optimizer.tail.alpha_bar) / memory.alpha_bar - 1),
-            abs(float(optimizer.tail.gamma) / memory.gamma - 1),
+            abs(float(optimizer.tail.alpha_bar) / controller.alpha_bar - 1),
+            abs(float(optimizer.tail.gamma) / controller.gamma - 1),
         )
     return torch.cat(parameters).double(), torch.tensor(place, dtype=torch.float64), apart
 

@@ -14,16 +14,17 @@ import torch
 from torch import Tensor
 
 from htga.optim import PRESETS, Settings, amplify, triton_amplify
-from htga.optim.controller.controller import Memory, start
-from htga.optim.controller.outcome import Outcome
+from htga.optim.controller.amplified import Amplified
+from htga.optim.controller.controller import ControllerState, start
 from htga.optim.weights import reweight
-from htga.optim.weights.flat_parameter import part_of
+from htga.optim.weights.flat_parameter import flat_parameter
 from htga.optim.weights.rank_weights import RankWeights
 from htga.optim.weights.samples import Sample, sample_of
 from htga.tail.estimators import triton_excesses
 from htga.tail.histogram import sketch
 from htga.tail.histogram.counting import uses_triton
 from tests.htga.distributions import gaussian, pareto, student_t
+from tests.support.seeded_random import LONG
 
 CPU = torch.device("cpu")
 TIED = torch.tensor([1.5, -2.5] * 500)
@@ -75,7 +76,8 @@ def main() -> int:
     ):
         setattr(module, name, lambda *_: False)
     few_programs(4096)
-    cases = [(name, "stable", given) for name in SAMPLES for given in ({}, TEMPERING)]
+    cases: list[tuple[str, str, dict[str, Any]]] = [(name, "stable", {}) for name in SAMPLES]
+    cases += [(name, "stable", TEMPERING) for name in (SAMPLES if LONG else HARD)]
     cases += [(name, "stable", given) for given in SETTINGS for name in HARD]
     cases += [(name, "seed", {"ranks": "fast", "ties": "average"}) for name in HARD]
     wrong = [f"{case}: {what}" for case in cases for what in differences(*case)]
@@ -99,10 +101,10 @@ def differences(name: str, preset: str, given: dict[str, Any]) -> list[str]:
     if not given:
         begin = replace(begin, alpha_bar=torch.tensor(1.7).double(), gamma=begin.gamma * 1.1)
     written: list[Tensor] = []
-    outcomes: list[Outcome] = []
+    outcomes: list[Amplified] = []
     for amplified in WAYS:
         parts = [y.clone() for y in (x[:7], x[7:]) if y.numel()]
-        sample = sample_of([part_of(part) for part in parts], settings.scope)
+        sample = sample_of([flat_parameter(part) for part in parts], settings.scope)
         outcomes.append(amplified({0: sample}, begin, settings, masks=True))
         written.append(torch.cat(parts))
     wrong += unequal(*outcomes)
@@ -116,12 +118,14 @@ def differences(name: str, preset: str, given: dict[str, Any]) -> list[str]:
 WAYS = (amplify.amplify_samples, triton_amplify.amplify_by_triton)
 
 
-def unequal(one: Outcome, other: Outcome) -> list[str]:
+def unequal(one: Amplified, other: Amplified) -> list[str]:
     """Names of numbers that are not the same."""
     wrong = [
         name.name
-        for name in fields(Memory)
-        if not close(getattr(one.memory, name.name), getattr(other.memory, name.name), 1e-12)
+        for name in fields(ControllerState)
+        if not close(
+            getattr(one.controller, name.name), getattr(other.controller, name.name), 1e-12
+        )
     ]
     for i, tail in one.tails.items():
         for field in fields(tail):
@@ -139,13 +143,13 @@ def unequal(one: Outcome, other: Outcome) -> list[str]:
 
 def weights_of(x: Tensor, settings: Settings) -> list[str]:
     """In what the weights differ."""
-    sample = sample_of([part_of(x.clone())], "global")
-    memory = torch.tensor([torch.nan, settings.constant_gamma, settings.beta]).double()
-    step = triton_amplify._Step.of(sample, memory, settings)
+    sample = sample_of([flat_parameter(x.clone())], "global")
+    controller = torch.tensor([torch.nan, settings.constant_gamma, settings.beta]).double()
+    step = triton_amplify._Step.of(sample, controller, settings)
     step.control()
     found, _ = step.weights()
     share = settings.max_coord_share
-    beta, gamma = memory[2], memory[1]
+    beta, gamma = controller[2], controller[1]
     seen = step.seen.sketch
     plain = RankWeights.of(seen, d=x.numel(), beta=beta, w_max=settings.w_max, share=share)
     # How much a weight rises is a difference of two; and so is what a cap leaves to all others,
@@ -167,14 +171,14 @@ def several() -> list[str]:
     settings = replace(PRESETS["stable"], scope="group", actuator="both")
     outcomes = []
     for amplified in WAYS:
-        memory = start(settings, CPU, (3,))
+        controller = start(settings, CPU, (3,))
         for name in ("heavy", "too heavy"):
             samples: dict[int, Sample] = {
-                i: sample_of([part_of(SAMPLES[name].clone().roll(i) * (1 + i))], "group")
+                i: sample_of([flat_parameter(SAMPLES[name].clone().roll(i) * (1 + i))], "group")
                 for i in (0, 2)
             }
-            outcome = amplified(samples, memory, settings, masks=False)
-            memory = outcome.memory
+            outcome = amplified(samples, controller, settings, masks=False)
+            controller = outcome.controller
         outcomes.append(outcome)
     return [f"several samples: {name}" for name in unequal(*outcomes)]
 

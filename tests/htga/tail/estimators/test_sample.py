@@ -7,8 +7,8 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from htga.tail import LogHistogram
-from htga.tail.entries import CHUNK
-from htga.tail.estimators.sample import survey
+from htga.tail.estimators.sample import summarize
+from htga.tail.flat_tensors import CHUNK
 from tests.htga.distributions import pareto, student_t
 
 any_float = st.one_of(
@@ -26,7 +26,7 @@ def magnitudes(x: Tensor) -> Tensor:
 @given(any_float, st.integers(10, 60))
 def test_the_largest_are_those_that_sorting_gives(x: np.ndarray, k: int) -> None:
     sample = torch.from_numpy(x)
-    top = survey(sample, k).top
+    top = summarize(sample, k).top
     expected = magnitudes(sample)
     assert int(top.n) == expected.numel()
     found = top.largest[top.largest > 0]
@@ -42,7 +42,7 @@ def test_a_sample_of_several_chunks_in_many_tensors_is_one_sample(
 ) -> None:
     x = student_t(1.5, 2 * CHUNK + 12_345).clamp(-6e4, 6e4).to(dtype)
     parts = [x[:7].view(7, 1), x[7 : CHUNK + 99], x[CHUNK + 99 : CHUNK + 200], x[CHUNK + 200 :]]
-    seen = survey([*parts, torch.empty(0, dtype=dtype)], k)
+    seen = summarize([*parts, torch.empty(0, dtype=dtype)], k)
     assert seen.top.largest.tolist() == magnitudes(x)[: k + 1].tolist()
     assert seen.histogram == LogHistogram().update(x)
     assert float(seen.norm) == pytest.approx(float(x.double().norm()), rel=1e-7)
@@ -52,27 +52,27 @@ def test_types_may_be_mixed() -> None:
     x = student_t(1.5, 3000)
     parts = [x[:1000], x[1000:2000].float(), x[2000:].bfloat16()]
     whole = torch.cat([part.double() for part in parts])
-    assert survey(parts, 100).top.largest.tolist() == magnitudes(whole)[:101].tolist()
+    assert summarize(parts, 100).top.largest.tolist() == magnitudes(whole)[:101].tolist()
 
 
 def test_a_tensor_is_seen_whole_whatever_its_memory_looks_like() -> None:
     x = student_t(1.5, 2 * 3 * 5 * 7).float()
     block = x.view(2, 3, 5, 7)
-    expected = survey(x, 20).top.largest
+    expected = summarize(x, 20).top.largest
     padded = torch.zeros(2, 3, 5, 14)
     padded[..., ::2] = block
     channels_last = block.to(memory_format=torch.channels_last)
     for same in (channels_last, block.transpose(0, 3), padded[..., ::2]):
         assert not same.is_contiguous()
-        assert torch.equal(survey(same, 20).top.largest, expected)
-    assert int(survey(torch.ones(1).expand(40), 20).top.n) == 40
+        assert torch.equal(summarize(same, 20).top.largest, expected)
+    assert int(summarize(torch.ones(1).expand(40), 20).top.n) == 40
 
 
 def test_non_finite_entries_hide_none_of_their_neighbours() -> None:
     x = pareto(1.5, CHUNK).float()
     x[::32] = torch.nan
     x[7::320] = torch.inf
-    top = survey(x, 1000).top
+    top = summarize(x, 1000).top
     assert top.largest.tolist() == magnitudes(x)[:1001].tolist()
     assert int(top.n_nonfinite) == int((~x.isfinite()).sum())
 
@@ -80,4 +80,4 @@ def test_non_finite_entries_hide_none_of_their_neighbours() -> None:
 def test_a_float64_that_rounds_up_over_an_edge_is_not_lost() -> None:
     just_below = torch.full((50,), 2.0 - 2.0**-40, dtype=torch.float64)
     x = torch.cat([just_below, torch.rand(1000, dtype=torch.float64)])
-    assert survey(x, 30).top.largest.tolist() == just_below[:31].tolist()
+    assert summarize(x, 30).top.largest.tolist() == just_below[:31].tolist()

@@ -12,7 +12,7 @@ from torch.multiprocessing.spawn import spawn
 
 from htga.tail import LogHistogram, hill, measure
 from tests.htga.distributions import student_t
-from tests.support.leave import leave_together
+from tests.support.rank_exit import exit_together
 
 WORLD = 2
 
@@ -32,7 +32,7 @@ def rank(number: int, store: str) -> None:
     assert LogHistogram().update(sharded).all_reduce(mesh.get_group()) == whole
     assert torch.equal(hill(sharded, 100).alpha, hill(shard, 100).alpha)
     assert torch.equal(measure([sharded]).grad_norm, measure([shard]).grad_norm)
-    leave_together()
+    exit_together()
 
 
 if __name__ == "__main__":

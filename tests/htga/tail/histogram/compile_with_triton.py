@@ -1,9 +1,10 @@
-"""Compile the kernels for CUDA devices, which needs none, and look at what came out."""
+"""Compile the kernels for CUDA devices, which needs none, and check the result."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -11,9 +12,9 @@ from triton.compiler import ASTSource
 from htga.tail.estimators.triton_estimate import estimate_kernel
 from htga.tail.estimators.triton_excesses import BLOCK as SMALL
 from htga.tail.estimators.triton_excesses import excess_kernel
-from htga.tail.histogram.counting import READABLE
+from htga.tail.flat_tensors import TRITON_DTYPES
 from htga.tail.histogram.sketch import BITS
-from htga.tail.histogram.triton_counting import WINDOW, kernel
+from htga.tail.histogram.triton_counting import PRIVATE_BINS, kernel
 from htga.tail.histogram.triton_segments import BLOCK, sum_kernel
 from htga.tail.histogram.triton_top_k import (
     DIGIT,
@@ -31,16 +32,16 @@ def typed(arguments: str) -> dict[str, str]:
 
 
 COUNT = typed(
-    "table:*i64 n_segments:i32 state:*i64 scales:*fp32 squares:*fp64 notes:*i64 room:*fp32 "
+    "table:*i64 n_segments:i32 state:*i64 scales:*fp32 squares:*fp64 scratch:*i64 room:*fp32 "
     "capacity:i32 stride:i32"
 )
 FIND = typed(
-    "table:*i64 n_segments:i32 scales:*fp32 notes:*i64 digits:*i64 room:*fp32 capacity:i32"
+    "table:*i64 n_segments:i32 scales:*fp32 scratch:*i64 digits:*i64 room:*fp32 capacity:i32"
 )
 TAIL = {"RULE": "auto", "BINS": n_bins(BITS)}
 ONCE: list[tuple[Any, str, dict[str, Any]]] = [
-    (floor_kernel, "state:*i64 notes:*i64 wanted:i32", {"BITS": BITS}),
-    (verdict_kernel, "state:*i64 notes:*i64 size:i32 capacity:i32", {"BITS": BITS}),
+    (floor_kernel, "state:*i64 scratch:*i64 wanted:i32", {"BITS": BITS}),
+    (verdict_kernel, "state:*i64 scratch:*i64 size:i32 capacity:i32", {"BITS": BITS}),
     (
         sum_kernel,
         "values:*fp64 firsts:*i64 owners:*i64 sums:*fp64",
@@ -79,16 +80,18 @@ def compiled(function: Any, signature: dict[str, str], capability: int, **consta
 
 
 for capability in (80, 90):
-    for dtype in READABLE:
+    for dtype in TRITON_DTYPES if capability == 90 else (torch.float32,):
         name = str(dtype).removeprefix("torch.")
         shared: dict[str, Any] = {"DTYPE": name, "BLOCK": BLOCK}
         where = f"of {name} on {capability}"
-        for looking in (False, True):
-            counting = shared | {"SCALED": looking, "LOOKING": looking, "KEEPING": looking}
-            made = compiled(kernel, COUNT, capability, **counting, BITS=BITS, WINDOW=WINDOW)
+        for squaring in (False, True):
+            counting = shared | {"SCALED": squaring, "SQUARING": squaring, "KEEPING": squaring}
+            made = compiled(
+                kernel, COUNT, capability, **counting, BITS=BITS, PRIVATE_BINS=PRIVATE_BINS
+            )
             assert made.metadata.shared > 0
-            if looking:
-                check(f"look {where}", made, "red.global", "atom.global", "st.global")
+            if squaring:
+                check(f"scan {where}", made, "red.global", "atom.global", "st.global")
             else:
                 check(f"count {where}", made, "red.global")
         finding = shared | {"SCALED": True, "LEFT": 20, "DIGIT": DIGIT}

@@ -10,13 +10,13 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from htga.tail import LogHistogram, hill
-from htga.tail.entries import CHUNK
+from htga.tail.flat_tensors import CHUNK
 from htga.tail.histogram.sketch import Sketch, _on_device
 from htga.tail.triton.available import forget
 from tests.htga.distributions import student_t
 from tests.support.triton_script import lines_of, needs_triton
 
-NOT_DELETED = Path(__file__).parent
+HERE = Path(__file__).parent
 
 any_float = st.one_of(
     hnp.arrays(np.float32, st.integers(0, 200), elements=st.floats(width=32)),
@@ -85,7 +85,7 @@ def test_what_is_not_finite_is_counted_and_shows_in_the_squares(bad: float) -> N
 
 @needs_triton
 def test_the_triton_kernels_see_the_same_under_their_interpreter(tmp_path: Path) -> None:
-    printed = lines_of(NOT_DELETED / "sketch_with_triton.py", tmp_path, TRITON_INTERPRET="1")
+    printed = lines_of(HERE / "sketch_with_triton.py", tmp_path, TRITON_INTERPRET="1")
     assert printed == ["all sketches agree"]
 
 

@@ -1,0 +1,44 @@
+"""The schedule of measurements."""
+
+from __future__ import annotations
+
+import math
+
+MEMORY = 0.9
+"""Smoothing of the average durations of a step and of a measurement."""
+
+
+class MeasureSchedule:
+    """Decides which steps are measured: each `every`-th, or fewer to stay within a budget.
+
+    Args:
+        every: Measure every so many steps, or less often.
+        budget: Share of the training time that measuring may take, or None for no limit.
+        first: Number of the first step.
+    """
+
+    def __init__(self, *, every: int = 1, budget: float | None = None, first: int = 0) -> None:
+        self._every = every
+        self._budget = budget
+        self._next = first
+        self._step = self._cost = math.nan  # seconds, averaged
+
+    def is_due(self, step: int) -> bool:
+        """Whether to measure this step."""
+        return step >= self._next
+
+    def measured(self, step: int, cost: float) -> None:
+        """Record that a step was measured, and the seconds that it took."""
+        self._cost = _average(self._cost, cost)
+        gap = self._every
+        if self._budget is not None and self._step > 0:
+            gap = max(gap, math.ceil(self._cost / (self._budget * self._step)))
+        self._next = step + gap
+
+    def passed(self, seconds: float) -> None:
+        """Record the seconds of one training step, without its measurement."""
+        self._step = _average(self._step, seconds)
+
+
+def _average(mean: float, value: float) -> float:
+    return value if math.isnan(mean) else MEMORY * mean + (1 - MEMORY) * value
