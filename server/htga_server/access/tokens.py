@@ -30,9 +30,9 @@ NO_DIGEST = bytes(32)
 """The digest of no known secret."""
 
 # Returns a digest even for an unknown id, so that both cases take the same time.
-_ASKED = sa.select(sa.bindparam("token_id", type_=sa.String).label("id")).subquery("asked")
+_REQUESTED = sa.select(sa.bindparam("token_id", type_=sa.String).label("id")).subquery("requested")
 _DIGEST = sa.select(sa.func.coalesce(tokens.c.digest, NO_DIGEST)).select_from(
-    _ASKED.outerjoin(tokens, tokens.c.id == _ASKED.c.id)
+    _REQUESTED.outerjoin(tokens, tokens.c.id == _REQUESTED.c.id)
 )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.datastructures import State
 
 from htga_server.http.metrics import Metrics
 from htga_server.live.broker import Broker
@@ -17,17 +18,17 @@ from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
 
-def from_state(name: str) -> Callable[[Request], Awaitable[Any]]:
+def from_state(choose: Callable[[State], Any]) -> Callable[[Request], Awaitable[Any]]:
     """Return a dependency on an object in the state of the app."""
 
     async def find(request: Request) -> Any:
-        return getattr(request.app.state, name)
+        return choose(request.app.state)
 
     return find
 
 
-DatabaseDep = Annotated[Database, Depends(from_state("database"))]
-BrokerDep = Annotated[Broker, Depends(from_state("broker"))]
-ViewedDep = Annotated[ViewedRuns, Depends(from_state("viewed"))]
-MetricsDep = Annotated[Metrics, Depends(from_state("metrics"))]
-SettingsDep = Annotated[Settings, Depends(from_state("settings"))]
+DatabaseDep = Annotated[Database, Depends(from_state(lambda state: state.database))]
+BrokerDep = Annotated[Broker, Depends(from_state(lambda state: state.broker))]
+ViewedDep = Annotated[ViewedRuns, Depends(from_state(lambda state: state.viewed))]
+MetricsDep = Annotated[Metrics, Depends(from_state(lambda state: state.metrics))]
+SettingsDep = Annotated[Settings, Depends(from_state(lambda state: state.settings))]

@@ -86,7 +86,7 @@ class RowIngestService:
         return replace(rows, prepared=prepare([rows.batch.table]))
 
 
-RowIngestDep = Annotated[RowIngestService, Depends(from_state("row_ingest"))]
+RowIngestDep = Annotated[RowIngestService, Depends(from_state(lambda state: state.row_ingest))]
 
 
 @router.post("/{run_id}/rows", openapi_extra=BODY, dependencies=[INGEST])

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from htga_client.wire.flat_config import leaves, text
+from htga_client.wire import flat_config
 
 FIELDS = frozenset({"name", "project", "state", "group", "tags", "step", "archived"})
 """Keys that every run has, whatever its settings are called."""
@@ -86,7 +86,9 @@ class Candidate:
     @cached_property
     def settings(self) -> list[tuple[str, Any]]:
         """Path, in lower case, and value of every setting."""
-        return [(path.lower(), value) for path, value in leaves(json.loads(self.config))]
+        return [
+            (path.lower(), value) for path, value in flat_config.leaves(json.loads(self.config))
+        ]
 
     @cached_property
     def measured(self) -> list[tuple[str, float]]:
@@ -103,13 +105,14 @@ class Candidate:
             case "archived":
                 return ["yes" if self.archived else "no"]
             case "name" | "project" | "state" | "group":
-                return [str(getattr(self, key)).lower()]
+                fields = {"name": self.name, "project": self.project, "state": self.state}
+                return [fields.get(key, self.group).lower()]
         found = []
         if _may_hold(self.summary, key):
             found += [repr(v).removesuffix(".0") for name, v in self.measured if name == key]
         if _may_hold(self.config, key.rpartition(".")[2]):
             found += [
-                text(value).lower()
+                flat_config.text(value).lower()
                 for path, value in self.settings
                 if path == key or path.endswith(f".{key}")
             ]
@@ -120,7 +123,10 @@ class Candidate:
         own = (self.id, self.notes, self.name, self.project, self.state, self.group, *self.tags)
         return any(wanted in value.lower() for value in own) or (
             _may_hold(self.config, wanted)
-            and any(wanted in f"{path}={text(value).lower()}" for path, value in self.settings)
+            and any(
+                wanted in f"{path}={flat_config.text(value).lower()}"
+                for path, value in self.settings
+            )
         )
 
 

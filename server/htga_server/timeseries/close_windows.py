@@ -29,16 +29,16 @@ def close_windows(connection: sa.Connection, kind: SeriesKind, closings: Sequenc
     """Bring blocks and rollups of the windows up to date, and the rollups above them."""
     blocks: list[tuple[Any, ...]] = []
     written: list[tuple[Any, ...]] = []
-    windows = []
+    closed = []
     stored = _read_rows(connection, kind, closings)
     sums = compact(connection, kind, closings, blocks)
     for closing, parts, own_sums in zip(closings, stored, sums, strict=True):
         parts.append(_rows_of_batch(closing))
-        windows.append(base_levels(closing.key, parts, own_sums, written))
+        windows = base_levels(closing.key, parts, own_sums, written)
+        closed.append((closing.key, windows, closing.open_window))
     bulk.upsert(connection, packs, blocks)
     bulk.upsert(connection, cells, written)
-    for closing, own in zip(closings, windows, strict=True):
-        upper_levels(connection, closing.key, own, closing.open_window)
+    upper_levels(connection, closed)
 
 
 def close_last_window(connection: sa.Connection, key: SeriesKey) -> None:

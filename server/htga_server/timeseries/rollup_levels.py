@@ -38,23 +38,27 @@ def base_levels(
 
 
 def upper_levels(
-    connection: sa.Connection, key: SeriesKey, windows: list[int], open_window: int
+    connection: sa.Connection, closed: Sequence[tuple[SeriesKey, list[int], int]]
 ) -> None:
-    """Write every complete cell of the higher levels that holds one of the windows."""
-    keys = key.kind.keys
+    """Write every complete cell of the higher levels that holds a closed window.
+
+    Args:
+        closed: For each series, the windows that were closed, and its open window.
+    """
     for level in range(3, MAX_LEVEL + 1):
         in_windows = FACTOR ** (level - 2)
-        parents = {window // in_windows for window in windows}
-        complete = [parent for parent in parents if (parent + 1) * in_windows <= open_window]
-        if not complete:
-            return
         written: list[tuple[Any, ...]] = []
-        for first, end in join_ranges(complete):
-            below = first * FACTOR, end * FACTOR
-            _, children = read_cells(connection, key, level - 1, below, keys)
-            present = _measured(keys, [children])
-            merged = rollup.merge(rollup.concatenate(present, [children]), FACTOR**level)
-            written += _as_rows(key, level, merged, sum_children(connection, key, level, below))
+        for key, windows, open_window in closed:
+            parents = {window // in_windows for window in windows}
+            complete = [parent for parent in parents if (parent + 1) * in_windows <= open_window]
+            for first, end in join_ranges(complete):
+                below, keys = (first * FACTOR, end * FACTOR), key.kind.keys
+                _, children = read_cells(connection, key, level - 1, below, keys)
+                present = _measured(keys, [children])
+                merged = rollup.merge(rollup.concatenate(present, [children]), FACTOR**level)
+                written += _as_rows(key, level, merged, sum_children(connection, key, level, below))
+        if not written:
+            return
         bulk.upsert(connection, cells, written)
 
 
