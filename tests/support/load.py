@@ -23,7 +23,7 @@ from tests.support.workers import Workers
 
 ROOT = Path(__file__).parents[2]
 BATCH = 20
-MOST = 20_000
+MAX_BUCKETS = 20_000
 """Most rows that are read one by one in an answer."""
 SINGLE = 2000
 """Most histograms."""
@@ -212,11 +212,15 @@ def lost(url: str, load: Load) -> int:
 def stored(client: httpx2.Client, writer: Writer) -> list[int]:
     """The steps that are there, each of them read by itself."""
     steps: list[int] = []
-    for start in range(0, writer.sent, MOST):
-        asked: dict[str, str | int] = {"keys": "alpha_hat,loss", "buckets": MOST, "start": start}
+    for start in range(0, writer.sent, MAX_BUCKETS):
+        asked: dict[str, str | int] = {
+            "keys": "alpha_hat,loss",
+            "buckets": MAX_BUCKETS,
+            "start": start,
+        }
         asked["rank"] = writer.rank
-        if start + MOST < writer.sent:
-            asked["stop"] = start + MOST
+        if start + MAX_BUCKETS < writer.sent:
+            asked["stop"] = start + MAX_BUCKETS
         answer = client.get(f"/runs/{writer.run_id}/series", params=asked)
         if answer.status_code in {404, 422}:  # no run, or no key: nothing of it was kept
             continue
