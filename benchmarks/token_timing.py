@@ -66,7 +66,7 @@ def main() -> None:
         database.read_now(ask)
         database.close()
     sets = dict(zip(kinds, (taken[np.array(order) == one] for one in range(3)), strict=True))
-    most = np.quantile(taken, 0.99)
+    limit = np.quantile(taken, 0.99)
     print(f"{SAMPLES} refusals of each kind; |t| below 4.5 is no difference\n")
     print("| wrong in | and in | medians, us | t | t without the slowest 1 % |")
     print("|---|---|---|---|---|")
@@ -74,7 +74,7 @@ def main() -> None:
         a, b = sets[one], sets[two]
         print(
             f"| {one} | {two} | {np.median(a) / 1e3:.2f}, {np.median(b) / 1e3:.2f} |"
-            f" {welch(a, b):.1f} | {welch(a[a < most], b[b < most]):.1f} |"
+            f" {welch(a, b):.1f} | {welch(a[a < limit], b[b < limit]):.1f} |"
         )
 
 

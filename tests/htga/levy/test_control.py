@@ -76,9 +76,9 @@ def test_without_escapes_nothing_is_claimed() -> None:
 
 def test_too_few_particles_or_steps_are_refused() -> None:
     source = stable_noise(1.5, torch.Generator())
-    with pytest.raises(ValueError, match="particles=100"):
+    with pytest.raises(ValueError, match=r"particles must be at least .* got 100"):
         escape(source, controls((1.5,), "none")[0], particles=100, steps=10)
-    with pytest.raises(ValueError, match="steps=1"):
+    with pytest.raises(ValueError, match="steps must be at least 2, got 1"):
         escape(source, controls((1.5,), "none")[0], particles=5_000, steps=1)
 
 

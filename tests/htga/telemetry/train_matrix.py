@@ -29,7 +29,7 @@ from htga.telemetry.ranks import Ranks, is_sharded
 from htga_client.wire.row_encoder import Row
 from tests.support.rank_exit import exit_together
 
-STEPS, SCALE, MOST = 3, 1024.0, 0.05
+STEPS, SCALE, MAX_NORM = 3, 1024.0, 0.05
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -111,7 +111,7 @@ class Case:
             if self.scaler:
                 self.scaler.unscale_(self.optimizer)
                 scaled_by = 1.0
-            nn.utils.clip_grad_norm_(parameters, MOST)
+            nn.utils.clip_grad_norm_(parameters, MAX_NORM)
         applied = [full(p.grad) / scaled_by for p in parameters if p.grad is not None]
         if self.scaler:
             self.scaler.step(self.optimizer)
@@ -126,7 +126,7 @@ class Case:
         for micro, rank in itertools.product(range(self.micros), range(self.ranks.world)):
             (loss_of(self.plain, *batch(step, micro, rank)) / self.ranks.world).backward()
         if self.clip:
-            nn.utils.clip_grad_norm_(self.plain.parameters(), MOST)
+            nn.utils.clip_grad_norm_(self.plain.parameters(), MAX_NORM)
         return [full(p.grad) for p in self.plain.parameters() if p.grad is not None]
 
     def follow(self) -> None:
