@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -44,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-        if "postgres" in {*item.fixturenames, parameters.get("database_url")}:
+        if "postgres" in {*item.fixturenames, *map(str, parameters.values())}:
             item.add_marker("postgres")
         if FAULTS in item.path.parents:
             item.add_marker("faults")
@@ -104,12 +105,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Address of a database without a row; a test that takes it runs once on each kind."""
+KINDS = ["sqlite", "postgres"]
+
+
+def new_database(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Address of a database without a row, of the kind that is the fixture's parameter."""
     if request.param == "sqlite":
-        copy = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "htga.db")
-        return f"sqlite:///{copy}"
+        return f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_template'), folder)}"
     template: str = request.getfixturevalue("template")
     server: str = request.getfixturevalue("postgres")
     name = f"t{uuid.uuid4().hex}"
@@ -117,6 +119,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     # It goes with the server: dropping each would take longer than most tests.
     return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of a database without a row; a test that takes it runs once on each kind."""
+    return new_database(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def shared_api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx2.Client]:
+    """An HTTP client of a collector that the tests of a module share, who leave it as it is."""
+    folder = tmp_path_factory.mktemp("shared")
+    settings = Settings(database_url=new_database(request, folder), data=folder / "data")
+    with in_process_client(settings) as client:
+        yield client
 
 
 @pytest.fixture
@@ -162,6 +181,13 @@ def api(request: pytest.FixtureRequest, settings: Settings) -> Iterator[httpx2.C
         with httpx2.Client(base_url=server.url + PREFIX, timeout=30) as client:
             yield client
         return
+    with in_process_client(settings) as client:
+        yield client
+
+
+@contextmanager
+def in_process_client(settings: Settings) -> Iterator[httpx2.Client]:
+    """A client that calls a collector's app."""
     with (
         serving(create_app(settings)) as transport,
         httpx2.Client(base_url=f"http://127.0.0.1{PREFIX}", transport=transport) as client,

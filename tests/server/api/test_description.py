@@ -11,6 +11,7 @@ import httpx2
 from htga_client.wire import PREFIX, histogram
 from htga_server.http.server import Server
 from tests.support.rows import new_run, stream
+from tests.support.seeded_random import rounds
 
 CHECKS = (
     "not_a_server_error",
@@ -31,7 +32,7 @@ def explore(collector: Server, folder: Path, run_id: str | None, *flags: str) ->
             f"{collector.url}/openapi.json",
             f"--checks={','.join(CHECKS)}",
             f"--exclude-path={PREFIX}/live",
-            "--max-examples=20",
+            f"--max-examples={rounds(8, 40)}",
             "--seed=1",
             "--generation-database=none",
             *flags,

@@ -77,6 +77,17 @@ def parameters(collector: Server, run_id: str) -> list[tuple[str, list[str]]]:
 @pytest.fixture
 def one_run(api: httpx2.Client) -> Iterator[str]:
     """A run with a row, which is there and unchanged at the end, and no other with it."""
+    yield from untouched(api)
+
+
+@pytest.fixture(scope="module")
+def shared_run(shared_api: httpx2.Client) -> Iterator[str]:
+    """`one_run` of the collector that tests share."""
+    yield from untouched(shared_api)
+
+
+def untouched(api: httpx2.Client) -> Iterator[str]:
+    """Make a run, and see at the end that nothing has changed."""
     run = new_run(id=str(uuid.UUID(int=7)), name="untouched")
     api.post("/runs", json=run)
     rows = {"rows": [{"step": 1, "alpha_hat": 1.0, "metrics": {"loss": 2.0}}]}
@@ -134,20 +145,22 @@ def test_no_value_of_any_parameter_is_an_error_of_ours_or_finds_what_it_should_n
     ],
 )
 def test_a_cursor_that_someone_made_up_is_one_of_a_page_or_none_of_ours(
-    api: httpx2.Client, one_run: str, sort: str, place: Any
+    shared_api: httpx2.Client, shared_run: str, sort: str, place: Any
 ) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
-    answer = api.get("/runs", params={"sort": sort, "cursor": cursor})
+    answer = shared_api.get("/runs", params={"sort": sort, "cursor": cursor})
     assert answer.status_code in {200, 422}, answer.text
     if answer.status_code == 200:
-        assert {run["id"] for run in answer.json()["items"]} <= {one_run}
+        assert {run["id"] for run in answer.json()["items"]} <= {shared_run}
 
 
 @pytest.mark.parametrize("value", SQL)
-def test_what_looks_like_sql_is_a_token_or_an_id_of_nobody(api: httpx2.Client, value: str) -> None:
+def test_what_looks_like_sql_is_a_token_or_an_id_of_no_run(
+    shared_api: httpx2.Client, value: str
+) -> None:
     body = {"id": value, "project": "p", "name": "n"}
-    assert api.post("/runs", json=body).status_code == 422
-    assert api.put("/rules/1", json={"project": value}).status_code == 422
+    assert shared_api.post("/runs", json=body).status_code == 422
+    assert shared_api.put("/rules/1", json={"project": value}).status_code == 422
 
 
 def test_a_search_finds_the_text_and_takes_no_sign_for_any_other(api: httpx2.Client) -> None:
