@@ -28,7 +28,7 @@ check: install           ## linters, types, import arrows
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
-quick: install           ## the tests that need no browser, no Postgres and no fault: two minutes
+quick: install           ## the tests that need no browser, no Postgres and no fault
 	$(PYTEST) -m "not browser and not postgres and not faults and not slow"
 
 test: install            ## everything above and all tests, a browser and a Postgres included
