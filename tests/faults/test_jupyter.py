@@ -31,7 +31,7 @@ SPOOLED = "assert run._sender._queue.mark().passed.wait(20)"
 THREADS = """
 gc.collect()
 mine = set(run._sender._threads._threads)
-others = [t for t in threading.enumerate() if t.name.startswith("htga-") and t not in mine]
+others = {t for t in threading.enumerate() if t.ident and t.name.startswith("htga-")} - mine
 for thread in others:
     thread.join(20)
 print(sum(thread.is_alive() for thread in others), sum(thread.is_alive() for thread in mine))

@@ -61,7 +61,7 @@ def test_escapes_are_reported_with_the_law_beside_them(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("exit-time", "--only", "E9"), "there is E1, E2"),
-        (("escape", "--no-recorded", "--particles", "10"), "particles=10"),
+        (("escape", "--no-recorded", "--particles", "10"), "particles must be at least 5000"),
         (("escape", "--no-recorded", "--target", "-1"), "target_alpha"),
         (("escape", "--no-recorded", "--normalize", "l7"), "normalize"),
     ],
