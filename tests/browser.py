@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+INSTALL = ("apt-get", "install", "-y", "-qq")
 SHELL = "chromium-headless-shell"
 """Chromium without its windows; it takes half the processor time of the whole."""
 NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -66,7 +67,7 @@ def install() -> None:
     for package in (SHELL, "chromium"):
         if not shutil.which(SHELL) and not shutil.which(package):
             subprocess.run(["apt-get", "update", "-qq"], check=False)
-            subprocess.run(["apt-get", "install", "-y", "-qq", package], check=False)
+            subprocess.run([*INSTALL, package, "fonts-liberation"], check=False)
 
 
 if __name__ == "__main__":
