@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -101,18 +101,13 @@ def page(
         # until the page is full, or to the last run for the total and for unknown names.
         keys: list[int] = []
         searched = sa.select(*_SEARCHED).where(*where, *after).order_by(*order.columns)
-        with connection.execute(searched.execution_options(yield_per=1000)) as rows:
-            for row in rows:
-                run = _candidate(row)
-                unknown -= {key for key in unknown if run.values(key)}
-                if (
-                    (tag is None or tag in run.tags)
-                    and (state is None or run.state == state)
-                    and matches(terms, run)
-                ):
-                    keys.append(row.run_key)
-                if len(keys) > limit and not count and not unknown:
-                    break
+        for key, run in _candidates(connection, searched):
+            unknown -= {name for name in unknown if run.values(name)}
+            has_label = (tag is None or tag in run.tags) and (state is None or run.state == state)
+            if has_label and matches(terms, run):
+                keys.append(key)
+            if len(keys) > limit and not count and not unknown:
+                break
         total = len(keys)
         query = query.where(runs.c.run_key.in_(keys[: limit + 1]))
     else:
@@ -178,21 +173,28 @@ def record_heartbeat(connection: sa.Connection, run_id: str) -> tuple[Run, bool]
     return get_any(connection, run_id), before in {"stale", "lost"}
 
 
-def _candidate(row: sa.Row[Any]) -> Candidate:
-    """A row of `_SEARCHED` for the filter."""
-    return Candidate(
-        id=row.id,
-        notes=row.notes,
-        name=row.name,
-        project=row.project,
-        state=state_of(row),
-        group=row.run_group,
-        tags=row.tags,
-        step=row.last_step,
-        archived=row.archived,
-        config=row.config,
-        summary=row.summary,
-    )
+def _candidates(
+    connection: sa.Connection, searched: sa.Select[Any]
+) -> Iterator[tuple[int, Candidate]]:
+    """Yield the key of each run of `searched`, and what the filter may compare."""
+    with connection.execute(searched.execution_options(yield_per=1000)) as rows:
+        for row in rows:
+            yield (
+                row.run_key,
+                Candidate(
+                    id=row.id,
+                    notes=row.notes,
+                    name=row.name,
+                    project=row.project,
+                    state=state_of(row),
+                    group=row.run_group,
+                    tags=row.tags,
+                    step=row.last_step,
+                    archived=row.archived,
+                    config=row.config,
+                    summary=row.summary,
+                ),
+            )
 
 
 def _create(connection: sa.Connection, new: NewRun, limits: Settings) -> None:
