@@ -31,8 +31,9 @@ check: install           ## linters, types, import arrows
 quick: install           ## the tests that need no browser, no Postgres and no fault
 	$(PYTEST) -m "not browser and not postgres and not faults and not slow"
 
-test: install            ## everything above and all tests, a browser and a Postgres included
+test: install            ## everything above and all tests, a browser, an nginx and a Postgres included
 	$(BIN)/python tests/browser.py
+	$(BIN)/python tests/nginx.py
 	$(MAKE) --jobs 2 check tests
 
 tests: install

@@ -20,6 +20,7 @@ from htga_dashboard.figures import theme
 from htga_dashboard.http.dash_scripts import Dashboard, no_script
 from htga_dashboard.http.document import serve
 from htga_dashboard.http.proxy import forward
+from htga_dashboard.http.root_path import local
 from htga_dashboard.http.same_origin import SameOrigin
 from htga_dashboard.models.comparison import Comparison
 from htga_dashboard.models.experiment import View
@@ -95,31 +96,40 @@ def create_app(
     run.register(app, source)
     for each in PAGES.values():
         each.register(app, source)
-    serve(app, api, source, [f"/{name}" for name in PAGES if name], partial(at, source=source))
+    layout = partial(at, source=source, can_log_in=server is not None)
+    serve(app, api, source, [f"/{name}" for name in PAGES if name], layout)
     return app
 
 
-async def at(href: str, theme_name: str, *, source: Source) -> Component:
+async def at(
+    href: str, theme_name: str, has_token: bool, *, source: Source, can_log_in: bool
+) -> Component:
     """The shell around the page at the address `href`, in the given theme."""
-    return shell.layout(await page(href, theme_name, source), urlsplit(href).path, theme_name)
+    shown = await page(href, theme_name, source)
+    return shell.layout(
+        shown, urlsplit(href).path, theme_name, can_log_out=has_token and can_log_in
+    )
 
 
 async def page(href: str, theme_name: str | None, source: Source) -> Component:
     """The page at the address `href`."""
     url = urlsplit(href)
+    path = local(url.path)
     try:
-        found = await _page_at(url, theme.named(theme_name), source)
+        found = await _page_at(path, url, theme.named(theme_name), source)
     except NotFoundError:
         return message.layout(
             "No such run", "The collector knows no run of this id. It may have been deleted."
         )
     except SourceError as error:
         return message.layout("The collector does not answer", f"{error}", passing=True)
-    return found or message.layout("No such page", f"There is nothing at {unquote(url.path)}.")
+    return found or message.layout("No such page", f"There is nothing at {unquote(path)}.")
 
 
-async def _page_at(url: SplitResult, palette: theme.Theme, source: Source) -> Component | None:
-    match url.path.strip("/").split("/"):
+async def _page_at(
+    path: str, url: SplitResult, palette: theme.Theme, source: Source
+) -> Component | None:
+    match path.strip("/").split("/"):
         case ["run", run_id]:
             return await run.read(source, unquote(run_id), url, palette)
         case [name] if name in PAGES:

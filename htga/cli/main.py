@@ -42,6 +42,13 @@ Insecure = Annotated[
         help="Listen beyond this machine without asking for tokens.",
     ),
 ]
+RootPath = Annotated[
+    str,
+    typer.Option(
+        envvar="HTGA_ROOT_PATH",
+        help="Path below which a proxy serves it, such as /htga.",
+    ),
+]
 
 
 @app.command()
@@ -52,6 +59,7 @@ def up(
     data: Data = Path("htga-data"),
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard")] = False,
     insecure: Insecure = False,
+    root_path: RootPath = "",
 ) -> None:
     """Start collector and dashboard in one process, on one port."""
     from htga.cli.up import open_server
@@ -63,6 +71,7 @@ def up(
         data=data,
         dashboard=not no_dashboard,
         insecure=insecure,
+        root_path=root_path,
     )
     typer.echo(f"HTGA is on {server.url}  (Ctrl-C stops it)")
     server.serve_forever()
@@ -93,11 +102,12 @@ def dashboard(
     host: Host = "127.0.0.1",
     port: Port = 8643,
     insecure: Insecure = False,
+    root_path: RootPath = "",
 ) -> None:
     """Start only a dashboard, for a collector that runs elsewhere."""
     from htga.cli.up import open_dashboard
 
-    server = open_dashboard(host=host, port=port, url=url, insecure=insecure)
+    server = open_dashboard(host=host, port=port, url=url, insecure=insecure, root_path=root_path)
     typer.echo(f"The dashboard of {url} is on {server.url}  (Ctrl-C stops it)")
     server.serve_forever()
 

@@ -34,6 +34,7 @@ def open_server(
     dashboard: bool = True,
     insecure: bool = False,
     require_tokens: bool = False,
+    root_path: str = "",
 ) -> Server:
     """A collector, with the dashboard on the same port unless told otherwise, ready to serve.
 
@@ -45,9 +46,11 @@ def open_server(
     except ModuleNotFoundError as error:
         fail(f"the collector needs {error.name}: in a clone of HTGA, pip install '.[server]'")
     beyond = not is_loopback_host(host)
-    guarded = {"require_tokens": True} if require_tokens or (beyond and not insecure) else {}
+    given: dict[str, object] = {"root_path": root_path} if root_path else {}
+    if require_tokens or (beyond and not insecure):
+        given["require_tokens"] = True
     try:
-        chosen = settings(database, data, **guarded)
+        chosen = settings(database, data, **given)
         if beyond:
             known = (*chosen.allowed_hosts, host)
             chosen = chosen.model_copy(update={"allowed_hosts": known})
@@ -57,16 +60,17 @@ def open_server(
         fail(str(error))
     if dashboard:
         _add_dashboard(api)
-    return _bind(api, host, port)
+    return _bind(api, host, port, chosen)
 
 
-def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
+def open_dashboard(
+    *, host: str, port: int, url: str, insecure: bool, root_path: str = ""
+) -> Server:
     """A dashboard that reads from, and forwards to, a collector elsewhere."""
     import httpx2
 
     from htga_dashboard.app import create_app
     from htga_dashboard.source.source import Source
-    from htga_server.settings import Settings
 
     if not insecure and not is_loopback_host(host):
         fail(
@@ -76,8 +80,9 @@ def open_dashboard(*, host: str, port: int, url: str, insecure: bool) -> Server:
     token = os.environ.get("HTGA_TOKEN")
     headers = {"authorization": f"Bearer {token}"} if token else {}
     source = Source(httpx2.AsyncClient(base_url=url, timeout=10, headers=headers))
-    app = create_app(source, allowed_hosts=Settings().allowed_hosts)
-    return _bind(app.server, host, port)
+    chosen = settings("", Path("htga-data"), **({"root_path": root_path} if root_path else {}))
+    app = create_app(source, allowed_hosts=chosen.allowed_hosts)
+    return _bind(app.server, host, port, chosen)
 
 
 def _add_dashboard(api: FastAPI) -> None:
@@ -138,10 +143,18 @@ def _check(chosen: Settings) -> None:
         database.close()
 
 
-def _bind(app: FastAPI, host: str, port: int) -> Server:
+def _bind(app: FastAPI, host: str, port: int, chosen: Settings) -> Server:
     from htga_server.http.server import Server
 
     try:
-        return Server(app, host=host, port=port)
+        return Server(
+            app,
+            host=host,
+            port=port,
+            root_path=chosen.root_path,
+            trusted_proxies=chosen.trusted_proxies,
+        )
+    except ValueError as error:
+        fail(str(error))
     except OSError as error:
         fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port")

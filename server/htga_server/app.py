@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from htga_client.wire import PREFIX
 from htga_server import problems
 from htga_server.access.middleware import RequestGuard
+from htga_server.access.rate_limits import Failures
 from htga_server.access.tokens import any_valid
 from htga_server.alerts.monitor import RunMonitor
 from htga_server.alerts.webhook_queue import WebhookQueue
@@ -86,7 +88,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.row_ingest = RowIngestService(
         database, broker, viewed, SenderPacing(), monitor, metrics, settings
     )
-    app.add_middleware(RequestGuard, settings=settings, database=database)
+    app.state.failures = Failures(time.monotonic)
+    app.add_middleware(
+        RequestGuard, settings=settings, database=database, failures=app.state.failures
+    )
     app.add_middleware(AccessLog, metrics=metrics)
     problems.install(app)
     # Routes are registered flat, rows first: matching is twice as fast as through nested routers,

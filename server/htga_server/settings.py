@@ -18,6 +18,10 @@ class Settings(BaseSettings):
             that resolves its own name to this machine (DNS rebinding).
         allowed_origins: Further origins of pages, such as "https://htga.example", whose requests
             are accepted; for a proxy that changes the name or the scheme.
+        root_path: Path below which a proxy serves the app, such as "/htga", unless the proxy says
+            so itself in X-Forwarded-Prefix.
+        trusted_proxies: Addresses or networks of proxies whose X-Forwarded-For, X-Forwarded-Proto
+            and X-Forwarded-Prefix are believed.
         require_tokens: Refuse requests without a valid token.
         body_limit: Maximum size of a request body in bytes, both as sent and decompressed.
         body_seconds: Maximum time for a request body to arrive.
@@ -42,6 +46,8 @@ class Settings(BaseSettings):
     data: Path = Path("htga-data")
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
     allowed_origins: tuple[str, ...] = ()
+    root_path: str = ""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     require_tokens: bool = False
     body_limit: int = Field(default=20 * 2**20, gt=0)
     body_seconds: float = Field(default=30.0, gt=0)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +29,7 @@ class Collector:
         line = self.process.stdout.readline()
         assert line.startswith("HTGA is on http://"), line
         self.url = line.split()[3]
-        self.port = int(self.url.rsplit(":", 1)[1])
+        self.port = urlsplit(self.url).port or 0
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal and wait for the end."""

@@ -52,7 +52,7 @@ from htga_client.wire.runs import (
     RunPatch,
     RunState,
 )
-from htga_client.wire.shared import JSON_FLOATS, PREFIX
+from htga_client.wire.shared import JSON_FLOATS, PREFIX, ROOT_PATH, TOKEN_COOKIE
 from htga_client.wire.status import Problem, Quantiles, Status, Token, Tokens, TokenScope
 
 __all__ = [
@@ -61,8 +61,10 @@ __all__ = [
     "GAPS",
     "JSON_FLOATS",
     "PREFIX",
+    "ROOT_PATH",
     "ROWS",
     "SCALARS",
+    "TOKEN_COOKIE",
     "WRITER",
     "Alert",
     "Alerts",

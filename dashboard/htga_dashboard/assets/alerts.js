@@ -23,7 +23,7 @@ htga.alerts = (() => {
 
   const entry = ({ run_id, run_name, step, time, level, title, kind, text }) => {
     const item = element("li", "", { className: time > seen ? "new" : "" });
-    const link = element("a", title || kind, { href: `/run/${encodeURIComponent(run_id)}?at=${step}` });
+    const link = element("a", title || kind, { href: `${htga.root}/run/${encodeURIComponent(run_id)}?at=${step}` });
     const when = element("time", "");
     when.dataset.unix = time;
     item.append(
@@ -50,7 +50,7 @@ htga.alerts = (() => {
 
   const load = async () => {
     loaded = performance.now();
-    const answer = await fetch(`/api/v1/alerts?limit=${SHOWN}`);
+    const answer = await fetch(`${htga.root}/api/v1/alerts?limit=${SHOWN}`);
     if (answer.ok) known = (await answer.json()).items;
     show();
   };

@@ -67,7 +67,7 @@
     }
     const goes = performance.now() - prefixed < 1500 && PAGES[event.key];
     prefixed = 0;
-    const done = goes ? click(`.to-page[href="${goes}"]`) : KEYS[event.key] && KEYS[event.key]();
+    const done = goes ? click(`.to-page[href="${htga.root}${goes}"]`) : KEYS[event.key] && KEYS[event.key]();
     if (done !== false && (goes || KEYS[event.key])) event.preventDefault();
   });
 })();

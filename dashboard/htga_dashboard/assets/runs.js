@@ -145,7 +145,7 @@
     document.querySelector("[data-rows]").dataset.marked = runs.length;
     dash_clientside.set_props("runs-marked", { data: runs });
     dash_clientside.set_props("runs-compare", {
-      href: `/compare?runs=${runs.join(",")}`,
+      href: `${htga.root}/compare?runs=${runs.join(",")}`,
       children: `Compare ${runs.length}`,
     });
   };
@@ -185,7 +185,7 @@
       return createElement(
         window.dash_core_components.Link,
         {
-          href: `/run/${encodeURIComponent(data.id)}`,
+          href: `${htga.root}/run/${encodeURIComponent(data.id)}`,
           className: view.by.length ? "run-link member" : "run-link",
         },
         value || data.id,

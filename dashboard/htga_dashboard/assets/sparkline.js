@@ -43,7 +43,7 @@
 
   const fetchPath = async (run) => {
     const query = `keys=alpha_bar&buckets=${POINTS}&preview=true`; // a table is no view of its runs
-    const answer = await fetch(`/api/v1/runs/${encodeURIComponent(run)}/series?${query}`);
+    const answer = await fetch(`${htga.root}/api/v1/runs/${encodeURIComponent(run)}/series?${query}`);
     if (!answer.ok) return "";
     const { keys } = await answer.json();
     return keys.alpha_bar ? path(keys.alpha_bar.mean.map((v) => (v === null ? NaN : Number(v)))) : "";

@@ -4,13 +4,15 @@
 // worker; in a browser without shared workers each tab runs it itself.
 (() => {
   const RETRY_MS = 2000; // after the stream was refused
+  const SCRIPT = typeof document === "undefined" ? self.location.href : document.currentScript.src;
+  const LIVE = new URL("../api/v1/live", SCRIPT); // a worker knows no path but its own
 
   // Opens the stream; `send` gets {kind: "open" | "error" | "rows" | "run" | "reset", data}.
   const connect = (send) => {
     let source = null;
     let retry = null;
     const open = () => {
-      source = new EventSource("/api/v1/live");
+      source = new EventSource(LIVE);
       source.onopen = () => send({ kind: "open" });
       source.onerror = () => {
         send({ kind: "error" });
@@ -53,12 +55,11 @@
     return;
   }
 
-  const script = document.currentScript.src;
   window.htga = window.htga || {};
   // Calls `send` for every event; returns a function that stops this.
   htga.listen = (send) => {
     if (!window.SharedWorker) return connect(send).close;
-    const { port } = new SharedWorker(script, "htga-live");
+    const { port } = new SharedWorker(SCRIPT, "htga-live");
     let left = false;
     port.onmessage = ({ data }) => left || send(data);
     return () => {

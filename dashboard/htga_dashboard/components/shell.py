@@ -8,6 +8,7 @@ from dash.development.base_component import Component
 from htga_dashboard.components import ids, keyboard_help
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.components.dialog import dialog, dialog_button
+from htga_dashboard.http.root_path import link
 
 THEME_NAMES = {"auto": "Theme of the system", "light": "Light theme", "dark": "Dark theme"}
 
@@ -22,7 +23,11 @@ TABS = {
 
 
 def layout(
-    page: Component | None = None, path: str | None = None, theme_name: str | None = None
+    page: Component | None = None,
+    path: str | None = None,
+    theme_name: str | None = None,
+    *,
+    can_log_out: bool = False,
 ) -> Component:
     """The shell.
 
@@ -30,6 +35,7 @@ def layout(
         page: The page in it.
         path: Path of that page; without one, the browser requests the page once the shell is there.
         theme_name: "light" or "dark"; without one, the browser sends its theme by a callback.
+        can_log_out: Whether the browser has a token that it can give up.
     """
     return html.Div(
         [
@@ -38,11 +44,13 @@ def layout(
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="skip"),
             html.Header(
                 [
-                    dcc.Link([html.Span(className="mark"), "HTGA"], href="/", className="brand"),
+                    dcc.Link(
+                        [html.Span(className="mark"), "HTGA"], href=link("/"), className="brand"
+                    ),
                     html.Nav(
                         [
-                            dcc.Link(name, href=href, className="to-page")
-                            for name, href in TABS.items()
+                            dcc.Link(name, href=link(path), className="to-page")
+                            for name, path in TABS.items()
                         ]
                     ),
                     html.Div(
@@ -67,6 +75,7 @@ def layout(
                         className="help",
                         title="Help: keys and search",
                     ),
+                    *([_log_out()] if can_log_out else []),
                     html.Div(
                         [
                             html.Button(
@@ -89,3 +98,9 @@ def layout(
             dialog(ids.ALERTS, "Alerts", html.Ul(id=ids.ALERTS_LIST, className="alerts")),
         ]
     )
+
+
+def _log_out() -> Component:
+    # A form, because a link that changes something could be followed from another site.
+    button = html.Button("Log out", className="log-out", type="submit")
+    return html.Form(button, action=link("/logout"), method="post")

@@ -10,6 +10,8 @@ from dash import Dash
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from htga_dashboard.http.root_path import root_path
+
 NEEDLESS = ("/deps/polyfill@", "/dash_table/")
 """Scripts that are dropped: no supported browser needs polyfills, and no page has a DataTable."""
 
@@ -18,9 +20,10 @@ TABLE = "/dash_ag_grid/"
 
 
 class Dashboard(Dash):
-    """Dash whose document loads fewer scripts.
+    """Dash whose document loads fewer scripts, from below the root path of the request.
 
-    `TABLES` in the document's template becomes the addresses of AG Grid's scripts.
+    In the document's template `TABLES` becomes the addresses of AG Grid's scripts, and `ROOT` the
+    root path. Dash itself knows only a root path that is the same for all requests.
     """
 
     def interpolate_index(self, *, scripts: str = "", **parts: Any) -> str:  # type: ignore[override]
@@ -28,9 +31,18 @@ class Dashboard(Dash):
         tags = scripts.splitlines()
         kept = [tag for tag in tags if not any(name in tag for name in (*NEEDLESS, TABLE))]
         table = "".join(tag for tag in tags if TABLE in tag)
+        root = root_path.get()
         whole: Callable[..., str] = super().interpolate_index
         index = whole(scripts="\n".join(kept), **parts)
-        return index.replace("TABLES", " ".join(tables(table)))
+        for own, below in (
+            ("TABLES", " ".join(f"{root}{address}" for address in tables(table))),
+            ("ROOT", root),
+            ('="/_dash-', f'="{root}/_dash-'),
+            ('="/assets/', f'="{root}/assets/'),
+            (r'"requests_pathname_prefix":"\u002f"', f'"requests_pathname_prefix":"{root}/"'),
+        ):
+            index = index.replace(own, below)
+        return index
 
 
 async def no_script(_request: Request, error: Exception) -> Response:

@@ -15,19 +15,21 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from htga_client.wire import ROOT_PATH, TOKEN_COOKIE
 from htga_dashboard.figures import plotly_script
 from htga_dashboard.http.compression import Compression
+from htga_dashboard.http.root_path import link, root_path
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
 
 INDEX = """<!DOCTYPE html>
-<html lang="en" data-plotly="PLOTLY" data-tables="TABLES">
+<html lang="en" data-root="ROOT" data-plotly="ROOTPLOTLY" data-tables="TABLES">
   <head>
     {%metas%}
     <title>{%title%}</title>
-    <link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
-    <script src="/assets/theme.js?v=VERSION"></script>
-    <script src="/assets/early.js?v=VERSION"></script>
+    <link rel="icon" type="image/svg+xml" href="ROOT/assets/mark.svg">
+    <script src="ROOT/assets/theme.js?v=VERSION"></script>
+    <script src="ROOT/assets/early.js?v=VERSION"></script>
     {%css%}
   </head>
   <body>
@@ -50,12 +52,13 @@ def serve(
     server: FastAPI,
     source: Source,
     pages: Sequence[str],
-    layout: Callable[[str, str], Awaitable[Component]],
+    layout: Callable[[str, str, bool], Awaitable[Component]],
 ) -> None:
     """Serve the document at every path of `server` that has no route yet.
 
     The status is 200 for the `pages` and for runs, and 404 for all other paths. `assets/early.js`
-    requests the `layout` at an address in a theme.
+    requests the `layout` at an address in a theme, which also depends on whether the browser has
+    a token to log out.
 
     Call it after all callbacks are registered: the content security policy lists their scripts.
     """
@@ -70,11 +73,12 @@ def serve(
             newest = await source.newest(1)
         except SourceError:
             newest = []  # the table of runs shows the error
-        return RedirectResponse(f"/run/{newest[0].id}" if newest else "/")
+        return RedirectResponse(link(f"/run/{newest[0].id}" if newest else "/"))
 
     async def layout_at(request: Request) -> Response:
         query = request.query_params
-        page = await layout(query.get("href", "/"), query.get("theme", "light"))
+        has_token = TOKEN_COOKIE in request.cookies
+        page = await layout(query.get("href", "/"), query.get("theme", "light"), has_token)
         content = orjson.dumps(page, default=Component.to_plotly_json)
         return Response(
             content, media_type="application/json", headers={"Cache-Control": "no-store"}
@@ -95,7 +99,7 @@ WORKER_POLICY = "default-src 'self'"
 
 
 class Document:
-    """Middleware that sets the headers of the document at "/" and of the worker."""
+    """Middleware that sets the root path, and the headers of the document and of the worker."""
 
     def __init__(self, app: ASGIApp, *, policy: str) -> None:
         self._app = app
@@ -120,7 +124,11 @@ class Document:
 
         senders: dict[str, Send] = {"/": send_document, WORKER: send_worker}
         path = scope["path"] if scope["type"] == "http" else ""
-        await self._app(scope, receive, senders.get(path, send))
+        token = root_path.set(scope.get(ROOT_PATH, ""))
+        try:
+            await self._app(scope, receive, senders.get(path, send))
+        finally:
+            root_path.reset(token)
 
 
 class AliasDocument:

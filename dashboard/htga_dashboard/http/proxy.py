@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
+from urllib.parse import quote
 
 import anyio
 import httpx2
@@ -57,7 +58,7 @@ class Forwarder:
             headers.append((b"authorization", client.headers["authorization"].encode("latin-1")))
         outgoing = httpx2.Request(
             request.method,
-            client.base_url.join(request.url.path).copy_with(query=request.url.query.encode()),
+            _below(client.base_url, request),
             headers=headers,
             content=None if reads else request.stream(),
             extensions={"timeout": httpx2.Timeout(CONNECT_S, read=None).as_dict()},
@@ -92,6 +93,13 @@ class Forwarder:
                 closed.cancel()
                 await asyncio.gather(chunk, closed, return_exceptions=True)
                 await answer.aclose()
+
+
+def _below(base: httpx2.URL, request: Request) -> httpx2.URL:
+    """The address of the request at a collector that may itself be below some path."""
+    path = base.raw_path.rstrip(b"/") + quote(request.scope["path"]).encode()
+    query: bytes = request.scope["query_string"]
+    return base.copy_with(raw_path=path + b"?" * bool(query) + query)
 
 
 def forward(server: FastAPI, source: Source) -> None:

@@ -32,7 +32,11 @@ class SameOrigin:
     @staticmethod
     def _is_ours(scope: Scope) -> bool:
         headers = Headers(scope=scope)
+        # Only a browser sets this header, and it knows the port and the scheme, which a proxy may
+        # hide. It leaves the header out on http, but on this machine.
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site in {"same-origin", "none"}
         origin = headers.get("origin")
-        if origin is None:
-            return headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
-        return origin.partition("://")[2].lower() == headers.get("host", "").lower()
+        host = headers.get("host", "").lower()
+        return origin is None or origin.partition("://")[2].lower() == host

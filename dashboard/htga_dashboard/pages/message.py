@@ -6,6 +6,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from htga_dashboard.components.attributes import attributes
+from htga_dashboard.http.root_path import link
 
 
 def layout(title: str, text: str, *, passing: bool = False) -> Component:
@@ -22,7 +23,7 @@ def layout(title: str, text: str, *, passing: bool = False) -> Component:
             html.P(text),
             html.A("Try again", href="", className="button")
             if passing
-            else dcc.Link("All runs", href="/", className="button"),
+            else dcc.Link("All runs", href=link("/"), className="button"),
         ],
         className="page message",
         **attributes(data_title=title, **({"data_passing": ""} if passing else {})),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
 from starlette.types import Scope
 
-from htga_server.problems import problem_response
+from htga_server.problems import SLUGS, BadRequest, ServerError
 
 MAX_ADDRESS_BYTES = 32 * 2**10
 """Bytes of path and query; a page may name hundreds of runs by their ids."""
@@ -14,7 +13,7 @@ MAX_HEADER_BYTES = 32 * 2**10
 MAX_PARAMETERS = 64
 
 
-def check(scope: Scope) -> Response | None:
+def check(scope: Scope) -> ServerError | None:
     """Return the refusal of a request that exceeds a limit, or None."""
     query: bytes = scope.get("query_string", b"")
     address = len(scope.get("raw_path") or scope["path"]) + len(query)
@@ -25,5 +24,6 @@ def check(scope: Scope) -> Response | None:
         (422, "a query has at most {} parts", MAX_PARAMETERS, query.count(b"&") + 1),
     ):
         if actual > limit:
-            return problem_response(status, f"{what.format(limit)}, not {actual}")
+            detail = f"{what.format(limit)}, not {actual}"
+            return BadRequest(detail, status=status, slug=SLUGS[status])
     return None

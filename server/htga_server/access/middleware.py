@@ -8,39 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import ipaddress
 import re
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from htga_client.wire import ARROW_STREAM, PREFIX
+from htga_client.wire import PREFIX, TOKEN_COOKIE
 from htga_server import problems
 from htga_server.access import header_limits, tokens
-from htga_server.access.login_page import login_page
-from htga_server.access.rate_limits import ClientUsage, Failures, RateLimits
+from htga_server.access.origin import SAFE_METHODS, check_origin
+from htga_server.access.pages import login_page, refusal_page
+from htga_server.access.rate_limits import (
+    TOO_MANY_FAILURES,
+    ClientUsage,
+    Failures,
+    RateLimits,
+    client_address,
+)
 from htga_server.access.tokens import EVERYTHING, Grant
-from htga_server.problems import problem_response
+from htga_server.problems import BadRequest, ServerError, problem_response
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
 SCOPE_GRANT = "htga.grant"
 """The key of an ASGI scope that holds the grant of its sender."""
-COOKIE = "htga_token"
-PUBLIC_PATHS = ("/healthz", "/login")
+MALFORMED = "malformed"
+PUBLIC_PATHS = ("/healthz", "/login", "/logout")
 """Paths that need no token."""
 LIVE_PATH = f"{PREFIX}/live"
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-BODY_TYPES = {ARROW_STREAM, "application/json"}
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With "no-referrer" browsers would send our own forms from the origin "null".
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -52,7 +56,8 @@ class RequestGuard:
     """ASGI middleware; see the module.
 
     Args:
-        clock: Seconds, for the rate of failures.
+        failures: Counts wrong tokens, also those of the login page.
+        clock: Seconds, for the rates of requests.
     """
 
     def __init__(
@@ -61,13 +66,14 @@ class RequestGuard:
         *,
         settings: Settings,
         database: Database,
+        failures: Failures,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._settings = settings
         self._database = database
         self._grants = tokens.GrantCache()
-        self._failures = Failures(clock)
+        self._failures = failures
         self._rates = RateLimits(settings, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,25 +82,27 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = header_limits.check(scope) or self._check_host_and_origin(scope, headers)
         token = token_of(headers)
+        refusal = header_limits.check(scope) or check_origin(scope, headers, self._settings)
         grant: Grant | None = EVERYTHING
-        if refusal is None and self._settings.require_tokens and scope["path"] not in PUBLIC_PATHS:
+        required = self._settings.require_tokens and scope["path"] not in PUBLIC_PATHS
+        if refusal is None and required:
             grant = await self._authenticate(token)
             if grant is None:
-                refusal = self._reject_token(scope, headers, sent=token is not None)
+                refusal = self._reject_token(scope, sent=token is not None)
         if refusal is not None:
             await self._refuse(refusal, scope, receive, send)
             return
         scope[SCOPE_GRANT] = grant
-        if token is None or not self._settings.require_tokens or reader.get() is not None:
-            # No token to limit, or a request by the dashboard for one that was counted already.
+        if not required or token is None or reader.get() is not None or _is_part_of_page(scope):
+            # No valid token to limit, or a request by the dashboard for one that was counted.
             await self._forward(token, None, scope, receive, send)
             return
         usage = self._rates.usage(token.split("_")[1])
         if (too_fast := self._rates.check(usage)) is not None:
-            headers_sent = {"Retry-After": str(too_fast[1])}
-            late = problem_response(429, too_fast[0], slug="too-fast", headers=headers_sent)
+            detail, seconds = too_fast
+            late = BadRequest(detail, status=429, slug="too-fast")
+            late.headers = {"Retry-After": str(seconds)}
             await self._refuse(late, scope, receive, send)
             return
         counted = scope["path"] != LIVE_PATH  # a stream stays open without any work
@@ -119,36 +127,6 @@ class RequestGuard:
         finally:
             reader.reset(reset)
 
-    def _check_host_and_origin(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return the refusal of a foreign host, origin or content type, or None."""
-        hosts = headers.getlist("host")
-        host = host_name(hosts[0]) if len(hosts) == 1 else None
-        if host is None or host not in {name.lower() for name in self._settings.allowed_hosts}:
-            return problem_response(
-                400,
-                "this Host is not answered; the operator lists names in HTGA_ALLOWED_HOSTS",
-                slug="unknown-host",
-            )
-        secure = scope["scheme"] in {"https", "wss"}
-        own = f"{'https' if secure else 'http'}://{hosts[0].lower()}"
-        for origin in headers.getlist("origin"):
-            if origin.lower() not in {own, *self._settings.allowed_origins}:
-                return problem_response(
-                    403, "pages of another origin are not answered", slug="foreign-origin"
-                )
-        if (
-            headers.get("sec-fetch-site") == "cross-site"
-            and scope.get("method") not in SAFE_METHODS
-        ):
-            return problem_response(403, "sent by another site", slug="foreign-origin")
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if scope["path"].startswith("/api/") and kind and kind not in BODY_TYPES:
-            wanted = " or ".join(sorted(BODY_TYPES))
-            return problem_response(
-                415, f"Content-Type must be {wanted}", slug="unsupported-media-type"
-            )
-        return None
-
     async def _authenticate(self, token: str | None) -> Grant | None:
         if token is None:
             return None
@@ -159,28 +137,37 @@ class RequestGuard:
                 self._grants.put(token, grant)
         return grant
 
-    def _reject_token(self, scope: Scope, headers: Headers, *, sent: bool) -> Response:
-        who = scope["client"][0] if scope.get("client") else ""
-        if sent and self._failures.too_many(who):
-            return problem_response(
-                429,
-                "too many wrong tokens from this address; wait a minute",
-                slug="too-many-failures",
-                headers={"Retry-After": "60"},
-            )
-        if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
-            return login_page("" if not sent else "That token is not valid (any more).", 401)
-        return problem_response(
-            401,
+    def _reject_token(self, scope: Scope, *, sent: bool) -> ServerError:
+        if sent and self._failures.too_many(client_address(scope)):
+            late = BadRequest(TOO_MANY_FAILURES, status=429, slug="too-many-failures")
+            late.headers = {"Retry-After": "60"}
+            return late
+        refusal = BadRequest(
             "bring a valid token as Authorization: Bearer htga_...; `htga token create` makes one",
-            headers={"WWW-Authenticate": "Bearer"},
+            status=401,
+            slug="unauthorized",
         )
+        refusal.headers = {"WWW-Authenticate": "Bearer"}
+        return refusal
 
-    async def _refuse(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, refusal: ServerError, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
+        headers = Headers(scope=scope)
+        answer: Response = problem_response(
+            refusal.status, str(refusal), slug=refusal.slug, headers=refusal.headers
+        )
+        if "text/html" in headers.get("accept", ""):
+            if refusal.status != 401:
+                answer = refusal_page(str(refusal), refusal.status)
+            else:
+                sent = token_of(headers) is not None
+                message = "That token is not valid (any more)." if sent else ""
+                answer = login_page(scope, message, 401, next_path=_address(scope))
         await answer(scope, receive, _with_headers(send))
 
     def _limit_body(self, receive: Receive, usage: ClientUsage | None) -> Receive:
@@ -210,30 +197,34 @@ class RequestGuard:
 
 
 def token_of(headers: Mapping[str, str]) -> str | None:
-    """Return the token of a request, from its Authorization header or its cookie."""
-    kind, _, token = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer" and token.strip():
-        return token.strip()
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return cookie.value if cookie is not None and cookie.value else None
+    """Return the token of a request, from its Authorization header or its cookie.
 
-
-@lru_cache(1024)
-def host_name(host: str) -> str | None:
-    """Return the name in a Host header in lower case, without its port; None if it is malformed.
-
-    Names are compared whole, never by a pattern: "127.0.0.1.evil.example" is not 127.0.0.1.
+    A text that can be no token is returned as `MALFORMED`, which no token equals.
     """
-    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9a-zA-Z_.-]+)(:\d{1,5})?", host):
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(TOKEN_COOKIE)
+        except CookieError:
+            return None
+        token = "" if cookie is None else cookie.value
+    token = token.strip()
+    if not token:
         return None
-    try:
-        name = urlsplit(f"//{host}").hostname
-        return str(ipaddress.ip_address(name)) if name and ":" in name else name
-    except ValueError:
-        return None
+    return token if re.fullmatch(r"[!-~]{1,200}", token) else MALFORMED
+
+
+def _is_part_of_page(scope: Scope) -> bool:
+    """Whether it asks for a document, a script or a style; a page needs dozens of them at once."""
+    return scope.get("method") in SAFE_METHODS and not scope["path"].startswith("/api/")
+
+
+def _address(scope: Scope) -> str:
+    """Path and query of a page, to come back to."""
+    if scope["method"] not in SAFE_METHODS:
+        return "/"
+    query = scope["query_string"].decode("latin-1")
+    return quote(scope["path"]) + (f"?{query}" if query else "")
 
 
 def _with_headers(send: Send) -> Send:

@@ -8,12 +8,15 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 
+from starlette.types import Scope
+
 from htga_server.settings import Settings
 
 MAX_RETRY_SECONDS = 30
 """Longest time for which a client is told to wait."""
 MAX_KEPT = 10_000
 FAILURES_PER_MINUTE = 10
+TOO_MANY_FAILURES = "too many wrong tokens from this address; wait a minute"
 
 
 class TokenBucket:
@@ -97,6 +100,11 @@ class Failures:
             return True
         times.append(now)
         return False
+
+
+def client_address(scope: Scope) -> str:
+    """Return the address that sent a request, or "" if it has none."""
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def _retry_after(wait: float) -> int:

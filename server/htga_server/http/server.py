@@ -7,12 +7,13 @@ import contextlib
 import gc
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from htga_server.http.proxy_headers import ProxyHeaders, clean_root_path
 from htga_server.http.uvicorn_protocol import Protocol
 
 BACKLOG = 2048
@@ -29,14 +30,26 @@ class Server(uvicorn.Server):
         app: A collector, or a dashboard.
         host: Address to bind.
         port: Port to bind; 0 takes a free one, which the attribute `port` holds.
+        root_path, trusted_proxies: See `ProxyHeaders`.
 
     Raises:
         OSError: The address cannot be bound.
+        ValueError: The root path is malformed.
     """
 
-    def __init__(self, app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        root_path: str = "",
+        trusted_proxies: Sequence[str] = ("127.0.0.1", "::1"),
+    ) -> None:
+        root_path = clean_root_path(root_path)
         config = uvicorn.Config(
-            app,
+            ProxyHeaders(app, root_path=root_path, trusted=trusted_proxies),
+            proxy_headers=False,  # ours come before, and know the root path as well
             log_level="warning",
             timeout_graceful_shutdown=3,
             timeout_keep_alive=15,
@@ -49,7 +62,7 @@ class Server(uvicorn.Server):
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self.port}"
+        self.url = f"http://{shown}:{self.port}{root_path}"
 
     def serve_forever(self) -> None:
         """Serve until SIGINT or SIGTERM."""

@@ -19,7 +19,8 @@ from fastapi.routing import APIRoute
 from htga.cli.up import open_server
 from htga_client.wire import PREFIX
 from htga_server.access import tokens
-from htga_server.access.middleware import PUBLIC_PATHS, host_name
+from htga_server.access.middleware import PUBLIC_PATHS
+from htga_server.access.origin import host_name
 from htga_server.access.rate_limits import Failures, TokenBucket
 from htga_server.api.permissions import RequireScope
 from htga_server.app import create_app

@@ -13,6 +13,7 @@ from htga_client.wire import GroupSeries, Run, Tail
 from htga_dashboard.components import cards
 from htga_dashboard.figures import overlay, tail_overlay, theme
 from htga_dashboard.figures.layout import Figure
+from htga_dashboard.http.root_path import link
 from htga_dashboard.models.comparison import MAX_RUNS, Comparison
 from htga_dashboard.models.config import named
 from htga_dashboard.models.differences import Row, differing, keys_of, usual_keys
@@ -150,7 +151,7 @@ def _entry(place: int, label: str, members: Sequence[Run]) -> list[Component]:
     if len(members) > 1:
         return [swatch, html.Span(label), html.Small(f"n = {len(members)}")]
     (run,) = members
-    return [swatch, dcc.Link(label, href=f"/run/{run.id}"), cards.state(run.state)]
+    return [swatch, dcc.Link(label, href=link(f"/run/{run.id}")), cards.state(run.state)]
 
 
 def _table(shown: Mapping[str, Sequence[Row]], runs: Sequence[Run]) -> Component:
@@ -159,7 +160,7 @@ def _table(shown: Mapping[str, Sequence[Row]], runs: Sequence[Run]) -> Component
     body = [
         html.Tr(
             [
-                html.Th(dcc.Link(run.name or run.id, href=f"/run/{run.id}"), scope="row"),
+                html.Th(dcc.Link(run.name or run.id, href=link(f"/run/{run.id}")), scope="row"),
                 *(html.Td(row.values[place]) for row in rows),
             ]
         )

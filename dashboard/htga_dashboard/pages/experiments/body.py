@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 
 from htga_dashboard.components import graph
 from htga_dashboard.figures import forest
+from htga_dashboard.http.root_path import link
 from htga_dashboard.models.experiment import Report, Variant
 from htga_dashboard.pages.experiments import tables
 
@@ -72,7 +73,7 @@ def _row(variant: Variant, found: Report) -> Component:
     chosen = ",".join(run.id for run in variant.runs.values())
     return html.Tr(
         [
-            html.Th(dcc.Link(name, href=f"/compare?runs={chosen}"), scope="row"),
+            html.Th(dcc.Link(name, href=link(f"/compare?runs={chosen}")), scope="row"),
             *(
                 html.Td([html.B(text), html.Span(" \N{BLACK UP-POINTING TRIANGLE}", title="best")])
                 if place in best

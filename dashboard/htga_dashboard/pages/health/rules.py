@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 
 from htga_client.wire import Firings, Rule
 from htga_dashboard.components import ids
+from htga_dashboard.http.root_path import link
 from htga_dashboard.pages.health.rule_form import FORM, NEW, condition, form, rule_of, values
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
@@ -88,8 +89,10 @@ def firings(found: Firings) -> list[Component]:
                     [
                         dcc.Link(
                             f"{fired.run_name}, step {fired.step:,}",
-                            href=f"/run/{fired.run_id}?steps="
-                            f"{max(fired.step - AROUND, 0)}-{fired.step + AROUND}",
+                            href=link(
+                                f"/run/{fired.run_id}?steps="
+                                f"{max(fired.step - AROUND, 0)}-{fired.step + AROUND}"
+                            ),
                         ),
                         html.Small(fired.text),
                     ]

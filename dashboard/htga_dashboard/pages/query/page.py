@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 from htga_client.wire import SCALARS
 from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
+from htga_dashboard.http.root_path import link
 from htga_dashboard.pages.query import result_table
 from htga_dashboard.pages.query.body import SHOWN, refusal, result, snippet
 from htga_dashboard.source.http import SourceError
@@ -112,7 +113,7 @@ def _reference() -> Component:
 
 async def read(_source: Source, url: SplitResult) -> Component:
     """The page; the browser runs the query once it has loaded."""
-    return layout(url.query, url=f"{url.scheme}://{url.netloc}")
+    return layout(url.query, url=f"{url.scheme}://{url.netloc}{link('')}")
 
 
 def register(app: Dash, source: Source) -> None:

@@ -18,6 +18,7 @@ from htga_client.wire.flat_config import flat
 from htga_dashboard.components import ids
 from htga_dashboard.components.cards import state, time_ago
 from htga_dashboard.components.dialog import dialog_button
+from htga_dashboard.http.root_path import link
 from htga_dashboard.models.number_format import significant, step
 from htga_dashboard.models.step_range import Steps
 
@@ -54,7 +55,8 @@ def heading(run: Run) -> list[Component]:
         facts.append(html.Span(["group ", html.B(run.group)]))
     return [
         html.P(
-            [dcc.Link("Runs", href="/"), html.Span("/"), html.Span(run.project)], className="crumbs"
+            [dcc.Link("Runs", href=link("/")), html.Span("/"), html.Span(run.project)],
+            className="crumbs",
         ),
         html.Div([html.H1(run.name or run.id), state(run.state)], className="name"),
         html.P(

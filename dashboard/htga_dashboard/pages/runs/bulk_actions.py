@@ -13,6 +13,7 @@ from htga_client.wire import RunPatch
 from htga_dashboard.components import ids
 from htga_dashboard.components.controls import field
 from htga_dashboard.components.dialog import dialog, dialog_button
+from htga_dashboard.http.root_path import link
 from htga_dashboard.models.tags import tags_of
 from htga_dashboard.source.http import SourceError
 from htga_dashboard.source.source import Source
@@ -39,7 +40,9 @@ def layout() -> Component:
             dcc.Store(id=ids.BULK_DONE),
             html.Div(
                 [
-                    dcc.Link("Compare", id=ids.RUNS_COMPARE, href="/compare", className="button"),
+                    dcc.Link(
+                        "Compare", id=ids.RUNS_COMPARE, href=link("/compare"), className="button"
+                    ),
                     dialog_button(ids.BULK_TAG, "Tag", className="button"),
                     dialog_button(ids.BULK_GROUP, "Put into a group", className="button"),
                     button(ids.BULK_ARCHIVE, "Archive"),

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from htga_dashboard.components import ids
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.components.controls import dropdown, field, multi_dropdown, options
+from htga_dashboard.http.root_path import link
 from htga_dashboard.pages.runs import bulk_actions
 from htga_dashboard.pages.runs.load import PAGE, Found, changes, find
 from htga_dashboard.pages.runs.table import grid
@@ -75,7 +76,7 @@ async def read(source: Source, url: SplitResult) -> Component:
     """Load the page."""
     q = parse_qs(url.query).get("q", [""])[0]
     found = await find(source, q, PAGE)
-    return layout(found, url.query, url=f"{url.scheme}://{url.netloc}")
+    return layout(found, url.query, url=f"{url.scheme}://{url.netloc}{link('')}")
 
 
 def register(app: Dash, source: Source) -> None:
