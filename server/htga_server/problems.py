@@ -193,8 +193,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(sa.exc.DBAPIError)
     async def _database(_: Request, error: sa.exc.DBAPIError) -> JSONResponse:
-        # The response has the driver's words only, never the statement or its parameters.
-        words = f"the database: {error.orig}"[:300]
+        # The response has the driver's first line only: never the statement or its parameters,
+        # nor Postgres' DETAIL, which has values of rows.
+        first_line = str(error.orig).partition("\n")[0]
+        words = f"the database: {first_line}"[:300]
         logger.error("%s", words)
         if isinstance(error, sa.exc.DataError):
             return problem_response(422, words)

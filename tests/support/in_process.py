@@ -29,7 +29,7 @@ class InProcess(httpx2.BaseTransport):
         """Answer a request."""
         assert not request.url.path.endswith("/live"), "take the fixture `collector` for a stream"
         request.read()
-        return _call(lambda: self._answer(request))
+        return call(lambda: self._answer(request))
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         answer = await self._asgi.handle_async_request(request)
@@ -42,14 +42,15 @@ class InProcess(httpx2.BaseTransport):
 def serving(app: FastAPI) -> Iterator[InProcess]:
     """An app that has started, and is ended with the block."""
     lifespan = app.router.lifespan_context(app)
-    _call(lifespan.__aenter__)
+    call(lifespan.__aenter__)
     try:
         yield InProcess(app)
     finally:
-        _call(lambda: lifespan.__aexit__(None, None, None))
+        call(lambda: lifespan.__aexit__(None, None, None))
 
 
-def _call(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def call(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine on that event loop, and return its result."""
     return asyncio.run_coroutine_threadsafe(work(), _loop()).result()
 
 

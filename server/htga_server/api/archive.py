@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
-from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 
 from htga_client.wire import Archive, Query
 from htga_server.api.deps import DatabaseDep, SettingsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep
 from htga_server.archive import parquet
+from htga_server.archive.json_values import json_values
 from htga_server.archive.sql import run_query
+from htga_server.http.json_body import JsonRoute
 from htga_server.http.responses import arrow_response, wants_arrow
-from htga_server.storage.values import to_json
 
-router = APIRouter(tags=["archive"])
+router = APIRouter(tags=["archive"], route_class=JsonRoute)
 
 
 @router.post("/runs/{run_id}/archive", dependencies=[ADMIN])
@@ -48,11 +48,5 @@ async def query(
     table = await db.read(run)
     if wants_arrow(request):
         return arrow_response(request, table)
-    rows = [[_to_json(value) for value in row.values()] for row in table.to_pylist()]
-    return JSONResponse({"columns": table.column_names, "rows": jsonable_encoder(rows)})
-
-
-def _to_json(value: object) -> object:
-    if isinstance(value, float):
-        return to_json(value)
-    return value.hex() if isinstance(value, bytes) else value
+    rows = list(zip(*map(json_values, table.columns), strict=True))
+    return JSONResponse({"columns": table.column_names, "rows": rows})

@@ -11,8 +11,9 @@ from htga_server.alerts import rules, webhook
 from htga_server.alerts.backtest import backtest
 from htga_server.api.deps import DatabaseDep, SettingsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
+from htga_server.http.json_body import JsonRoute
 
-router = APIRouter(prefix="/rules", tags=["rules"])
+router = APIRouter(prefix="/rules", tags=["rules"], route_class=JsonRoute)
 
 
 @router.get("", dependencies=[READ])

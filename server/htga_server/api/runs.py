@@ -12,11 +12,12 @@ from fastapi import APIRouter, Query, Request, Response
 from htga_client.wire import Finish, Gap, NewRun, Run, RunEvents, RunPage, RunPatch, RunState
 from htga_server.api.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.api.permissions import ADMIN, INGEST, READ, GrantDep, effective_project
+from htga_server.http.json_body import JsonRoute
 from htga_server.http.responses import json_response
 from htga_server.problems import BadRequest
 from htga_server.runs import deletion, events, pagination, serialize, store, writers
 
-router = APIRouter(prefix="/runs", tags=["runs"])
+router = APIRouter(prefix="/runs", tags=["runs"], route_class=JsonRoute)
 MAX_LABEL = 1024
 MAX_IDS = 1000
 

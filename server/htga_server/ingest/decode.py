@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field, TypeAdapter, ValidationError
 
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows
 from htga_server.problems import BadRequest, TooLarge
 
 MAX_BATCHES = 1000
 MAX_LAYERS = 10_000
+MAX_SEQ = 2**62 - 1
+MAX_GAPS_BYTES = 2**14
+"""Bytes of the gaps that a request declares; a sender of ours declares one."""
+SeqNumber = Annotated[int, Field(ge=0, le=MAX_SEQ, strict=True)]
+GAP_LIST = TypeAdapter(list[tuple[SeqNumber, SeqNumber]])
 TYPES = dict(zip(ROWS.names, ROWS.types, strict=True))
 NULLABLE = pa.schema([field.with_nullable(True) for field in ROWS])
 
@@ -105,17 +110,23 @@ def _numbered(metadata: dict[bytes, bytes]) -> dict[str, Any]:
     if WRITER not in metadata:
         return {}
     writer, first_seq = metadata[WRITER].decode("ascii"), int(metadata.get(FIRST_SEQ, b"0"))
-    gaps = json.loads(metadata.get(GAPS, b"[]"))
-    pairs = isinstance(gaps, list) and all(isinstance(g, list) and len(g) == 2 for g in gaps)
-    numbers = [n for gap in gaps for n in gap] if pairs else [None]
-    if (
-        not 0 < len(writer) <= 36
-        or not writer.isprintable()
-        or not 0 <= first_seq < 2**62
-        or not all(type(n) is int and 0 <= n < 2**62 for n in numbers)
-    ):
-        raise BadRequest("the stream's metadata names no valid writer, first_seq and gaps")
-    return {"writer": writer, "first_seq": first_seq, "gaps": tuple((a, b) for a, b in gaps)}
+    if not 0 < len(writer) <= 36 or not writer.isprintable() or not 0 <= first_seq <= MAX_SEQ:
+        raise BadRequest("the stream's metadata names no valid writer and first_seq")
+    return {"writer": writer, "first_seq": first_seq, "gaps": _gaps(metadata.get(GAPS, b"[]"))}
+
+
+def _gaps(text: bytes) -> tuple[tuple[int, int], ...]:
+    # The size comes first, because deep nesting exhausts the stack of Python's parser.
+    try:
+        found = GAP_LIST.validate_json(text) if len(text) <= MAX_GAPS_BYTES else None
+    except ValidationError:
+        found = None
+    if found is None or not all(first <= end for first, end in found):
+        raise BadRequest(
+            f"gaps must be pairs [first, end) of numbers from 0 to {MAX_SEQ}, in at most"
+            f" {MAX_GAPS_BYTES} bytes of JSON"
+        )
+    return tuple(found)
 
 
 def _check_schema(schema: pa.Schema) -> None:
