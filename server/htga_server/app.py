@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -14,6 +15,7 @@ from htga_server import problems
 from htga_server.access.middleware import RequestGuard
 from htga_server.access.rate_limits import Failures
 from htga_server.access.tokens import any_valid
+from htga_server.alerts import webhook
 from htga_server.alerts.monitor import RunMonitor
 from htga_server.alerts.webhook_queue import WebhookQueue
 from htga_server.api import (
@@ -52,7 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     database = Database(settings.url, max_waiting=settings.queued_requests)
-    broker, viewed, webhooks = Broker(), ViewedRuns(), WebhookQueue()
+    broker, viewed = Broker(), ViewedRuns()
+    webhooks = WebhookQueue(partial(webhook.post, inside=settings.webhook_hosts))
     monitor = RunMonitor(database, broker, webhooks)
 
     @asynccontextmanager

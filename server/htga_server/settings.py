@@ -23,6 +23,7 @@ class Settings(BaseSettings):
         trusted_proxies: Addresses or networks of proxies whose X-Forwarded-For, X-Forwarded-Proto
             and X-Forwarded-Prefix are believed.
         require_tokens: Refuse requests without a valid token.
+        webhook_hosts: Hosts that webhooks may call although their addresses are not public.
         body_limit: Maximum size of a request body in bytes, both as sent and decompressed.
         body_seconds: Maximum time for a request body to arrive.
         rows_per_request: Maximum rows in one request.
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     root_path: str = ""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     require_tokens: bool = False
+    webhook_hosts: tuple[str, ...] = ()
     body_limit: int = Field(default=20 * 2**20, gt=0)
     body_seconds: float = Field(default=30.0, gt=0)
     rows_per_request: int = Field(default=50_000, gt=0)

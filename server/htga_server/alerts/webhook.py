@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,14 +22,22 @@ from htga_server.problems import BadRequest
 SECONDS = 10.0
 """How long a post may take in all."""
 MAX_URL = 2048
-EMBEDDING = [ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::/16", "2001::/32")]
-"""IPv6 networks whose addresses lead to an IPv4 address."""
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""The IPv6 addresses that the internet routes; translations to IPv4 lie outside, but for two."""
+NOT_ROUTED = [
+    ipaddress.ip_network(net)
+    for net in ("2002::/16", "2001::/23", "2001:db8::/32", "3fff::/20", "192.88.99.0/24")
+]
+"""6to4, Teredo and other protocols, documentation; and 6to4's relays."""
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 
 
-def address(url: str) -> tuple[str, int, str]:
+def address(url: str, inside: Collection[str] = ()) -> tuple[str, int, str]:
     """Return host, port and path of a webhook.
+
+    Args:
+        inside: Hosts that may be called although they are not public.
 
     Raises:
         BadRequest: It is no https URL, or its host is an address that is not public.
@@ -47,8 +55,11 @@ def address(url: str) -> tuple[str, int, str]:
         literal = ipaddress.ip_address(host)
     except ValueError:
         literal = None
-    if literal is not None and not is_public(host):
-        raise BadRequest(f"webhook must be out on the internet, and {host} is not")
+    if literal is not None and host not in inside and not is_public(host):
+        raise BadRequest(
+            f"webhook must be out on the internet, and {host} is not;"
+            " the operator lists others in HTGA_WEBHOOK_HOSTS"
+        )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return host, port, path
 
@@ -59,9 +70,13 @@ def is_public(ip: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
             return is_public(str(found.ipv4_mapped))
-        if any(found in net for net in EMBEDDING):
+        if found not in GLOBAL_UNICAST:
             return False
-    return found.is_global and not found.is_multicast
+    return (
+        found.is_global
+        and not found.is_multicast
+        and not any(found in net for net in NOT_ROUTED if net.version == found.version)
+    )
 
 
 async def lookup(host: str, port: int) -> list[str]:
@@ -75,6 +90,7 @@ async def post(
     url: str,
     message: Mapping[str, Any],
     *,
+    inside: Collection[str] = (),
     lookup: Lookup = lookup,
     allowed: Callable[[str], bool] = is_public,
     trust: ssl.SSLContext | None = None,
@@ -82,6 +98,7 @@ async def post(
     """Post a message as JSON.
 
     Args:
+        inside: Hosts that may be called wherever they are.
         lookup: Resolves a name to addresses.
         allowed: Says whether an address may be called.
         trust: The certificates to trust; None trusts those of the system.
@@ -90,11 +107,11 @@ async def post(
         OSError: The message was not delivered; says why.
         TimeoutError: It took longer than `SECONDS`.
     """
-    host, port, path = address(url)
+    host, port, path = address(url, inside)
     named = f"[{host}]" if ":" in host else host
     async with asyncio.timeout(SECONDS):
         ips = await lookup(host, port)
-        hidden = [ip for ip in ips if not allowed(ip)]
+        hidden = [] if host in inside else [ip for ip in ips if not allowed(ip)]
         if hidden or not ips:
             raise OSError(f"{host} is not out on the internet: {', '.join(hidden) or 'nowhere'}")
         # To the vetted address itself, and not by a proxy, which would resolve the name again. Each

@@ -12,6 +12,7 @@ from htga_server.alerts.backtest import backtest
 from htga_server.api.deps import DatabaseDep, SettingsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
 from htga_server.http.json_body import JsonRoute
+from htga_server.settings import Settings
 
 router = APIRouter(prefix="/rules", tags=["rules"], route_class=JsonRoute)
 
@@ -24,9 +25,9 @@ async def listing(db: DatabaseDep, allowed: GrantDep, project: str | None = None
 
 
 @router.post("", status_code=201, dependencies=[ADMIN])
-async def create(rule: NewRule, db: DatabaseDep, allowed: GrantDep) -> Rule:
+async def create(rule: NewRule, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep) -> Rule:
     """Create a rule; it applies from now on."""
-    _check(rule)
+    _check(rule, settings)
     effective_project(allowed, rule.project)
     return await db.write(partial(rules.create, rule=rule))
 
@@ -42,9 +43,11 @@ async def try_out(
 
 
 @router.put("/{rule_id}", dependencies=[ADMIN])
-async def replace(rule_id: str, rule: NewRule, db: DatabaseDep, allowed: GrantDep) -> Rule:
+async def replace(
+    rule_id: str, rule: NewRule, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
+) -> Rule:
     """Replace a rule."""
-    _check(rule)
+    _check(rule, settings)
     effective_project(allowed, rule.project)
     change = partial(rules.replace, rule_id=rule_id, rule=rule, project=allowed.project)
     return await db.write(change)
@@ -56,7 +59,7 @@ async def delete(rule_id: str, db: DatabaseDep, allowed: GrantDep) -> None:
     await db.write(partial(rules.delete, rule_id=rule_id, project=allowed.project))
 
 
-def _check(rule: NewRule) -> None:
+def _check(rule: NewRule, settings: Settings) -> None:
     rules.check(rule)
     if rule.webhook is not None:
-        webhook.address(rule.webhook)
+        webhook.address(rule.webhook, settings.webhook_hosts)

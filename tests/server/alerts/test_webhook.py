@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from htga_server.alerts import webhook
 from htga_server.alerts.webhook_queue import WebhookQueue
@@ -167,10 +169,44 @@ def test_an_address_that_never_answers_or_for_ever_is_given_up(
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
         ("2001:0:1:1::1", False),
+        ("::127.0.0.1", False),
+        ("::93.184.216.34", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("64:ff9b:1:ffff::a00:1", False),
+        ("fec0::1", False),
+        ("fd12:3456::1", False),
+        ("ff02::1", False),
+        ("100::1", False),
+        ("2001:db8::1", False),
+        ("2001:10::1", False),
+        ("3fff::1", False),
+        ("4000::1", False),
+        ("5f00::1", False),
+        ("192.88.99.1", False),
+        ("192.0.2.1", False),
+        ("198.18.0.1", False),
+        ("2a00:1450:4001::1", True),
     ],
 )
 def test_which_addresses_are_out_on_the_internet(ip: str, public: bool) -> None:
     assert webhook.is_public(ip) == public
+
+
+FORMS = ("::{}", "::ffff:{}", "::ffff:0:{}", "64:ff9b::{}", "64:ff9b:1::{}", "2002:{}::1")
+
+
+@given(st.ip_addresses(v=4).filter(lambda ip: not ip.is_global), st.sampled_from(FORMS))
+def test_no_form_of_an_inner_address_is_out_on_the_internet(ip: Any, form: str) -> None:
+    digits = f"{ip.packed[:2].hex()}:{ip.packed[2:].hex()}"
+    assert not webhook.is_public(str(ip))
+    assert not webhook.is_public(form.format(digits))
+
+
+def test_a_host_that_the_operator_names_may_be_inside(port: int, certificate: Path) -> None:
+    post(f"https://{HOST}:{port}/", certificate, allowed=webhook.is_public, inside=(HOST,))
+    assert Hook.received == [("/", f"{HOST}:{port}", {"text": "low"})]
+    assert webhook.address("https://10.0.0.7/x", ("10.0.0.7",)) == ("10.0.0.7", 443, "/x")
 
 
 @pytest.mark.parametrize(
