@@ -99,6 +99,8 @@ class RunPage:
     """A page of runs.
 
     Attributes:
+        items: The runs, without their environments, and fewer than were asked for if their configs
+            are long; the end is where `next` is None.
         next: The cursor of the following page, or None at the end.
         total: Number of runs over all pages; only in a first page, and only if it was asked for.
         unknown: Names in the search under which no run has a value; only in a first page.

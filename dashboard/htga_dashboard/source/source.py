@@ -63,6 +63,7 @@ class Source(AbstractAsyncContextManager["Source"]):
         *,
         q: str | None = None,
         tag: str | None = None,
+        ids: Iterable[str] | None = None,
         sort: str = "-created",
         limit: int = 100,
         cursor: str | None = None,
@@ -74,6 +75,7 @@ class Source(AbstractAsyncContextManager["Source"]):
             "/runs",
             q=q or None,
             tag=tag,
+            ids=None if ids is None else ",".join(ids),
             sort=sort,
             limit=limit,
             cursor=cursor,
@@ -81,14 +83,20 @@ class Source(AbstractAsyncContextManager["Source"]):
         )
 
     async def search(
-        self, q: str, limit: int, *, tag: str | None = None, count: bool = True
+        self,
+        q: str,
+        limit: int,
+        *,
+        tag: str | None = None,
+        ids: Iterable[str] | None = None,
+        count: bool = True,
     ) -> RunPage:
         """The newest `limit` runs that match, as one page with the total and the unknown names."""
-        first = page = await self.runs(q=q, tag=tag, limit=min(limit, PAGE), count=count)
+        first = page = await self.runs(q=q, tag=tag, ids=ids, limit=min(limit, PAGE), count=count)
         items = list(page.items)
         while page.next is not None and len(items) < limit:
             size = min(limit - len(items), PAGE)
-            page = await self.runs(q=q, tag=tag, limit=size, cursor=page.next)
+            page = await self.runs(q=q, tag=tag, ids=ids, limit=size, cursor=page.next)
             items += page.items
         return replace(first, items=tuple(items), next=page.next)
 
@@ -106,8 +114,7 @@ class Source(AbstractAsyncContextManager["Source"]):
 
     async def runs_by_id(self, run_ids: Sequence[str], q: str = "") -> list[Run]:
         """The runs of these ids in their order, without unknown ones and those not matching `q`."""
-        ids = ",".join(run_ids)
-        found = await self._api.get(RunPage, "/runs", ids=ids, q=q or None, limit=PAGE)
+        found = await self.search(q, PAGE, ids=run_ids, count=False)
         return sorted(found.items, key=lambda run: run_ids.index(run.id))
 
     async def events(self, run_id: str) -> tuple[RunEvent, ...]:

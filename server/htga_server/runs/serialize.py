@@ -54,7 +54,7 @@ def metric_names(connection: sa.Connection, keys: Sequence[int]) -> dict[int, tu
     return {key: tuple(own) for key, own in found.items()}
 
 
-def to_run(row: sa.Row[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
+def to_run(row: Sequence[Any], metrics: Mapping[int, tuple[str, ...]]) -> Run:
     """Return the run in a row of `COLUMNS`."""
     # A dict, because a list has a thousand rows and an attribute of a row costs ten times as much.
     found = dict(zip(_NAMES, row, strict=True))

@@ -18,6 +18,13 @@ from htga_server.runs.serialize import COLUMNS, get, get_any, metric_names, stat
 from htga_server.settings import Settings
 from htga_server.storage.tables import runs
 
+MAX_PAGE_BYTES = 8 * 2**20
+"""Bytes of the configs of one page of runs; a page beyond it has fewer runs than were asked for."""
+_LISTED = tuple(
+    sa.literal({}, sa.JSON).label(column.name) if column is runs.c.environment else column
+    for column in COLUMNS
+)
+_SIZE = sa.func.length(sa.cast(runs.c.config, sa.Text)).label("size")
 _SEARCHED = (
     *(runs.c[name] for name in ("run_key", "id", "project", "name", "run_group", "tags", "notes")),
     *(runs.c[name] for name in ("state", "created", "updated", "heartbeat")),
@@ -70,7 +77,7 @@ def page(
     limit: int = 100,
     count: bool = False,
 ) -> RunPage:
-    """One page of runs in an order.
+    """One page of runs in an order, each with an empty environment, which may be long.
 
     Args:
         ids: Only runs with one of these ids.
@@ -92,7 +99,7 @@ def page(
         where.append(runs.c.run_group == group)
     after = [] if cursor is None else [order.after(cursor)]
     count = count and cursor is None
-    query = sa.select(*COLUMNS).order_by(*order.columns)
+    query = sa.select(*_LISTED, _SIZE).order_by(*order.columns)
     terms = parse(q or "")
     unknown = keys_of(terms) if ids is None and cursor is None else set()
     total: int | None = 0
@@ -114,12 +121,11 @@ def page(
         query = query.where(*where, *after).limit(limit + 1)
         if count:
             total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*where))
-    found = connection.execute(query).all()
-    shown = found[:limit]
+    shown, is_last = _first(connection, query, limit)
     known = metric_names(connection, [row.run_key for row in shown])
     return RunPage(
-        items=tuple(to_run(row, known) for row in shown),
-        next=order.cursor(shown[-1]) if len(found) > limit else None,
+        items=tuple(to_run(row[:-1], known) for row in shown),
+        next=None if is_last else order.cursor(shown[-1]),
         total=total if count else None,
         unknown=tuple(sorted(unknown)),
     )
@@ -195,6 +201,21 @@ def _candidates(
                     summary=row.summary,
                 ),
             )
+
+
+def _first(
+    connection: sa.Connection, query: sa.Select[Any], limit: int
+) -> tuple[list[sa.Row[Any]], bool]:
+    """Return the first `limit` rows, or fewer large ones, and whether there are no others."""
+    found: list[sa.Row[Any]] = []
+    size = 0
+    with connection.execute(query.execution_options(yield_per=100)) as rows:
+        for row in rows:
+            size += row.size
+            if len(found) == limit or (found and size > MAX_PAGE_BYTES):
+                return found, False
+            found.append(row)
+    return found, True
 
 
 def _create(connection: sa.Connection, new: NewRun, limits: Settings) -> None:

@@ -190,3 +190,22 @@ def test_a_run_says_the_last_the_least_and_the_greatest_of_each_key(
     assert run["summary"] == {"alpha_hat": 2.0, "loss": 4.0, "gamma": 9.0}
     assert run["low"] == {"alpha_hat": -1.0, "loss": -2.0, "gamma": 9.0}
     assert run["high"] == {"alpha_hat": 3.0, "loss": 6.0, "gamma": 9.0}
+
+
+def test_a_page_of_runs_stays_small_whatever_its_runs_hold(api: httpx2.Client) -> None:
+    config = {"prompt": "x" * 200_000}
+    made = [
+        api.post("/runs", json=new_run(config=config, environment={"e": "y" * 100_000})).json()
+        for _ in range(50)
+    ]
+    assert made[0]["environment"] == {"e": "y" * 100_000}
+    found: list[str] = []
+    cursor = None
+    while cursor is not None or not found:
+        said = api.get("/runs", params={"limit": 1000} | ({"cursor": cursor} if cursor else {}))
+        assert len(said.content) < 10 * 2**20
+        found += [run["id"] for run in said.json()["items"]]
+        assert {run["config"] == config for run in said.json()["items"]} == {True}
+        cursor = said.json()["next"]
+    assert found == [run["id"] for run in reversed(made)]
+    assert api.get(f"/runs/{found[0]}").json()["environment"] == {"e": "y" * 100_000}
