@@ -21,7 +21,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +112,14 @@ def read_as_it_comes() -> None:
 
 def open_what_is_named(data: Path) -> None:
     """Take the name of a run for a path."""
-    clean = routes_of_runs.clean_run
+    registration = routes_of_runs._registration
 
-    def opening(said: Mapping[str, Any], **options: Any) -> Any:
+    def opening(said: Any) -> Any:
         with contextlib.suppress(OSError, ValueError):
             (data / str(said.get("name"))).read_bytes()
-        return clean(said, **options)
+        return registration(said)
 
-    routes_of_runs.clean_run = opening  # type: ignore[attr-defined]
+    routes_of_runs._registration = opening  # type: ignore[assignment]
 
 
 def write_down_what_is_opened(log: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from htga_client import wire
+from htga_client.wire.text import as_text
 
 Row = Mapping[str, Any]
 """The fields of `wire.ROWS` by name; all but `step` may be missing; `metrics` is a mapping."""
@@ -98,7 +99,7 @@ def _metrics(rows: Sequence[Row]) -> pa.MapArray:
             names += metrics
             values += metrics.values()
     # Built from three flat columns; one struct per number would cost ten times as much.
-    keys = [metric_key(name) if name in wire.SCALARS else str(name) for name in names]
+    keys = [metric_key(name) if name in wire.SCALARS else as_text(name) for name in names]
     return pa.MapArray.from_arrays(
         pa.array([*offsets, len(names)], pa.int32()),
         pa.array(keys, pa.string()),
