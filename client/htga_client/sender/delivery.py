@@ -201,7 +201,8 @@ class Delivery:
     def _dead_letter(self, table: pa.Table, first: int, reason: str) -> None:
         directory = self._spool.directory
         folder = None if directory is None else directory.root / DEAD_LETTERS / self._id
-        self.dead.add(table, reason, folder, f"{self._writer}-{first:020d}")
+        name = f"{self._writer}-{first:020d}"
+        self.dead.add(table, reason, folder, name, self._new_run)
 
     def _call(self, request: Callable[[], T]) -> T:
         return self.retrier.call(lambda: self._register_if_unknown(request))

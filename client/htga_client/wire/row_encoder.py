@@ -73,7 +73,22 @@ def ipc_stream(
         metadata[wire.GAPS] = json.dumps([list(gap) for gap in gaps]).encode()
     # As one batch: thirty batches of one row cost both sides several times as much as one of
     # thirty.
-    whole = pa.concat_batches(batches).replace_schema_metadata(metadata)
+    return _stream(pa.concat_batches(batches), metadata)
+
+
+def resent_stream(table: pa.Table, *, attempt_of: str) -> bytes:
+    """Rows that were refused before as an Arrow IPC stream, outside of their writer's numbers.
+
+    Args:
+        table: The rows.
+        attempt_of: UUID of their writer.
+    """
+    (whole,) = table.combine_chunks().to_batches()
+    return _stream(whole, {wire.ATTEMPT_OF: attempt_of.encode()})
+
+
+def _stream(batch: pa.RecordBatch, metadata: Mapping[bytes, bytes]) -> bytes:
+    whole = batch.replace_schema_metadata(dict(metadata))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, whole.schema) as stream:
         stream.write_batch(whole)
