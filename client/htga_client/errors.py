@@ -34,13 +34,21 @@ class Refused(ClientError):
     Attributes:
         status: HTTP status, 400 to 499.
         detail: The collector's reason, for people.
+        kind: The kind of the refusal in one word, or empty.
         expected_seq: With status 409, the sequence number that the collector waits for.
     """
 
     def __init__(
-        self, message: str, *, status: int, detail: str, expected_seq: int | None = None
+        self,
+        message: str,
+        *,
+        status: int,
+        detail: str,
+        kind: str = "",
+        expected_seq: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.detail = detail
+        self.kind = kind
         self.expected_seq = expected_seq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,26 @@ from torch.optim import Optimizer
 
 from htga.telemetry.config import config_of
 from htga.telemetry.environment import describe, project_name
+from htga.telemetry.guard import Guard
 from htga.telemetry.probe import SAMPLE, Probe
 from htga.telemetry.ranks import Ranks, agreed, is_sharded
 from htga.telemetry.run import Run
-from htga.telemetry.settings import choice, flag, integer, optional_share, setting, words
+from htga.telemetry.settings import choice, flag, folder, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
 from htga_client import wire
 from htga_client.console import notify
 from htga_client.errors import ClientError, Refused
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import random_name, uuid7
+from htga_client.sender.queue import Item
 from htga_client.sender.sender import Sender
 from htga_client.url import DEFAULT_URL
+from htga_client.wire.text import shown
 
 MODES = ("online", "offline", "disabled")
 RANKS = ("first", "all")
 RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
+RESUME_REFUSALS = frozenset({404, 409})
 _attached: weakref.WeakKeyDictionary[Optimizer, Run] = weakref.WeakKeyDictionary()
 
 DEFAULT_DIR = "htga-data/spool"
@@ -120,7 +124,7 @@ def attach(
     if mode == "disabled":
         return Run(run_id or str(uuid7()), url="")
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r:.100}")
+        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {shown(optimizer, 100)}")
     while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
         optimizer = inner  # Accelerate's has no hooks, and steps the one that it wraps
     resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
@@ -151,7 +155,7 @@ def attach(
     }
     new = wire.NewRun(
         id=checked_run_id(run_id),
-        project=setting(project, "PROJECT", "") or project_name(Path.cwd()),
+        project=setting(project, "PROJECT", "") or project_name(),
         name=name or random_name(),
         group=setting(group, "GROUP", ""),
         tags=words(setting(tags, "TAGS", ())),
@@ -160,32 +164,80 @@ def attach(
         environment=describe(optimizer, model) | {"ranks": own.world},
         resume=resume if own.rank == 0 else "allow",
     )
+    directory = folder("dir", setting(dir, "DIR", DEFAULT_DIR))
     if (former := _attached.get(optimizer)) is not None:
         former.finish()
     if own.rank > 0 and not every_rank:
-        probe = Probe(optimizer, None, **measuring) if measuring["sharded"] else None
+        probe = _probe(optimizer, None, measuring) if measuring["sharded"] else None
         return Run(new.id, url="", probe=probe, rank=own.rank)
-    folder = Path(setting(dir, "DIR", DEFAULT_DIR)).absolute()
-    sender = Sender(transport, new, folder=folder, owns_run=own.rank == 0)
+    return _start(optimizer, transport, new, directory, measuring)
+
+
+def _start(
+    optimizer: Optimizer,
+    transport: HttpTransport | None,
+    new: wire.NewRun,
+    directory: Path,
+    measuring: Mapping[str, Any],
+) -> Run:
+    """Begin a run, or one that does nothing if telemetry itself fails.
+
+    Raises:
+        ResumeForbidden: `resume` forbids this run.
+    """
+    try:
+        return _begin(optimizer, transport, new, directory, measuring)
+    except ResumeForbidden:
+        raise
+    except Exception as error:
+        if not Guard("telemetry cannot start").caught(error):
+            raise
+        return Run(new.id, url="")
+
+
+def _begin(
+    optimizer: Optimizer,
+    transport: HttpTransport | None,
+    new: wire.NewRun,
+    directory: Path,
+    measuring: Mapping[str, Any],
+) -> Run:
+    rank = measuring["rank"]
+    sender = Sender(transport, new, folder=directory, owns_run=rank == 0)
     if transport is not None and new.resume != "allow":
         _check_resume(sender)
-    probe = Probe(optimizer, sender.put, **measuring)
+    probe = _probe(optimizer, sender.put, measuring)
     page = "" if transport is None else f"{transport.url}/run/{new.id}"
-    run = _attached[optimizer] = Run(new.id, page, sender=sender, probe=probe, rank=own.rank)
-    # Without the probe nothing can be logged. At exit the sender finishes by itself.
-    weakref.finalize(probe, sender.finish, timeout=0.0).atexit = False
-    if own.rank == 0:
-        where = page or f"kept on disk, to be delivered by htga sync --dir {folder}"
-        notify(f"run {new.name} of {new.project}: {where}")
+    run = _attached[optimizer] = Run(new.id, page, sender=sender, probe=probe, rank=rank)
+    # Without these nothing can be logged. At exit the sender finishes by itself.
+    weakref.finalize(probe or run, sender.finish, timeout=0.0).atexit = False
+    if rank == 0:
+        where = page or f"kept on disk, to be delivered by htga sync --dir {directory}"
+        notify(f"run {sender.run.name} of {sender.run.project}: {where}")
     sender.start()
     return run
+
+
+def _probe(
+    optimizer: Optimizer, put: Callable[[Item], bool] | None, measuring: Mapping[str, Any]
+) -> Probe | None:
+    """What measures the optimizer, or None if it cannot be measured; metrics are logged anyway."""
+    with Guard("the optimizer cannot be measured"):
+        return Probe(optimizer, put, **measuring)
+    return None
+
+
+class ResumeForbidden(ValueError):
+    """The collector has the run although `resume` is "never", or lacks it although it is "must"."""
 
 
 def _check_resume(sender: Sender) -> None:
     try:
         sender.register()
     except Refused as error:
+        if error.status not in RESUME_REFUSALS:
+            return  # it is about something else, and the sender's thread sees to it
         sender.close()
-        raise ValueError(f"resume forbids this run_id: {error.detail}") from error
+        raise ResumeForbidden(f"resume forbids this run_id: {error.detail}") from error
     except ClientError:
         pass  # the sender's thread tries again, beside the training

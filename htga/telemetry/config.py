@@ -1,4 +1,4 @@
-"""Conversion of a run's configuration to JSON."""
+"""A run's configuration, from what a script has."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from htga_client.wire.json_codec import to_jsonable
+from htga_client.wire.text import shown
 
 
-def config_of(config: object) -> dict[str, Any]:
-    """A configuration as JSON; values that JSON cannot hold become their `repr`.
+def config_of(config: object) -> Any:
+    """A configuration as a mapping or a dataclass, to be converted to JSON.
 
     Args:
         config: A mapping, a dataclass, an `argparse.Namespace`, the path of a YAML or JSON file
@@ -30,11 +30,10 @@ def config_of(config: object) -> dict[str, Any]:
     if config is None:
         return {}
     if isinstance(config, Mapping) or (is_dataclass(config) and not isinstance(config, type)):
-        result: dict[str, Any] = to_jsonable(config)
-        return result
+        return config
     raise TypeError(
         "config must be a mapping, a dataclass, an argparse.Namespace or the path of a YAML or "
-        f"JSON file, got {config!r:.100}"
+        f"JSON file, got {shown(config, 100)}"
     )
 
 
@@ -42,10 +41,10 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"config {str(path)!r} cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"config {shown(str(path))} cannot be read: {error}") from error
     if not isinstance(content, Mapping):
-        raise TypeError(f"config {str(path)!r} must hold a mapping, got {content!r:.100}")
+        raise TypeError(f"config {shown(str(path))} must hold a mapping, got {shown(content, 100)}")
     return content
 
 

@@ -8,53 +8,66 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 import htga
-from htga_client.wire.json_codec import to_jsonable
+from htga_client.console import logger
+
+T = TypeVar("T")
 
 GIT_TIMEOUT = 2.0
 """Seconds that git may take; a large working tree on a slow disk must not hold up a training."""
 
 
 def describe(optimizer: Optimizer, model: nn.Module | None) -> dict[str, Any]:
-    """Facts about the code, Python, its packages, the host, its devices and the model, as JSON.
+    """Facts about the code, Python, its packages, the host, its devices and the model.
 
-    Command-line arguments are left out, because they may hold secrets.
+    A fact that cannot be found is left out. So are command-line arguments, variables of the
+    environment and addresses of repositories, because they may hold secrets.
     """
-    facts: dict[str, Any] = {
-        "htga": htga.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "host": socket.gethostname(),
-        "cpus": os.cpu_count(),
-        "script": Path(sys.argv[0]).name if sys.argv else "",
-        "code": code_version(Path.cwd()),
-        "devices": _devices(optimizer),
-        "cuda": torch.version.cuda,
-        "packages": _packages(),
-        "optimizer": {"class": type(optimizer).__name__, "defaults": optimizer.defaults},
+    facts: dict[str, Callable[[], Any]] = {
+        "htga": lambda: htga.__version__,
+        "python": platform.python_version,
+        "torch": lambda: str(torch.__version__),
+        "platform": platform.platform,
+        "host": socket.gethostname,
+        "cpus": os.cpu_count,
+        "script": lambda: Path(sys.argv[0]).name if sys.argv else "",
+        "code": lambda: code_version(Path.cwd()),
+        "devices": lambda: _devices(optimizer),
+        "cuda": lambda: torch.version.cuda,
+        "packages": _packages,
+        "optimizer": lambda: _optimizer(optimizer),
+        "model": lambda: None if model is None else _model(model),
     }
-    if hasattr(optimizer, "base"):
-        facts["optimizer"]["base"] = type(optimizer.base).__name__
-        facts["optimizer"]["settings"] = getattr(optimizer, "settings", None)
-    if model is not None:
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        facts["model"] = {"class": type(model).__name__, "parameters": parameters}
-    result: dict[str, Any] = to_jsonable(facts)
-    return result
+    found = {name: _found(fact) for name, fact in facts.items()}
+    return {name: fact for name, fact in found.items() if fact is not None or name == "cuda"}
 
 
-def project_name(folder: Path) -> str:
-    """Name of the git repository that holds `folder`, or of the folder itself."""
-    folder = folder.resolve()
-    return (_repository(folder) or folder).name or "default"
+def project_name(folder: Path | None = None) -> str:
+    """Name of the git repository that holds `folder`, the current one, or of the folder itself."""
+
+    def name() -> str:
+        here = (folder or Path.cwd()).resolve()
+        return (_repository(here) or here).name
+
+    return _found(name) or "default"
+
+
+def _found(fact: Callable[[], T]) -> T | None:
+    """A fact, or None: what cannot be found must not keep a training from starting."""
+    try:
+        return fact()
+    except Exception as error:  # noqa: BLE001  a fact comes from anywhere
+        logger.debug("a fact about this run cannot be found: %r", error)
+        return None
 
 
 def code_version(folder: Path) -> dict[str, Any]:
@@ -84,7 +97,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
             stdin=subprocess.DEVNULL,
             timeout=GIT_TIMEOUT,
             check=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             # Otherwise `status` refreshes the index, and waits for the lock on it.
             env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
         )
@@ -94,8 +108,26 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _packages() -> dict[str, str]:
-    found = ((d.metadata["Name"], d.version) for d in importlib.metadata.distributions())
-    return dict(sorted((name, version) for name, version in found if name))
+    found = [_found(partial(_package, one)) for one in importlib.metadata.distributions()]
+    return dict(sorted((name, version) for name, version in filter(None, found) if name))
+
+
+def _package(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Name and version; raises if its metadata are broken."""
+    return distribution.metadata["Name"] or "", distribution.version
+
+
+def _optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    facts: dict[str, Any] = {"class": type(optimizer).__name__, "defaults": optimizer.defaults}
+    if hasattr(optimizer, "base"):
+        facts["base"] = type(optimizer.base).__name__
+        facts["settings"] = getattr(optimizer, "settings", None)
+    return facts
+
+
+def _model(model: nn.Module) -> dict[str, Any]:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"class": type(model).__name__, "parameters": parameters}
 
 
 def _devices(optimizer: Optimizer) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +12,7 @@ from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from torch import Tensor
+from torch import Tensor, strided
 
 from htga.telemetry.guard import Guard
 from htga.telemetry.probe import Probe
@@ -22,8 +23,11 @@ from htga_client.sender.queue import Item
 from htga_client.sender.sender import Sender
 from htga_client.sender.stats import SenderStats
 from htga_client.wire.json_codec import dumps
+from htga_client.wire.limits import MAX_EVENT, MAX_LABEL, MAX_STEP
 from htga_client.wire.row_encoder import Row
+from htga_client.wire.text import as_text, shown
 
+MAX_WARNINGS = 100
 _FLOATS = frozenset({float})
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -83,9 +87,9 @@ class Run:
         """Log metrics of one step; returns at once.
 
         Args:
-            metrics: Numbers by name: Python's, NumPy's, or tensors with one element, which are
-                read from an accelerator later and without a wait. NaN and infinities are kept.
-                Other values are left out, with one warning.
+            metrics: Numbers by name: Python's, NumPy's, or arrays and tensors with one element,
+                which are read from an accelerator later and without a wait. NaN and infinities
+                are kept. Other values are left out, with one warning, and the rest is logged.
             step: The step of the metrics; the optimizer's last step if it is left out, or, with
                 one warning, if it is not a whole number.
             **named: More metrics.
@@ -94,7 +98,10 @@ class Run:
         if sender is None:
             return
         try:
-            numbers = named if metrics is None else {**metrics, **named}
+            try:
+                numbers = named if metrics is None else {**metrics, **named}
+            except Exception:  # noqa: BLE001  it may be any object
+                numbers = self._readable(metrics) | named
             row = {
                 "step": self._step() if step is None else self._as_step(step),
                 "time": time.time(),
@@ -105,8 +112,7 @@ class Run:
             are_floats = _FLOATS.issuperset(map(type, numbers.values()))
             item: Item = row
             if away := None if are_floats else self._convert(numbers):
-                readout = Readout([value.reshape(()) for value in away.values()])
-                item = partial(_with_metrics, row, tuple(away), readout)
+                item = self._read_later(row, away)
             if not sender.put(item) and self._finished:
                 self._warn_once(
                     "finished",
@@ -135,14 +141,14 @@ class Run:
         if self._sender is None:
             return
         with self._guard:
-            event = wire.Event(kind="alert", level=level, title=str(title), text=str(text))
-            notify(f"{title}: {text}" if text else str(title), level=_LEVELS[level])
+            title, text = as_text(title), as_text(text)
+            notify(f"{title}: {text}" if text else title, level=_LEVELS[level])
             self._sender.put(
                 {
                     "step": self._step(),
                     "time": time.time(),
                     "rank": self._rank,
-                    "event": dumps(event).decode(),
+                    "event": _alert(title[:MAX_LABEL], text[:MAX_EVENT], level),
                 }
             )
 
@@ -198,44 +204,103 @@ class Run:
     def _as_step(self, step: Any) -> int:
         """Convert a step to an integer, if it is a whole number of any type."""
         try:
-            return int(step) if isinstance(step, float) and step.is_integer() else index(step)
-        except TypeError:
-            last = self._step()
-            self._warn_once(
-                "step", f"step must be a whole number, got {step!r:.60}; {last} is taken"
-            )
-            return last
+            whole = int(step) if isinstance(step, float) and step.is_integer() else index(step)
+        except Exception:  # noqa: BLE001  it may be any object
+            whole = -1
+        if 0 <= whole < MAX_STEP:
+            return whole
+        last = self._step()
+        self._warn_once(
+            "step", f"step must be a whole number of at least 0, got {shown(step)}; {last} is taken"
+        )
+        return last
+
+    def _readable(self, metrics: Any) -> dict[str, Any]:
+        """The metrics that can be read from what is no mapping, or from one that raises."""
+        found: dict[str, Any] = {}
+        self._warn_once("metrics", f"metrics must be a mapping, got {shown(metrics)}")
+        with contextlib.suppress(Exception):
+            for name in metrics.keys():  # noqa: SIM118  a list has no names
+                with contextlib.suppress(Exception):
+                    found[name] = metrics[name]
+        return found
 
     def _convert(self, numbers: dict[str, Any]) -> dict[str, Tensor]:
         """Convert the numbers to floats; removes and returns those on an accelerator."""
         away: dict[str, Tensor] = {}
         for name in [name for name, value in numbers.items() if type(value) is not float]:
             value = numbers.pop(name)
-            if isinstance(value, Tensor) and value.device.type != "cpu" and value.numel() == 1:
-                away[name] = value
-                continue
             try:
-                numbers[name] = _number(value)
-            except (TypeError, ValueError, OverflowError, RuntimeError):
-                self._warn_once(
-                    f"metric {name}",
-                    f"metric {name!r} is not a number but {value!r:.60}; it is left out, "
-                    "the others are logged",
-                )
+                if isinstance(value, Tensor) and value.device.type != "cpu":
+                    away[name] = _one_number(value)
+                    continue
+                plain = _plain(value)
+                numbers[name] = number = float(plain)
+                if isinstance(plain, int) and int(number) != plain:
+                    self._warn_once(
+                        f"rounded {name}",
+                        f"metric {shown(name)} is {shown(plain)} and is rounded to {number!r}, "
+                        "because metrics are 64-bit floats",
+                    )
+            except Exception:  # noqa: BLE001  it may be any object
+                self._leave_out(name, value)
         return away
 
+    def _leave_out(self, name: Any, value: Any) -> None:
+        is_away = isinstance(value, Tensor) and value.device.type != "cpu"  # to show it is to wait
+        what = f"a {tuple(value.shape)} tensor on {value.device}" if is_away else shown(value)
+        self._warn_once(
+            f"metric {shown(name)}",
+            f"metric {shown(name)} is not a number but {what}; it is left out, "
+            "the others are logged",
+        )
+
+    def _read_later(self, row: dict[str, Any], away: Mapping[str, Tensor]) -> Item:
+        """A function that completes the row, on the sender's thread."""
+        try:
+            readout = Readout([value.reshape(()) for value in away.values()])
+        except Exception:  # noqa: BLE001  each kind of tensor has its own
+            for name, value in away.items():
+                self._leave_out(name, value)
+            return row
+        return partial(self._completed, row, tuple(away), readout)
+
+    def _completed(self, row: dict[str, Any], names: tuple[str, ...], readout: Readout) -> Row:
+        with self._guard:
+            read = dict(zip(names, readout.numbers(), strict=True))
+            return row | {"metrics": row["metrics"] | read}
+        return row
+
     def _warn_once(self, topic: str, text: str) -> None:
-        """Print the first warning about a topic, and none after it."""
-        if topic not in self._warned:
+        """Print the first warning about a topic, and none after it, of `MAX_WARNINGS` topics."""
+        if topic not in self._warned and len(self._warned) < MAX_WARNINGS:
             self._warned.add(topic)
             notify(text, level=logging.WARNING)
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, (str, bytes)):
+def _plain(value: Any) -> Any:
+    """A number of any library as one of Python's."""
+    if hasattr(value, "filled"):
+        value = value.filled(math.nan)  # a masked entry of NumPy is not measured
+    read = getattr(value, "item", None)
+    plain = read() if callable(read) else value
+    if isinstance(plain, (str, bytes)):
         raise TypeError("text is not a number, even if it spells one")
-    return float(value.detach() if isinstance(value, Tensor) else value)
+    return plain
 
 
-def _with_metrics(row: dict[str, Any], names: tuple[str, ...], readout: Readout) -> Row:
-    return row | {"metrics": row["metrics"] | dict(zip(names, readout.numbers(), strict=True))}
+def _one_number(tensor: Tensor) -> Tensor:
+    """A tensor that can be read later, once its device has computed it."""
+    if tensor.numel() != 1 or tensor.is_meta or tensor.is_complex() or tensor.layout != strided:
+        raise TypeError("not one real number")
+    return tensor
+
+
+def _alert(title: str, text: str, level: wire.Level) -> str:
+    """An alert as JSON, with as much of the text as an event can hold."""
+    while True:
+        event = wire.Event(kind="alert", level=level, title=title, text=text)
+        encoded = dumps(event).decode()
+        if len(encoded) <= MAX_EVENT:
+            return encoded
+        text = text[: len(text) * 3 // 4]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from htga_client.run_ids import uuid7
+from htga_client.wire.text import as_text, shown
 
 T = TypeVar("T", bound=str)
 
@@ -40,7 +43,9 @@ def choice(name: str, value: str | None, known: Sequence[T]) -> T:
     for word in known:
         if value == word:
             return word
-    raise ValueError(f"{_either(name)} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    raise ValueError(
+        f"{_either(name)} must be one of {', '.join(map(repr, known))}, got {shown(value)}"
+    )
 
 
 def integer(name: str, value: int | str, *, at_least: int) -> int:
@@ -51,11 +56,11 @@ def integer(name: str, value: int | str, *, at_least: int) -> int:
     """
     try:
         number = int(value) if isinstance(value, str) else operator.index(value)
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001  it may be any object
         number = at_least - 1
     if number < at_least:
         raise ValueError(
-            f"{_either(name)} must be an integer of at least {at_least}, got {value!r}"
+            f"{_either(name)} must be an integer of at least {at_least}, got {shown(value)}"
         )
     return number
 
@@ -70,11 +75,11 @@ def optional_share(name: str, value: float | str | None) -> float | None:
         return None
     try:
         share = float(value)
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001  it may be any object
         share = -1.0
     if not 0 < share <= 1:
         raise ValueError(
-            f"{_either(name)} must be above 0 and at most 1, such as 0.01, got {value!r}"
+            f"{_either(name)} must be above 0 and at most 1, such as 0.01, got {shown(value)}"
         )
     return share
 
@@ -85,28 +90,46 @@ def flag(name: str, value: bool | str) -> bool:
     Raises:
         ValueError: The text is not a boolean.
     """
-    word = str(value).lower()
+    word = as_text(value).lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"{_either(name)} must be true or false, got {value!r}")
+        raise ValueError(f"{_either(name)} must be true or false, got {shown(value)}")
     return word in _TRUE
 
 
-def words(value: str | Sequence[str]) -> tuple[str, ...]:
-    """Several words; text is split at commas."""
-    parts = value.split(",") if isinstance(value, str) else value
-    return tuple(part.strip() for part in parts if part.strip())
+def words(value: object) -> tuple[str, ...]:
+    """Several words, of whatever kind; text is split at commas."""
+    if isinstance(value, str):
+        parts: list[object] = list(value.split(","))
+    else:
+        parts = list(value) if isinstance(value, Iterable) else [value]
+    found = (part if isinstance(part, str) else as_text(part) for part in parts)
+    return tuple(word.strip() for word in found if word.strip())
 
 
-def run_id(text: str) -> str:
+def folder(name: str, value: str | Path) -> Path:
+    """A folder, which need not exist.
+
+    Raises:
+        ValueError: It is not a path.
+    """
+    if not isinstance(value, str | Path) or "\0" in str(value):
+        raise ValueError(f"{_either(name)} must be the path of a folder, got {shown(value)}")
+    path = Path(value)
+    with contextlib.suppress(OSError):  # the current folder may be gone
+        path = path.absolute()
+    return path
+
+
+def run_id(text: str | uuid.UUID) -> str:
     """A run's UUID, a new one if `text` is empty.
 
     Raises:
         ValueError: It is not a UUID.
     """
     try:
-        return str(uuid.UUID(text) if text else uuid7())
-    except (ValueError, AttributeError):
+        return str(uuid.UUID(str(text)) if text else uuid7())
+    except ValueError:
         raise ValueError(
-            f"{_either('run_id')} must be a UUID, got {text!r}; leave it out for a new run, "
+            f"{_either('run_id')} must be a UUID, got {shown(text)}; leave it out for a new run, "
             "and use name for a label"
         ) from None

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from htga_client.wire import Problem
+from htga_client.wire.text import clean_text
 
 logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -160,7 +161,7 @@ def problem_response(
     problem = Problem(
         title=TITLES.get(status, "Error"),
         status=status,
-        detail=detail,
+        detail=clean_text(detail),  # it may echo what no response can hold
         type=slug or SLUGS.get(status, "about:blank"),
     )
     headers = dict(headers or {})
@@ -191,6 +192,19 @@ def install(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"])
         return problem_response(422, f"{where}: {first['msg']}"[:500])
 
+    @app.exception_handler(UnicodeEncodeError)
+    async def _half_a_character(_: Request, error: UnicodeEncodeError) -> JSONResponse:  # noqa: ARG001
+        # JSON can spell a lone surrogate, and neither a database nor a response can hold it.
+        return problem_response(422, "a text holds a lone surrogate, which is no character")
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(_: Request, error: ClientDisconnect) -> JSONResponse:  # noqa: ARG001
+        return problem_response(400, "the client left before its request was whole")
+
+    _install_for_database(app)
+
+
+def _install_for_database(app: FastAPI) -> None:
     @app.exception_handler(sa.exc.DBAPIError)
     async def _database(_: Request, error: sa.exc.DBAPIError) -> JSONResponse:
         # The response has the driver's first line only: never the statement or its parameters,
@@ -210,7 +224,3 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(sa.exc.TimeoutError)
     async def _no_connection(_: Request, error: sa.exc.TimeoutError) -> JSONResponse:
         return problem_response(503, f"the database: {error}"[:300], slug="database")
-
-    @app.exception_handler(ClientDisconnect)
-    async def _gone(_: Request, error: ClientDisconnect) -> JSONResponse:  # noqa: ARG001
-        return problem_response(400, "the client left before its request was whole")

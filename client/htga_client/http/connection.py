@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import encodings.idna  # noqa: F401  the first look-up of a name would import it: see `_open`
 import json
@@ -13,20 +14,29 @@ from typing import Any
 import httpx2
 
 from htga_client import wire
-from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
-from htga_client.url import checked_url, is_loopback
+from htga_client.errors import ClientError, NotAnAcknowledgement, Refused, Unreachable
+from htga_client.url import checked_url, is_loopback, without_password
 
 _TRANSIENT = frozenset({408, 425, 429})
+_ENVIRONMENT = frozenset(
+    {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+)
+"""What the library for HTTP reads from the environment, in upper or lower case."""
 
 
 class Connection:
     """Requests to the API of one collector.
 
     Args:
-        url: Base address of the collector, such as "http://127.0.0.1:8642"; a path is kept.
+        url: Base address of the collector, such as "http://127.0.0.1:8642"; a path is kept, and so
+            are a name and a password, for a proxy that asks for them.
         token: Sent as bearer token, if given.
         timeout: Seconds that a whole answer may take.
         max_answer: Maximum size of an answer in bytes, or None for no limit.
+
+    Attributes:
+        base: As given, without trailing slashes.
+        url: The same without name and password, to be shown.
 
     Raises:
         ValueError: `url` is no http or https address, or `token` cannot stand in a header.
@@ -40,10 +50,11 @@ class Connection:
         timeout: float = 10.0,
         max_answer: int | None = None,
     ) -> None:
-        self.url = checked_url(url)
+        self.base = checked_url(url)
+        self.url = without_password(self.base)
         self._headers = {"Accept-Encoding": "identity"}
         if token:
-            if not token.isascii() or not token.isprintable():
+            if not isinstance(token, str) or not token.isascii() or not token.isprintable():
                 raise ValueError("token must be printable ASCII; copy it again without line breaks")
             self._headers["Authorization"] = f"Bearer {token}"
         self._timeout = timeout
@@ -52,7 +63,9 @@ class Connection:
         self._pid = 0
         # Opening imports the rest of the library. That must not happen on a thread: a process that
         # forks meanwhile leaves its child half a module, and an import lock that is never freed.
-        self._open()
+        # What the environment says of proxies and certificates may be wrong: `request` says so.
+        with contextlib.suppress(Exception):
+            self._open()
 
     def request(
         self,
@@ -82,28 +95,33 @@ class Connection:
         if content is not None:
             headers["Content-Type"] = content_type
         deadline = time.monotonic() + self._timeout
-        body = bytearray()
         try:
             with self._open().stream(
                 method,
-                f"{self.url}{wire.PREFIX}{path}",
+                f"{self.base}{wire.PREFIX}{path}",
                 params={key: value for key, value in (params or {}).items() if value is not None},
                 content=content,
                 headers=headers,
             ) as response:
-                # Raw, so that a hostile answer cannot decompress to more than the limit.
-                for chunk in response.iter_raw():
-                    body += chunk
-                    if self._max_answer is not None and len(body) > self._max_answer:
-                        raise NotAnAcknowledgement(
-                            f"{self.url} answered with more than {self._max_answer} bytes"
-                        )
-                    if time.monotonic() > deadline:
-                        raise Unreachable(f"{self.url} took longer than {self._timeout:g} s")
-        except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise Unreachable(f"{self.url} is unreachable ({reason})") from error
-        _check_status(response, bytes(body), request=f"{method} {path}", url=self.url)
+                body = self._read(response, deadline)
+        except ClientError:
+            raise
+        except Exception as error:
+            raise Unreachable(f"{self.url} is unreachable ({_reason(error)})") from error
+        _check_status(response, body, request=f"{method} {path}", url=self.url)
+        return body
+
+    def _read(self, response: httpx2.Response, deadline: float) -> bytes:
+        body = bytearray()
+        # Raw, so that a hostile answer cannot decompress to more than the limit.
+        for chunk in response.iter_raw():
+            body += chunk
+            if self._max_answer is not None and len(body) > self._max_answer:
+                raise NotAnAcknowledgement(
+                    f"{self.url} answered with more than {self._max_answer} bytes"
+                )
+            if time.monotonic() > deadline:
+                raise Unreachable(f"{self.url} took longer than {self._timeout:g} s")
         return bytes(body)
 
     def close(self) -> None:
@@ -124,6 +142,16 @@ class Connection:
                 trust_env=not is_loopback(self.url),  # no proxy leads to this machine
             )
         return self._client
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the address of a proxy, which may hold a password."""
+    reason = str(error)
+    said = type(error).__name__ if not reason or "@" in reason else reason
+    if isinstance(error, httpx2.TransportError):
+        return said
+    named = [name for name in os.environ if name.upper() in _ENVIRONMENT and os.environ[name]]
+    return f"{said}; see {', '.join(named)} in the environment" if named else said
 
 
 def _check_status(response: httpx2.Response, body: bytes, *, request: str, url: str) -> None:
@@ -147,6 +175,7 @@ def _check_status(response: httpx2.Response, body: bytes, *, request: str, url: 
         f"{url} refused {request} with {status}: {detail}",
         status=status,
         detail=detail,
+        kind=str(problem.get("type") or ""),
         expected_seq=expected if isinstance(expected, int) else None,
     )
 

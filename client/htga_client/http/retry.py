@@ -16,6 +16,12 @@ T = TypeVar("T")
 AUTH_STATUSES = frozenset({401, 403})
 """Refusals that a person can undo, by another token: the rows wait for that."""
 
+
+def needs_token(refusal: Refused) -> bool:
+    """Whether another token would help."""
+    return refusal.status in AUTH_STATUSES
+
+
 _REMEDIES = dict.fromkeys(AUTH_STATUSES, "the token is what token=... or HTGA_TOKEN says") | {
     404: "url (or HTGA_URL) must be the address of a collector, as `htga up` prints it"
 }
@@ -54,22 +60,24 @@ class Retrier:
         self._pause = pause
         self._warned: set[str] = set()
 
-    def call(self, request: Callable[[], T], *, raise_refusal: bool = True) -> T:
+    def call(
+        self, request: Callable[[], T], *, waits: Callable[[Refused], bool] = needs_token
+    ) -> T:
         """Repeat `request` until the collector answers, and return its result.
 
         Args:
             request: Makes the request once.
-            raise_refusal: Whether a refusal is an answer, too.
+            waits: Whether a person can mend what is refused, so that it is worth asking again.
 
         Raises:
-            Refused: The collector refused, and another token would not help.
+            Refused: The collector refused, and would for ever.
         """
         self._backoff.reset()
         while True:
             try:
                 answer = request()
             except Refused as error:
-                if raise_refusal and error.status not in AUTH_STATUSES:
+                if not waits(error):
                     self._answered()
                     raise
                 self.failures += 1

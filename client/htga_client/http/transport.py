@@ -10,6 +10,10 @@ from htga_client.wire.json_codec import dumps, loads
 
 T = TypeVar("T")
 
+MAX_ANSWER = 64 << 20
+"""Bytes of an answer. A run has a config, an environment, notes and the last, least and greatest
+value of each metric, and one of an older collector may have as much as fits into a request."""
+
 
 class HttpTransport:
     """A channel to one collector. Its methods raise only the errors of `htga_client.errors`.
@@ -28,7 +32,7 @@ class HttpTransport:
         # Imported late: a machine that only measures, and sends nothing, needs no HTTP.
         from htga_client.http.connection import Connection  # noqa: PLC0415
 
-        self._connection = Connection(url, token, max_answer=1 << 20)
+        self._connection = Connection(url, token, max_answer=MAX_ANSWER)
         self._token = token
 
     @property
@@ -36,9 +40,10 @@ class HttpTransport:
         """Base address of the collector."""
         return self._connection.url
 
-    def register(self, run: wire.NewRun) -> wire.Run:
+    def register(self, run: wire.NewRun) -> wire.RegisteredRun:
         """Make a run known; doing so twice changes nothing."""
-        return self._answer(wire.Run, self._connection.request("POST", "/runs", content=dumps(run)))
+        answer = self._connection.request("POST", "/runs", content=dumps(run))
+        return self._answer(wire.RegisteredRun, answer)
 
     def send(self, run_id: str, body: bytes) -> wire.Receipt:
         """Deliver one Arrow IPC stream; returns the receipt for its rows."""
@@ -62,7 +67,7 @@ class HttpTransport:
 
     def clone(self) -> HttpTransport:
         """Another channel to the same collector, for another thread."""
-        return HttpTransport(self.url, self._token)
+        return HttpTransport(self._connection.base, self._token)
 
     def _answer(self, cls: type[T], body: bytes) -> T:
         try:

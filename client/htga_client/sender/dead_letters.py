@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from htga_client import wire
+from htga_client.wire.json_codec import dumps
+
 MAX_BYTES = 64 << 20
 REASON = b"htga.reason"
+RUN = b"htga.run"
+"""JSON of the run's registration, for a collector that does not know the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,9 @@ class DeadLetters:
     def __init__(self, keep: int = 16) -> None:
         self.latest: deque[DeadBatch] = deque(maxlen=keep)
 
-    def add(self, table: pa.Table, reason: str, folder: Path | None, name: str) -> Path | None:
+    def add(
+        self, table: pa.Table, reason: str, folder: Path | None, name: str, run: wire.NewRun
+    ) -> Path | None:
         """Keep rows; returns the file, whose schema metadata holds the reason, if one was written.
 
         Args:
@@ -45,6 +52,7 @@ class DeadLetters:
             reason: Why the collector refuses them.
             folder: Folder of the file; None for no file.
             name: Name of the file, without its suffix.
+            run: The run, as it was registered.
         """
         self.latest.append(DeadBatch(table, reason))
         if folder is None:
@@ -54,11 +62,27 @@ class DeadLetters:
             used = sum(path.stat().st_size for path in folder.parent.glob("*/*.arrow"))
             if used + table.nbytes <= MAX_BYTES:
                 path = _free(folder, name)
-                schema = table.schema.with_metadata({REASON: reason.encode()})
-                with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as out:
-                    out.write_table(table.replace_schema_metadata(schema.metadata))
+                write_letter(path, table.replace_schema_metadata({RUN: dumps(run)}), reason)
                 return path
         return None
+
+
+def write_letter(path: Path, table: pa.Table, reason: str) -> None:
+    """Write rows and why they were refused to a file, in one move.
+
+    Raises:
+        OSError: The disk takes no writes.
+    """
+    temporary = path.with_suffix(".tmp")
+    metadata = {**(table.schema.metadata or {}), REASON: reason.encode(errors="replace")}
+    table = table.replace_schema_metadata(metadata)
+    try:
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, table.schema) as out:
+            out.write_table(table)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _free(folder: Path, name: str) -> Path:

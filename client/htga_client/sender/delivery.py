@@ -12,18 +12,28 @@ import pyarrow as pa
 
 from htga_client import wire
 from htga_client.errors import ClientError, NotAnAcknowledgement, Refused
-from htga_client.http.retry import Retrier
+from htga_client.http.retry import Retrier, needs_token
 from htga_client.http.transport import HttpTransport
 from htga_client.sender.dead_letters import DeadLetters
 from htga_client.spool.directory import DEAD_LETTERS
 from htga_client.spool.segment import Chunk
 from htga_client.spool.spool import Spool
 from htga_client.wire.row_encoder import ipc_stream
+from htga_client.wire.text import shown
 
 T = TypeVar("T")
 
 MAX_BATCH_ROWS = 2000
 MAX_BATCH_BYTES = 1 << 20
+
+CONTENT_STATUSES = frozenset({400, 413, 415, 422})
+"""Refusals of what a registration holds; another collector or version may have other limits."""
+
+
+def can_heal(refusal: Refused) -> bool:
+    """Whether a person may make a collector take a run: a token, an address, or room for it."""
+    return needs_token(refusal) or refusal.status == 404 or refusal.kind == "quota"
+
 
 FIRST_INTERVAL = 0.2
 """Seconds between two requests while no receipt has said how long they should be."""
@@ -75,15 +85,22 @@ class Delivery:
         self._writer = new_run.writer or ""
         self._expected_seq = self.next_seq  # what the collector waits for, as far as we know
 
-    def register(self) -> None:
-        """Make the run known. If that is refused, the rows wait until a person has seen to it."""
-        self.retrier.call(lambda: self._transport.register(self._new_run), raise_refusal=False)
+    def register(self, waits: Callable[[Refused], bool] = can_heal) -> None:
+        """Make the run known; the rows wait until that has succeeded.
+
+        Args:
+            waits: As in `Retrier.call`.
+
+        Raises:
+            Refused: The collector will never take this run.
+        """
+        self.retrier.call(lambda: self._register(self._transport, self._new_run), waits=waits)
 
     def register_once(self) -> None:
         """Make the run known with a single request, from any thread; raises `ClientError`."""
         transport = self._transport.clone()
         try:
-            transport.register(self._new_run)
+            self._register(transport, self._new_run)
         finally:
             transport.close()
 
@@ -120,10 +137,20 @@ class Delivery:
         self.min_interval = receipt.min_interval
         if receipt.rejected:
             table = pa.Table.from_batches(chunk.batches)
+            by_reason: dict[str, list[int]] = {}
             for rejection in receipt.rejected:
-                self._dead_letter(table.slice(rejection.row, 1), chunk.first, rejection.reason)
+                by_reason.setdefault(rejection.reason, []).append(rejection.row)
+            for reason, numbers in by_reason.items():
+                self._dead_letter(table.take(numbers), chunk.first, reason)
             self.retrier.warn_once(
                 "rejected", f"the collector rejects a row: {receipt.rejected[0].reason}"
+            )
+        for part in receipt.left_out:
+            name = f" {shown(part.name)}" if part.name else ""
+            self.retrier.warn_once(
+                f"{part.what}: {part.reason}",
+                f"the collector leaves out the {part.what}{name}: {part.reason}; "
+                "the rest of the rows is stored",
             )
         self._acknowledge(chunk, refused=len(receipt.rejected))
         return True
@@ -174,7 +201,8 @@ class Delivery:
     def _dead_letter(self, table: pa.Table, first: int, reason: str) -> None:
         directory = self._spool.directory
         folder = None if directory is None else directory.root / DEAD_LETTERS / self._id
-        self.dead.add(table, reason, folder, f"{self._writer}-{first:020d}")
+        name = f"{self._writer}-{first:020d}"
+        self.dead.add(table, reason, folder, name, self._new_run)
 
     def _call(self, request: Callable[[], T]) -> T:
         return self.retrier.call(lambda: self._register_if_unknown(request))
@@ -187,5 +215,20 @@ class Delivery:
             if error.status != 404:
                 raise
         # `resume` was obeyed when the run began; it is the collector that has lost it since.
-        self._transport.register(dataclasses.replace(self._new_run, resume=None))
+        self._register(self._transport, dataclasses.replace(self._new_run, resume=None))
         return request()
+
+    def _register(self, transport: HttpTransport, run: wire.NewRun) -> None:
+        """Register a run, if need be with nothing but what its rows need."""
+        try:
+            changes = transport.register(run).changes
+        except Refused as error:
+            if error.status not in CONTENT_STATUSES or error.kind == "quota":
+                raise
+            bare = wire.NewRun(
+                id=run.id, project=run.project, name=run.name, writer=run.writer, resume=run.resume
+            )
+            transport.register(bare)
+            changes = (f"without config, environment, notes, tags and group: {error.detail}",)
+        for change in changes:
+            self.retrier.warn_once(change, f"{transport.url} keeps run {run.name}, but {change}")

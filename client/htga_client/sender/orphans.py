@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from htga_client.console import notify
+from htga_client.errors import Refused
 from htga_client.http.backoff import Backoff
 from htga_client.http.retry import Retrier
 from htga_client.http.transport import HttpTransport
@@ -29,6 +31,7 @@ class OrphanDelivery:
         run_id, name, project: The run they belong to.
         acked: Rows that the collector has now.
         refused: Rows that it refused, which are kept as dead letters.
+        problem: Why it does not take the run, whose rows stay where they are; else empty.
     """
 
     run_id: str
@@ -36,6 +39,7 @@ class OrphanDelivery:
     project: str
     acked: int
     refused: int
+    problem: str = ""
 
 
 def deliver_orphans(
@@ -79,7 +83,12 @@ def _deliver(
     run = dataclasses.replace(directory.run, resume=None)
     spool = Spool.of(directory)
     delivery = Delivery(transport, run, spool, retrier)
-    delivery.register()
+    try:
+        delivery.register(waits=lambda refusal: refusal.status == 401)
+    except Refused as error:
+        # The next run's rows may be welcome: another project's, or one that is not closed.
+        spool.close()
+        return OrphanDelivery(run.id, run.name, run.project, 0, 0, str(error))
     while delivery.deliver_next():
         pass
     # Without a finish the process died, and the collector sees for itself that the run is lost.
@@ -153,5 +162,8 @@ class OrphanUploader:
             run_id=run_id,
             auth_retry_seconds=self._auth_retry_seconds,
         ):
+            if late.problem:
+                where = f"the rows that run {late.name} had left stay on disk"
+                notify(f"{late.problem}; {where}", level=logging.WARNING)
             if late.acked:
                 notify(f"delivered {late.acked} rows that run {late.name} had left on disk")

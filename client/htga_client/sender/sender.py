@@ -8,10 +8,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from htga_client import wire
 from htga_client.console import notify
+from htga_client.errors import Refused
 from htga_client.http.backoff import Backoff
 from htga_client.http.retry import Retrier
 from htga_client.http.transport import HttpTransport
@@ -33,6 +35,7 @@ from htga_client.sender.threads import WorkerThreads
 from htga_client.sender.uploader import Uploader
 from htga_client.spool.directory import SpoolDirectory
 from htga_client.spool.spool import Spool
+from htga_client.wire.clean_run import clean_run
 from htga_client.wire.row_encoder import record_batch
 
 EXIT_GRACE = 5.0
@@ -62,6 +65,9 @@ class Sender:
         auth_retry_seconds: Seconds between tries where only a person can help, as with a wrong
             token.
         owns_run: Whether the end of this process is the run's; not so of its further ranks.
+
+    Attributes:
+        run: The run as it is registered: `run`, cleaned by `wire.clean_run`.
     """
 
     def __init__(
@@ -80,7 +86,9 @@ class Sender:
         owns_run: bool = True,
     ) -> None:
         self._transport = transport
-        self._run = run
+        self.run, changes = clean_run({f.name: getattr(run, f.name) for f in fields(run)})
+        for change in changes if owns_run else ():
+            notify(f"run {self.run.name}: {change}", level=logging.WARNING)
         self._folder = folder
         self._make_spool = make_spool
         self._capacity = capacity
@@ -98,7 +106,7 @@ class Sender:
         in_children(self._after_fork)
 
     def _begin(self) -> None:
-        run = dataclasses.replace(self._run, writer=str(uuid7()))
+        run = dataclasses.replace(self.run, writer=str(uuid7()))
         root, transport = self._folder, self._transport
         url = transport.url if transport else ""
         self._state = SenderState()
@@ -186,7 +194,9 @@ class Sender:
         state.request_flush(seq)
         with state.changed:
             seconds = max(0.0, deadline - time.monotonic())
-            state.changed.wait_for(lambda: self._stored_seq >= seq or state.stopped, seconds)
+            state.changed.wait_for(
+                lambda: self._stored_seq >= seq or state.stopped or state.refused, seconds
+            )
             return self._stored_seq >= seq and not self.stats.dropped
 
     def finish(self, final_state: FinalState = "finished", *, timeout: float = EXIT_GRACE) -> bool:
@@ -254,7 +264,7 @@ class Sender:
 
     def _gave_up_but_durable(self, tried: int) -> bool:
         durable = self._state.written and self._spool.durable
-        return durable and self._failures > max(tried, 2)
+        return durable and (self._state.refused or self._failures > max(tried, 2))
 
     def _after_fork(self) -> None:
         ended = self._state.ending is not None
@@ -304,6 +314,10 @@ class Sender:
             self._uploader.upload()
             acked = not self._owns_run or self._delivery.finish(self._final_state())
             self._orphans.join()
+        except Refused as error:
+            notify(f"{error}; this run's rows are not sent", level=logging.ERROR)
+            self._state.give_up()
+            return
         finally:
             self._transport.close()
         self._state.check()

@@ -13,6 +13,8 @@ from htga_client.sender.queue import FlushMarker, Item, RowQueue
 from htga_client.sender.state import Closed, SenderState
 from htga_client.spool.spool import Spool
 from htga_client.wire.row_encoder import Row, record_batch
+from htga_client.wire.row_metrics import storable_rows
+from htga_client.wire.text import shown
 
 LINGER = 0.01
 """Seconds of rows that a `kill -9` may cost."""
@@ -41,6 +43,7 @@ class SpoolWriter:
         self._queue = queue
         self._spool = spool
         self._state = state
+        self._warned: set[str] = set()
 
     def write(self) -> None:
         """Work until the run has ended; raises `Closed`."""
@@ -80,7 +83,8 @@ class SpoolWriter:
                 continue
             try:
                 made = item() if callable(item) else item
-                rows += [made] if isinstance(made, Mapping) else list(made)
+                for row in [made] if isinstance(made, Mapping) else list(made):
+                    rows += self._storable(row)
             except Exception:  # noqa: BLE001  one broken row must not end the thread
                 failed += 1
                 if failed == 1 and not self.dropped["callable"]:
@@ -92,6 +96,17 @@ class SpoolWriter:
         self._state.rows_spooled(self._spool.end)
         for marker in markers:
             marker.pass_at(self._spool.end)
+
+    def _storable(self, row: Row) -> Sequence[Row]:
+        rows, faults = storable_rows(row)
+        for name, fault in faults.items():
+            if fault not in self._warned:
+                self._warned.add(fault)
+                notify(
+                    f"metric {shown(name)} is left out, because {fault}; the others are logged",
+                    level=logging.WARNING,
+                )
+        return rows
 
     def _append(self, rows: Sequence[Row]) -> None:
         if not rows:

@@ -23,6 +23,7 @@ class SenderState:
         written: Whether every row put before the end is in the spool.
         done: Whether nothing is left to do.
         closed: Whether the sender was told to stop where it is.
+        refused: Whether the collector will never take the run, so that its rows stay on disk.
         finish_acked: Whether the collector, or without one the disk, has all rows and the end.
         flush_target: Sequence number that a caller of `flush` waits for; the highest if there are
             several. It only hurries the uploader: each caller waits for its own number.
@@ -33,7 +34,7 @@ class SenderState:
         # Reentrant: a signal handler or the garbage collector may interrupt its owner.
         self.changed = threading.Condition(threading.RLock())
         self.ending: FinalState | None = None
-        self.written = self.done = self.closed = self.finish_acked = False
+        self.written = self.done = self.closed = self.finish_acked = self.refused = False
         self.flush_target = self.uploader_wakes_at = 0
         self._retry_now = False
 
@@ -63,6 +64,12 @@ class SenderState:
         """Note that nothing is left to do, and whether the end is acknowledged."""
         with self.changed:
             self.finish_acked, self.done = acked, True
+            self.changed.notify_all()
+
+    def give_up(self) -> None:
+        """Note that the collector will never take the run."""
+        with self.changed:
+            self.refused = True
             self.changed.notify_all()
 
     def wake_retries(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from htga_client.errors import Refused
 from htga_client.http.backoff import jittered
 from htga_client.sender.delivery import Delivery
 from htga_client.sender.orphans import OrphanUploader
@@ -47,10 +48,18 @@ class Uploader:
         self._heartbeat = heartbeat
 
     def upload(self) -> None:
-        """Work until every row of the run is delivered; raises `Closed`."""
+        """Work until every row of the run is delivered; raises `Closed`.
+
+        Raises:
+            Refused: The collector will never take this run.
+        """
         # First, before this process is known: an attempt that began later must count as later.
         self._orphans.deliver_own_run()
-        self._delivery.register()
+        try:
+            self._delivery.register()
+        except Refused:
+            self._orphans.start_others()
+            raise
         self._orphans.start_others()
         while self._await_rows():
             self._delivery.deliver_next()

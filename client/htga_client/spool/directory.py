@@ -18,7 +18,9 @@ from typing import Any
 
 from htga_client import wire
 from htga_client.spool.segment_file import sync_folder
-from htga_client.wire.json_codec import dumps, loads, to_jsonable
+from htga_client.url import without_password
+from htga_client.wire.clean_run import clean_run
+from htga_client.wire.json_codec import dumps, loads
 
 try:
     import fcntl
@@ -71,7 +73,7 @@ class SpoolDirectory:
             raise BlockingIOError(f"{folder} belongs to another process")
         directory = cls(folder, lock, run, url)
         # Last and in one move: a directory with run.json and without a lock is an orphan.
-        directory._write("run.json", {"url": url, "run": to_jsonable(run)})
+        directory._write("run.json", {"url": url, "run": run})
         return directory
 
     @classmethod
@@ -86,9 +88,10 @@ class SpoolDirectory:
             try:
                 # Read under the lock: another process may have delivered and removed it meanwhile.
                 saved = json.loads((folder / "run.json").read_bytes())
-                run = loads(wire.NewRun, json.dumps(saved["run"]).encode())
-                return cls(folder, lock, run, str(saved["url"]))
-            except (OSError, ValueError, KeyError, TypeError):
+                # A client of another version may have written what no collector takes.
+                run, _ = clean_run(saved["run"])
+                return cls(folder, lock, run, without_password(str(saved["url"])))
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 os.close(lock)
         return None
 

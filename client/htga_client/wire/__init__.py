@@ -29,6 +29,7 @@ from htga_client.wire.readings import (
 )
 from htga_client.wire.rows import (
     ARROW_STREAM,
+    ATTEMPT_OF,
     FIRST_SEQ,
     GAPS,
     ROWS,
@@ -36,6 +37,7 @@ from htga_client.wire.rows import (
     WRITER,
     JsonRow,
     JsonRows,
+    LeftOut,
     Receipt,
     Rejection,
 )
@@ -46,6 +48,7 @@ from htga_client.wire.runs import (
     Gap,
     Layer,
     NewRun,
+    RegisteredRun,
     Resume,
     Run,
     RunPage,
@@ -57,6 +60,7 @@ from htga_client.wire.status import Problem, Quantiles, Status, Token, Tokens, T
 
 __all__ = [
     "ARROW_STREAM",
+    "ATTEMPT_OF",
     "FIRST_SEQ",
     "GAPS",
     "JSON_FLOATS",
@@ -84,6 +88,7 @@ __all__ = [
     "JsonRows",
     "Layer",
     "LayerMap",
+    "LeftOut",
     "Level",
     "NewRule",
     "NewRun",
@@ -91,6 +96,7 @@ __all__ = [
     "Quantiles",
     "Query",
     "Receipt",
+    "RegisteredRun",
     "Rejection",
     "Resume",
     "Rule",

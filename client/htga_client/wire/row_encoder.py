@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from htga_client import wire
+from htga_client.wire.text import as_text
 
 Row = Mapping[str, Any]
 """The fields of `wire.ROWS` by name; all but `step` may be missing; `metrics` is a mapping."""
@@ -72,7 +73,22 @@ def ipc_stream(
         metadata[wire.GAPS] = json.dumps([list(gap) for gap in gaps]).encode()
     # As one batch: thirty batches of one row cost both sides several times as much as one of
     # thirty.
-    whole = pa.concat_batches(batches).replace_schema_metadata(metadata)
+    return _stream(pa.concat_batches(batches), metadata)
+
+
+def resent_stream(table: pa.Table, *, attempt_of: str) -> bytes:
+    """Rows that were refused before as an Arrow IPC stream, outside of their writer's numbers.
+
+    Args:
+        table: The rows.
+        attempt_of: UUID of their writer.
+    """
+    (whole,) = table.combine_chunks().to_batches()
+    return _stream(whole, {wire.ATTEMPT_OF: attempt_of.encode()})
+
+
+def _stream(batch: pa.RecordBatch, metadata: Mapping[bytes, bytes]) -> bytes:
+    whole = batch.replace_schema_metadata(dict(metadata))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, whole.schema) as stream:
         stream.write_batch(whole)
@@ -98,7 +114,7 @@ def _metrics(rows: Sequence[Row]) -> pa.MapArray:
             names += metrics
             values += metrics.values()
     # Built from three flat columns; one struct per number would cost ten times as much.
-    keys = [metric_key(name) if name in wire.SCALARS else str(name) for name in names]
+    keys = [metric_key(name) if name in wire.SCALARS else as_text(name) for name in names]
     return pa.MapArray.from_arrays(
         pa.array([*offsets, len(names)], pa.int32()),
         pa.array(keys, pa.string()),

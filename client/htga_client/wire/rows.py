@@ -58,6 +58,9 @@ FIRST_SEQ = b"htga.first_seq"
 GAPS = b"htga.gaps"
 """JSON list of [first, end) pairs of sequence numbers that the writer has lost, for instance
 because its disk was full. The collector records them and expects `end` next."""
+ATTEMPT_OF = b"htga.attempt_of"
+"""In place of the writer: rows of this writer that come outside of its numbers, because they were
+refused before. They belong to its attempt; a row that is sent twice is stored over itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +109,29 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A part of rows that was not stored, while the rest of each row was.
+
+    Attributes:
+        what: "metric", "layer", "histogram", "event" or "writer".
+        name: Its name, shortened; empty if it has none, or if it stands for all further names.
+        reason: Why it was left out.
+        rows: Number of rows that had it.
+    """
+
+    what: str
+    name: str
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """The answer to `POST /runs/{id}/rows`, sent after the commit.
 
     `accepted + duplicates + len(rejected)` equals the number of rows sent; anything else is no
     acknowledgement. `next_seq` is the sequence number that the collector expects of this writer.
+    `left_out` names the parts of accepted rows that were not stored, each once.
     `min_interval` is how many seconds a sender should let pass before its next request: few while
     the run is viewed, more the more senders there are.
     """
@@ -120,3 +141,4 @@ class Receipt:
     rejected: tuple[Rejection, ...] = ()
     next_seq: int | None = None
     min_interval: float = 2.0
+    left_out: tuple[LeftOut, ...] = ()

@@ -83,6 +83,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredRun(Run):
+    """The answer to a registration.
+
+    Attributes:
+        changes: A sentence for each part of the registration that could not be stored as it came:
+            it was converted, shortened or left out.
+    """
+
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPatch:
     """Changes to a run; None leaves a field unchanged."""
 

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from htga_client.wire import Archive, Query
+from htga_client.wire.text import clean_text
 from htga_server.api.deps import DatabaseDep, SettingsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep
 from htga_server.archive import parquet
 from htga_server.archive.json_values import json_values
 from htga_server.archive.sql import run_query
-from htga_server.http.json_body import JsonRoute
 from htga_server.http.responses import arrow_response, wants_arrow
 
-router = APIRouter(tags=["archive"], route_class=JsonRoute)
+router = APIRouter(tags=["archive"])
 
 
 @router.post("/runs/{run_id}/archive", dependencies=[ADMIN])
@@ -39,7 +39,7 @@ async def query(
     """Execute one SELECT over the tables runs, steps and metrics, live and archived."""
     run = partial(
         run_query,
-        sql=body.sql,
+        sql=clean_text(body.sql),
         folder=settings.archive,
         limit=body.limit,
         project=allowed.project,

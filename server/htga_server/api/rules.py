@@ -11,10 +11,9 @@ from htga_server.alerts import rules, webhook
 from htga_server.alerts.backtest import backtest
 from htga_server.api.deps import DatabaseDep, SettingsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
-from htga_server.http.json_body import JsonRoute
 from htga_server.settings import Settings
 
-router = APIRouter(prefix="/rules", tags=["rules"], route_class=JsonRoute)
+router = APIRouter(prefix="/rules", tags=["rules"])
 
 
 @router.get("", dependencies=[READ])

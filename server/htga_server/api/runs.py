@@ -5,40 +5,61 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
 
-from htga_client.wire import Finish, Gap, NewRun, Run, RunEvents, RunPage, RunPatch, RunState
+from htga_client.wire import (
+    Finish,
+    Gap,
+    NewRun,
+    RegisteredRun,
+    Run,
+    RunEvents,
+    RunPage,
+    RunPatch,
+    RunState,
+)
+from htga_client.wire.clean_run import clean_run
+from htga_client.wire.limits import MAX_LABEL, MAX_NOTES, MAX_TAGS
+from htga_client.wire.text import clean_text
 from htga_server.api.deps import BrokerDep, DatabaseDep, SettingsDep
 from htga_server.api.permissions import ADMIN, INGEST, READ, GrantDep, effective_project
-from htga_server.http.json_body import JsonRoute
 from htga_server.http.responses import json_response
 from htga_server.problems import BadRequest
 from htga_server.runs import deletion, events, pagination, serialize, store, writers
 
-router = APIRouter(prefix="/runs", tags=["runs"], route_class=JsonRoute)
-MAX_LABEL = 1024
+router = APIRouter(prefix="/runs", tags=["runs"])
 MAX_IDS = 1000
+CONFIG_DEPTH = 100
+"""Levels of a config; of deeper ones a reader of JSON gives up."""
+REGISTRATION = {"application/json": {"schema": TypeAdapter(NewRun).json_schema()}}
 
 
 @router.post(
-    "", status_code=201, responses={200: {"description": "known already"}}, dependencies=[INGEST]
+    "",
+    status_code=201,
+    responses={200: {"description": "known already"}},
+    dependencies=[INGEST],
+    openapi_extra={"requestBody": {"required": True, "content": REGISTRATION}},
 )
 async def register(
-    new: NewRun,
+    body: Annotated[Any, Body()],
     response: Response,
     db: DatabaseDep,
     broker: BrokerDep,
     settings: SettingsDep,
     allowed: GrantDep,
-) -> Run:
-    """Register a run under an id that the client made; registering again changes nothing."""
-    _check(project=new.project)
-    _check(name=new.name, group=new.group, notes=new.notes, tags=new.tags)
+) -> RegisteredRun | Run:
+    """Register a run under an id that the client made; registering again changes nothing.
+
+    What cannot be stored as it came is converted, shortened or left out, and named in `changes`.
+    """
+    new, changes = await run_in_threadpool(_registration, body)
     effective_project(allowed, new.project)
-    new = replace(new, id=_uuid("id", new.id), writer=new.writer and _uuid("writer", new.writer))
-    run, made = await db.write(partial(store.register, new=new, limits=settings))
+    run, made = await db.write(partial(store.register, new=new, changes=changes, limits=settings))
     response.status_code = 201 if made else 200
     broker.publish("run", run.id, state=run.state)
     return run
@@ -154,15 +175,29 @@ async def restore(run_id: str, db: DatabaseDep, broker: BrokerDep) -> Run:
     return run
 
 
+def _registration(body: Any) -> tuple[NewRun, tuple[str, ...]]:
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    try:
+        new, changes = clean_run(body, depth=CONFIG_DEPTH)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    writer = new.writer and _uuid("writer", new.writer)
+    return replace(new, id=_uuid("id", new.id), writer=writer), changes
+
+
 def _check(**fields: str | tuple[str, ...] | None) -> None:
-    """Refuse text that no database can hold, and a run or a project without a name."""
+    """Refuse text that no database can hold, or of another length than a run may have."""
     for what, value in fields.items():
         texts = value if isinstance(value, tuple) else (value or "",)
-        if any("\0" in text for text in texts):
-            raise BadRequest(f"{what} must hold no NUL")
-        named = what in {"project", "name"} and value is not None
-        if named and not 0 < len(texts[0]) <= MAX_LABEL:
-            raise BadRequest(f"{what} must have 1 to {MAX_LABEL} characters")
+        if any(clean_text(text) != text for text in texts):
+            raise BadRequest(f"{what} must hold no NUL and no lone surrogate")
+        limit = MAX_NOTES if what == "notes" else MAX_LABEL
+        least = int(what == "name" and value is not None)
+        if not all(least <= len(text) <= limit for text in texts):
+            raise BadRequest(f"{what} must have {least} to {limit} characters")
+        if len(texts) > MAX_TAGS:
+            raise BadRequest(f"{what} must be at most {MAX_TAGS}, got {len(texts)}")
 
 
 def _uuid(name: str, value: str) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, TypeAdapter, ValidationError
 
-from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows
+from htga_client.wire import ATTEMPT_OF, FIRST_SEQ, GAPS, ROWS, WRITER, JsonRows
 from htga_server.problems import BadRequest, TooLarge
 
 MAX_BATCHES = 1000
@@ -33,6 +33,7 @@ class Batch:
         first_seq: The sequence number of the first row.
         gaps: Ranges [first, end) of numbers that the writer declares as lost.
         size: Bytes of the request, decompressed.
+        attempt_of: The writer to whose attempt rows without numbers belong; None for the latest.
     """
 
     table: pa.Table
@@ -40,6 +41,7 @@ class Batch:
     first_seq: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
     size: int = 0
+    attempt_of: str | None = None
 
     @property
     def ranks(self) -> set[int]:
@@ -101,14 +103,16 @@ def _few_layers(table: pa.Table) -> pa.Table:
     if table.num_rows > MAX_LAYERS and "layer" in table.column_names:
         layers = len(pc.unique(table["layer"]))
         if layers > MAX_LAYERS:
-            raise BadRequest(f"{layers} layers in one request; at most {MAX_LAYERS}")
+            words = f"{layers} layers in one request; at most {MAX_LAYERS}"
+            raise TooLarge(words, limit=MAX_LAYERS, actual=layers)
     return table
 
 
 def _numbered(metadata: dict[bytes, bytes]) -> dict[str, Any]:
     """Return the writer of the stream, its first number and its gaps."""
     if WRITER not in metadata:
-        return {}
+        attempt_of = metadata.get(ATTEMPT_OF)
+        return {"attempt_of": attempt_of and attempt_of.decode("ascii")}
     writer, first_seq = metadata[WRITER].decode("ascii"), int(metadata.get(FIRST_SEQ, b"0"))
     if not 0 < len(writer) <= 36 or not writer.isprintable() or not 0 <= first_seq <= MAX_SEQ:
         raise BadRequest("the stream's metadata names no valid writer and first_seq")

@@ -18,7 +18,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from htga_client.wire import ROWS, SCALARS, Event, Rejection
-from htga_server.ingest.row_columns import RowColumns, check_rows, no_histograms, read_columns
+from htga_server.ingest.left_out import LeftOutParts
+from htga_server.ingest.row_columns import (
+    RowColumns,
+    check_rows,
+    no_histograms,
+    read_columns,
+    without_bad_parts,
+)
 from htga_server.runs import events
 from htga_server.runs.events import NewEvent
 from htga_server.timeseries.row_batch import Ints, Rows, sort_rows
@@ -32,6 +39,7 @@ class Checked:
         sent: The number of rows.
         events: Events of the valid rows.
         rejected: The rows that cannot be stored, and why.
+        left_out: Parts of the other rows that cannot be stored.
         digest: Tells these rows from others that are sent under the same numbers.
         last_step: The highest step of the valid rows, or None.
     """
@@ -40,6 +48,7 @@ class Checked:
     events: tuple[NewEvent, ...]
     rejected: tuple[Rejection, ...]
     digest: bytes
+    left_out: LeftOutParts
     last_step: int | None = None
 
 
@@ -69,12 +78,16 @@ def prepare(tables: Sequence[pa.Table]) -> Prepared:
     begin = np.cumsum([0, *counts])
     digests = _digests(columns, begin)
     parsed, unreadable = events.parse(table["event"])
-    rejected = check_rows(columns) | unreadable
+    rejected = check_rows(columns)
     row = np.arange(begin[-1])
     if rejected:
         row = np.delete(row, list(rejected))
         columns = read_columns(table.take(pa.array(row)))
-    source = np.repeat(np.arange(len(tables)), counts)[row]
+    source = np.repeat(np.arange(len(tables)), counts)
+    columns, left_out = without_bad_parts(columns, source[row])
+    for at, why in unreadable.items():
+        left_out[int(source[at])]["event", "", why] += 1
+    source = source[row]
     when = columns.time.values
     places = _Places(
         source=source,
@@ -98,6 +111,7 @@ def prepare(tables: Sequence[pa.Table]) -> Prepared:
                     if first <= at < first + sent
                 ),
                 digest=digest,
+                left_out=left_out.get(number, LeftOutParts()),
                 last_step=last.get(number),
             )
             for number, (sent, first, digest) in enumerate(

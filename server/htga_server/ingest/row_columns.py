@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -13,14 +15,16 @@ from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS
 from htga_client.wire.histogram import Histograms, decode_joined
+from htga_client.wire.limits import MAX_LABEL
 from htga_server.ingest.arrow_columns import combined, dictionary_encode, ints, to_column
+from htga_server.ingest.left_out import LeftOutParts
 from htga_server.storage.bulk import Column
 from htga_server.timeseries.histogram_blocks import BinaryColumn, from_list
 from htga_server.timeseries.rollup import MAX_STEP
 from htga_server.timeseries.row_batch import Ints
 
-MAX_NAME = 1024
-MAX_METRICS = 256
+BAD_METRIC = f"its name is empty, holds a NUL, or has more than {MAX_LABEL} characters"
+BAD_LAYER = f"its name holds a NUL, or has more than {MAX_LABEL} characters"
 # The memory layout of a map; Arrow can flatten a list of structs, but not a map.
 PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
 
@@ -36,7 +40,6 @@ class RowColumns:
         has_histogram, decoded, blobs: Which rows have a histogram, [R], and the histograms.
         metrics, metric: The names of metrics, and each value's index into them, [M].
         owner, value: The row of each value, and the values, [M].
-        lengths: The number of metrics of each row, [R].
     """
 
     step: Column
@@ -52,7 +55,6 @@ class RowColumns:
     metric: Ints
     owner: Ints
     value: Column
-    lengths: Ints
 
 
 def read_columns(table: pa.Table) -> RowColumns:
@@ -72,12 +74,11 @@ def read_columns(table: pa.Table) -> RowColumns:
         *dictionary_encode(flat.field(0)),
         np.repeat(np.arange(lengths.size), lengths),
         to_column(flat.field(1)),
-        lengths,
     )
 
 
 def check_rows(columns: RowColumns) -> dict[int, str]:
-    """Return by row why it cannot be stored."""
+    """Return by row why it cannot be stored: it has no place among the others."""
     rejected: dict[int, str] = {}
 
     def reject(rows: Any, reason: str) -> None:
@@ -90,17 +91,69 @@ def check_rows(columns: RowColumns) -> dict[int, str]:
     reject(np.flatnonzero(step < 0), "step is negative")
     reject(np.flatnonzero(step >= MAX_STEP), "step is 2**53 or more")
     reject(np.flatnonzero(columns.rank.values < 0), "rank is negative")
-    bad = np.array([len(n) > MAX_NAME or "\0" in n for n in columns.layers], np.bool_)
-    if bad.any():
-        reject(np.flatnonzero(bad[columns.layer]), "layer is too long or holds a NUL")
-    sent = np.flatnonzero(columns.has_histogram)
-    reject(sent[~columns.decoded.valid], "histogram cannot be read")
-    reject(np.flatnonzero(columns.lengths > MAX_METRICS), f"more than {MAX_METRICS} metrics")
-    bad = np.array([not 0 < len(n) <= MAX_NAME or "\0" in n for n in columns.metrics], np.bool_)
-    if bad.any():
-        named = columns.owner[bad[columns.metric]]
-        reject(named, "a metric's name is empty, too long or holds a NUL")
     return rejected
+
+
+def without_bad_parts(
+    columns: RowColumns, source: Ints
+) -> tuple[RowColumns, dict[int, LeftOutParts]]:
+    """Leave out what no row can have: metrics and layers by their names, and broken histograms.
+
+    Of a row in a bad layer the metrics stay, and its event becomes one of the whole model.
+
+    Args:
+        source: The request of each row, [R].
+
+    Returns:
+        The other columns, and what was left out of the rows of each request.
+    """
+    parts: dict[int, LeftOutParts] = defaultdict(Counter)
+
+    def leave_out(rows: Ints, what: str, names: Sequence[str], name: Ints, reason: str) -> None:
+        found, counts = np.unique([source[rows], name], axis=1, return_counts=True)
+        for request, which, count in zip(*found.tolist(), counts.tolist(), strict=True):
+            parts[request][what, names[which], reason] += count
+
+    bad = np.array([not 0 < len(n) <= MAX_LABEL or "\0" in n for n in columns.metrics], np.bool_)
+    if bad.any():
+        out = bad[columns.metric]
+        leave_out(columns.owner[out], "metric", columns.metrics, columns.metric[out], BAD_METRIC)
+        metric, owner, value = columns.metric[~out], columns.owner[~out], columns.value[~out]
+        columns = replace(columns, metric=metric, owner=owner, value=value)
+    broken = np.flatnonzero(columns.has_histogram)[~columns.decoded.valid]
+    if broken.size:
+        none = np.zeros(broken.size, np.int64)
+        leave_out(broken, "histogram", ("",), none, "it cannot be read")
+        columns = _without_histograms(columns, broken)
+    bad = np.array([len(n) > MAX_LABEL or "\0" in n for n in columns.layers], np.bool_)
+    if bad.any():
+        rows = np.flatnonzero(bad[columns.layer])
+        leave_out(rows, "layer", columns.layers, columns.layer[rows], BAD_LAYER)
+        columns = _without_layer(columns, rows)
+    return columns, parts
+
+
+def _without_histograms(columns: RowColumns, rows: Ints) -> RowColumns:
+    kept = columns.has_histogram.copy()
+    kept[rows] = False
+    blobs = columns.blobs.take(np.flatnonzero(kept[columns.has_histogram]))
+    decoded = decode_joined(blobs.data, blobs.ends)
+    return replace(columns, has_histogram=kept, blobs=blobs, decoded=decoded)
+
+
+def _without_layer(columns: RowColumns, rows: Ints) -> RowColumns:
+    """Take from rows what was measured of their layer."""
+    layer = columns.layer.copy()
+    layer[rows] = len(columns.layers)
+    scalars = {}
+    for name, column in columns.scalars.items():
+        measured = np.ones(layer.size, np.bool_) if column.measured is None else column.measured
+        measured = measured.copy()
+        measured[rows] = False
+        if measured.any():
+            scalars[name] = Column(column.values, measured)
+    whole = replace(columns, layers=(*columns.layers, ""), layer=layer, scalars=scalars)
+    return _without_histograms(whole, rows)
 
 
 @cache

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from htga_client.wire import Receipt
 from htga_server.ingest.decode import Batch
+from htga_server.ingest.left_out import LeftOutParts, listed
 from htga_server.ingest.prepare import Checked
 from htga_server.problems import Conflict
 from htga_server.runs import writers
@@ -38,6 +39,7 @@ class SequencedBatch:
         expected: The sequence number after all rows that are stored or declared as lost.
         lost: Ranges [first, end) of expected numbers that the writer declares as lost.
         skipped: The number of leading rows that are stored already.
+        left_out: Parts of the rows that are not stored.
     """
 
     run: sa.Row[Any]
@@ -47,6 +49,7 @@ class SequencedBatch:
     expected: int
     lost: list[tuple[int, int]]
     skipped: int
+    left_out: LeftOutParts
 
     @property
     def accepted(self) -> int:
@@ -66,6 +69,7 @@ class SequencedBatch:
             duplicates=self.skipped,
             rejected=self._rejected,
             next_seq=None if self.batch.writer is None else self.next_seq,
+            left_out=listed(self.left_out),
         )
 
     @property
@@ -73,13 +77,19 @@ class SequencedBatch:
         return tuple(one for one in self.checked.rejected if one.row >= self.skipped)
 
     def attempt(self, connection: sa.Connection, max_writers: int) -> int:
-        """Return the attempt of the rows; raise `Quota` as `writers.get_or_add`."""
-        if self.batch.writer is None:
-            return int(self.run.attempt)
-        if self.writer is None:
+        """Return the attempt of the rows, and make the writer known if it is new."""
+        if self.writer is None and self.batch.writer is not None:
             key = self.run.run_key
             self.writer = writers.get_or_add(connection, key, self.batch.writer, limit=max_writers)
-        return self.writer.attempt
+            if self.writer is None:  # another request of this transaction took the last place
+                self.batch = without_numbers(self.batch)
+                self.left_out["writer", "", writers.no_more(max_writers)] += self.checked.sent
+        return int(self.run.attempt) if self.writer is None else self.writer.attempt
+
+
+def without_numbers(batch: Batch) -> Batch:
+    """Return the batch of a writer that its run has no place for."""
+    return replace(batch, writer=None, first_seq=0, gaps=())
 
 
 def check_sequence(
@@ -102,8 +112,10 @@ def check_sequence(
             rows were stored under these numbers, or the run was pruned.
     """
     run = check_writable(run, run_id)
+    left_out = checked.left_out.copy()
     if batch.writer is None:
-        return SequencedBatch(run, batch, checked, None, 0, [], 0)
+        writer = known.get((run.run_key, batch.attempt_of or ""))
+        return SequencedBatch(run, batch, checked, writer, 0, [], 0, left_out)
     writer = known.get((run.run_key, batch.writer))
     expected, lost = _after_gaps(batch, 0 if writer is None else writer.next_seq)
     if batch.first_seq > expected:
@@ -115,7 +127,7 @@ def check_sequence(
     if writer is not None:
         _refuse_other_rows(writer, batch, checked)
     skipped = min(expected - batch.first_seq, checked.sent)
-    return SequencedBatch(run, batch, checked, writer, expected, lost, skipped)
+    return SequencedBatch(run, batch, checked, writer, expected, lost, skipped, left_out)
 
 
 def save_sequences(connection: sa.Connection, batches: Sequence[SequencedBatch]) -> None:

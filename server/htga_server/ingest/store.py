@@ -22,15 +22,20 @@ from htga_server.ingest import quotas
 from htga_server.ingest.decode import Batch
 from htga_server.ingest.prepare import Prepared, prepare
 from htga_server.ingest.run_summaries import update_runs
-from htga_server.ingest.sequencing import SequencedBatch, check_sequence, save_sequences
-from htga_server.problems import Quota, ServerError
+from htga_server.ingest.sequencing import (
+    SequencedBatch,
+    check_sequence,
+    save_sequences,
+    without_numbers,
+)
+from htga_server.problems import ServerError
 from htga_server.runs import events, writers
 from htga_server.runs.lookup import lock_all, name_ids_of_all
 from htga_server.settings import Settings
 from htga_server.storage import bulk
 from htga_server.storage.tables import names
 from htga_server.timeseries.append import SeriesSlice, append
-from htga_server.timeseries.row_batch import Ints, Rows
+from htga_server.timeseries.row_batch import Ints, Rows, compact_histograms
 from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, SeriesKind
 
 StepRanges = dict[int, tuple[int, int]]
@@ -74,8 +79,8 @@ def store_requests(connection: sa.Connection, requests: Sequence[IngestRequest])
     Returns:
         For each request its result, or the error that refuses it: `NotFound`, no such run exists;
         `Conflict`, rows before this batch are missing (the problem has `expected_seq`), or other
-        rows were stored under these numbers, or the run was pruned; `Quota`, the run would have
-        too many layers, metrics or writers; `NoRoom`, the project is full.
+        rows were stored under these numbers, or the run was pruned; `NoRoom`, the project is full.
+        Of layers, metrics and writers beyond the run's limits the receipt says so.
     """
     answers: dict[int, Answer] = {}
     for group in _groups(requests):
@@ -132,26 +137,26 @@ def _store(connection: sa.Connection, requests: Sequence[IngestRequest]) -> list
     ids = name_ids_of_all(connection, [one.run.run_key for one in accepted.values()])
     added: list[tuple[int, str, int, str]] = []
     attempts: dict[int, int] = {}
+    is_full = False
     for number, new in _new_names(rows, accepted, ids).items():
         one, limits = accepted[number], requests[number].limits
-        try:
-            numbered = _number_names(one.run.run_key, new, ids, limits)
-            attempts[number] = one.attempt(connection, limits.writers_per_run)
-        except ServerError as error:
-            refused[number] = error
-            first[number] = one.checked.sent
-            del accepted[number]
-        else:
-            added += numbered
-            for run_key, kind, new_id, name in numbered:
-                ids[run_key, kind][name] = new_id
-    if first.size > len(accepted):
-        rows = {kind: own.since(first) for kind, own in rows.items()}
+        attempts[number] = one.attempt(connection, limits.writers_per_run)
+        numbered = _number_names(one.run.run_key, new, ids, limits)
+        added += numbered
+        for run_key, kind, new_id, name in numbered:
+            ids[run_key, kind][name] = new_id
+        is_full |= any(
+            name not in ids[one.run.run_key, kind] for kind, some in new.items() for name in some
+        )
     bulk.upsert(connection, names, added)
+    if is_full:
+        rows = {kind: _with_names(own, kind, accepted, ids, requests) for kind, own in rows.items()}
     steps, ends = _append(connection, rows, accepted, attempts, ids)
     for number, one in accepted.items():
         new_events = [event for event in one.checked.events if event.row >= one.skipped]
-        events.store(connection, one.run.run_key, attempts[number], new_events)
+        # Rows without numbers may come again, and their events with them.
+        store_events = events.store_new if one.batch.writer is None else events.store
+        store_events(connection, one.run.run_key, attempts[number], new_events)
     with_rows = {n: one for n, one in accepted.items() if one.skipped < one.checked.sent}
     update_runs(connection, with_rows, rows, ends)
     save_sequences(connection, list(accepted.values()))
@@ -169,19 +174,33 @@ def _sequence(
     """Return, by number of the request, the batches to store, and the errors of the others."""
     found = lock_all(connection, [request.run_id for request in requests])
     senders = [
-        (found[request.run_id].run_key, request.batch.writer)
+        (found[request.run_id].run_key, writer)
         for request in requests
-        if request.run_id in found and request.batch.writer is not None
+        if request.run_id in found
+        and (writer := request.batch.writer or request.batch.attempt_of) is not None
     ]
     known = writers.find_writers(connection, senders)
-    limit = requests[0].limits.bytes_per_project
-    full = quotas.full_projects(connection, found.values(), limit)
+    limits = requests[0].limits
+    unknown = {key for key, writer in senders if (key, writer) not in known}
+    crowded = writers.full_runs(connection, unknown, limits.writers_per_run)
+    full = quotas.full_projects(connection, found.values(), limits.bytes_per_project)
     accepted: dict[int, SequencedBatch] = {}
     refused: dict[int, ServerError] = {}
     for number, (request, checked) in enumerate(zip(requests, prepared.requests, strict=True)):
-        run = found.get(request.run_id)
+        run, batch = found.get(request.run_id), request.batch
+        is_one_too_many = (
+            batch.writer is not None
+            and run is not None
+            and run.run_key in crowded
+            and (run.run_key, batch.writer) not in known
+        )
+        if is_one_too_many:
+            batch = without_numbers(batch)
         try:
-            one = check_sequence(request.run_id, run, request.batch, checked, known)
+            one = check_sequence(request.run_id, run, batch, checked, known)
+            if is_one_too_many:
+                reason = writers.no_more(limits.writers_per_run)
+                one.left_out["writer", "", reason] += checked.sent
             quotas.check(one, full)
             accepted[number] = one
         except ServerError as error:
@@ -233,17 +252,33 @@ def _number_names(
 ) -> list[tuple[int, str, int, str]]:
     """Return rows of the table of names that give new names the next free numbers.
 
-    Raises:
-        Quota: The run would have too many.
+    Names beyond the run's limits get none.
     """
     added: list[tuple[int, str, int, str]] = []
     for kind, limit in (("layer", limits.layers_per_run), ("metric", limits.metrics_per_run)):
         known = ids[run_key, kind]  # includes what requests of other ranks have just added
         missing = [name for name in dict.fromkeys(new[kind]) if name not in known]
         start = max(known.values(), default=-1) + 1
-        if missing and start + len(missing) > limit:
-            raise Quota(
-                f"a run has at most {limit} {kind}s", limit=limit, actual=start + len(missing)
-            )
-        added += [(run_key, kind, start + i, name) for i, name in enumerate(missing)]
+        room = max(0, limit - start)
+        added += [(run_key, kind, start + i, name) for i, name in enumerate(missing[:room])]
     return added
+
+
+def _with_names(
+    rows: Rows,
+    kind: SeriesKind,
+    accepted: Mapping[int, SequencedBatch],
+    ids: NameIds,
+    requests: Sequence[IngestRequest],
+) -> Rows:
+    """Leave out the series whose names have no number, and say so in the receipts."""
+    kept = np.ones(rows.size, np.bool_)
+    for where in rows.series():
+        number, name = int(rows.source[where.start]), rows.names[rows.name[where.start]]
+        one, limits = accepted[number], requests[number].limits
+        if name not in ids[one.run.run_key, kind.name]:
+            kept[where] = False
+            limit = limits.layers_per_run if kind is LAYERS else limits.metrics_per_run
+            reason = f"a run has at most {limit} {kind.name}s"
+            one.left_out[kind.name, name, reason] += where.stop - where.start
+    return rows if kept.all() else compact_histograms(rows[kept])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
 
-from htga_client.wire import Finish, NewRun, Run, RunPage, RunPatch, RunState
+from htga_client.wire import Finish, NewRun, RegisteredRun, Run, RunPage, RunPatch, RunState
 from htga_server.problems import Conflict, NotFound, Quota
 from htga_server.runs import writers
 from htga_server.runs.filter import Candidate, keys_of, matches, parse
@@ -35,8 +36,13 @@ _SEARCHED = (
 )
 
 
-def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[Run, bool]:
+def register(
+    connection: sa.Connection, new: NewRun, limits: Settings, changes: Sequence[str] = ()
+) -> tuple[Run, bool]:
     """Create a run, or find it if it exists; a new writer starts a new attempt.
+
+    Args:
+        changes: What the answer says of parts of the registration that could not be stored.
 
     Returns:
         The run, and whether it was created now.
@@ -51,7 +57,7 @@ def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[
     found = lock_or_none(connection, new.id)
     if found is None:
         _create(connection, new, limits)
-        return get_any(connection, new.id), True
+        return _registered(get_any(connection, new.id), changes), True
     if found.project != new.project:
         raise Conflict(f"run {new.id} belongs to another project than {new.project!r}")
     if new.resume == "never" and not writers.exists(connection, found.run_key, new.writer):
@@ -59,8 +65,10 @@ def register(connection: sa.Connection, new: NewRun, limits: Settings) -> tuple[
     if new.writer is not None:
         if found.pruned is not None and not writers.exists(connection, found.run_key, new.writer):
             raise pruned_conflict(new.id)
-        writers.get_or_add(connection, found.run_key, new.writer, limit=limits.writers_per_run)
-    return get_any(connection, new.id), False
+        limit = limits.writers_per_run
+        if writers.get_or_add(connection, found.run_key, new.writer, limit=limit) is None:
+            changes = (*changes, writers.no_more(limit))
+    return _registered(get_any(connection, new.id), changes), False
 
 
 def page(
@@ -177,6 +185,13 @@ def record_heartbeat(connection: sa.Connection, run_id: str) -> tuple[Run, bool]
     before = state_of(lock(connection, run_id))
     connection.execute(sa.update(runs).where(runs.c.id == run_id).values(heartbeat=time.time()))
     return get_any(connection, run_id), before in {"stale", "lost"}
+
+
+def _registered(run: Run, changes: Sequence[str]) -> Run:
+    if not changes:
+        return run
+    values = {field.name: getattr(run, field.name) for field in fields(run)}
+    return RegisteredRun(**values, changes=tuple(changes))
 
 
 def _candidates(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from htga_client.wire import Gap
-from htga_server.problems import Quota
 from htga_server.runs.lookup import key_of
 from htga_server.storage.tables import gaps, runs, writers
 
@@ -48,13 +47,12 @@ def find_writers(
     }
 
 
-def get_or_add(connection: sa.Connection, run_key: int, writer: str, *, limit: int) -> Writer:
-    """Return a writer of a run; add it if it is new.
+def get_or_add(
+    connection: sa.Connection, run_key: int, writer: str, *, limit: int
+) -> Writer | None:
+    """Return a writer of a run; add it if it is new, or return None if there are `limit` others.
 
     A new writer begins the next attempt, from 1 on, and the run is running again.
-
-    Raises:
-        Quota: The run has `limit` writers already.
     """
     found = find_writers(connection, [(run_key, writer)])
     if found:
@@ -65,7 +63,7 @@ def get_or_add(connection: sa.Connection, run_key: int, writer: str, *, limit: i
         )
     ).one()
     if number >= limit:
-        raise Quota(f"a run has at most {limit} writers", limit=limit, actual=number + 1)
+        return None
     attempt = (last or 0) + 1
     connection.execute(
         sa.update(runs)
@@ -74,6 +72,24 @@ def get_or_add(connection: sa.Connection, run_key: int, writer: str, *, limit: i
     )
     add(connection, run_key, writer, attempt)
     return Writer(attempt, 0, None, None)
+
+
+def full_runs(connection: sa.Connection, run_keys: Collection[int], limit: int) -> set[int]:
+    """Return those of the runs that have `limit` writers or more."""
+    if not run_keys:
+        return set()
+    counted = (
+        sa.select(writers.c.run_key)
+        .where(writers.c.run_key.in_(run_keys))
+        .group_by(writers.c.run_key)
+        .having(sa.func.count() >= limit)
+    )
+    return set(connection.scalars(counted))
+
+
+def no_more(limit: int) -> str:
+    """Return what a writer is told that is one too many."""
+    return f"a run has at most {limit} writers; the rows of others belong to its latest attempt"
 
 
 def declared_gaps(connection: sa.Connection, run_id: str) -> tuple[Gap, ...]:

@@ -13,7 +13,7 @@ from htga_client.wire import NewRun
 from htga_server.ingest import decode
 from htga_server.ingest.store import IngestRequest, IngestResult, store_requests
 from htga_server.migrate import migrate
-from htga_server.problems import Conflict, NotFound, Quota, ServerError
+from htga_server.problems import Conflict, NotFound, ServerError
 from htga_server.runs.store import register
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
@@ -146,6 +146,7 @@ def test_requests_that_are_stored_together_end_as_if_each_had_come_alone(
     one_by_one, expected = stored(other, [1] * number)
     assert answers == one_by_one
     kinds = [answer.partition("(")[0] for answer in answers]
-    refusals = {Conflict.__name__, NotFound.__name__, Quota.__name__}
+    refusals = {Conflict.__name__, NotFound.__name__}
     assert set(kinds) == {IngestResult.__name__, *refusals}
+    assert any("at most 8 metrics" in answer for answer in answers)
     assert tables == expected

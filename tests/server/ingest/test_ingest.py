@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,16 +16,25 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from htga_client.wire import ARROW_STREAM, NewRun, histogram
-from htga_server.app import create_app
-from htga_server.http.server import Server
 from htga_server.migrate import migrate
 from htga_server.problems import Busy, NotFound
 from htga_server.runs import store
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
+from tests.conftest import in_process_client
 from tests.support.rows import new_run, stream
 
 Post = Callable[..., httpx2.Response]
+WRITER = str(uuid.UUID(int=1))
+
+
+def send(
+    api: httpx2.Client, run_id: str, rows: Sequence[Mapping[str, Any]], **numbered: Any
+) -> dict[str, Any]:
+    body, headers = stream(rows, **numbered), {"content-type": ARROW_STREAM}
+    answer = api.post(f"/runs/{run_id}/rows", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
 
 
 def series(api: httpx2.Client, run_id: str, keys: str, **other: Any) -> dict[str, Any]:
@@ -130,7 +139,7 @@ def test_the_same_step_sent_twice_is_merged(api: httpx2.Client, run_id: str, pos
     assert [found[key]["last"] for key in ("alpha_hat", "gamma", "loss")] == [[1.5], [0.9], [0.4]]
 
 
-def test_bad_rows_are_refused_one_by_one_and_the_others_stored(
+def test_rows_without_a_place_and_parts_that_cannot_be_kept_are_refused_alone(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:
     writer = str(uuid.uuid4())
@@ -140,15 +149,18 @@ def test_bad_rows_are_refused_one_by_one_and_the_others_stored(
             {"step": -1, "alpha_hat": 1.0},
             {"step": 1, "alpha_hat": 1.0, "histogram": b"junk"},
             {"step": 2, "alpha_hat": 1.0, "layer": "x" * 2000},
-            {"step": 3, "alpha_hat": 1.0, "metrics": [("", 1.0)]},
+            {"step": 3, "alpha_hat": 1.0, "metrics": [("", 1.0), ("loss", 2.0)]},
             {"step": 4, "alpha_hat": 1.0, "rank": -3},
         ],
         writer=writer,
     ).json()
-    assert (receipt["accepted"], receipt["next_seq"]) == (1, 6)
-    assert [r["row"] for r in receipt["rejected"]] == [1, 2, 3, 4, 5]
+    assert (receipt["accepted"], receipt["next_seq"]) == (4, 6)
+    assert [r["row"] for r in receipt["rejected"]] == [1, 5]
     assert "negative" in receipt["rejected"][0]["reason"]
-    assert series(api, run_id, "alpha_hat")["step"] == [0]
+    left_out = [(part["what"], part["name"], part["rows"]) for part in receipt["left_out"]]
+    assert sorted(left_out) == [("histogram", "", 1), ("layer", "x" * 128, 1), ("metric", "", 1)]
+    assert series(api, run_id, "alpha_hat")["step"] == [0, 1, 3]
+    assert series(api, run_id, "loss")["step"] == [3]
 
 
 def test_json_rows_need_only_a_step(api: httpx2.Client, run_id: str) -> None:
@@ -317,34 +329,75 @@ def test_an_encoding_within_an_encoding_is_refused(api: httpx2.Client, run_id: s
 
 
 @pytest.mark.parametrize(
-    ("limits", "row", "words"),
+    ("limits", "extra", "refused"),
     [
-        ({"layers_per_run": 2}, {"layer": "c"}, "at most 2 layers"),
-        ({"metrics_per_run": 1}, {"metrics": [("b", 1.0)]}, "at most 1 metrics"),
-        ({"writers_per_run": 1}, {}, "at most 1 writers"),
+        ({"layers_per_run": 1}, {"layer": "b", "alpha_hat": 1.0}, [("layer", "b")]),
+        ({"metrics_per_run": 1}, {"metrics": [("b", 1.0), ("a", 2.0)]}, [("metric", "b")]),
+        (
+            {"metrics_per_run": 2},
+            {"metrics": [("b", 1.0), ("a", 2.0), ("c", 1.0), ("d", 1.0)]},
+            [("metric", "c"), ("metric", "d")],
+        ),
     ],
 )
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_run_that_grows_beyond_its_quota_is_told_so(
-    settings: Settings, limits: dict[str, int], row: dict[str, Any], words: str
+def test_a_name_beyond_a_runs_limit_is_refused_and_named_and_its_row_is_stored(
+    settings: Settings,
+    limits: dict[str, int],
+    extra: dict[str, Any],
+    refused: list[tuple[str, str]],
 ) -> None:
-    with (
-        Server(create_app(settings.model_copy(update=limits))).background() as server,
-        httpx2.Client(base_url=server.url + "/api/v1") as api,
-    ):
-        run_id = api.post("/runs", json=new_run(writer=str(uuid.uuid4()))).json()["id"]
+    plain: dict[str, Any] = {"layer": "", "alpha_hat": 1.0, "metrics": [("a", 1.0)]}
+    with in_process_client(settings.model_copy(update=limits)) as api:
+        run_id = api.post("/runs", json=new_run()).json()["id"]
+        assert send(api, run_id, [{"step": 0} | plain], writer=WRITER)["left_out"] == []
+        for first in (1, 3, 5):  # for good, and not only in the batch that brought the name
+            rows = [{"step": first} | plain | extra, {"step": first + 1} | plain]
+            for accepted in (2, 0):  # and the same again, as after a lost answer
+                receipt = send(api, run_id, rows, writer=WRITER, first_seq=first)
+                assert (receipt["accepted"], receipt["rejected"]) == (accepted, [])
+                if accepted:
+                    named = [(part["what"], part["name"]) for part in receipt["left_out"]]
+                    assert named == refused
+                    assert all("at most" in part["reason"] for part in receipt["left_out"])
+        found = series(api, run_id, "a")
+        whole = series(api, run_id, "alpha_hat")
+        names = set(api.get(f"/runs/{run_id}").json()["metrics"])
+    assert found["step"] == [0, 1, 2, 3, 4, 5, 6]
+    assert whole["step"] == ([0, 2, 4, 6] if "layer" in extra else [0, 1, 2, 3, 4, 5, 6])
+    assert not names & {name for _, name in refused}
 
-        def send(**fields: Any) -> httpx2.Response:
-            body = stream([{"step": 0, "alpha_hat": 1.0} | fields], writer=str(uuid.uuid4()))
-            headers = {"content-type": ARROW_STREAM}
-            return api.post(f"/runs/{run_id}/rows", content=body, headers=headers)
 
-        if "writers_per_run" not in limits:
-            for fields in ({"layer": "a", "metrics": [("a", 1.0)]}, {"layer": "b"}):
-                assert send(**fields).json()["accepted"] == 1
-        refused = send(**row)
-    assert (refused.status_code, refused.json()["type"]) == (422, "quota")
-    assert words in refused.json()["detail"]
+def test_a_writer_beyond_a_runs_limit_has_its_rows_stored_in_the_latest_attempt(
+    settings: Settings,
+) -> None:
+    with in_process_client(settings.model_copy(update={"writers_per_run": 1})) as api:
+        new = new_run(writer=WRITER)
+        run_id = api.post("/runs", json=new).json()["id"]
+        writer = str(uuid.uuid4())
+        (change,) = api.post("/runs", json=new | {"writer": writer}).json()["changes"]
+        assert "at most 1 writers" in change
+        for first in (0, 2, 2):
+            event = '{"kind": "alert", "title": "t"}'
+            rows = [{"step": first + i, "alpha_hat": 2.0, "event": event} for i in range(2)]
+            receipt = send(api, run_id, rows, writer=writer, first_seq=first)
+            assert (receipt["accepted"], receipt["rejected"]) == (2, [])
+            ((what, reason),) = [(part["what"], part["reason"]) for part in receipt["left_out"]]
+            assert (what, reason) == ("writer", change)
+        assert send(api, run_id, [{"step": 9, "alpha_hat": 1.0}], writer=WRITER)["left_out"] == []
+        assert series(api, run_id, "alpha_hat")["step"] == [0, 1, 2, 3, 9]
+        assert len(api.get(f"/runs/{run_id}/events").json()["items"]) == 4
+        assert api.get(f"/runs/{run_id}").json()["attempt"] == 1
+
+
+def test_a_receipt_names_twenty_refused_names_and_counts_the_others(settings: Settings) -> None:
+    with in_process_client(settings.model_copy(update={"metrics_per_run": 1})) as api:
+        run_id = api.post("/runs", json=new_run()).json()["id"]
+        metrics = [(f"m{i}", 1.0) for i in range(500)]
+        receipt = send(api, run_id, [{"step": 0, "metrics": metrics}], writer=WRITER)
+        assert api.get(f"/runs/{run_id}").json()["summary"] == {"m0": 1.0}
+    assert receipt["accepted"] == 1
+    assert len(receipt["left_out"]) == 21
+    assert sum(part["rows"] for part in receipt["left_out"]) == 499
 
 
 def test_requests_that_wait_together_are_stored_together_and_each_has_its_own_end(

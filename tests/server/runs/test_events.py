@@ -73,15 +73,17 @@ def test_an_event_that_is_sent_twice_is_kept_once(api: httpx2.Client) -> None:
         (event(text="a\0b"), "NUL"),
     ],
 )
-def test_an_event_that_cannot_be_kept_is_refused_with_its_row_alone(
+def test_an_event_that_cannot_be_kept_is_left_out_and_the_rest_of_its_row_stays(
     api: httpx2.Client, said: str, why: str
 ) -> None:
     run_id = register(api)
-    receipt = send(api, run_id, [{"step": 0, "event": said}, {"step": 1, "event": event()}])
-    assert receipt["accepted"] == 1
-    (rejection,) = receipt["rejected"]
-    assert rejection["row"] == 0
-    assert why in rejection["reason"]
+    rows = [{"step": 0, "event": said, "alpha_hat": 1.0}, {"step": 1, "event": event()}]
+    receipt = send(api, run_id, rows)
+    assert (receipt["accepted"], receipt["rejected"]) == (2, [])
+    (part,) = receipt["left_out"]
+    assert (part["what"], part["rows"]) == ("event", 1)
+    assert why in part["reason"]
+    assert api.get(f"/runs/{run_id}").json()["summary"] == {"alpha_hat": 1.0}
     assert len(api.get(f"/runs/{run_id}/events").json()["items"]) == 1
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from htga_server.http.server import Server
 from htga_server.storage.tables import runs
@@ -45,7 +49,13 @@ def test_a_run_can_be_kept_from_being_taken_up_or_from_being_begun(api: httpx2.C
 
 @pytest.mark.parametrize(
     ("bad", "words"),
-    [({"id": "../../etc"}, "id must be a UUID"), ({"name": ""}, "name"), ({"tags": 3}, "tags")],
+    [
+        ({"id": "../../etc"}, "id must be a UUID"),
+        ({"id": 7}, "id must be a UUID"),
+        ({"writer": "me"}, "writer must be a UUID"),
+        ({"writer": ["me"]}, "writer must be a UUID"),
+        ({"resume": "perhaps"}, "resume must be one of"),
+    ],
 )
 def test_a_run_that_makes_no_sense_is_refused(
     api: httpx2.Client, bad: dict[str, object], words: str
@@ -53,6 +63,85 @@ def test_a_run_that_makes_no_sense_is_refused(
     answer = api.post("/runs", json=new_run() | bad)
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
+
+
+def register(api: httpx2.Client, new: dict[str, Any]) -> httpx2.Response:
+    # The client's own encoder refuses lone surrogates and NaN.
+    body, headers = json.dumps(new), {"content-type": "application/json"}
+    return api.post("/runs", content=body, headers=headers)
+
+
+BAD_PARTS: list[tuple[str, Any, Any]] = [
+    ("name", "n" * 1025, "n" * 1023 + "…"),
+    ("name", "", None),
+    ("name", 7, "7"),
+    ("name", None, None),
+    ("name", "a\0b\ud800", "a\ufffdb\ufffd"),
+    ("project", "p" * 5000, "p" * 1023 + "…"),
+    ("project", "", "default"),
+    ("group", ["g"], "['g']"),
+    ("notes", "\0", "\ufffd"),
+    ("notes", "x" * 70_000, "x" * 65_535 + "…"),
+    ("tags", 3, ["3"]),
+    ("tags", ["a\0", {"b": 1}, "t" * 2000], ["a\ufffd", "{'b': 1}", "t" * 1023 + "…"]),
+    ("tags", ["t"] * 300, ["t"] * 256),
+    ("config", {"a": ["\udfff"], "b\0": 1}, {"a": ["\ufffd"], "b\ufffd": 1}),
+    ("config", {"big": "x" * 3_200_000, "lr": 0.1, "net": {"w": "y" * 2_000_000, "d": 3}},
+     {"lr": 0.1, "net": {"d": 3}}),
+    ("config", [1, 2], {}),
+    ("config", {"huge": 10**4000}, {"huge": str(10**4000)}),
+    ("environment", {"host": "\ud83d", "packages": {str(i): "v" * 999 for i in range(3000)}}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "value", "stored"), BAD_PARTS)
+def test_a_run_with_a_part_that_cannot_be_kept_is_stored_without_it_and_told_so(
+    api: httpx2.Client, part: str, value: Any, stored: Any
+) -> None:
+    new = new_run(notes="kept", writer=str(uuid.uuid4())) | {part: value}
+    first, second = (register(api, new) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 200), first.text
+    run = first.json()
+    if part != "config" or stored != {"huge": str(10**4000)}:
+        assert all(change.startswith((part, "a tag", "of 300 tags")) for change in run["changes"])
+        assert run["changes"]
+    shown = api.get(f"/runs/{run['id']}").json()
+    assert (
+        first.json() | {"changes": []} == second.json() | {"changes": []} == shown | {"changes": []}
+    )
+    if stored is not None:
+        assert shown[part] == stored
+    assert shown["name"]
+    assert len(json.dumps(shown["environment"])) < 2**21
+    assert part == "notes" or shown["notes"] == "kept"
+    assert api.post(f"/runs/{run['id']}/rows", json={"rows": [{"step": 0}]}).json()["accepted"] == 1
+    assert api.get("/runs").status_code == 200
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats()
+    | st.text(st.characters(categories=None), max_size=20) | st.just("x" * 1_100_000),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(categories=None), max_size=5), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+PARTS = ("project", "name", "group", "tags", "notes", "config", "environment", "anything")
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.dictionaries(st.sampled_from(PARTS), JSON))
+def test_whatever_a_registration_holds_the_run_is_stored_and_can_be_read(
+    shared_api: httpx2.Client, parts: dict[str, Any]
+) -> None:
+    new = new_run() | parts
+    answer = register(shared_api, new)
+    assert answer.status_code == 201, answer.text
+    kept = {name: answer.json()[name] for name in PARTS if name != "anything"}
+    again = shared_api.post("/runs", json=new_run() | kept)
+    assert (again.status_code, again.json().get("changes")) == (201, None)
+    rows = {"rows": [{"step": 0, "alpha_hat": 1.0}]}
+    assert shared_api.post(f"/runs/{new['id']}/rows", json=rows).json()["accepted"] == 1
+    assert shared_api.get("/runs", params={"ids": new["id"]}).json()["items"][0]["id"] == new["id"]
 
 
 def test_pages_hold_every_run_once_newest_first(api: httpx2.Client) -> None:
