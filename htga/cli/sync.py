@@ -67,7 +67,7 @@ def _send_orphans(folder: Path, transport: HttpTransport, as_json: bool) -> None
     else:
         typer.echo(f"Nothing to deliver in {folder}.")
     if any(run.problem for run in done):
-        fail(f"{transport.url} does not take every run; the rows of the others stay on disk")
+        fail(f"{transport.url} does not take every run; rows of a run with a problem stay on disk")
 
 
 def _send_dead(folder: Path, transport: HttpTransport, as_json: bool) -> None:

@@ -67,13 +67,17 @@ class SpoolDirectory:
         _make_root(root)
         folder = root / run.id / run.writer
         folder.parent.mkdir(0o700, exist_ok=True)
-        folder.mkdir(0o700)
+        folder.mkdir(0o700, exist_ok=True)  # an earlier try may have found the disk full
         lock = _lock(folder)
         if lock is None:
             raise BlockingIOError(f"{folder} belongs to another process")
         directory = cls(folder, lock, run, url)
         # Last and in one move: a directory with run.json and without a lock is an orphan.
-        directory._write("run.json", {"url": url, "run": run})
+        try:
+            directory._write("run.json", {"url": url, "run": run})
+        except OSError:
+            directory.release()
+            raise
         return directory
 
     @classmethod
@@ -89,7 +93,8 @@ class SpoolDirectory:
                 # Read under the lock: another process may have delivered and removed it meanwhile.
                 saved = json.loads((folder / "run.json").read_bytes())
                 # A client of another version may have written what no collector takes.
-                run, _ = clean_run(saved["run"])
+                own = {"id": folder.parent.name, "writer": folder.name}
+                run, _ = clean_run({**saved["run"], **own})
                 return cls(folder, lock, run, without_password(str(saved["url"])))
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 os.close(lock)

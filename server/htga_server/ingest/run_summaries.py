@@ -15,7 +15,8 @@ from htga_server.ingest.sequencing import SequencedBatch
 from htga_server.storage.tables import runs
 from htga_server.storage.values import to_json
 from htga_server.timeseries.row_batch import Ints, Rows
-from htga_server.timeseries.series_key import METRICS, SeriesKind
+from htga_server.timeseries.series import last_values
+from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, SeriesKind
 
 Values = dict[str, float]
 
@@ -36,19 +37,19 @@ class Extremes:
     """Last, least and greatest values of a run by key.
 
     Attributes:
-        late: Last values of steps before the series' stored end; they do not replace stored ones.
+        reread: Names of series of which rows came that are not beyond all stored ones. Which value
+            is the last there depends on the column and on the attempts.
     """
 
     def __init__(self) -> None:
         self.last: Values = {}
-        self.late: Values = {}
         self.low: Values = {}
         self.high: Values = {}
+        self.reread: set[tuple[SeriesKind, str]] = set()
 
-    def add(self, key: str, last: float, low: float, high: float, *, late: bool) -> None:
+    def add(self, key: str, last: float, low: float, high: float) -> None:
         """Add the values of a key."""
-        (self.late if late else self.last)[key] = last
-        self.low[key], self.high[key] = low, high
+        self.last[key], self.low[key], self.high[key] = last, low, high
 
 
 def update_runs(
@@ -56,6 +57,7 @@ def update_runs(
     batches: Mapping[int, SequencedBatch],
     rows: Mapping[SeriesKind, Rows],
     ends: Mapping[SeriesKind, Ints],
+    ids: Mapping[tuple[int, str], Mapping[str, int]],
 ) -> None:
     """Update the summaries of the runs that got new rows.
 
@@ -63,6 +65,7 @@ def update_runs(
         batches: Batches with new rows by number of the request. Of those of one run at most one
             has rank 0, whose values are the run's.
         ends: The last step of each series in `rows` before they were stored, or -1.
+        ids: By run and kind, the numbers of names.
     """
     by_run: dict[int, list[SequencedBatch]] = defaultdict(list)
     for one in batches.values():
@@ -72,12 +75,17 @@ def update_runs(
     for kind, own in rows.items():
         # The values of a run are those of the whole model, not of single layers.
         shown = np.array([kind is METRICS or name == "" for name in own.names], np.bool_)
-        _extremes(own, (own.rank == 0) & shown[own.name], ends[kind], run_of, found)
+        of_run = (own.rank == 0) & shown[own.name]
+        _extremes(own, of_run, ends[kind], kind=kind, run_of=run_of, found=found)
     now = time.time()
     updates = []
     for key, requests in by_run.items():
         run, seen = requests[0].run, found[key]
         reached = _latest(one.checked.last_step for one in requests)
+        summary: dict[str, Any] = {**run.summary, **seen.last}
+        for kind, name in seen.reread:
+            series = SeriesKey(kind, key, ids[key, kind.name][name], 0)
+            summary |= _reread(connection, series, name, summary)
         updates.append(
             {
                 "key": key,
@@ -85,13 +93,22 @@ def update_runs(
                 "accepted": sum(one.accepted for one in requests),
                 "size": sum(one.batch.size for one in requests),
                 "last_step": _latest((reached, run.last_step)),
-                "summary": _as_json({**seen.late, **run.summary, **seen.last}),
+                "summary": _as_json({k: v for k, v in summary.items() if v is not None}),
                 "low": _as_json(_merged(np.fmin, seen.low, run.low)),
                 "high": _as_json(_merged(np.fmax, seen.high, run.high)),
             }
         )
     if updates:
         connection.execute(_UPDATE, updates)
+
+
+def _reread(
+    connection: sa.Connection, series: SeriesKey, name: str, summary: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """Return the last values of a series by the keys of the summary."""
+    if series.kind is METRICS:
+        return {name: last_values(connection, series, METRICS.keys)["value"]}
+    return last_values(connection, series, [key for key in LAYERS.keys if key in summary])
 
 
 def _latest(steps: Iterable[int | None]) -> int | None:
@@ -102,6 +119,8 @@ def _extremes(
     rows: Rows,
     which: NDArray[np.bool_],
     ends: Ints,
+    *,
+    kind: SeriesKind,
     run_of: Mapping[int, int],
     found: dict[int, Extremes],
 ) -> None:
@@ -115,6 +134,11 @@ def _extremes(
     last = np.array([where.stop for where in slices]) - 1
     run_keys = [run_of[number] for number in rows.source[first].tolist()]
     names = [rows.names[at] for at in rows.name[first].tolist()]
+    for run_key, name, late in zip(
+        run_keys, names, (rows.step[first] <= ends).tolist(), strict=True
+    ):
+        if late:
+            found[run_key].reread.add((kind, name))
     for key, (values, measured) in rows.values().items():
         least: NDArray[np.float64] = values
         at = last
@@ -122,18 +146,17 @@ def _extremes(
             least = np.where(measured, values, np.nan)
             at = np.maximum.reduceat(np.where(measured, np.arange(rows.size), -1), first)
         low, high = np.fmin.reduceat(least, first), np.fmax.reduceat(least, first)
-        for run_key, name, there, late, *three in zip(
+        for run_key, name, there, *three in zip(
             run_keys,
             names,
             (at >= first).tolist(),
-            (rows.step[at] < ends).tolist(),
             values[at].tolist(),
             low.tolist(),
             high.tolist(),
             strict=True,
         ):
             if there:
-                found[run_key].add(name or key, *three, late=late)
+                found[run_key].add(name or key, *three)
 
 
 def _merged(choose: np.ufunc, new: Values, old: Mapping[str, Any]) -> Values:

@@ -158,7 +158,7 @@ def _store(connection: sa.Connection, requests: Sequence[IngestRequest]) -> list
         store_events = events.store_new if one.batch.writer is None else events.store
         store_events(connection, one.run.run_key, attempts[number], new_events)
     with_rows = {n: one for n, one in accepted.items() if one.skipped < one.checked.sent}
-    update_runs(connection, with_rows, rows, ends)
+    update_runs(connection, with_rows, rows, ends, ids)
     save_sequences(connection, list(accepted.values()))
     return [
         IngestResult(accepted[number].receipt, accepted[number].checked.last_step, steps[number])

@@ -68,6 +68,40 @@ def _cells(kind: SeriesKind) -> sa.Select[Any]:
     )
 
 
+@cache
+def _last_values(kind: SeriesKind, columns: tuple[str, ...]) -> sa.Select[Any]:
+    own, later = kind.table.c, kind.table.alias("later").c
+    same = [later[name] == own[name] for name in ("run_key", kind.name_id, "rank", "step")]
+    replaced = sa.exists().where(*same, later.attempt > own.attempt)
+    this = [own[name] == sa.bindparam(name) for name in ("run_key", "rank")]
+    this.append(own[kind.name_id] == sa.bindparam("name_id"))
+    return sa.select(
+        *(
+            sa.select(own[column])
+            .where(*this, own[column].is_not(None), ~replaced)
+            .order_by(own.step.desc())
+            .limit(1)
+            .scalar_subquery()
+            .label(column)
+            for column in columns
+        )
+    )
+
+
+def last_values(
+    connection: sa.Connection, key: SeriesKey, columns: Sequence[str]
+) -> dict[str, float | None]:
+    """Return the last measured value of each column, as `read_rows` shows it, or None."""
+    if not columns:
+        return {}
+    parameters = {"run_key": key.run_key, "name_id": key.name_id, "rank": key.rank}
+    row = connection.execute(_last_values(key.kind, tuple(columns)), parameters).one()
+    return {
+        column: None if value is None else float(value)  # SQLite holds the text 'NaN'
+        for column, value in zip(columns, row, strict=True)
+    }
+
+
 def step_ranges(
     connection: sa.Connection, kind: SeriesKind, which: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int, int], tuple[int, int]]:

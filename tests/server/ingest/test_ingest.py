@@ -256,6 +256,34 @@ def test_a_row_that_comes_late_is_not_the_latest_but_fills_in_what_was_never_mea
     assert (run["low"]["alpha_hat"], run["high"]["alpha_hat"]) == (3.0, 5.0)
 
 
+VALUES = st.none() | st.sampled_from([1.0, 2.0, 3.0, float("nan"), float("inf")])
+LATE_ROW = st.fixed_dictionaries(
+    {"step": st.integers(0, 5), "alpha_hat": VALUES, "gamma": VALUES, "k": st.none() | st.just(7)},
+    optional={"metrics": st.lists(st.tuples(st.just("loss"), VALUES), max_size=1)},
+)
+
+
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    batches=st.lists(
+        st.tuples(st.sampled_from("ab"), st.lists(LATE_ROW, min_size=1, max_size=4)), max_size=5
+    )
+)
+def test_the_summary_is_the_last_of_the_series_in_whatever_order_rows_come(
+    shared_api: httpx2.Client, batches: list[tuple[str, list[dict[str, Any]]]]
+) -> None:
+    run_id = shared_api.post("/runs", json=new_run()).json()["id"]
+    sent = {"a": 0, "b": 0}
+    first = ("a", [{"step": 2, "alpha_hat": 1.0, "metrics": [("loss", 1.0)]}])
+    for writer, rows in [first, *batches]:
+        send(shared_api, run_id, rows, writer=writer * 32, first_seq=sent[writer])
+        sent[writer] += len(rows)
+    found = series(shared_api, run_id, "alpha_hat,gamma,k,loss")["keys"]
+    shown = {key: [v for v in values["last"] if v is not None] for key, values in found.items()}
+    summary = shared_api.get(f"/runs/{run_id}").json()["summary"]
+    assert summary == {key: values[-1] for key, values in shown.items() if values}
+
+
 def test_a_gap_that_the_writer_declares_is_kept_and_passed_over(
     api: httpx2.Client, run_id: str, post: Post
 ) -> None:
