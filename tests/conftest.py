@@ -45,7 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-        if "postgres" in {*item.fixturenames, *map(str, parameters.values())}:
+        named = [value for value in parameters.values() if isinstance(value, str)]
+        if "postgres" in [*item.fixturenames, *named]:
             item.add_marker("postgres")
         if FAULTS in item.path.parents:
             item.add_marker("faults")
