@@ -6,6 +6,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
+# Some machines forbid Python to keep its bytecode. Then each of the hundreds of processes that the
+# tests start compiles every module anew, and pytest rewrites every test's assertions anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo up check quick test tests faults bench screenshots clean
 
 install: $(STAMP)

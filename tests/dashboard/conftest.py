@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,23 @@ from tests.support.rows import new_run, stream
 Rows = Sequence[Mapping[str, Any]]
 
 
+@pytest.fixture(scope="session")
+def port() -> Iterator[int]:
+    """A port for one dashboard after another: Chromium keeps scripts, and their code, by origin."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        number: int = held.getsockname()[1]
+        if sys.platform != "linux":
+            held.close()  # elsewhere no server could listen on it
+        # Bound, it is given to nobody who asks for any port; who asks for this one can listen.
+        yield number
+
+
 @pytest.fixture
-def dashboard(tmp_path: Path) -> Iterator[Server]:
-    """Collector and dashboard on one free port."""
-    with dashboard_on(tmp_path, port=0).background() as server:
+def dashboard(tmp_path: Path, port: int) -> Iterator[Server]:
+    """Collector and dashboard on one port."""
+    with dashboard_on(tmp_path, port=port).background() as server:
         yield server
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch.optim import SGD
 
-from htga.optim import HTGA, amplify, htga
+from htga.optim import HTGA, amplify, htga, triton_amplify
 from htga.optim.weights import reweight
 from htga.optim.weights.triton_reweight import reweight_by_triton
 from htga.tail import measure
+from htga.tail.estimators import triton_excesses
 from htga.tail.histogram import sketch
 from htga.tail.tail_size import max_tail_size
 from tests.htga.distributions import student_t
@@ -26,6 +27,8 @@ for module in (amplify, htga):
     setattr(module, "host_decides", lambda _: False)  # noqa: B010 (mypy)
 setattr(sketch, "_on_cpu", sketch._on_device)  # noqa: B010
 setattr(reweight, "_on_cpu", reweight_by_triton)  # noqa: B010
+for module in (triton_excesses, triton_amplify):
+    setattr(module, "BLOCK", 4096)  # noqa: B010  few programs: the interpreter takes long for each
 
 KINDS: list[dict[str, Any]] = [{"scope": "global"}, {}]
 for given in KINDS:

@@ -81,7 +81,7 @@ def main() -> int:
     cases += [(name, "stable", given) for given in SETTINGS for name in HARD]
     cases += [(name, "seed", {"ranks": "fast", "ties": "average"}) for name in HARD]
     wrong = [f"{case}: {what}" for case in cases for what in differences(*case)]
-    few_programs(256)
+    few_programs(1024)  # several for each sample
     wrong += several()
     print("\n".join(wrong) or "all steps agree")
     return 1 if wrong else 0
