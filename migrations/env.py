@@ -6,11 +6,19 @@ import sqlalchemy as sa
 from alembic import context
 
 from htga_server.settings import Settings
+from htga_server.storage.schema_owner import VERSION_TABLE, adopt_version, lock_migrations
 from htga_server.storage.tables import metadata
 
 
 def migrate(connection: sa.Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    lock_migrations(connection)
+    adopt_version(connection, {script.revision for script in context.script.walk_revisions()})
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        version_table=VERSION_TABLE,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -17,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from htga_server.problems import Busy, ServerError
 from htga_server.storage import engines
+from htga_server.storage.schema_owner import refuse_foreign_tables
 from htga_server.storage.wal import WalGuard
 from htga_server.storage.write_queue import Job, execute_jobs, single
 
@@ -84,14 +86,17 @@ class Database:
         """Refuse a database that would lose acknowledged rows.
 
         Raises:
-            ValueError: It is damaged, or set up to forget commits at a power cut; the message says
-                what to do.
+            ValueError: It is damaged, has another program's tables, or is set up to forget commits
+                at a power cut; the message says what to do.
         """
         if self._wal is not None:
             self._wal.check()
+            with contextlib.suppress(sa.exc.DatabaseError):  # said below
+                self.read_now(refuse_foreign_tables)
             engines.check_sqlite(self._writing, Path(self.url.database or ""))
             return
         with self._writing.connect() as connection:
+            refuse_foreign_tables(connection)
             engines.check_postgres(connection)
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
