@@ -27,7 +27,7 @@ def create(
     if not run_ids and not everything:
         fail("name the runs to archive, or pass --all")
     made = []
-    with connect(url, data) as client:
+    with connect(url, data, writes=True) as client:
         chosen = run_ids or [
             run.id
             for state in ("finished", "failed")

@@ -26,6 +26,8 @@ def prune_now(database: str, data: Path, *, dry_run: bool) -> None:
         fail("set HTGA_KEEP_DAYS or HTGA_KEEP_DAYS_OF to how many days rows are kept")
     try:
         store = Database(chosen.url)
+        if not dry_run:
+            store.claim()
     except ValueError as error:
         fail(str(error))
     try:

@@ -95,7 +95,7 @@ def remove(
     """Delete a run, its rows and its archive; `htga runs restore` can undo it for a day."""
     from htga.cli.connect import connect
 
-    with connect(url, data) as client:
+    with connect(url, data, writes=True) as client:
         run = client.run(run_id)
         if not yes:
             typer.confirm(f"Delete run {run.name!r} ({run.id}) and all its rows?", abort=True)
@@ -108,6 +108,6 @@ def restore(run_id: str, url: Url = None, data: Data = DATA) -> None:
     """Restore a run that was deleted within the last day."""
     from htga.cli.connect import connect
 
-    with connect(url, data) as client:
+    with connect(url, data, writes=True) as client:
         run = client.restore(run_id)
     typer.echo(f"run {run.name!r} ({run.id}) is back")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from htga_server.http.server import Server
     from htga_server.settings import Settings
+    from htga_server.storage.database import Database
 
 
 def settings(database: str, data: Path, **other: object) -> Settings:
@@ -51,8 +52,8 @@ def open_server(
         if beyond:
             known = (*chosen.allowed_hosts, host)
             chosen = chosen.model_copy(update={"allowed_hosts": known})
-        _check(chosen)
         api = create_app(chosen)
+        _check(api.state.database, chosen)
     except ValueError as error:
         fail(str(error))
     if dashboard:
@@ -112,21 +113,22 @@ def _add_dashboard(api: FastAPI) -> None:
     create_app(Source(client), server=api)
 
 
-def _check(chosen: Settings) -> None:
-    """Fail with one sentence, before anything is served, if the settings cannot work."""
+def _check(database: Database, chosen: Settings) -> None:
+    """Fail with one sentence, before anything is served, if the settings cannot work.
+
+    Raises:
+        ValueError: The database is another collector's or program's, or damaged.
+    """
     import sqlalchemy as sa
 
     from htga_server.access import tokens
     from htga_server.migrate import migrate
-    from htga_server.storage.database import Database
 
-    database = Database(chosen.url)
     try:
+        database.claim()
         database.check()
-        if not chosen.require_tokens:
-            return
         migrate(database)
-        if not database.read_now(tokens.any_valid):
+        if chosen.require_tokens and not database.read_now(tokens.any_valid):
             fail(
                 "beyond this machine the collector requires a token, and there is none yet: "
                 "`htga token create NAME` makes one (with the same --db and --data); or stay on "
@@ -134,8 +136,6 @@ def _check(chosen: Settings) -> None:
             )
     except sa.exc.OperationalError as error:
         fail(f"the database cannot be used: {error.orig}")
-    finally:
-        database.close()
 
 
 def _bind(app: FastAPI, host: str, port: int) -> Server:

@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from htga_server.problems import Busy, ServerError
 from htga_server.storage import engines
+from htga_server.storage.collector_lock import CollectorLock
 from htga_server.storage.schema_owner import refuse_foreign_tables
 from htga_server.storage.wal import WalGuard
 from htga_server.storage.write_queue import Job, execute_jobs, single
@@ -59,6 +60,7 @@ class Database:
             raise ValueError(f"database_url must be of SQLite or Postgres, got {kind!r}")
         self.dialect = cast("Dialect", kind)
         self._wal: WalGuard | None = None
+        self._lock: CollectorLock | None = None
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("database_url must name a file, got SQLite in memory")
@@ -67,7 +69,8 @@ class Database:
             if not file.exists():
                 # Its log gets the same rights. A user who can read it needs no token.
                 file.touch(0o600)
-            self._wal = WalGuard(file.resolve())  # beside the file, not beside a link to it
+            own = file.resolve()  # beside the file, not beside a link to it
+            self._wal, self._lock = WalGuard(own), CollectorLock(own)
             self._writing = engines.sqlite_writer(self.url)
             self._reading = engines.sqlite_reader(self.url)
         else:
@@ -81,6 +84,15 @@ class Database:
         self._max_waiting = max_waiting
         self._changed = threading.Condition()
         self._readers = 0
+
+    def claim(self) -> None:
+        """Take the database for this collector, until `close`; several may share a Postgres.
+
+        Raises:
+            ValueError: Another collector uses the SQLite file; the message says which.
+        """
+        if self._lock is not None:
+            self._lock.acquire()
 
     def check(self) -> None:
         """Refuse a database that would lose acknowledged rows.
@@ -221,6 +233,8 @@ class Database:
             self._changed.wait_for(lambda: self._readers == 0, LAST_READS_SECONDS)
         self._reading.dispose()
         self._writing.dispose()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _is_transient(error: sa.exc.DBAPIError) -> bool:
