@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import context
 
-from htga_server.settings import Settings
+from htga_server.settings import read_settings
 from htga_server.storage.schema_owner import VERSION_TABLE, adopt_version, lock_migrations
 from htga_server.storage.tables import metadata
 
@@ -27,5 +27,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     migrate(given)
 else:
-    with sa.create_engine(Settings().url).begin() as own:
+    with sa.create_engine(read_settings().url).begin() as own:
         migrate(own)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from htga.cli.commands import needs
 from htga.cli.output import fail
 from htga_client.errors import ClientError, Unreachable
 from htga_client.reader import Client
@@ -40,21 +41,23 @@ def _answers(client: Client) -> bool:
 
 @contextlib.contextmanager
 def _local(data: Path, writes: bool) -> Iterator[str]:
-    from htga.cli.up import settings
+    from htga.cli.up import prepare, settings
 
     try:
         from htga_server.app import create_app
         from htga_server.http.server import Server
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         fail(
             f"no collector answers on {DEFAULT_URL} (--url names another), and without one "
-            f"reading {data} needs {error.name}: in a clone of HTGA, pip install '.[server]'"
+            f"reading {data} needs {needs(error)}"
         )
     chosen = settings("", data)
     if not chosen.database_url and not (data / "htga.db").exists():
-        fail(f"no collector answers on {DEFAULT_URL}, and there is no database in {data}")
+        fail(
+            f"no collector answers on {DEFAULT_URL}, and there is no database in {data}; name"
+            " either with --url or --data"
+        )
     app = create_app(chosen, reader=not writes)
-    if writes:
-        app.state.database.claim()
+    prepare(app.state.database, chosen, alone=writes)
     with Server(app).background() as server:
         yield server.url

@@ -40,8 +40,10 @@ def sync(
     orphans = deliver_orphans(
         folder, transport, pause=tries.pause, any_url=True, auth_retry_seconds=1.0
     )
-    done = list(orphans)
-    transport.close()
+    try:
+        done = list(orphans)
+    finally:
+        transport.close()
     if as_json:
         print_json([asdict(run) for run in done])
     elif done:

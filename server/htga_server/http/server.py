@@ -37,6 +37,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> None:
         config = uvicorn.Config(
             app,
+            log_config=None,  # its loggers go where all others go
             log_level="warning",
             timeout_graceful_shutdown=3,
             timeout_keep_alive=15,

@@ -54,16 +54,17 @@ class Database:
     """
 
     def __init__(self, url: str, *, max_waiting: int = 256) -> None:
-        self.url = sa.make_url(url)
+        self.url = engines.parse_url(url)
         kind = self.url.get_backend_name()
-        if kind not in {"sqlite", "postgresql"}:
-            raise ValueError(f"database_url must be of SQLite or Postgres, got {kind!r}")
         self.dialect = cast("Dialect", kind)
         self._wal: WalGuard | None = None
         self._lock: CollectorLock | None = None
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
-                raise ValueError("database_url must name a file, got SQLite in memory")
+                raise ValueError(
+                    "database_url (--db, HTGA_DATABASE_URL) must name a file, such as"
+                    " sqlite:///htga.db, got SQLite in memory"
+                )
             file = Path(self.url.database)
             file.parent.mkdir(0o700, parents=True, exist_ok=True)
             if not file.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -32,6 +33,26 @@ _NOT_DAMAGED = {
     sqlite3.SQLITE_READONLY,
 }
 """Errors that say nothing about what is in the file."""
+
+
+def parse_url(url: str) -> sa.URL:
+    """The address of a database.
+
+    Raises:
+        ValueError: It is none, or of another kind than SQLite and Postgres; no password is shown.
+    """
+    try:
+        parsed = sa.make_url(url)
+        known = parsed.get_backend_name() in {"sqlite", "postgresql"}
+    except (sa.exc.ArgumentError, ValueError):
+        known = False
+    if not known:
+        shown = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", url)
+        raise ValueError(
+            "database_url (--db, HTGA_DATABASE_URL) must look like sqlite:///path/to/file.db or"
+            f" postgresql://user:password@host/database, got {shown!r}"
+        )
+    return parsed
 
 
 def check_sqlite(engine: sa.Engine, path: Path) -> None:

@@ -39,14 +39,15 @@ def test_a_second_collector_on_one_file_is_refused_and_reading_is_not(tmp_path: 
         run = httpx2.post(f"{first.url}/api/v1/runs", json=new_run(), timeout=60).json()["id"]
         link = tmp_path / "link.db"
         link.symlink_to(tmp_path / "htga.db")
-        for refused in (
-            htga("up", "--port", "0", *data),
-            htga("demo", "--port", "0", *data),
-            htga("up", "--port", "0", "--db", f"sqlite:///{link}"),
-            htga("runs", "rm", run, "--yes", *data),
-            htga("archive", "create", "--all", *data),
-            CliRunner(env={"HTGA_KEEP_DAYS": "1"}).invoke(app, ["db", "prune", *data]),
+        for command in (
+            ("runs", "rm", run, "--yes", *data),
+            ("archive", "create", "--all", *data),
+            ("db", "prune", *data),
+            ("up", "--port", "0", *data),
+            ("demo", "--port", "0", *data),
+            ("up", "--port", "0", "--db", f"sqlite:///{link}"),
         ):
+            refused = CliRunner(env={"HTGA_KEEP_DAYS": "1"}).invoke(app, command)
             assert refused.exit_code == 1, refused.output
             assert f"process {first.process.pid} on " in refused.stderr
             assert "--data" in refused.stderr
