@@ -66,3 +66,16 @@ def is_loopback_host(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def clean_root_path(path: str) -> str:
+    """Return a root path that begins with a slash and does not end with one; "" for none.
+
+    Raises:
+        ValueError: It has characters other than letters, digits and `-._~/`, or an empty segment.
+    """
+    path = path.rstrip("/")
+    path = path if path.startswith("/") or not path else f"/{path}"
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path) or {".", ".."} & set(path.split("/")):
+        raise ValueError(f"root_path must look like '/htga', got {path[:80]!r}")
+    return path

@@ -7,15 +7,24 @@ from typing import Annotated
 
 import typer
 
+from htga.cli.commands import group
+from htga.cli.find_run import find_run
+from htga.cli.formats import iso, size
 from htga.cli.output import fail, print_json, print_table
 from htga.cli.runs import DATA, Data, Json, Url
 
-app = typer.Typer(help="Write finished runs to Parquet.", no_args_is_help=True)
+app = group("Write finished runs to Parquet.")
 
 
 @app.command()
 def create(
-    run_ids: Annotated[list[str] | None, typer.Argument(help="Runs to archive.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN...",
+            help="Runs to archive: ids, beginnings of ids, or names.",
+        ),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All finished runs.")] = False,
     as_json: Json = False,
     url: Url = None,
@@ -24,24 +33,24 @@ def create(
     """Write finished runs to the archive."""
     from htga.cli.connect import connect
 
-    if not run_ids and not everything:
+    if not names and not everything:
         fail("name the runs to archive, or pass --all")
     made = []
-    with connect(url, data) as client:
-        chosen = run_ids or [
-            run.id
+    with connect(url, data, writes=True) as client:
+        chosen = [find_run(client, name) for name in names or ()] or [
+            run
             for state in ("finished", "failed")
             for run in client.runs(state=state)
             if not run.archived
         ]
-        for run_id in chosen:
-            archive = client.archive(run_id)
+        for run in chosen:
+            archive = client.archive(run.id)
             made.append(archive)
             if not as_json:
-                size = sum(int(file["bytes"]) for file in archive.files.values())
-                typer.echo(f"archived {run_id}: {archive.rows['steps']} steps, {size} bytes")
+                kept = size(sum(int(file["bytes"]) for file in archive.files.values()))
+                typer.echo(f"archived {run.id}: {archive.rows['steps']:,} steps, {kept}")
     if as_json:
-        print_json([asdict(archive) for archive in made])
+        print_json([iso(asdict(archive)) for archive in made])
 
 
 @app.command("ls")
@@ -56,6 +65,6 @@ def list_archived(
     with connect(url, data) as client:
         found = [run for run in client.runs() if run.archived]
     if as_json:
-        print_json([asdict(run) for run in found])
+        print_json([iso(asdict(run)) for run in found])
     else:
         print_table(("id", "project", "name"), [(run.id, run.project, run.name) for run in found])

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from htga.cli.output import fail
-
 if TYPE_CHECKING:
     from htga_server.http.server import Server
 
@@ -30,16 +28,12 @@ def run_demo(server: Server, *, steps: int, stay: bool) -> None:
 
 def train(url: str, steps: int) -> str:
     """Train a small network on handwritten digits with HTGA; returns the address of the run."""
-    try:
-        import torch
-        from torch.nn import functional
-
-        from htga.experiments import digits
-    except ModuleNotFoundError as error:
-        fail(f"the demo needs {error.name}: in a clone of HTGA, pip install '.[all]'")
+    import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from torch.nn import functional
 
     from htga import HTGA, telemetry
+    from htga.experiments import digits
 
     torch.manual_seed(0)
     # Leave cores to the collector and the browser.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from htga.cli.commands import group, needs
 from htga.cli.output import fail, print_json, print_table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from htga.experiments.levy.point import Verdict
     from htga.optim.settings import Normalize
 
-app = typer.Typer(help="Escapes in heavy-tailed noise, simulated.", no_args_is_help=True)
+app = group("Escapes in heavy-tailed noise, simulated.")
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[
@@ -120,12 +121,13 @@ def escape(
         from htga.experiments.levy import charts, results
         from htga.experiments.levy.control import controls, escape, stable_noise
     generator = torch.Generator().manual_seed(seed)
+    if recorded:
+        with _needs("recording a network's noise"):
+            from htga.experiments.levy.recorded import gradient_noise, resampled
     found = []
     with _progress() as progress:
         sources = [stable_noise(alpha, generator)]
         if recorded:
-            with _needs("recording a network's noise"):
-                from htga.experiments.levy.recorded import gradient_noise, resampled
             task = progress.add_task("recording the noise of a network", total=232)
             noise = gradient_noise(seed=seed, progress=_advance(progress, task))
             sources.append(resampled(noise, alpha=alpha, generator=generator))
@@ -173,7 +175,7 @@ def escape(
                     f"{e.narrow_law:.1e}",
                     f"{e.wide:.1e}",
                     f"{e.wide_law:.1e}",
-                    f"{e.balance:.3f} ± {e.balance_stderr:.3f}",
+                    f"{e.balance:.3f} +- {e.balance_stderr:.3f}",
                 )
                 for e in found
             ],
@@ -216,8 +218,8 @@ def _write(
 def _needs(what: str) -> Iterator[None]:
     try:
         yield
-    except ModuleNotFoundError as error:
-        fail(f"{what} needs {error.name}: in a clone of HTGA, pip install '.[torch,experiments]'")
+    except ImportError as error:
+        fail(f"{what} needs {needs(error)}")
 
 
 def _progress() -> Progress:

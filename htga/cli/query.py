@@ -2,27 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from htga.cli.output import print_json, print_table
+from htga.cli.output import fail, print_json, print_table, say, to_json
 from htga.cli.runs import DATA, Data, Json, Url
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def query(
     sql: Annotated[str, typer.Argument(help="One SELECT over the tables runs, steps, metrics.")],
     as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file: CSV, or JSON with --json.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 10_000,
     url: Url = None,
     data: Data = DATA,
 ) -> None:
     """Query live and archived runs, as in "SELECT run, max(step) FROM steps GROUP BY run"."""
     from htga.cli.connect import connect
 
+    if as_json and as_csv:
+        fail("--json and --csv exclude each other; leave one of them out")
+    if out is not None and not out.absolute().parent.is_dir():
+        fail(f"--out {out}: there is no folder {out.absolute().parent}; make it first")
     with connect(url, data) as client:
-        table = client.query(sql)
-    rows = table.to_pylist()
-    if as_json:
-        print_json(rows)
+        # One row more than is shown says whether there are more.
+        table = client.query(sql, limit=limit + 1)
+    if table.num_rows > limit:
+        table = table.slice(0, limit)
+        say(f"only the first {limit:,} rows are shown, and there are more; see --limit")
+    if out is not None:
+        content = (to_json(table.to_pylist()) + "\n").encode() if as_json else _csv(table)
+        out.write_bytes(content)
+        say(f"wrote {table.num_rows:,} rows to {out}")
+    elif as_json:
+        print_json(table.to_pylist())
+    elif as_csv:
+        sys.stdout.flush()
+        # In UTF-8 whatever the terminal shows: a program reads it.
+        typer.echo(_csv(table), nl=False)
     else:
-        print_table(table.column_names, [tuple(row.values()) for row in rows])
+        print_table(table.column_names, [tuple(row.values()) for row in table.to_pylist()])
+
+
+def _csv(table: pa.Table) -> bytes:
+    """A table as CSV in UTF-8: empty for null, NaN and inf as Python writes them."""
+    import csv
+    import io
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for row in table.to_pylist():
+        writer.writerow([_cell(value) for value in row.values()])
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    return to_json(value, indent=None) if isinstance(value, list | dict) else value

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from htga.cli.output import print_json, print_table
+from htga.cli.commands import group
+from htga.cli.find_run import RunName, find_run, is_id
+from htga.cli.formats import ago, iso, moment
+from htga.cli.output import fail, print_json, print_table
+from htga_client.wire import flat_config
 
 if TYPE_CHECKING:
     from htga_client.wire import RunState
 
-app = typer.Typer(help="List, show, delete and restore runs.", no_args_is_help=True)
+app = group("List, show, delete and restore runs.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Url = Annotated[
     str | None,
@@ -30,7 +33,15 @@ DATA = Path("htga-data")
 def list_runs(
     project: Annotated[str | None, typer.Option(help="Only of this project.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
-    query: Annotated[str | None, typer.Option("-q", help="Only with this text.")] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "-q",
+            "--query",
+            help="Only what this search finds, in the grammar of the page's: "
+            "maple state:running lr<0.01 -tag:old",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of runs.")] = 100,
     as_json: Json = False,
     url: Url = None,
@@ -44,9 +55,9 @@ def list_runs(
             project=project, state=cast("RunState | None", state), q=query, limit=limit
         )
     if as_json:
-        print_json([asdict(run) for run in found])
+        print_json([iso(asdict(run)) for run in found])
         return
-    columns = ("id", "project", "name", "state", "step", "alpha_bar", "started")
+    columns = ("id", "project", "name", "state", "last step", "alpha_bar", "started")
     print_table(
         columns,
         [
@@ -57,7 +68,7 @@ def list_runs(
                 run.state,
                 run.last_step,
                 run.summary.get("alpha_bar"),
-                dt.datetime.fromtimestamp(run.created).astimezone().isoformat(" ", "seconds"),
+                ago(run.created),
             )
             for run in found
         ],
@@ -66,7 +77,7 @@ def list_runs(
 
 @app.command()
 def show(
-    run_id: str,
+    run_name: RunName,
     as_json: Json = False,
     url: Url = None,
     data: Data = DATA,
@@ -75,19 +86,21 @@ def show(
     from htga.cli.connect import connect
 
     with connect(url, data) as client:
-        run = asdict(client.run(run_id))
+        run = asdict(find_run(client, run_name))
     if as_json:
-        print_json(run)
+        print_json(iso(run))
         return
-    nested = ("config", "environment", "summary")
-    flat = [(key, value) for key, value in run.items() if key not in nested]
-    flat += [(f"{part}.{key}", value) for part in nested for key, value in run[part].items()]
-    print_table(("field", "value"), flat)
+    moments = {key: moment(run[key]) for key in ("created", "updated", "finished")}
+    nested = [key for key, value in run.items() if isinstance(value, dict)]
+    rows = [(key, value) for key, value in (run | moments).items() if key not in nested]
+    for part in nested:
+        rows += [(f"{part}.{path}", value) for path, value in flat_config.leaves(run[part])]
+    print_table(("field", "value"), rows)
 
 
 @app.command("rm")
 def remove(
-    run_id: str,
+    run_name: RunName,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     url: Url = None,
     data: Data = DATA,
@@ -95,19 +108,25 @@ def remove(
     """Delete a run, its rows and its archive; `htga runs restore` can undo it for a day."""
     from htga.cli.connect import connect
 
-    with connect(url, data) as client:
-        run = client.run(run_id)
+    with connect(url, data, writes=True) as client:
+        run = find_run(client, run_name)
         if not yes:
             typer.confirm(f"Delete run {run.name!r} ({run.id}) and all its rows?", abort=True)
-        client.delete(run_id)
-    typer.echo(f"deleted {run_id}; `htga runs restore {run_id}` brings it back within a day")
+        client.delete(run.id)
+    typer.echo(f"deleted {run.id}; `htga runs restore {run.id}` brings it back within a day")
 
 
 @app.command()
-def restore(run_id: str, url: Url = None, data: Data = DATA) -> None:
+def restore(
+    run_id: Annotated[str, typer.Argument(help="The whole id, as `htga runs rm` printed it.")],
+    url: Url = None,
+    data: Data = DATA,
+) -> None:
     """Restore a run that was deleted within the last day."""
     from htga.cli.connect import connect
 
-    with connect(url, data) as client:
+    if not is_id(run_id):
+        fail(f"{run_id!r} is no id: a deleted run is in no list, so name its whole id")
+    with connect(url, data, writes=True) as client:
         run = client.restore(run_id)
     typer.echo(f"run {run.name!r} ({run.id}) is back")

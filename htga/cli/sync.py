@@ -57,7 +57,10 @@ def _send_orphans(folder: Path, transport: HttpTransport, as_json: bool) -> None
     orphans = deliver_orphans(
         folder, transport, pause=tries.pause, any_url=True, auth_retry_seconds=1.0
     )
-    done = list(orphans)
+    try:
+        done = list(orphans)
+    finally:
+        transport.close()
     if as_json:
         print_json([asdict(run) for run in done])
     elif done:

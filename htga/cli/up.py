@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import socket
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from htga.cli.commands import needs
 from htga.cli.output import fail
-from htga_client.url import is_loopback_host
+from htga_client.url import checked_url, is_loopback_host
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from htga_server.http.server import Server
     from htga_server.settings import Settings
+    from htga_server.storage.database import Database
 
 
 def settings(database: str, data: Path, **other: object) -> Settings:
     """Settings from the environment, overridden by the command line."""
-    from htga_server.settings import Settings
+    from htga_server.settings import read_settings
 
     given = {"database_url": database} if database else {}
-    return Settings(data=data, **given, **other)  # type: ignore[arg-type]
+    return read_settings(data=data, **given, **other)
+
+
+@contextmanager
+def opened(database: str, data: Path, *, alone: bool = False) -> Iterator[Database]:
+    """The database of a collector, at the newest schema, for the length of the block.
+
+    Args:
+        alone: Whether no collector may use it meanwhile, if it is a SQLite file.
+
+    Raises:
+        ValueError: It cannot be used; the message says why.
+    """
+    from htga_server.migrate import migrate
+    from htga_server.storage.database import Database
+
+    store = Database(settings(database, data).url)
+    try:
+        if alone:
+            store.claim()
+        store.check()
+        migrate(store)
+        yield store
+    finally:
+        store.close()
 
 
 def open_server(
@@ -41,26 +69,25 @@ def open_server(
     Beyond this machine it requires a token, and does not start while there is none, unless it is
     `insecure`.
     """
-    try:
-        from htga_server.app import create_app
-    except ModuleNotFoundError as error:
-        fail(f"the collector needs {error.name}: in a clone of HTGA, pip install '.[server]'")
+    from htga_server.app import create_app
+
     beyond = not is_loopback_host(host)
     given: dict[str, object] = {"root_path": root_path} if root_path else {}
     if require_tokens or (beyond and not insecure):
         given["require_tokens"] = True
+    chosen = settings(database, data, **given)
+    if beyond:
+        known = (*chosen.allowed_hosts, host)
+        chosen = chosen.model_copy(update={"allowed_hosts": known})
+    api = create_app(chosen)
     try:
-        chosen = settings(database, data, **given)
-        if beyond:
-            known = (*chosen.allowed_hosts, host)
-            chosen = chosen.model_copy(update={"allowed_hosts": known})
-        _check(chosen)
-        api = create_app(chosen)
-    except ValueError as error:
-        fail(str(error))
-    if dashboard:
-        _add_dashboard(api)
-    return _bind(api, host, port, chosen)
+        prepare(api.state.database, chosen)
+        if dashboard:
+            _add_dashboard(api)
+        return _bind(api, host, port, chosen)
+    except BaseException:
+        api.state.database.close()
+        raise
 
 
 def open_dashboard(
@@ -71,7 +98,9 @@ def open_dashboard(
 
     from htga_dashboard.app import create_app
     from htga_dashboard.source.source import Source
+    from htga_server.settings import read_settings
 
+    url = checked_url(url)
     if not insecure and not is_loopback_host(host):
         fail(
             f"--host {host} would show all runs to every machine that reaches it; use 127.0.0.1"
@@ -80,7 +109,7 @@ def open_dashboard(
     token = os.environ.get("HTGA_TOKEN")
     headers = {"authorization": f"Bearer {token}"} if token else {}
     source = Source(httpx2.AsyncClient(base_url=url, timeout=10, headers=headers))
-    chosen = settings("", Path("htga-data"), **({"root_path": root_path} if root_path else {}))
+    chosen = read_settings(**({"root_path": root_path} if root_path else {}))
     app = create_app(source, allowed_hosts=chosen.allowed_hosts)
     return _bind(app.server, host, port, chosen)
 
@@ -93,11 +122,8 @@ def _add_dashboard(api: FastAPI) -> None:
     try:
         from htga_dashboard.app import create_app
         from htga_dashboard.source.source import Source
-    except ModuleNotFoundError as error:
-        fail(
-            f"the dashboard needs {error.name}: in a clone of HTGA, pip install '.[dashboard]'; "
-            "or --no-dashboard"
-        )
+    except ImportError as error:
+        fail(f"the dashboard needs {needs(error)}; or pass --no-dashboard")
 
     class AsTheReader(httpx2.Auth):
         """Sends the token of the page's reader to the API."""
@@ -117,30 +143,28 @@ def _add_dashboard(api: FastAPI) -> None:
     create_app(Source(client), server=api)
 
 
-def _check(chosen: Settings) -> None:
-    """Fail with one sentence, before anything is served, if the settings cannot work."""
-    import sqlalchemy as sa
+def prepare(database: Database, chosen: Settings, *, alone: bool = True) -> None:
+    """Check and migrate a database before anything is served, for errors in one sentence.
 
+    Args:
+        alone: Whether it is for a collector, which needs a SQLite file for itself.
+
+    Raises:
+        ValueError: The database is another collector's or program's, or damaged.
+    """
     from htga_server.access import tokens
     from htga_server.migrate import migrate
-    from htga_server.storage.database import Database
 
-    database = Database(chosen.url)
-    try:
-        database.check()
-        if not chosen.require_tokens:
-            return
-        migrate(database)
-        if not database.read_now(tokens.any_valid):
-            fail(
-                "beyond this machine the collector requires a token, and there is none yet: "
-                "`htga token create NAME` makes one (with the same --db and --data); or stay on "
-                "127.0.0.1, or pass --insecure"
-            )
-    except sa.exc.OperationalError as error:
-        fail(f"the database cannot be used: {error.orig}")
-    finally:
-        database.close()
+    if alone:
+        database.claim()
+    database.check()
+    migrate(database)
+    if chosen.require_tokens and not database.read_now(tokens.any_valid):
+        fail(
+            "beyond this machine the collector requires a token, and there is none yet: "
+            "`htga token create NAME` makes one (with the same --db and --data); or stay on "
+            "127.0.0.1, or pass --insecure"
+        )
 
 
 def _bind(app: FastAPI, host: str, port: int, chosen: Settings) -> Server:
@@ -154,7 +178,6 @@ def _bind(app: FastAPI, host: str, port: int, chosen: Settings) -> Server:
             root_path=chosen.root_path,
             trusted_proxies=chosen.trusted_proxies,
         )
-    except ValueError as error:
-        fail(str(error))
     except OSError as error:
-        fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port")
+        what = "address with --host" if isinstance(error, socket.gaierror) else "port with --port"
+        fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another {what}")

@@ -46,8 +46,13 @@ from htga_server.settings import Settings
 from htga_server.storage.database import Database
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, reader: bool = False) -> FastAPI:
     """Build a collector. Its database is migrated when the app starts.
+
+    Args:
+        settings: By default those of the environment.
+        reader: Only answer requests, beside the collector that the database may have: claim no
+            SQLite file, and leave housekeeping and alerts to that one.
 
     Raises:
         ValueError: The settings name a database that cannot be used.
@@ -60,17 +65,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if not reader:
+            await asyncio.to_thread(database.claim)
         await asyncio.to_thread(database.check)
         await asyncio.to_thread(migrate, database)
         if settings.require_tokens and not await database.read(any_valid):
             raise ValueError("tokens are required and there is none; `htga token create` makes one")
         replicas = None
-        if database.dialect == "postgresql":
+        if database.dialect == "postgresql" and not reader:
             replicas = Replicas(database.url, broker, viewed)
             await replicas.start()
         tasks = [
             asyncio.create_task(job.run())
             for job in (Housekeeping(database, settings), monitor, webhooks)
+            if not reader
         ]
         yield
         broker.close()

@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 
 from htga_server.storage.database import Database
+from htga_server.storage.schema_owner import lock_migrations, refuse_foreign_tables
 from htga_server.timeseries import rebuild
 
 
@@ -19,7 +20,14 @@ def migrations() -> Path:
 
 
 def migrate(database: Database) -> None:
-    """Upgrade the schema; a database that is up to date does not change."""
+    """Upgrade the schema; a database that is up to date does not change.
+
+    Several processes may do so at once: one works, the others wait and find it done.
+
+    Raises:
+        ValueError: The tables are another program's, or a newer HTGA's; nothing was changed.
+    """
+    database.read_now(refuse_foreign_tables)  # before a connection that writes changes the file
     config = Config(toml_file=None)
     config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
 
@@ -29,5 +37,9 @@ def migrate(database: Database) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
+    def complete(connection: sa.Connection) -> None:
+        lock_migrations(connection)
+        rebuild.complete(connection)
+
     database.write_now(upgrade)
-    database.write_now(rebuild.complete)
+    database.write_now(complete)

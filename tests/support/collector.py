@@ -78,7 +78,7 @@ def acknowledge_regardless() -> None:
 def keep_no_log() -> None:
     """Write into the database itself, which takes a lock that readers see."""
     engines.SQLITE_PRAGMAS = tuple(
-        pragma.replace("WAL", "DELETE").replace("5000", "200") for pragma in engines.SQLITE_PRAGMAS
+        pragma.replace("WAL", "DELETE").replace("60000", "200") for pragma in engines.SQLITE_PRAGMAS
     )
     trust_any_file()
     ignore_the_log()

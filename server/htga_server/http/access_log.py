@@ -58,7 +58,7 @@ class AccessLog:
                     "ms": round(seconds * 1e3, 1),
                     "client": scope["client"][0] if scope.get("client") else None,
                 }
-                logger.log(level, "%s", json.dumps(line))
+                logger.log(level, "%s", json.dumps(line), extra={"request": line})
 
 
 def _route(scope: Scope) -> str:

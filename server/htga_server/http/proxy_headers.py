@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from starlette.datastructures import Headers
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from htga_client.url import clean_root_path
 from htga_client.wire import ROOT_PATH
-
-_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 class ProxyHeaders(ProxyHeadersMiddleware):
@@ -49,16 +47,3 @@ class ProxyHeaders(ProxyHeadersMiddleware):
             except ValueError:
                 pass  # the header may come from the client, through a proxy that does not set it
         return self._root_path
-
-
-def clean_root_path(path: str) -> str:
-    """Return a root path that begins with a slash and does not end with one; "" for none.
-
-    Raises:
-        ValueError: It has characters other than letters, digits and `-._~/`, or an empty segment.
-    """
-    path = path.rstrip("/")
-    path = path if path.startswith("/") or not path else f"/{path}"
-    if not _ROOT_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        raise ValueError(f"root_path must look like '/htga', got {path[:80]!r}")
-    return path

@@ -13,7 +13,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from htga_server.http.proxy_headers import ProxyHeaders, clean_root_path
+from htga_client.url import clean_root_path
+from htga_server.http.proxy_headers import ProxyHeaders
 from htga_server.http.uvicorn_protocol import Protocol
 
 BACKLOG = 2048
@@ -50,6 +51,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             ProxyHeaders(app, root_path=root_path, trusted=trusted_proxies),
             proxy_headers=False,  # ours come before, and know the root path as well
+            log_config=None,  # its loggers go where all others go
             log_level="warning",
             timeout_graceful_shutdown=3,
             timeout_keep_alive=15,

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-import sqlalchemy as sa
+from htga_server.storage.engines import parse_url
 
 
 def backup(url: str, to: Path) -> None:
@@ -18,16 +18,21 @@ def backup(url: str, to: Path) -> None:
         FileExistsError: `to` exists.
         FileNotFoundError: The database does not exist.
     """
-    address = sa.make_url(url)
+    address = parse_url(url)
     if address.get_backend_name() != "sqlite":
-        raise ValueError("only SQLite is copied here; use pg_dump or pg_basebackup for Postgres")
+        raise ValueError(
+            "only SQLite is copied here, and --db or HTGA_DATABASE_URL names Postgres; use pg_dump"
+            " or pg_basebackup for that"
+        )
     source = Path(address.database or "")
-    if not source.exists():
-        raise FileNotFoundError(f"there is no database at {source}")
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no database at {source}; see --data, HTGA_DATABASE_URL")
     if to.exists():
         raise FileExistsError(f"{to} exists; name a file that does not")
     part = to.with_name(f"{to.name}.part")
     part.unlink(missing_ok=True)
+    if not to.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{to}: there is no folder {to.absolute().parent}; make it first")
     with (
         contextlib.closing(
             sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)

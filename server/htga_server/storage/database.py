@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -17,6 +18,8 @@ from starlette.concurrency import run_in_threadpool
 
 from htga_server.problems import Busy, ServerError
 from htga_server.storage import engines
+from htga_server.storage.collector_lock import CollectorLock
+from htga_server.storage.schema_owner import refuse_foreign_tables
 from htga_server.storage.wal import WalGuard
 from htga_server.storage.write_queue import Job, execute_jobs, single
 
@@ -51,21 +54,24 @@ class Database:
     """
 
     def __init__(self, url: str, *, max_waiting: int = 256) -> None:
-        self.url = sa.make_url(url)
+        self.url = engines.parse_url(url)
         kind = self.url.get_backend_name()
-        if kind not in {"sqlite", "postgresql"}:
-            raise ValueError(f"database_url must be of SQLite or Postgres, got {kind!r}")
         self.dialect = cast("Dialect", kind)
         self._wal: WalGuard | None = None
+        self._lock: CollectorLock | None = None
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
-                raise ValueError("database_url must name a file, got SQLite in memory")
+                raise ValueError(
+                    "database_url (--db, HTGA_DATABASE_URL) must name a file, such as"
+                    " sqlite:///htga.db, got SQLite in memory"
+                )
             file = Path(self.url.database)
             file.parent.mkdir(0o700, parents=True, exist_ok=True)
             if not file.exists():
                 # Its log gets the same rights. A user who can read it needs no token.
                 file.touch(0o600)
-            self._wal = WalGuard(file.resolve())  # beside the file, not beside a link to it
+            own = file.resolve()  # beside the file, not beside a link to it
+            self._wal, self._lock = WalGuard(own), CollectorLock(own)
             self._writing = engines.sqlite_writer(self.url)
             self._reading = engines.sqlite_reader(self.url)
         else:
@@ -80,18 +86,30 @@ class Database:
         self._changed = threading.Condition()
         self._readers = 0
 
+    def claim(self) -> None:
+        """Take the database for this collector, until `close`; several may share a Postgres.
+
+        Raises:
+            ValueError: Another collector uses the SQLite file; the message says which.
+        """
+        if self._lock is not None:
+            self._lock.acquire()
+
     def check(self) -> None:
         """Refuse a database that would lose acknowledged rows.
 
         Raises:
-            ValueError: It is damaged, or set up to forget commits at a power cut; the message says
-                what to do.
+            ValueError: It is damaged, has another program's tables, or is set up to forget commits
+                at a power cut; the message says what to do.
         """
         if self._wal is not None:
             self._wal.check()
+            with contextlib.suppress(sa.exc.DatabaseError):  # said below
+                self.read_now(refuse_foreign_tables)
             engines.check_sqlite(self._writing, Path(self.url.database or ""))
             return
         with self._writing.connect() as connection:
+            refuse_foreign_tables(connection)
             engines.check_postgres(connection)
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
@@ -216,6 +234,8 @@ class Database:
             self._changed.wait_for(lambda: self._readers == 0, LAST_READS_SECONDS)
         self._reading.dispose()
         self._writing.dispose()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _is_transient(error: sa.exc.DBAPIError) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,41 @@ SQLITE_PRAGMAS: tuple[str, ...] = (
     # An acknowledged row must survive a power cut; with synchronous=NORMAL the last would not.
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    "PRAGMA busy_timeout=5000",
+    "PRAGMA busy_timeout=60000",  # another process may be migrating
     "PRAGMA journal_size_limit=67108864",
 )
+LOCK_SECONDS = 60.0
+"""How long to wait for another process that has the file, such as one that migrates it."""
 QUICK_CHECK_BYTES = 64 * 2**20
 """A SQLite file up to this size is checked at every start."""
+_NOT_DAMAGED = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+"""Errors that say nothing about what is in the file."""
+
+
+def parse_url(url: str) -> sa.URL:
+    """The address of a database.
+
+    Raises:
+        ValueError: It is none, or of another kind than SQLite and Postgres; no password is shown.
+    """
+    try:
+        parsed = sa.make_url(url)
+        known = parsed.get_backend_name() in {"sqlite", "postgresql"}
+    except (sa.exc.ArgumentError, ValueError):
+        known = False
+    if not known:
+        shown = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", url)
+        raise ValueError(
+            "database_url (--db, HTGA_DATABASE_URL) must look like sqlite:///path/to/file.db or"
+            f" postgresql://user:password@host/database, got {shown!r}"
+        )
+    return parsed
 
 
 def check_sqlite(engine: sa.Engine, path: Path) -> None:
@@ -40,6 +72,11 @@ def check_sqlite(engine: sa.Engine, path: Path) -> None:
                 found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() or ""
     except sa.exc.DatabaseError as error:
         found = str(error.orig)
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGED:
+            raise ValueError(
+                f"{path} cannot be written to ({found}); see to the rights of the file and its"
+                " folder, to free space, and to other programs that use it"
+            ) from error
     if found != "ok":
         raise ValueError(
             f"{path} is damaged ({found[:200]}); nothing was written to it. Restore it from a"
@@ -64,26 +101,37 @@ def check_postgres(connection: sa.Connection) -> None:
 
 
 def postgres(url: sa.URL, **options: Any) -> sa.Engine:
-    """Make an engine that tests connections before use and limits how long a statement takes."""
-    limits = "-c statement_timeout=30s -c lock_timeout=10s"
+    """Make an engine that tests connections before use and limits how long a statement takes.
+
+    Options in the URL, such as the schema that it names, hold as well.
+    """
+    named = url.query.get("options", ())
+    limits = ("-c statement_timeout=30s", "-c lock_timeout=10s")
+    options_of_url = (named,) if isinstance(named, str) else named
     return sa.create_engine(
         url,
         pool_pre_ping=True,
         json_deserializer=from_json,
-        connect_args={"options": limits},
+        connect_args={"options": " ".join((*limits, *options_of_url))},
         **options,
     )
 
 
 def sqlite_writer(url: sa.URL) -> sa.Engine:
     """Make the engine of the one connection that writes, in transactions that lock at once."""
-    engine = sa.create_engine(url, pool_size=1, max_overflow=0, json_deserializer=from_json)
+    engine = sa.create_engine(
+        url,
+        pool_size=1,
+        max_overflow=0,
+        json_deserializer=from_json,
+        connect_args={"timeout": LOCK_SECONDS},  # for the pragmas before that of the timeout
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None  # we send BEGIN ourselves, below
         for pragma in SQLITE_PRAGMAS:
-            connection.execute(pragma)
+            _execute_patiently(connection, pragma)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -91,6 +139,20 @@ def sqlite_writer(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _execute_patiently(connection: sqlite3.Connection, pragma: str) -> None:
+    """Execute a pragma; SQLite itself does not wait for others that make a new log, too."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            connection.execute(pragma)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def sqlite_reader(url: sa.URL) -> sa.Engine:

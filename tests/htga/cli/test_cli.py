@@ -126,7 +126,7 @@ def test_an_error_is_one_sentence(
 @sqlite_only
 def test_a_port_in_use_is_one_sentence(collector: Server, tmp_path: Path) -> None:
     for command in ("up", "demo"):
-        result = htga(command, "--port", str(collector.port), "--data", str(tmp_path))
+        result = htga(command, "--port", str(collector.port), "--data", str(tmp_path / "other"))
         assert result.exit_code == 1
         assert result.stderr == (
             f"htga: cannot listen on 127.0.0.1:{collector.port}: Address already in use; "

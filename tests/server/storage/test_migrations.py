@@ -56,7 +56,7 @@ def test_upgrading_twice_changes_nothing_and_downgrading_leaves_nothing(
     migrate(database)
     database.write_now(lambda connection: command.downgrade(config(connection), "base"))
     left = database.read_now(lambda connection: sa.inspect(connection).get_table_names())
-    assert left == ["alembic_version"]
+    assert left == ["htga_alembic_version"]
     database.close()
 
 
