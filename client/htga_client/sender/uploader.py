@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from htga_client.errors import Refused
 from htga_client.http.backoff import jittered
 from htga_client.sender.delivery import Delivery
 from htga_client.sender.orphans import OrphanUploader
@@ -55,11 +54,7 @@ class Uploader:
         """
         # First, before this process is known: an attempt that began later must count as later.
         self._orphans.deliver_own_run()
-        try:
-            self._delivery.register()
-        except Refused:
-            self._orphans.start_others()
-            raise
+        self._delivery.register()
         self._orphans.start_others()
         while self._await_rows():
             self._delivery.deliver_next()
