@@ -4,7 +4,9 @@ TESTS  ?= tests/faults
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# A test that waits leaves its core to another, so there is one worker more than there are cores.
+WORKERS = $$($(BIN)/python -c "import os; print(min(4, os.cpu_count() + 1))")
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 # Some machines forbid Python to keep its bytecode. Then each of the hundreds of processes that the
 # tests start compiles every module anew, and pytest rewrites every test's assertions anew.

@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD, AdamW
 
@@ -182,5 +182,6 @@ def rank(number: int, store: str) -> None:
 
 
 if __name__ == "__main__":
-    spawn(rank, (sys.argv[1],), WORLD)
+    # Forks share what importing torch has taken; no thread runs yet that they would miss.
+    start_processes(rank, (sys.argv[1],), WORLD, start_method="fork")
     print("sharded is unsharded")

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainingArguments
 
-from htga.telemetry.huggingface import TelemetryCallback
 from htga_client import Client
 from htga_server.http.server import Server
+
+if TYPE_CHECKING:  # It takes seconds, in every process that collects this file.
+    from transformers import Trainer
+
+    from htga.telemetry.huggingface import TelemetryCallback
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # the library's own
@@ -42,6 +45,8 @@ class Data(torch.utils.data.Dataset[dict[str, Tensor]]):
 
 
 def trainer(folder: Path, callback: TelemetryCallback, **options: Any) -> Trainer:
+    from transformers import Trainer, TrainingArguments  # noqa: PLC0415
+
     arguments = TrainingArguments(
         output_dir=str(folder),
         use_cpu=True,
@@ -60,6 +65,8 @@ def trainer(folder: Path, callback: TelemetryCallback, **options: Any) -> Traine
 
 @pytest.fixture
 def telemetry(collector: Server) -> Iterator[Callable[..., TelemetryCallback]]:
+    from htga.telemetry.huggingface import TelemetryCallback  # noqa: PLC0415
+
     made: list[TelemetryCallback] = []
 
     def make(**options: Any) -> TelemetryCallback:
@@ -135,6 +142,8 @@ def test_training_anew_begins_a_run_anew_and_ends_the_one_that_broke(
 
 @pytest.mark.usefixtures("database_url")
 def test_a_checkpoint_keeps_no_secret() -> None:
+    from htga.telemetry.huggingface import TelemetryCallback  # noqa: PLC0415
+
     options = {"token": "htga_secret", "project": "mine"}
     state = TelemetryCallback(**options).state()
     assert state["args"] == {"project": "mine"}

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from powerlaw import Fit
 from scipy import stats
 
 from htga.tail import choose_k, hill, ks_distance
@@ -20,6 +19,8 @@ def test_the_distance_is_that_of_scipy(k: int) -> None:
 # The package warns of a name that it uses itself.
 @pytest.mark.filterwarnings("ignore:Standard error for the MLE:DeprecationWarning")
 def test_the_minimum_finds_what_the_powerlaw_package_finds() -> None:
+    from powerlaw import Fit  # noqa: PLC0415  It takes a second, in every process that collects.
+
     x = pareto(1.5, 10_000)[:2000]
     fit = Fit(x.numpy(), verbose=False)
     assert fit.xmin == pytest.approx(1.016766655968994, rel=1e-12)

@@ -8,7 +8,7 @@ import torch
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 
 from htga.tail import LogHistogram, hill, measure
 from tests.htga.distributions import student_t
@@ -36,5 +36,6 @@ def rank(number: int, store: str) -> None:
 
 
 if __name__ == "__main__":
-    spawn(rank, (sys.argv[1],), WORLD)
+    # Forks share what importing torch has taken; no thread runs yet that they would miss.
+    start_processes(rank, (sys.argv[1],), WORLD, start_method="fork")
     print("both hold the whole")
