@@ -52,7 +52,7 @@ def ago(when: float | None, *, now: float | None = None) -> str:
         return "-"
     apart = (time.time() if now is None else now) - when
     size, unit = next(((s, u) for s, u in _UNITS if abs(apart) >= s), (1, "s"))
-    count = int(abs(apart) // size)
+    count = int(apart // size if apart > 0 else -(apart // size))  # rounded towards the past
     if unit == "s" and count < 10:
         return "now"
     plural = "s" if count > 1 and unit in {"day", "hour"} else ""

@@ -41,7 +41,7 @@ def sync(
     from htga_client.http.transport import HttpTransport
 
     if not folder.is_dir():
-        fail(f"--dir {folder}: there is no such folder")
+        fail(f"--dir {folder}: there is no such folder; name the spool with --dir or HTGA_DIR")
     try:
         transport = HttpTransport(url, token or None)
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Generator, Iterator
@@ -179,5 +180,6 @@ def _bind(app: FastAPI, host: str, port: int, chosen: Settings) -> Server:
             trusted_proxies=chosen.trusted_proxies,
         )
     except OSError as error:
-        what = "address with --host" if isinstance(error, socket.gaierror) else "port with --port"
-        fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another {what}")
+        no_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        option = "--host" if no_host else "--port"
+        fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}")

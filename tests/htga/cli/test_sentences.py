@@ -31,7 +31,7 @@ COMMANDS: dict[str, list[str]] = {
     "runs ls": ["runs", "ls"],
     "runs show": ["runs", "show", "one"],
     "runs rm": ["runs", "rm", "one", "--yes"],
-    "runs restore": ["runs", "restore", "one"],
+    "runs restore": ["runs", "restore", "0" * 8 + "-0000" * 3 + "-" + "0" * 12],
     "archive create": ["archive", "create", "--all"],
     "archive ls": ["archive", "ls"],
     "token create": ["token", "create", "one"],
