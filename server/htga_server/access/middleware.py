@@ -167,7 +167,7 @@ class RequestGuard:
             else:
                 sent = token_of(headers) is not None
                 message = "That token is not valid (any more)." if sent else ""
-                answer = login_page(scope, message, 401, next_path=_address(scope))
+                answer = login_page(scope, message, 401, next_path=_address(scope), forget=sent)
         await answer(scope, receive, _with_headers(send))
 
     def _limit_body(self, receive: Receive, usage: ClientUsage | None) -> Receive:

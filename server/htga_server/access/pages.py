@@ -15,17 +15,22 @@ input,button{font:inherit;width:100%;box-sizing:border-box;padding:.5em;margin:.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
 
 
-def login_page(scope: Scope, message: str, status: int, *, next_path: str = "/") -> Response:
-    """Return the page where a person enters a token; afterwards the browser opens `next_path`.
+def login_page(
+    scope: Scope, message: str, status: int, *, next_path: str = "/", forget: bool = False
+) -> Response:
+    """Return the page where a person enters a token.
 
-    A token that was sent is not sent again: the response deletes the cookie.
+    Args:
+        next_path: What the browser opens afterwards.
+        forget: Whether the browser must no more send the token that it has.
     """
     form = f"""<form method="post" action="{escape(scope.get(ROOT_PATH, ""))}/login">
 <label>A token with the scope “read”
 <input name="token" type="password" autocomplete="current-password" required autofocus></label>
 <input name="next" type="hidden" value="{escape(next_path)}"><button>Open</button></form>"""
     response = _page(form, message, status)
-    response.delete_cookie(TOKEN_COOKIE, path=cookie_path(scope))
+    if forget:
+        response.delete_cookie(TOKEN_COOKIE, path=cookie_path(scope))
     return response
 
 
