@@ -67,6 +67,12 @@ class Raising:
     __repr__ = __str__ = __index__ = item = __float__  # type: ignore[assignment]
 
 
+class Numbered(IntEnum):
+    """A number with a name."""
+
+    TWO = 2
+
+
 ONE: list[tuple[Any, float]] = [
     (np.ones((1, 1, 1)), 1.0),
     (np.array(2), 2.0),
@@ -79,7 +85,7 @@ ONE: list[tuple[Any, float]] = [
     (Fraction(1, 8), 0.125),
     (True, 1.0),
     (2**53, 2.0**53),
-    (IntEnum("E", "a b").b, 2.0),
+    (Numbered.TWO, 2.0),
     (np.ma.masked, math.nan),
 ]
 
@@ -140,8 +146,9 @@ def test_a_name_that_cannot_be_kept_costs_no_other_and_each_reason_is_named_once
     run = attach(url=collector.url)
     caplog.clear()
     bad = ["", "x" * 2000, "y" * 1025, "a\0", "\ud800", "\udcff"]
+    odd: list[Any] = [*bad, "loss", 7, ("a", 1), Raising(ValueError)]
     for _ in range(2):
-        run.log(dict.fromkeys([*bad, "loss", 7, ("a", 1), Raising(ValueError)], 1.0))
+        run.log(dict.fromkeys(odd, 1.0))
         run.log(dict.fromkeys([*bad, "torch"], torch.tensor(1.0)))
     assert run.flush()
     with Client(collector.url) as client:
