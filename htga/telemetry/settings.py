@@ -127,7 +127,7 @@ def run_id(text: str | uuid.UUID) -> str:
         ValueError: It is not a UUID.
     """
     try:
-        return str(uuid.UUID(str(text)) if text else uuid7())
+        return str(uuid.UUID(as_text(text)) if text else uuid7())
     except ValueError:
         raise ValueError(
             f"{_either('run_id')} must be a UUID, got {shown(text)}; leave it out for a new run, "

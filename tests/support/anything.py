@@ -24,4 +24,4 @@ class Hostile:
     def __repr__(self) -> str:
         raise RuntimeError("no")
 
-    __str__ = __float__ = __iter__ = __index__ = __repr__  # type: ignore[assignment]
+    __str__ = __float__ = __iter__ = __index__ = __repr__

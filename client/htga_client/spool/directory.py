@@ -157,8 +157,11 @@ def orphans(root: Path, *, run_id: str | None = None) -> Iterator[SpoolDirectory
         root: Folder of the whole spool; need not exist.
         run_id: Only this run.
     """
-    # A writer's UUID begins with its time, so its name sorts by age.
-    for folder in sorted(root.glob(f"{run_id or '*'}/*"), key=lambda path: path.name):
+    folders: list[Path] = []
+    with contextlib.suppress(OSError):  # the folder cannot be read, or cannot be one
+        # A writer's UUID begins with its time, so its name sorts by age.
+        folders = sorted(root.glob(f"{run_id or '*'}/*"), key=lambda path: path.name)
+    for folder in folders:
         if folder.parent.name != DEAD_LETTERS and (directory := SpoolDirectory.take_over(folder)):
             yield directory
 

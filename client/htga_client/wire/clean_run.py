@@ -90,7 +90,7 @@ def _text(what: str, value: object, limit: int, changes: list[str]) -> str:
 
 def _tags(value: object, changes: list[str]) -> tuple[str, ...]:
     several = isinstance(value, list | tuple | AbstractSet)
-    given: Any = value if several else () if value is None else (value,)
+    given: Any = value if several else () if value is None else (as_text(value),)
     if not several and value is not None:
         changes.append(f"tags must be a list of texts, got {shown(value)}")
     tags = [_text("a tag", tag, MAX_LABEL, changes) for tag in given]

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
 from htga_client.wire import Alert, Event, RunEvent
+from htga_client.wire.limits import MAX_EVENT
 from htga_server.runs.lookup import NOT_DELETED, key_of
 from htga_server.runs.pagination import RunSort
 from htga_server.storage.tables import events, runs
 
-MAX_TEXT = 16_384
 MAX_EVENTS = 1000
 """The latest events of a run that one answer lists."""
 
@@ -44,7 +44,7 @@ def parse(column: pa.ChunkedArray) -> tuple[dict[int, Event], dict[int, str]]:
     rejected: dict[int, str] = {}
     for row in np.flatnonzero(np.asarray(column.is_valid())).tolist():
         text = column[row].as_py()
-        if len(text) > MAX_TEXT or "\0" in text or "\\u0000" in text:
+        if len(text) > MAX_EVENT or "\0" in text or "\\u0000" in text:
             rejected[row] = "event is too long or holds a NUL"
             continue
         try:

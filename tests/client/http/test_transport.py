@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from htga_client import wire
+from htga_client import Client, wire
 from htga_client.errors import NotAnAcknowledgement, Refused, Unreachable
 from htga_client.http.connection import Connection
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import uuid7
+from htga_server.app import create_app
 from htga_server.http.server import Server
+from htga_server.settings import Settings
 from tests.support.faulty_collector import Fault, FaultyCollector, refuse
 
 URLS = ["", "localhost:8642", "ftp://host", "http://", "http:///x", "http://host:port", "//host",
@@ -74,6 +77,33 @@ def test_a_collector_takes_the_heartbeat_of_a_run_that_it_knows(collector: Serve
         transport.heartbeat(str(uuid7()))
     assert error.value.status == 404
     transport.close()
+
+
+class Proxy:
+    """Takes requests under a path, and passes them on without it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            assert scope["path"].startswith("/team/htga/")
+            scope = {**scope, "path": scope["path"].removeprefix("/team/htga")}
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_collector_is_reached_under_the_path_that_a_proxy_adds(settings: Settings) -> None:
+    app = create_app(settings)
+    app.add_middleware(Proxy)
+    with Server(app).background() as server:
+        url = f"{server.url}/team/htga"
+        transport = HttpTransport(f"{url}/")
+        run = transport.register(wire.NewRun(id=str(uuid7()), project="p", name="n"))
+        transport.close()
+        assert transport.url == url
+        with Client(url) as client:
+            assert client.run(run.id).name == "n"
 
 
 def test_no_one_listening_is_unreachable() -> None:

@@ -23,6 +23,7 @@ from htga_client.sender.orphans import deliver_orphans
 from htga_client.sender.sender import Sender
 from htga_client.spool.directory import SpoolDirectory
 from htga_client.spool.spool import Spool
+from htga_client.wire.clean_run import clean_run
 from htga_client.wire.row_encoder import record_batch
 from htga_server.http.server import Server
 from tests.support.anything import ANYTHING, PARTS
@@ -35,6 +36,9 @@ POISON: list[dict[str, Any]] = [
     {"config": {"x": "y" * 3_200_000}}, {"config": {"x": "y" * (21 << 20)}}, {"config": [1]},
     {"id": "no uuid"}, {"writer": None},
 ]  # fmt: skip
+
+
+CLEANED = [one for one in POISON if not one.keys() & {"id", "writer"}]
 
 
 def leave_rows(folder: Path, url: str, saved: dict[str, Any]) -> wire.NewRun:
@@ -79,6 +83,23 @@ def test_rows_of_a_run_arrive_whatever_it_is_registered_with(
     with httpx2.Client(base_url=collector.url + wire.PREFIX, timeout=60) as api:
         stored = api.get(f"/runs/{run.id}").json()
     assert (stored["last_step"], stored["state"], stored["summary"]) == (4, "finished", {"x": 4.0})
+
+
+@pytest.mark.parametrize("at", range(len(CLEANED)))
+def test_a_client_sends_a_clean_registration_and_says_once_what_it_changed(
+    faulty: FaultyCollector, tmp_path: Path, caplog: pytest.LogCaptureFixture, at: int
+) -> None:
+    wrong: dict[str, Any] = CLEANED[at]
+    run = wire.NewRun(**({"id": str(uuid7()), "project": "p", "name": "n"} | wrong))
+    sender = Sender(HttpTransport(faulty.url), run, folder=tmp_path, linger=0.005)
+    put(sender, 3)
+    assert sender.finish(timeout=60)
+    _, changes = clean_run(faulty.runs[run.id])
+    assert changes == ()
+    (part,) = wrong
+    said = [record.message for record in caplog.records if f": {part}" in record.message]
+    assert len(said) + sum(": a tag" in record.message for record in caplog.records) == 1
+    assert all(len(message) < 3000 for message in said)
 
 
 def test_an_answer_as_large_as_a_run_may_be_is_taken(collector: Server, tmp_path: Path) -> None:
