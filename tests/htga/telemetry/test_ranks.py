@@ -53,6 +53,7 @@ def test_control_a_shard_taken_for_the_whole_is_noticed() -> None:
     assert all(bool(what) == case.startswith("fsdp2") for case, what in found.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "shown"), [("first", {0}), ("all", {0, 1})])
 def test_the_processes_of_torchrun_are_one_run(
     faulty: FaultyCollector, ranks: str, shown: set[int]
