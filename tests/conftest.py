@@ -41,12 +41,16 @@ hypothesis.settings.load_profile("long" if LONG else "ci")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep what importing all tests makes, 700,000 objects, out of each garbage collection."""
+    """Keep what importing all tests makes, 700,000 objects, out of each garbage collection.
+
+    Collections come less often, too: a test makes many objects, and memory is not short.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000)
         gc.enable()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,8 +38,10 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def dashboard(tmp_path: Path, port: int) -> Iterator[Server]:
+def dashboard(tmp_path: Path, sqlite_template: Path, port: int) -> Iterator[Server]:
     """Collector and dashboard on one port."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(sqlite_template, tmp_path / "data")
     with dashboard_on(tmp_path, port=port).background() as server:
         yield server
 

@@ -25,6 +25,7 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_trains_to_its_end_and_every_step_is_there(
     example: str, collector: Collector, tmp_path: Path

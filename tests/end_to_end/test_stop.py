@@ -17,6 +17,7 @@ app(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("flags", [[], ["--no-dashboard"]])
 def test_a_server_with_an_open_stream_stops_without_a_word(

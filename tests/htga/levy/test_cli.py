@@ -21,6 +21,7 @@ def report_of(result: Result) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_an_experiment_prints_a_report_and_writes_figures_and_numbers(tmp_path: Path) -> None:
     arguments = ("exit-time", "--only", "e2", "--only", "E6", "--exits", "10", "--seed", "3")
     result = levy(*arguments, "--json", "--out", str(tmp_path))
@@ -45,6 +46,7 @@ def test_an_experiment_prints_a_report_and_writes_figures_and_numbers(tmp_path: 
     assert [v for v in report["verdicts"] if v["experiment"] == "E6"] == again["verdicts"]
 
 
+@pytest.mark.slow
 def test_escapes_are_reported_with_the_law_beside_them(tmp_path: Path) -> None:
     common = ("--particles", "5000", "--steps", "30", "--target", "1.2", "--no-recorded")
     report = report_of(levy("escape", *common, "--json", "--out", str(tmp_path)))

@@ -56,6 +56,7 @@ def test_each_further_tensor_costs_a_step_few_operations(
     assert many - few <= most * 100
 
 
+@pytest.mark.slow
 @needs_triton
 def test_a_step_on_a_gpu_launches_no_more_than_it_must(tmp_path: Path) -> None:
     printed = lines_of(HERE / "launches_with_triton.py", tmp_path, TRITON_INTERPRET="1")

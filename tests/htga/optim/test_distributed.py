@@ -3,7 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_processes_with_a_shard_each_step_as_one_process_with_the_whole(tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])
     done = subprocess.run(

@@ -357,6 +357,7 @@ def run_script(url: str, *rest: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_script_that_just_ends_delivers_everything(faulty: FaultyCollector) -> None:
     done = run_script(faulty.url)
     assert done.returncode == 0
@@ -368,6 +369,7 @@ def test_a_script_that_just_ends_delivers_everything(faulty: FaultyCollector) ->
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_script_that_dies_of_an_exception_delivers_and_fails_the_run(
     faulty: FaultyCollector,
 ) -> None:
@@ -378,6 +380,7 @@ def test_a_script_that_dies_of_an_exception_delivers_and_fails_the_run(
     assert how == {"state": "failed", "logged": 60}
 
 
+@pytest.mark.slow
 def test_without_a_collector_a_script_ends_soon_and_the_next_delivers_its_rows(
     faulty: FaultyCollector,
 ) -> None:
@@ -395,6 +398,7 @@ def test_without_a_collector_a_script_ends_soon_and_the_next_delivers_its_rows(
     assert len(faulty.finished) == 2
 
 
+@pytest.mark.slow
 def test_a_loader_that_forks_does_not_hang_and_leaves_the_run_alone(
     faulty: FaultyCollector,
 ) -> None:
@@ -410,6 +414,7 @@ def test_a_loader_that_forks_does_not_hang_and_leaves_the_run_alone(
     assert how == {"state": "finished", "logged": 60}
 
 
+@pytest.mark.slow
 def test_an_interrupted_script_fails_the_run(faulty: FaultyCollector) -> None:
     done = run_script(
         faulty.url,

@@ -119,6 +119,7 @@ def wrong_tokens(mint: Mint) -> dict[str, dict[str, str]]:
     }
 
 
+@pytest.mark.slow
 def test_no_route_and_no_method_answers_without_a_valid_token(guarded: Server, mint: Mint) -> None:
     with httpx2.Client(base_url=guarded.url) as client:
         for kind, headers in wrong_tokens(mint).items():

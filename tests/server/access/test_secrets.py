@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from htga_client.wire import PREFIX
 from tests.support.processes import ROOT, Collector, collecting
@@ -45,6 +46,7 @@ def answers(collector: Collector, token: str) -> list[str]:
     return [answer.text for number, answer in enumerate(said) if number != 1]
 
 
+@pytest.mark.slow
 def test_the_secret_is_in_no_file_log_answer_or_command_line(tmp_path: Path) -> None:
     data, log, spool = tmp_path / "data", tmp_path / "log", tmp_path / "spool"
     token = token_for(data, "ingest", "read", "admin")

@@ -121,6 +121,7 @@ def test_every_event_is_written_once_whatever_the_batches_and_restarts(
     assert monitored(database, settings, cuts, rng) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @hypothesis_settings(
     max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None

@@ -153,6 +153,7 @@ def test_any_config_is_kept_or_refused_in_words(api: httpx2.Client, config: Any,
 LEAKS = ("Traceback", "site-packages", "sqlite3.", "psycopg", "INSERT INTO", "UPDATE ", ", line ")
 
 
+@pytest.mark.slow
 def test_no_answer_holds_a_path_a_statement_or_a_trace_of_the_code(
     api: httpx2.Client, collector: Server, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from htga_client.wire import PREFIX, histogram
 from htga_server.http.server import Server
@@ -47,12 +48,14 @@ def explore(collector: Server, folder: Path, run_id: str | None, *flags: str) ->
     assert "passed" in asked.stdout
 
 
+@pytest.mark.slow
 def test_no_request_makes_the_collector_break_its_own_description(
     collector: Server, tmp_path: Path
 ) -> None:
     explore(collector, tmp_path, None)
 
 
+@pytest.mark.slow
 def test_no_request_about_a_run_that_exists_does_either(collector: Server, tmp_path: Path) -> None:
     run = new_run()
     with httpx2.Client(base_url=collector.url + PREFIX) as api:

@@ -97,6 +97,7 @@ def untouched(api: httpx2.Client) -> Iterator[str]:
     assert api.get("/runs").json() == before
 
 
+@pytest.mark.slow
 def test_no_value_of_any_parameter_is_an_error_of_ours_or_finds_what_it_should_not(
     collector: Server, one_run: str
 ) -> None:

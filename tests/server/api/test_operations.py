@@ -121,6 +121,7 @@ def test_every_request_has_an_id_and_a_line_of_json_whatever_it_holds(
         assert message.isprintable()
 
 
+@pytest.mark.slow
 def test_a_collector_in_use_is_copied_whole(tmp_path: Path) -> None:
     with running(tmp_path / "data") as collector, Load(collector.url) as load:
         load.wait_for_more(100)

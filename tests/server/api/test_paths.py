@@ -180,6 +180,7 @@ def opened_elsewhere(
     return {path for path in seen if not path.startswith(own) or ".." in Path(path).parts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("observe", OBSERVERS)
 def test_no_name_opens_anything_outside_the_data_folder(
     tmp_path: Path, secret: Path, observe: Observer

@@ -150,6 +150,7 @@ BATCHES = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Late rows, and one beyond all others that leaves the open window without a row of its own.

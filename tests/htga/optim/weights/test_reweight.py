@@ -177,12 +177,14 @@ def test_multiplying_can_fill_with_zeros_instead() -> None:
     assert torch.equal(x, torch.zeros(3))
 
 
+@pytest.mark.slow
 @needs_triton
 def test_the_triton_kernel_writes_the_same_under_its_interpreter(tmp_path: Path) -> None:
     printed = lines_of(HERE / "reweight_with_triton.py", tmp_path, TRITON_INTERPRET="1")
     assert printed == ["all weights agree"]
 
 
+@pytest.mark.slow
 @needs_triton
 def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path) -> None:
     once = ["reciprocal", "control", "weights", "sizes", "reweighted"]
@@ -198,6 +200,7 @@ def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path
     ]
 
 
+@pytest.mark.slow
 @needs_triton
 def test_the_triton_kernels_take_the_steps_that_small_operations_take(tmp_path: Path) -> None:
     printed = lines_of(HERE / "amplify_with_triton.py", tmp_path, TRITON_INTERPRET="1")

@@ -33,6 +33,7 @@ def test_the_size_gives_an_index_near_the_truth(x: Tensor, alpha: float, factor:
     assert float(hill(x, k).alpha) == pytest.approx(alpha, rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_size() -> None:
     x = student_t(1.5, 2000)
     first, second, other = (int(double_bootstrap(x, resamples=20, seed=seed)) for seed in (1, 1, 2))

@@ -31,6 +31,7 @@ def test_of_independent_entries_the_error_is_the_usual_one() -> None:
     assert float(mean) == pytest.approx(1.5 / 1000**0.5, rel=0.1)
 
 
+@pytest.mark.slow
 def test_of_entries_that_share_factors_it_is_as_large_as_the_estimates_scatter() -> None:
     matrices = [outer(seed) for seed in range(80)]
     scatter = torch.stack([hill(matrix, 1600).alpha for matrix in matrices]).std()

@@ -3,7 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_processes_with_a_shard_each_come_to_hold_the_counts_of_all(tmp_path: Path) -> None:
     script = Path(__file__).with_name("all_reduce.py")
     path = os.pathsep.join([str(Path(__file__).parents[4]), *sys.path])

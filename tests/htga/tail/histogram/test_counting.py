@@ -36,12 +36,14 @@ def test_large_and_small_tensors_count_like_one() -> None:
     assert torch.equal(count([x.bfloat16()], 3, x.device), count_plain(x.bfloat16(), 3))
 
 
+@pytest.mark.slow
 @needs_triton
 def test_the_triton_kernel_counts_the_same_under_its_interpreter(tmp_path: Path) -> None:
     printed = lines_of(HERE / "count_with_triton.py", tmp_path, TRITON_INTERPRET="1")
     assert printed == ["all counts agree"]
 
 
+@pytest.mark.slow
 @needs_triton
 def test_the_triton_kernels_compile_for_devices_that_are_not_here(tmp_path: Path) -> None:
     dtypes = {80: ("float32",), 90: ("float32", "float16", "bfloat16")}

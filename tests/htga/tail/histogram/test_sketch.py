@@ -83,6 +83,7 @@ def test_what_is_not_finite_is_counted_and_shows_in_the_squares(bad: float) -> N
     assert sketch.largest.isfinite().all()
 
 
+@pytest.mark.slow
 @needs_triton
 def test_the_triton_kernels_see_the_same_under_their_interpreter(tmp_path: Path) -> None:
     printed = lines_of(HERE / "sketch_with_triton.py", tmp_path, TRITON_INTERPRET="1")
