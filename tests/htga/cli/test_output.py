@@ -153,7 +153,12 @@ def test_a_query_says_when_rows_are_left_out_and_writes_csv(
 
 def test_a_terminal_without_unicode_shows_all_that_it_can(ids: list[str]) -> None:
     env = os.environ | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
-    for command in (["runs", "ls"], ["runs", "show", ids[2]], ["runs", "show", NAMES[2]]):
+    for command in (
+        ["runs", "ls"],
+        ["runs", "show", ids[2]],
+        ["runs", "show", NAMES[2]],
+        ["runs", "ls", "-q", "größe"],
+    ):
         ended = subprocess.run([*HTGA, *command], capture_output=True, env=env, check=False)
         assert b"Traceback" not in ended.stderr
         assert (ended.stdout + ended.stderr).isascii()
