@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -22,6 +23,7 @@ _EXTRAS = {
     "htga_dashboard": "dashboard",
     "htga.experiments": "torch,experiments",
     "htga.cli.demo": "all",
+    "htga.cli.levy": "torch,experiments",
     "htga": "torch",
 }
 """What to install if an import fails, by the package of ours that has it; the first that fits."""
@@ -30,13 +32,20 @@ _EXTRAS = {
 class Commands(TyperGroup):
     """Ends with 2 if the command line is wrong, 130 after Ctrl-C, 1 after any other error."""
 
-    def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,  # noqa: ARG002  it is one name, however it was started
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Execute the command line; without `standalone_mode` return the exit status."""
         _make_streams_patient()
-        options["prog_name"] = "htga"
         try:
             warn_of_unknown(os.environ)
-            status = super().main(*arguments, standalone_mode=False, **options)
+            status = super().main(args, "htga", complete_var, False, windows_expand_args, **extra)
             status = status if isinstance(status, int) else 0
             sys.stdout.flush()
         except BrokenPipeError:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from htga.cli.formats import as_utf8
 from htga_client.errors import Refused
 from htga_client.reader import Client
 from htga_client.wire import Run
@@ -29,6 +30,7 @@ def find_run(client: Client, wanted: str) -> Run:
     Raises:
         ValueError: There is none, or there are several; the message lists them.
     """
+    wanted = as_utf8(wanted)
     if is_id(wanted):
         try:
             return client.run(wanted.lower())

@@ -91,6 +91,11 @@ def size(count: float) -> str:
     return f"{count:,.1f} TiB"
 
 
+def as_utf8(text: str) -> str:
+    """Text of the command line, which Python reads as bytes where the locale has ASCII only."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def iso(record: Mapping[str, Any]) -> dict[str, Any]:
     """A run, a token or an archive with its times in ISO 8601, exact to the microsecond."""
     return {

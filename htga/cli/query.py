@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from htga.cli.formats import as_utf8
 from htga.cli.output import fail, print_json, print_table, say, to_json
 from htga.cli.runs import DATA, Data, Json, Url
 
@@ -35,7 +36,7 @@ def query(
         fail(f"--out {out}: there is no folder {out.absolute().parent}; make it first")
     with connect(url, data) as client:
         # One row more than is shown says whether there are more.
-        table = client.query(sql, limit=limit + 1)
+        table = client.query(as_utf8(sql), limit=limit + 1)
     if table.num_rows > limit:
         table = table.slice(0, limit)
         say(f"only the first {limit:,} rows are shown, and there are more; see --limit")

@@ -10,7 +10,7 @@ import typer
 
 from htga.cli.commands import group
 from htga.cli.find_run import RunName, find_run, is_id
-from htga.cli.formats import ago, iso, moment
+from htga.cli.formats import ago, as_utf8, iso, moment
 from htga.cli.output import fail, print_json, print_table
 from htga_client.wire import flat_config
 
@@ -52,7 +52,10 @@ def list_runs(
 
     with connect(url, data) as client:
         found = client.runs(
-            project=project, state=cast("RunState | None", state), q=query, limit=limit
+            project=project and as_utf8(project),
+            state=cast("RunState | None", state),
+            q=query and as_utf8(query),
+            limit=limit,
         )
     if as_json:
         print_json([iso(asdict(run)) for run in found])

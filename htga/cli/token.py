@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from htga.cli.commands import group
-from htga.cli.formats import ago, iso
+from htga.cli.formats import ago, as_utf8, iso
 from htga.cli.output import print_json, print_table
 
 app = group("Create, list and revoke tokens.")
@@ -51,9 +51,9 @@ def create(
         token = store.write_now(
             lambda connection: tokens.create(
                 connection,
-                name=name,
+                name=as_utf8(name),
                 scopes=scopes,  # type: ignore[arg-type]  # checked there
-                project=project,
+                project=project and as_utf8(project),
                 expires=expires,
             )
         )

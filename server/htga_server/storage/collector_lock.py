@@ -7,12 +7,11 @@ import errno
 import logging
 import os
 import platform
+import sys
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ModuleNotFoundError:  # Windows has none
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 _HELD_BY_ANOTHER = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
@@ -59,8 +58,8 @@ class CollectorLock:
             self._file = None
 
     def _lock(self, opened: int) -> None:
-        if fcntl is None:
-            return
+        if sys.platform == "win32":
+            return  # it has no such locks
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -217,7 +217,9 @@ def test_what_answers_but_is_no_collector_is_named(capsys: pytest.CaptureFixture
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         answering = subprocess.Popen(
-            [sys.executable, "-c", SERVE, page.decode()], stdin=listener, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", SERVE, page.decode()],
+            stdin=listener.fileno(),
+            stderr=subprocess.DEVNULL,
         )
         for name in ("query", "status", "runs ls", "runs show", "archive ls"):
             check(main([*COMMANDS[name], "--url", url]), capsys.readouterr().err)
