@@ -47,9 +47,6 @@ class Commands(TyperGroup):
             warn_of_unknown(os.environ)
             status = super().main(args, "htga", complete_var, False, windows_expand_args, **extra)
             status = status if isinstance(status, int) else 0
-            sys.stdout.flush()
-        except BrokenPipeError:
-            status = _leave_the_pipe()
         except KeyboardInterrupt:
             status = CONTROL_C
         except typer.Abort:
@@ -143,10 +140,3 @@ def _make_streams_patient() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # another program's stream
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
-
-def _leave_the_pipe() -> int:
-    """Nobody reads any more; Python must not try again to write what is left."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
