@@ -8,6 +8,7 @@ import logging
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -92,11 +93,20 @@ def test_a_full_project_keeps_rows_out_until_there_is_room(settings: Settings) -
         assert send(second).json()["accepted"] == 20
 
 
+def wait_for_lines(caplog: pytest.LogCaptureFixture, count: int) -> None:
+    """Wait until so many lines are logged, and no more: a line comes after its answer."""
+    deadline = time.monotonic() + 60
+    while len(caplog.messages) < count:
+        assert time.monotonic() < deadline
+    assert len(caplog.messages) == count
+
+
 def test_every_request_has_an_id_and_a_line_of_json_whatever_it_holds(
     collector: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "htga.access"):
         answer = httpx2.get(f"{collector.url}{PREFIX}/runs/a%0d%0aSet-Cookie:x%1b[31m")
+        wait_for_lines(caplog, 1)
         line = json.loads(caplog.messages[-1])
         assert line["request"] == answer.headers["x-request-id"]
         assert (line["status"], line["method"]) == (404, "GET")
@@ -114,7 +124,7 @@ def test_every_request_has_an_id_and_a_line_of_json_whatever_it_holds(
                 ]
                 assert all(one.status_code < 500 for one in said)
                 assert all(encoded != one.headers["x-request-id"] for one in said)
-                assert len(caplog.messages) - before == len(said)
+                wait_for_lines(caplog, before + len(said))
     for message in caplog.messages:
         assert json.loads(message)
         assert message.isascii()
