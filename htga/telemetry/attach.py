@@ -122,7 +122,7 @@ def attach(
     """
     mode = choice("mode", setting(mode, "MODE", "online"), MODES)
     if mode == "disabled":
-        return Run(run_id or str(uuid7()), url="")
+        return Run(run_id or str(uuid7()), url="", name=name or "")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {shown(optimizer, 100)}")
     while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
@@ -169,7 +169,7 @@ def attach(
         former.finish()
     if own.rank > 0 and not every_rank:
         probe = _probe(optimizer, None, measuring) if measuring["sharded"] else None
-        return Run(new.id, url="", probe=probe, rank=own.rank)
+        return Run(new.id, url="", name=new.name, probe=probe, rank=own.rank)
     return _start(optimizer, transport, new, directory, measuring)
 
 
@@ -192,7 +192,7 @@ def _start(
     except Exception as error:
         if not Guard("telemetry cannot start").caught(error):
             raise
-        return Run(new.id, url="")
+        return Run(new.id, url="", name=new.name)
 
 
 def _begin(
@@ -208,7 +208,8 @@ def _begin(
         _check_resume(sender)
     probe = _probe(optimizer, sender.put, measuring)
     page = "" if transport is None else f"{transport.url}/run/{new.id}"
-    run = _attached[optimizer] = Run(new.id, page, sender=sender, probe=probe, rank=rank)
+    run = Run(new.id, page, name=sender.run.name, sender=sender, probe=probe, rank=rank)
+    _attached[optimizer] = run
     # Without these nothing can be logged. At exit the sender finishes by itself.
     weakref.finalize(probe or run, sender.finish, timeout=0.0).atexit = False
     if rank == 0:

@@ -114,8 +114,8 @@ class Probe:
         self._spent = 0.0  # seconds of this step
         self._left_at = 0.0
         self._hooks = [
-            optimizer.register_step_pre_hook(self._before),
-            optimizer.register_step_post_hook(self._after),
+            optimizer.register_step_pre_hook(_Hook(self._before)),
+            optimizer.register_step_post_hook(_Hook(self._after)),
         ]
 
     def detach(self) -> None:
@@ -246,6 +246,23 @@ class Probe:
         )
         self._handed_over += 1
         self._emit(partial(self._builder.rows, measured))
+
+
+class _Hook:
+    """Calls a method at an optimizer's step; the hook of a copied or unpickled optimizer does not.
+
+    Most optimizers leave their hooks behind when they are copied. Those that keep their whole
+    `__dict__` would take along the probe, and with it the sender.
+    """
+
+    def __init__(self, method: Callable[..., Any] | None = None) -> None:
+        self._method = method
+
+    def __call__(self, *arguments: Any) -> Any:
+        return None if self._method is None else self._method(*arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Hook, ()
 
 
 def _gradients(optimizer: Optimizer) -> dict[int, Tensor]:

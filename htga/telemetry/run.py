@@ -6,11 +6,13 @@ import contextlib
 import logging
 import math
 import time
+import uuid
 from collections.abc import Mapping
 from functools import partial
 from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
+from weakref import WeakValueDictionary
 
 from torch import Tensor, strided
 
@@ -30,6 +32,8 @@ from htga_client.wire.text import as_text, shown
 MAX_WARNINGS = 100
 _FLOATS = frozenset({float})
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_runs: WeakValueDictionary[str, Run] = WeakValueDictionary()  # of this process, by key
+_told: set[str] = set()  # keys of the other processes' runs that were logged to here
 
 
 class Run:
@@ -39,9 +43,14 @@ class Run:
     number of times, even after the end. As a context manager it finishes the run, as failed if an
     exception leaves the block.
 
+    It is copied and pickled as a handle: a copy is the run itself, and so is what is unpickled in
+    the same process. Unpickled in another process, it knows the run's id, page, name and next step,
+    and what is logged to it is dropped, with one warning.
+
     Args:
         run_id: UUID of the run.
         url: Its page on the dashboard.
+        name: Its label for people.
         sender: Takes the rows; None makes a run that does nothing.
         probe: Measures the optimizer; its step counter gives `log` its step.
         rank: Rank of this process.
@@ -52,12 +61,14 @@ class Run:
         run_id: str,
         url: str,
         *,
+        name: str = "",
         sender: Sender | None = None,
         probe: Probe | None = None,
         rank: int = 0,
     ) -> None:
         self._id = run_id
         self._url = url
+        self._name = name
         self._sender = sender
         self._probe = probe
         self._rank = rank
@@ -65,6 +76,21 @@ class Run:
         self._first_step = 0 if probe is None else probe.steps
         self._warned: set[str] = set()
         self._finished = False
+        self._key = uuid.uuid4().hex
+        self._is_foreign = False  # whether another process logs to the run, and this one cannot
+        self._left_at = 0  # the next step when it was pickled there
+        _runs[self._key] = self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        is_logged = self._sender is not None or self._is_foreign
+        known = {"run_id": self._id, "url": self._url, "name": self._name, "rank": self._rank}
+        return _unpickled, (self._key, known, self.state_dict()["step"], is_logged)
 
     @property
     def id(self) -> str:
@@ -75,6 +101,11 @@ class Run:
     def url(self) -> str:
         """The run's page on the dashboard; empty offline and if telemetry is disabled."""
         return self._url
+
+    @property
+    def name(self) -> str:
+        """The run's label for people; empty if telemetry is disabled."""
+        return self._name
 
     @property
     def stats(self) -> SenderStats:
@@ -96,6 +127,7 @@ class Run:
         """
         sender = self._sender
         if sender is None:
+            self._warn_of_other_process()
             return
         try:
             try:
@@ -128,7 +160,8 @@ class Run:
 
         A later process calls `attach(optimizer, run_id=state["run_id"], step=state["step"])`.
         """
-        return {"run_id": self._id, "step": 0 if self._probe is None else self._probe.steps}
+        step = self._left_at if self._probe is None else self._probe.steps
+        return {"run_id": self._id, "step": step}
 
     def alert(self, title: str, text: str = "", *, level: wire.Level = "info") -> None:
         """Report something that a person should see, in the log and in the run's events.
@@ -139,6 +172,7 @@ class Run:
             level: "info", "warning" or "error".
         """
         if self._sender is None:
+            self._warn_of_other_process()
             return
         with self._guard:
             title, text = as_text(title), as_text(text)
@@ -271,11 +305,31 @@ class Run:
             return row | {"metrics": row["metrics"] | read}
         return row
 
+    def _warn_of_other_process(self) -> None:
+        """Say once in this process that the run is another's, if it is."""
+        if self._is_foreign and self._key not in _told:
+            _told.add(self._key)
+            notify(
+                f"run {self._name} is not attached in this process, so what is logged to it here "
+                "is dropped; log to it in the process that called attach",
+                level=logging.WARNING,
+            )
+
     def _warn_once(self, topic: str, text: str) -> None:
         """Print the first warning about a topic, and none after it, of `MAX_WARNINGS` topics."""
         if topic not in self._warned and len(self._warned) < MAX_WARNINGS:
             self._warned.add(topic)
             notify(text, level=logging.WARNING)
+
+
+def _unpickled(key: str, known: dict[str, Any], left_at: int, is_foreign: bool) -> Run:
+    """The run of this process that was pickled, or a handle of another process's."""
+    run = _runs.get(key)
+    if run is None:
+        run = Run(**known)
+        del _runs[run._key]  # noqa: SLF001  only what `attach` returned is found again
+        run._key, run._left_at, run._is_foreign = key, left_at, is_foreign  # noqa: SLF001
+    return run
 
 
 def _plain(value: Any) -> Any:
