@@ -122,7 +122,7 @@ def attach(
     """
     mode = choice("mode", setting(mode, "MODE", "online"), MODES)
     if mode == "disabled":
-        return Run(run_id or str(uuid7()), url="")
+        return Run(run_id or str(uuid7()), url="", name=name or "")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {shown(optimizer, 100)}")
     while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
@@ -136,6 +136,7 @@ def attach(
         url = setting(url, "URL", DEFAULT_URL)
         transport = HttpTransport(url, setting(token, "TOKEN", "") or None)
     run_id, name = setting(run_id, "RUN_ID", ""), setting(name, "NAME", "")
+    may_exist, is_named = bool(run_id), bool(name)
     if every_rank:
         run_id, name = agreed(run_id, name, own)
     measuring: dict[str, Any] = {
@@ -153,9 +154,10 @@ def attach(
         "rank": own.rank,
         "sharded": own.world > 1 and is_sharded(optimizer),
     }
+    project = setting(project, "PROJECT", "")
     new = wire.NewRun(
         id=checked_run_id(run_id),
-        project=setting(project, "PROJECT", "") or project_name(),
+        project=project or project_name(),
         name=name or random_name(),
         group=setting(group, "GROUP", ""),
         tags=words(setting(tags, "TAGS", ())),
@@ -163,14 +165,16 @@ def attach(
         config=config_of(setting(config, "CONFIG", None)),
         environment=describe(optimizer, model) | {"ranks": own.world},
         resume=resume if own.rank == 0 else "allow",
+        defaults=("project",) * (not project) + ("name",) * (not is_named),
     )
     directory = folder("dir", setting(dir, "DIR", DEFAULT_DIR))
     if (former := _attached.get(optimizer)) is not None:
         former.finish()
     if own.rank > 0 and not every_rank:
         probe = _probe(optimizer, None, measuring) if measuring["sharded"] else None
-        return Run(new.id, url="", probe=probe, rank=own.rank)
-    return _start(optimizer, transport, new, directory, measuring)
+        return Run(new.id, url="", name=new.name, probe=probe, rank=own.rank)
+    asks = own.rank == 0 and (may_exist or resume != "allow")
+    return _start(optimizer, transport, new, directory, measuring, asks=asks)
 
 
 def _start(
@@ -179,6 +183,8 @@ def _start(
     new: wire.NewRun,
     directory: Path,
     measuring: Mapping[str, Any],
+    *,
+    asks: bool,
 ) -> Run:
     """Begin a run, or one that does nothing if telemetry itself fails.
 
@@ -186,13 +192,13 @@ def _start(
         ResumeForbidden: `resume` forbids this run.
     """
     try:
-        return _begin(optimizer, transport, new, directory, measuring)
+        return _begin(optimizer, transport, new, directory, measuring, asks=asks)
     except ResumeForbidden:
         raise
     except Exception as error:
         if not Guard("telemetry cannot start").caught(error):
             raise
-        return Run(new.id, url="")
+        return Run(new.id, url="", name=new.name)
 
 
 def _begin(
@@ -201,19 +207,22 @@ def _begin(
     new: wire.NewRun,
     directory: Path,
     measuring: Mapping[str, Any],
+    *,
+    asks: bool,
 ) -> Run:
     rank = measuring["rank"]
     sender = Sender(transport, new, folder=directory, owns_run=rank == 0)
-    if transport is not None and new.resume != "allow":
-        _check_resume(sender)
+    # One that exists has a name and a project of its own.
+    stored = (_registered(sender) if asks else None) or sender.run
     probe = _probe(optimizer, sender.put, measuring)
     page = "" if transport is None else f"{transport.url}/run/{new.id}"
-    run = _attached[optimizer] = Run(new.id, page, sender=sender, probe=probe, rank=rank)
+    run = Run(new.id, page, name=stored.name, sender=sender, probe=probe, rank=rank)
+    _attached[optimizer] = run
     # Without these nothing can be logged. At exit the sender finishes by itself.
     weakref.finalize(probe or run, sender.finish, timeout=0.0).atexit = False
     if rank == 0:
         where = page or f"kept on disk, to be delivered by htga sync --dir {directory}"
-        notify(f"run {sender.run.name} of {sender.run.project}: {where}")
+        notify(f"run {stored.name} of {stored.project}: {where}")
     sender.start()
     return run
 
@@ -231,13 +240,18 @@ class ResumeForbidden(ValueError):
     """The collector has the run although `resume` is "never", or lacks it although it is "must"."""
 
 
-def _check_resume(sender: Sender) -> None:
+def _registered(sender: Sender) -> wire.Run | None:
+    """The run as the collector has it, or None if it does not say.
+
+    Raises:
+        ResumeForbidden: `resume` forbids this run.
+    """
     try:
-        sender.register()
+        return sender.register()
     except Refused as error:
-        if error.status not in RESUME_REFUSALS:
-            return  # it is about something else, and the sender's thread sees to it
+        if error.status not in RESUME_REFUSALS or sender.run.resume == "allow":
+            return None  # it is about something else, and the sender's thread sees to it
         sender.close()
         raise ResumeForbidden(f"resume forbids this run_id: {error.detail}") from error
     except ClientError:
-        pass  # the sender's thread tries again, beside the training
+        return None  # the sender's thread tries again, beside the training

@@ -70,7 +70,7 @@ class Probe:
             each step; None for all, as always on a GPU. See `htga.tail.measure`.
 
     Attributes:
-        steps: Number of the next step.
+        steps: Number of the next step. A run moves it on where it counts steps by itself.
     """
 
     def __init__(
@@ -91,12 +91,11 @@ class Probe:
         sample: int | None = SAMPLE,
     ) -> None:
         self.steps = first_step
+        self._taken = 0  # by this alone all processes agree which steps are measured
         self._emit = emit
         self._sample = sample
         self._sharded = sharded
-        self._schedule = MeasureSchedule(
-            every=every, budget=None if sharded else budget, first=first_step
-        )
+        self._schedule = MeasureSchedule(every=every, budget=None if sharded else budget)
         self._builder = RowBuilder(histograms=histograms, rank=rank)
         self._guard = Guard("a step could not be measured")
         self._names = names_of(optimizer, model)
@@ -114,8 +113,8 @@ class Probe:
         self._spent = 0.0  # seconds of this step
         self._left_at = 0.0
         self._hooks = [
-            optimizer.register_step_pre_hook(self._before),
-            optimizer.register_step_post_hook(self._after),
+            optimizer.register_step_pre_hook(_Hook(self._before)),
+            optimizer.register_step_post_hook(_Hook(self._after)),
         ]
 
     def detach(self) -> None:
@@ -128,7 +127,7 @@ class Probe:
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self._seen, self._was_measured, self._spent = None, False, 0.0
         self._parts, self._own, self._offenders = [], {}, None
-        if not self._schedule.is_due(self.steps):
+        if not self._schedule.is_due(self._taken):
             return None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if callable(closure):
@@ -147,9 +146,10 @@ class Probe:
         return loss
 
     def _after(self, optimizer: Optimizer, _: tuple[Any, ...], __: dict[str, Any]) -> None:
-        step = self.steps
+        step, taken = self.steps, self._taken
         self.steps += 1
-        if self._schedule.is_due(step):
+        self._taken += 1
+        if self._schedule.is_due(taken):
             if not self._was_measured:
                 self._measure(optimizer)
             if self._measures_itself:
@@ -163,7 +163,7 @@ class Probe:
                         self._offenders = self._layer_norms(optimizer)  # nothing was amplified
                     self._hand_over(step, self._seen, optimizer, begin)
                 self._spent += time.perf_counter() - begin
-                self._schedule.measured(step, self._spent)
+                self._schedule.measured(taken, self._spent)
         now = time.perf_counter()
         if self._left_at:
             self._schedule.passed(now - self._left_at - self._spent)
@@ -246,6 +246,23 @@ class Probe:
         )
         self._handed_over += 1
         self._emit(partial(self._builder.rows, measured))
+
+
+class _Hook:
+    """Calls a method at an optimizer's step; the hook of a copied or unpickled optimizer does not.
+
+    Most optimizers leave their hooks behind when they are copied. Those that keep their whole
+    `__dict__` would take along the probe, and with it the sender.
+    """
+
+    def __init__(self, method: Callable[..., Any] | None = None) -> None:
+        self._method = method
+
+    def __call__(self, *arguments: Any) -> Any:
+        return None if self._method is None else self._method(*arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Hook, ()
 
 
 def _gradients(optimizer: Optimizer) -> dict[int, Tensor]:

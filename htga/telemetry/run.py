@@ -6,11 +6,14 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
+from weakref import WeakValueDictionary
 
 from torch import Tensor, strided
 
@@ -30,6 +33,15 @@ from htga_client.wire.text import as_text, shown
 MAX_WARNINGS = 100
 _FLOATS = frozenset({float})
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_runs: WeakValueDictionary[str, Run] = WeakValueDictionary()  # of this process, by key
+_told: set[str] = set()  # keys of the other processes' runs that were logged to here
+
+
+@dataclass(slots=True)
+class _Counter:
+    """Counts the steps of a run whose optimizer is not measured."""
+
+    steps: int = 0
 
 
 class Run:
@@ -39,9 +51,14 @@ class Run:
     number of times, even after the end. As a context manager it finishes the run, as failed if an
     exception leaves the block.
 
+    It is copied and pickled as a handle: a copy is the run itself, and so is what is unpickled in
+    the same process. Unpickled in another process, it knows the run's id, page, name and next step,
+    and what is logged to it is dropped, with one warning.
+
     Args:
         run_id: UUID of the run.
         url: Its page on the dashboard.
+        name: Its label for people.
         sender: Takes the rows; None makes a run that does nothing.
         probe: Measures the optimizer; its step counter gives `log` its step.
         rank: Rank of this process.
@@ -52,19 +69,37 @@ class Run:
         run_id: str,
         url: str,
         *,
+        name: str = "",
         sender: Sender | None = None,
         probe: Probe | None = None,
         rank: int = 0,
     ) -> None:
         self._id = run_id
         self._url = url
+        self._name = name
         self._sender = sender
         self._probe = probe
         self._rank = rank
         self._guard = Guard("metrics could not be logged")
-        self._first_step = 0 if probe is None else probe.steps
+        self._counter = _Counter() if probe is None else probe
+        self._unstepped = self._counter.steps  # what the counter is until the first step
+        self._early: set[Any] = set()  # what was logged at the last step before the first
         self._warned: set[str] = set()
         self._finished = False
+        self._key = uuid.uuid4().hex
+        self._is_foreign = False  # whether another process logs to the run, and this one cannot
+        _runs[self._key] = self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        is_logged = self._sender is not None or self._is_foreign
+        known = {"run_id": self._id, "url": self._url, "name": self._name, "rank": self._rank}
+        return _unpickled, (self._key, known, self.state_dict()["step"], is_logged)
 
     @property
     def id(self) -> str:
@@ -75,6 +110,11 @@ class Run:
     def url(self) -> str:
         """The run's page on the dashboard; empty offline and if telemetry is disabled."""
         return self._url
+
+    @property
+    def name(self) -> str:
+        """The run's label for people; empty if telemetry is disabled."""
+        return self._name
 
     @property
     def stats(self) -> SenderStats:
@@ -91,11 +131,14 @@ class Run:
                 which are read from an accelerator later and without a wait. NaN and infinities
                 are kept. Other values are left out, with one warning, and the rest is logged.
             step: The step of the metrics; the optimizer's last step if it is left out, or, with
-                one warning, if it is not a whole number.
+                one warning, if it is not a whole number. What is logged before the first step of
+                all gets number 0, and the optimizer begins with 1. A metric that is logged again
+                before the optimizer has taken a step begins another step, with one warning.
             **named: More metrics.
         """
         sender = self._sender
         if sender is None:
+            self._warn_of_other_process()
             return
         try:
             try:
@@ -103,7 +146,7 @@ class Run:
             except Exception:  # noqa: BLE001  it may be any object
                 numbers = self._readable(metrics) | named
             row = {
-                "step": self._step() if step is None else self._as_step(step),
+                "step": self._step(numbers) if step is None else self._as_step(step),
                 "time": time.time(),
                 "rank": self._rank,
                 "metrics": numbers,
@@ -123,12 +166,16 @@ class Run:
             if not self._guard.caught(error):
                 raise
 
+    def step(self) -> None:
+        """Count a step, where the optimizer's `step` is never called; `log` gives its number."""
+        self._counter.steps += 1
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs so that the run can go on: its id and the next step.
 
         A later process calls `attach(optimizer, run_id=state["run_id"], step=state["step"])`.
         """
-        return {"run_id": self._id, "step": 0 if self._probe is None else self._probe.steps}
+        return {"run_id": self._id, "step": self._counter.steps}
 
     def alert(self, title: str, text: str = "", *, level: wire.Level = "info") -> None:
         """Report something that a person should see, in the log and in the run's events.
@@ -139,13 +186,14 @@ class Run:
             level: "info", "warning" or "error".
         """
         if self._sender is None:
+            self._warn_of_other_process()
             return
         with self._guard:
             title, text = as_text(title), as_text(text)
             notify(f"{title}: {text}" if text else title, level=_LEVELS[level])
             self._sender.put(
                 {
-                    "step": self._step(),
+                    "step": self._last_step,
                     "time": time.time(),
                     "rank": self._rank,
                     "event": _alert(title[:MAX_LABEL], text[:MAX_EVENT], level),
@@ -197,9 +245,30 @@ class Run:
     def __repr__(self) -> str:
         return f"<htga run {self._id}{self._url and f' on {self._url}'}>"
 
-    def _step(self) -> int:
-        """The optimizer's last step."""
-        return max(self._first_step, self._probe.steps - 1) if self._probe is not None else 0
+    @property
+    def _last_step(self) -> int:
+        return max(0, self._counter.steps - 1)
+
+    def _step(self, names: Collection[Any]) -> int:
+        """The optimizer's last step, or one of its own for what is logged before the first."""
+        steps = self._counter.steps
+        return steps - 1 if steps != self._unstepped else self._early_step(names)
+
+    def _early_step(self, names: Collection[Any]) -> int:
+        again = not self._early.isdisjoint(names)
+        if again or self._counter.steps == 0:
+            self._early.clear()
+            self._counter.steps += 1
+            self._unstepped = self._counter.steps
+        self._early.update(names)
+        if again:
+            self._warn_once(
+                "steps",
+                "metrics are logged again although optimizer.step() has not been called, so each "
+                "log of the same metric counts as a step until it is; where it never is, call "
+                "run.step() once for each step",
+            )
+        return self._counter.steps - 1
 
     def _as_step(self, step: Any) -> int:
         """Convert a step to an integer, if it is a whole number of any type."""
@@ -209,7 +278,7 @@ class Run:
             whole = -1
         if 0 <= whole < MAX_STEP:
             return whole
-        last = self._step()
+        last = self._last_step
         self._warn_once(
             "step", f"step must be a whole number of at least 0, got {shown(step)}; {last} is taken"
         )
@@ -271,11 +340,32 @@ class Run:
             return row | {"metrics": row["metrics"] | read}
         return row
 
+    def _warn_of_other_process(self) -> None:
+        """Say once in this process that the run is another's, if it is."""
+        if self._is_foreign and self._key not in _told:
+            _told.add(self._key)
+            notify(
+                f"run {self._name} is not attached in this process, so what is logged to it here "
+                "is dropped; log to it in the process that called attach",
+                level=logging.WARNING,
+            )
+
     def _warn_once(self, topic: str, text: str) -> None:
         """Print the first warning about a topic, and none after it, of `MAX_WARNINGS` topics."""
         if topic not in self._warned and len(self._warned) < MAX_WARNINGS:
             self._warned.add(topic)
             notify(text, level=logging.WARNING)
+
+
+def _unpickled(key: str, known: dict[str, Any], left_at: int, is_foreign: bool) -> Run:
+    """The run of this process that was pickled, or a handle of another process's."""
+    run = _runs.get(key)
+    if run is None:
+        run = Run(**known)
+        del _runs[run._key]  # noqa: SLF001  only what `attach` returned is found again
+        run._key, run._is_foreign = key, is_foreign  # noqa: SLF001
+        run._counter.steps = left_at  # noqa: SLF001
+    return run
 
 
 def _plain(value: Any) -> Any:

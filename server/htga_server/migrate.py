@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -9,8 +11,12 @@ from alembic import command
 from alembic.config import Config
 
 from htga_server.storage.database import Database
+from htga_server.storage.engines import is_locked
 from htga_server.storage.schema_owner import lock_migrations, refuse_foreign_tables
 from htga_server.timeseries import rebuild
+
+MIGRATION_SECONDS = 60.0
+"""How long to wait for another process that migrates the same file."""
 
 
 def migrations() -> Path:
@@ -41,5 +47,18 @@ def migrate(database: Database) -> None:
         lock_migrations(connection)
         rebuild.complete(connection)
 
-    database.write_now(upgrade)
-    database.write_now(complete)
+    _write_patiently(database, upgrade)
+    _write_patiently(database, complete)
+
+
+def _write_patiently(database: Database, work: Callable[[sa.Connection], None]) -> None:
+    """Write, and wait as long as another process that migrates a SQLite file may take."""
+    deadline = time.monotonic() + MIGRATION_SECONDS
+    while True:
+        try:
+            database.write_now(work)
+        except sa.exc.OperationalError as error:
+            if not is_locked(error) or time.monotonic() > deadline:
+                raise
+        else:
+            return

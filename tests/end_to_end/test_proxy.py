@@ -150,7 +150,7 @@ def test_a_person_logs_in_watches_a_run_and_logs_out(
         wait_for_points(page, "tail", 50)
 
         for name, path in (("Compare", "/compare"), ("Query", "/query"), ("Runs", "/")):
-            page.get_by_role("link", name=name, exact=True).click()
+            page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
             page.wait_for_url(there.url + path)
         page.get_by_role("link", name="quiet-maple").click()
         page.wait_for_url(f"{there.url}/run/{there.run_id}")

@@ -57,6 +57,16 @@ class Kernel:
         assert reply["content"]["status"] == "ok", reply["content"]
         return "".join(said)
 
+    def fail(self, cell: str) -> None:
+        """Run a cell that raises."""
+        reply = self._client.execute_interactive(cell, timeout=120, output_hook=lambda _: None)
+        assert reply["content"]["status"] == "error", reply["content"]
+
+    def shut_down(self) -> None:
+        """End it as a notebook's menu does, and wait."""
+        self._client.stop_channels()
+        self._manager.shutdown_kernel()
+
     def restart(self) -> None:
         self._client.stop_channels()
         self._manager.restart_kernel(now=True)  # as a notebook does: by SIGKILL
@@ -124,6 +134,22 @@ def test_a_cell_that_is_run_again_ends_its_run_and_leaves_no_thread(
     kernel.run("run.finish(timeout=20)")
     assert steps(faulty) == sorted([*range(50)] * 4)
     assert kernel.run("for t in mine: t.join(20)\n" + THREADS) == "0 0\n"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_error_in_a_cell_does_not_fail_a_run_that_goes_on(
+    kernel: Kernel, faulty: FaultyCollector, tmp_path: Path, when: str
+) -> None:
+    if when == "before":
+        kernel.fail("1 / 0")
+    kernel.run(cell(faulty, tmp_path / "spool"))
+    if when == "after":
+        kernel.fail("1 / 0")
+    kernel.run("run.log(step=50, loss=2.0)")
+    kernel.shut_down()
+    assert faulty.wait(lambda: len(faulty.finished) == 1, 60)
+    assert [how["state"] for how in faulty.finished.values()] == ["finished"]
+    assert steps(faulty) == list(range(51))
 
 
 def test_two_runs_in_one_kernel_keep_apart(

@@ -24,6 +24,8 @@ CONSTANTS = {"bulk.py", "engines.py"}
 """Where statements are put together: from the names of our tables, and from settings' names."""
 BY_NAME = {"getattr", "setattr", "delattr", "globals", "locals", "vars", "attrgetter"}
 
+FIELDS_OF_RUNS = ["getattr(run, field.name)", "getattr(stored, what)", "getattr(new, what)"]
+
 
 def calls(source: str) -> Iterator[tuple[str, ast.Call]]:
     for node in ast.walk(ast.parse(source)):
@@ -82,6 +84,7 @@ def test_nothing_is_looked_up_by_a_name_that_a_request_could_bring() -> None:
         "rules.py": ["getattr(rule, what)"],  # fields that `check` names itself
         "pagination.py": ["getattr(row, self._name)"],  # a column of an order, an enumeration
         "series.py": ["getattr(values, part)"],  # mean, min, max, last
+        "store.py": FIELDS_OF_RUNS,
     }
 
 

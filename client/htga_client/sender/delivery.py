@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -96,11 +96,15 @@ class Delivery:
         """
         self.retrier.call(lambda: self._register(self._transport, self._new_run), waits=waits)
 
-    def register_once(self) -> None:
-        """Make the run known with a single request, from any thread; raises `ClientError`."""
+    def register_once(self) -> wire.Run:
+        """Make the run known with a single request, from any thread; raises `ClientError`.
+
+        Returns:
+            The run as it is stored.
+        """
         transport = self._transport.clone()
         try:
-            self._register(transport, self._new_run)
+            return self._register(transport, self._new_run)
         finally:
             transport.close()
 
@@ -218,17 +222,23 @@ class Delivery:
         self._register(self._transport, dataclasses.replace(self._new_run, resume=None))
         return request()
 
-    def _register(self, transport: HttpTransport, run: wire.NewRun) -> None:
+    def _register(self, transport: HttpTransport, run: wire.NewRun) -> wire.Run:
         """Register a run, if need be with nothing but what its rows need."""
         try:
-            changes = transport.register(run).changes
+            stored = transport.register(run)
+            changes = stored.changes
         except Refused as error:
             if error.status not in CONTENT_STATUSES or error.kind == "quota":
                 raise
-            bare = wire.NewRun(
-                id=run.id, project=run.project, name=run.name, writer=run.writer, resume=run.resume
-            )
-            transport.register(bare)
+            empty: dict[str, Any] = {
+                "config": {},
+                "environment": {},
+                "notes": "",
+                "tags": (),
+                "group": "",
+            }
+            stored = transport.register(dataclasses.replace(run, **empty))
             changes = (f"without config, environment, notes, tags and group: {error.detail}",)
         for change in changes:
-            self.retrier.warn_once(change, f"{transport.url} keeps run {run.name}, but {change}")
+            self.retrier.warn_once(change, f"{transport.url} keeps run {stored.name}, but {change}")
+        return stored

@@ -7,6 +7,8 @@ import os
 import sys
 import weakref
 from collections.abc import Callable
+from dis import opname
+from types import TracebackType
 
 
 def in_children(method: Callable[[], None]) -> None:
@@ -26,9 +28,24 @@ def at_end_of_child(handler: Callable[[], None]) -> None:
 
 
 def uncaught_exception() -> BaseException | None:
-    """The exception that ends the program, once the interpreter has printed it."""
+    """The exception that ends the program, once the interpreter has printed it.
+
+    `sys.last_value` alone does not tell: notebooks, consoles and debuggers set it for each error
+    that they show, and the program goes on. One that ends it has left the outermost frame.
+    """
     error: BaseException | None = getattr(sys, "last_value", None)
-    return error
+    traceback: TracebackType | None = getattr(sys, "last_traceback", None)
+    goes_on = sys.flags.interactive or sys.flags.inspect or os.environ.get("PYTHONINSPECT")
+    if error is None or traceback is None or goes_on:
+        return None
+    frame = traceback.tb_frame
+    is_typed = frame.f_code.co_filename.startswith("<stdin>") and os.isatty(0)
+    if frame.f_back is not None or is_typed:
+        return None
+    # A frame that was left stands where the exception was raised, or where it was raised again.
+    last = opname[frame.f_code.co_code[frame.f_lasti]]
+    was_left = frame.f_lasti == traceback.tb_lasti or last in {"RAISE_VARARGS", "RERAISE"}
+    return error if was_left else None
 
 
 def reraise_keyboard_interrupt() -> None:

@@ -156,14 +156,16 @@ class Sender:
                 jobs["htga-sender"] = self._upload
             self._threads.start(jobs)
 
-    def register(self) -> None:
+    def register(self) -> wire.Run | None:
         """Register the run at once, on the caller's thread; the threads do so again.
+
+        Returns:
+            The run as the collector has it; None without one.
 
         Raises:
             ClientError: The collector refused, or did not answer.
         """
-        if self._delivery is not None:
-            self._delivery.register_once()
+        return None if self._delivery is None else self._delivery.register_once()
 
     def put(self, item: Item) -> bool:
         """Hand over a row, or a callable that makes it, at once; False if it was dropped."""

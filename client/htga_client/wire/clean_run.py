@@ -69,6 +69,7 @@ def clean_run(
         environment=settings("environment", MAX_ENVIRONMENT_BYTES),
         writer=writer or None,
         resume=resume,
+        defaults=_defaults(fields.get("defaults")),
     )
     return run, tuple(dict.fromkeys(changes))
 
@@ -86,6 +87,11 @@ def _text(what: str, value: object, limit: int, changes: list[str]) -> str:
         changes.append(f"{what} has {len(clean)} characters and is shortened to {limit}")
         clean = f"{clean[: limit - 1]}…"
     return clean
+
+
+def _defaults(value: object) -> tuple[str, ...]:
+    given = value if isinstance(value, list | tuple | AbstractSet) else ()
+    return tuple(name for name in ("project", "name") if name in given)
 
 
 def _tags(value: object, changes: list[str]) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ class NewRun:
         writer: UUID of the process that will send the rows; a new one starts a new attempt.
         resume: "never" is refused with 409 if the run exists with other writers, "must" with 404 if
             it does not exist; "allow" and None are never refused.
+        defaults: Which of "project" and "name" nobody gave, so that the client has chosen them. A
+            run that exists keeps its own either way; of these alone the answer says nothing.
     """
 
     id: str
@@ -39,6 +41,7 @@ class NewRun:
     environment: dict[str, Any] = field(default_factory=dict)
     writer: str | None = None
     resume: Resume | None = None
+    defaults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,8 +58,13 @@ async def register(
     What cannot be stored as it came is converted, shortened or left out, and named in `changes`.
     """
     new, changes = await run_in_threadpool(_registration, body)
+    if allowed.project is not None and "project" in new.defaults:
+        if new.project != allowed.project:  # nobody has asked for it
+            changes = (*changes, f"its project is {allowed.project!r}, the only one of its token")
+        new = replace(new, project=allowed.project)
     effective_project(allowed, new.project)
-    run, made = await db.write(partial(store.register, new=new, changes=changes, limits=settings))
+    work = partial(store.register, new=new, changes=changes, limits=settings, only=allowed.project)
+    run, made = await db.write(work)
     response.status_code = 201 if made else 200
     broker.publish("run", run.id, state=run.state)
     return run

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from htga_client.wire import Finish, NewRun, RegisteredRun, Run, RunPage, RunPatch, RunState
+from htga_client.wire.text import shown
 from htga_server.problems import Conflict, NotFound, Quota
 from htga_server.runs import writers
 from htga_server.runs.filter import Candidate, keys_of, matches, parse
@@ -37,19 +38,27 @@ _SEARCHED = (
 
 
 def register(
-    connection: sa.Connection, new: NewRun, limits: Settings, changes: Sequence[str] = ()
+    connection: sa.Connection,
+    new: NewRun,
+    limits: Settings,
+    changes: Sequence[str] = (),
+    *,
+    only: str | None = None,
 ) -> tuple[Run, bool]:
     """Create a run, or find it if it exists; a new writer starts a new attempt.
 
+    A run that exists keeps its project, name, group, tags and notes.
+
     Args:
+        only: The project that a run must belong to to be found; None for any.
         changes: What the answer says of parts of the registration that could not be stored.
 
     Returns:
         The run, and whether it was created now.
 
     Raises:
-        Conflict: The id belongs to a run of another project, or the run exists and `resume` is
-            "never", or it was pruned.
+        Conflict: The run is of another project than `only`, or it exists and `resume` is "never",
+            or it was pruned.
         NotFound: The run does not exist and `resume` is "must".
         Quota: The project has as many runs as it may have.
         Busy: A run of this id was deleted and is being purged.
@@ -58,13 +67,15 @@ def register(
     if found is None:
         _create(connection, new, limits)
         return _registered(get_any(connection, new.id), changes), True
-    if found.project != new.project:
+    if only not in {None, found.project}:
         raise Conflict(f"run {new.id} belongs to another project than {new.project!r}")
     if new.resume == "never" and not writers.exists(connection, found.run_key, new.writer):
         raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
-    if new.writer is not None:
-        if found.pruned is not None and not writers.exists(connection, found.run_key, new.writer):
+    if not writers.exists(connection, found.run_key, new.writer):
+        if new.writer is not None and found.pruned is not None:
             raise pruned_conflict(new.id)
+        changes = (*changes, *_kept(get_any(connection, new.id), new))
+    if new.writer is not None:
         limit = limits.writers_per_run
         if writers.get_or_add(connection, found.run_key, new.writer, limit=limit) is None:
             changes = (*changes, writers.no_more(limit))
@@ -185,6 +196,17 @@ def record_heartbeat(connection: sa.Connection, run_id: str) -> tuple[Run, bool]
     before = state_of(lock(connection, run_id))
     connection.execute(sa.update(runs).where(runs.c.id == run_id).values(heartbeat=time.time()))
     return get_any(connection, run_id), before in {"stale", "lost"}
+
+
+def _kept(stored: Run, new: NewRun) -> Iterator[str]:
+    """Yield a sentence for each label of a run that exists which a registration would change."""
+    for what in ("project", "name", "group", "tags", "notes"):
+        own, given = getattr(stored, what), getattr(new, what)
+        if given and given != own and what not in new.defaults:
+            yield (
+                f"its {what} stays {shown(own)} and does not become {shown(given)}: a run that is "
+                "continued keeps what it has, until it is changed on its page"
+            )
 
 
 def _registered(run: Run, changes: Sequence[str]) -> Run:

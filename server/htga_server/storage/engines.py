@@ -18,11 +18,11 @@ SQLITE_PRAGMAS: tuple[str, ...] = (
     # An acknowledged row must survive a power cut; with synchronous=NORMAL the last would not.
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    "PRAGMA busy_timeout=60000",  # another process may be migrating
+    "PRAGMA busy_timeout=5000",
     "PRAGMA journal_size_limit=67108864",
 )
-LOCK_SECONDS = 60.0
-"""How long to wait for another process that has the file, such as one that migrates it."""
+LOCK_SECONDS = 5.0
+"""How long a connection waits for another process that has the file."""
 QUICK_CHECK_BYTES = 64 * 2**20
 """A SQLite file up to this size is checked at every start."""
 _NOT_DAMAGED = {
@@ -55,6 +55,15 @@ def parse_url(url: str) -> sa.URL:
     return parsed
 
 
+def is_locked(error: sa.exc.DBAPIError) -> bool:
+    """Whether another process has a SQLite file."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def _code(error: sa.exc.DBAPIError) -> int:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+
+
 def check_sqlite(engine: sa.Engine, path: Path) -> None:
     """Refuse a file that is damaged, or cannot be written to safely.
 
@@ -72,7 +81,7 @@ def check_sqlite(engine: sa.Engine, path: Path) -> None:
                 found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() or ""
     except sa.exc.DatabaseError as error:
         found = str(error.orig)
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGED:
+        if _code(error) in _NOT_DAMAGED:
             raise ValueError(
                 f"{path} cannot be written to ({found}); see to the rights of the file and its"
                 " folder, to free space, and to other programs that use it"

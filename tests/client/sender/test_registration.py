@@ -188,17 +188,21 @@ def test_a_registration_that_is_too_large_for_a_collector_is_sent_without_its_co
 
 
 def test_a_run_that_is_refused_holds_up_no_other_that_was_left(
-    collector: Server, tmp_path: Path
+    faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    first = leave_rows(tmp_path, collector.url, {"project": "other"})
-    with httpx2.Client(base_url=collector.url + wire.PREFIX) as api:
-        api.post("/runs", json={"id": first.id, "project": "mine", "name": "n"})
-    second = leave_rows(tmp_path, collector.url, {})
-    transport = HttpTransport(collector.url)
+    first, second = (leave_rows(tmp_path, faulty.url, {}) for _ in range(2))
+    register = faulty.register
+
+    def refusing(new: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        is_first = new["id"] == first.id
+        return (409, {"status": 409, "detail": "pruned"}) if is_first else register(new)
+
+    monkeypatch.setattr(faulty, "register", refusing)
+    transport = HttpTransport(faulty.url)
     done = list(
         deliver_orphans(tmp_path, transport, pause=lambda _: False, backoff=Backoff(first=0.01))
     )
     transport.close()
-    assert [(one.run_id, one.acked) for one in done] == [(first.id, 0), (second.id, 30)]
-    assert "another project" in done[0].problem
+    assert {one.run_id: one.acked for one in done} == {first.id: 0, second.id: 30}
+    assert ["pruned" in one.problem for one in done if one.run_id == first.id] == [True]
     assert len(list(tmp_path.rglob("run.json"))) == 1

@@ -42,6 +42,7 @@ def test_a_prepared_optimizer_is_measured_as_it_steps(
     with Client(collector.url) as client:
         table = client.series(run.id, ["grad_norm", "loss"]).to_pydict()
         layers = client.series(run.id, ["alpha_hat"], layer="weight")
-    assert table["step"] == list(range(4))
-    assert table["grad_norm"] == pytest.approx([0.5] * 4, rel=1e-4)
-    assert layers["step"].to_pylist() == [0]
+    assert table["step"] == list(range(5))  # the first loss came before the first step
+    assert table["grad_norm"][0] is None
+    assert table["grad_norm"][1:] == pytest.approx([0.5] * 4, rel=1e-4)
+    assert layers["step"].to_pylist() == [1]

@@ -182,9 +182,61 @@ def test_steps_taken_again_after_a_checkpoint_are_a_new_attempt(
     assert table["step"].to_pylist() == list(range(15))
     losses = dict(zip(table["step"].to_pylist(), table["loss"].to_pylist(), strict=True))
     assert {step: loss for step, loss in losses.items() if loss is not None} == {
-        10: 0.0, 12: 2.0, 14: 1.0,
+        9: 0.0, 12: 2.0, 14: 1.0,
     }  # fmt: skip
+    assert None not in table["grad_norm"]
     assert (stored.attempt, stored.state) == (2, "finished")
+
+
+ANEW: dict[str, Any] = {"project": "q", "name": "b", "group": "h", "tags": ["z"], "notes": "y"}
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "killed"])
+@pytest.mark.parametrize("given", [{}, {"notes": "y"}, ANEW], ids=list)
+def test_a_run_that_is_continued_from_another_folder_is_delivered_and_keeps_its_labels(
+    collector: Server,
+    attach: Attach,
+    train: Train,
+    spool: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    given: dict[str, Any],
+    mode: str,
+) -> None:
+    caplog.set_level(logging.INFO, "htga")
+    own = {"project": "p", "name": "a", "group": "g", "tags": ["t"], "notes": "n"}
+    with attach(url=collector.url, **own) as run:
+        train(2)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    caplog.clear()
+    if mode == "online":
+        with attach(url=collector.url, run_id=run.id, step=2, **given) as again:
+            train(3)
+        assert again.name == "a"
+        assert f"run a of p: {run.url}" in caplog.messages
+        for name in ANEW:
+            said = [text for text in caplog.messages if f"but its {name} stays" in text]
+            assert len(said) == (name in given), name
+    else:
+        monkeypatch.setenv("HTGA_MODE", "offline")
+        left = attach(run_id=run.id, step=2, **given)
+        train(3)
+        assert left.flush()
+        if mode == "offline":
+            left.finish()
+        else:
+            assert left._sender is not None
+            left._sender.close()
+        done = CliRunner().invoke(app, ["sync", "--url", collector.url, "--json"])
+        assert done.exit_code == 0, done.output
+    with Client(collector.url) as client:
+        stored = client.run(run.id)
+        assert client.series(run.id, "grad_norm")["step"].to_pylist() == list(range(5))
+    assert (stored.project, stored.name, stored.group) == ("p", "a", "g")
+    assert (stored.tags, stored.notes, stored.attempt) == (("t",), "n", 2)
+    assert not list(spool.rglob("run.json"))
 
 
 def test_resume_forbids_what_it_says(

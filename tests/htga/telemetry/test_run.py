@@ -51,7 +51,7 @@ def test_what_is_no_number_is_left_out_with_one_warning_and_the_rest_arrives(
     for value in odd:
         run.log(loss=1.0, odd=value)
     assert run.flush()
-    assert metrics_of(faulty) == [(0, {"loss": 1.0})] * len(odd)
+    assert metrics_of(faulty) == [(step, {"loss": 1.0}) for step in range(len(odd))]
     assert sum("'odd' is not a number" in record.message for record in caplog.records) == 1
 
 
@@ -238,8 +238,8 @@ def test_the_step_is_the_optimizers_last(
         train(1)
         run.log(loss=1.0)
     assert run.flush()
-    assert [step for step, _ in metrics_of(faulty)] == [0, 0, 1, 2]
-    assert [row["step"] for row in faulty.rows if row["alpha_hat"] is not None] == [0, 1, 2]
+    assert [step for step, _ in metrics_of(faulty)] == [0, 1, 2, 3]
+    assert [row["step"] for row in faulty.rows if row["alpha_hat"] is not None] == [1, 2, 3]
 
 
 def test_what_is_logged_at_a_step_that_is_no_number_is_kept_at_the_last(
@@ -341,5 +341,5 @@ def test_steps_go_on_from_where_they_are_told(
     train(2)
     run.log(loss=1.0)
     assert run.flush()
-    assert faulty.steps() == [100, 100, 101, 101]
+    assert faulty.steps() == [99, 100, 101, 101]
     assert run.state_dict() == {"run_id": run.id, "step": 102}

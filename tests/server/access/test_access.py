@@ -196,6 +196,22 @@ def test_a_token_does_what_its_scopes_say_and_no_more(guarded: Server, mint: Min
                 assert client.request(method, path, json=body, headers=own).is_success, path
 
 
+def test_a_project_that_nobody_gave_is_the_tokens_and_one_of_another_project_stays_unseen(
+    guarded: Server, mint: Mint
+) -> None:
+    mine, anothers = new_run(project="mine"), new_run(project="secret")
+    url, folders = guarded.url + PREFIX + "/runs", {"project": "folder", "defaults": ["project"]}
+    httpx2.post(url, json=anothers, headers=bearer(mint("ingest", project="secret")))
+    token = bearer(mint("ingest", project="mine"))
+    for _ in range(2):
+        stored = httpx2.post(url, json=mine | folders, headers=token).json()
+        assert stored["project"] == "mine"
+        assert stored["changes"] == ["its project is 'mine', the only one of its token"]
+    for run in (anothers | folders, anothers | {"project": "mine"}):
+        assert httpx2.post(url, json=run, headers=token).status_code == 409
+    assert httpx2.post(url, json=mine | {"project": "x"}, headers=token).status_code == 403
+
+
 def test_a_run_of_another_project_is_like_one_that_does_not_exist(
     guarded: Server, mint: Mint
 ) -> None:

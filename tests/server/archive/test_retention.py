@@ -6,7 +6,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,13 +14,16 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from htga.cli.main import app as htga
+from htga_client.wire import ARROW_STREAM, PREFIX
+from htga_server.app import create_app
 from htga_server.archive import housekeeping
 from htga_server.archive.housekeeping import Housekeeping
 from htga_server.http.server import Server
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from htga_server.storage.tables import metrics, packs, runs, steps
-from tests.support.rows import new_run, probe_rows
+from tests.support.in_process import InProcess, serving
+from tests.support.rows import new_run, probe_rows, stream
 
 Post = Callable[..., httpx2.Response]
 DAY = 24 * 3600.0
@@ -38,6 +40,10 @@ def prune(database: Database, settings: Settings, *, days: float, **policy: Any)
     own = settings.model_copy(update=policy)
     then = time.time() + days * DAY
     asyncio.run(Housekeeping(database, own, clock=lambda: then).prune())
+
+
+def client_of(transport: InProcess) -> httpx2.Client:
+    return httpx2.Client(base_url=f"http://127.0.0.1{PREFIX}", transport=transport)
 
 
 def rows(database: Database, table: sa.Table = steps) -> int:
@@ -167,22 +173,27 @@ def test_rows_whose_archive_is_damaged_stay(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_command_line_says_what_is_due_and_prunes_it(
-    api: httpx2.Client,
-    run_id: str,
-    post: Post,
-    database: Database,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post(probe_rows(range(10)))
-    api.post(f"/runs/{run_id}/finish", json={})
-    old = sa.update(runs).values(updated=runs.c.updated - 40 * DAY)
-    database.write_now(lambda connection: connection.execute(old))
-    command = ["db", "prune", "--db", settings.url, "--data", str(tmp_path / "data")]
-    assert CliRunner().invoke(htga, command).exit_code == 1
-    monkeypatch.setenv("HTGA_KEEP_DAYS_OF", '{"digits": 30}')
-    said = CliRunner().invoke(htga, [*command, "--dry-run"])
-    assert (said.exit_code, "quiet-maple" in said.stdout, rows(database)) == (0, True, 10)
+    command = ["db", "prune", "--db", settings.url, "--data", str(settings.data)]
+    app = create_app(settings)
+    database = app.state.database
+    with serving(app) as transport, client_of(transport) as api:
+        run_id = api.post("/runs", json=new_run()).json()["id"]
+        body, kind = stream(probe_rows(range(10))), {"content-type": ARROW_STREAM}
+        assert api.post(f"/runs/{run_id}/rows", content=body, headers=kind).is_success
+        api.post(f"/runs/{run_id}/finish", json={})
+        old = sa.update(runs).values(updated=runs.c.updated - 40 * DAY)
+        database.write_now(lambda connection: connection.execute(old))
+        assert CliRunner().invoke(htga, command).exit_code == 1
+        monkeypatch.setenv("HTGA_KEEP_DAYS_OF", "digits=30")
+        said = CliRunner().invoke(htga, [*command, "--dry-run"])
+        assert (said.exit_code, "quiet-maple" in said.stdout, rows(database)) == (0, True, 10)
+        if database.dialect == "sqlite":
+            beside = CliRunner().invoke(htga, command)
+            assert (beside.exit_code, "by another collector" in beside.stderr) == (1, True)
     said = CliRunner().invoke(htga, command)
-    assert (said.exit_code, "1 of 1 runs" in said.stdout, rows(database)) == (0, True, 0)
+    assert (said.exit_code, "1 of 1 runs" in said.stderr) == (0, True)
+    after = Database(settings.url)
+    assert rows(after) == 0
+    after.close()

@@ -193,7 +193,7 @@ def rows_of_layers(number: int) -> bytes:
 def many_layers(url: str) -> None:
     with httpx2.Client(base_url=url + PREFIX, timeout=120) as client:
         path = f"/runs/{client.post('/runs', json=new_run()).json()['id']}/rows"
-        for number, status in ((MAX_LAYERS, 200), (MAX_LAYERS + 1, 422)):
+        for number, status in ((MAX_LAYERS, 200), (MAX_LAYERS + 1, 413)):
             headers = {"content-type": ARROW_STREAM}
             said = client.post(path, content=rows_of_layers(number), headers=headers)
             assert said.status_code == status, said.text

@@ -31,10 +31,23 @@ def test_registering_twice_makes_one_run(api: httpx2.Client) -> None:
     assert (run["state"], run["attempt"]) == ("running", 1)
 
 
-def test_an_id_of_another_project_is_a_conflict(api: httpx2.Client) -> None:
-    new = new_run()
-    api.post("/runs", json=new)
-    assert api.post("/runs", json=new | {"project": "other"}).status_code == 409
+def test_a_run_that_is_continued_keeps_its_labels_and_the_answer_names_those_given_anew(
+    api: httpx2.Client,
+) -> None:
+    new = new_run(writer=str(uuid.uuid4()), tags=["a"], notes="n", group="g")
+    first = api.post("/runs", json=new).json()
+    anew = {"project": "other", "name": "other", "tags": ["b"], "notes": "other", "group": "other"}
+    for defaults in ([], ["project"], ["project", "name"], ["name", "project", "tags", 7]):
+        known = {"defaults": defaults, "writer": str(uuid.uuid4())}
+        answer = api.post("/runs", json=new | anew | known)
+        assert answer.status_code == 200
+        again = answer.json()
+        assert {name: again[name] for name in anew} == {name: first[name] for name in anew}
+        named = {change.split()[1] for change in again["changes"]}
+        assert named == anew.keys() - {name for name in defaults if name != "tags"}
+        assert "changes" not in api.post("/runs", json=new | anew | known).json()
+    nothing = {"name": first["name"], "tags": [], "notes": "", "writer": str(uuid.uuid4())}
+    assert "changes" not in api.post("/runs", json=new | nothing).json()
 
 
 def test_a_run_can_be_kept_from_being_taken_up_or_from_being_begun(api: httpx2.Client) -> None:
