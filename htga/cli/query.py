@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from htga.cli.formats import as_utf8
 from htga.cli.output import fail, print_json, print_table, say, to_json
 from htga.cli.runs import DATA, Data, Json, Url
+from htga_client.wire.column_values import column_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,17 +42,25 @@ def query(
         table = table.slice(0, limit)
         say(f"only the first {limit:,} rows are shown, and there are more; see --limit")
     if out is not None:
-        content = (to_json(table.to_pylist()) + "\n").encode() if as_json else _csv(table)
+        content = (to_json(_records(table)) + "\n").encode() if as_json else _csv(table)
         out.write_bytes(content)
         say(f"wrote {table.num_rows:,} rows to {out}")
     elif as_json:
-        print_json(table.to_pylist())
+        print_json(_records(table))
     elif as_csv:
         sys.stdout.flush()
         # In UTF-8 whatever the terminal shows: a program reads it.
         typer.echo(_csv(table), nl=False)
     else:
-        print_table(table.column_names, [tuple(row.values()) for row in table.to_pylist()])
+        print_table(table.column_names, _rows(table))
+
+
+def _rows(table: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*map(column_values, table.columns), strict=True))
+
+
+def _records(table: pa.Table) -> list[dict[str, Any]]:
+    return [dict(zip(table.column_names, row, strict=True)) for row in _rows(table)]
 
 
 def _csv(table: pa.Table) -> bytes:
@@ -62,8 +71,8 @@ def _csv(table: pa.Table) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.column_names)
-    for row in table.to_pylist():
-        writer.writerow([_cell(value) for value in row.values()])
+    for row in _rows(table):
+        writer.writerow([_cell(value) for value in row])
     return text.getvalue().encode()
 
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from htga_client.wire.column_values import column_values
+
 Format = Literal["csv", "parquet", "arrow"]
 
 MEDIA = {
@@ -33,7 +35,7 @@ def columns(table: pa.Table) -> list[dict[str, Any]]:
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
     """The rows, by numbered field, with values that JSON can hold."""
-    by_column = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
+    by_column = [[_cell(value) for value in column_values(column)] for column in table.columns]
     return [
         {f"c{place}": value for place, value in enumerate(row)}
         for row in zip(*by_column, strict=True)
@@ -61,8 +63,9 @@ def _is_number(kind: pa.DataType) -> bool:
 def _flat(table: pa.Table) -> pa.Table:
     made = []
     for column in table.columns:
-        plain = pa.types.is_primitive(column.type) or pa.types.is_string(column.type)
-        made.append(column if plain else pa.array([_text(v) for v in column.to_pylist()]))
+        types, kind = pa.types, column.type
+        plain = types.is_string(kind) or (types.is_primitive(kind) and not types.is_interval(kind))
+        made.append(column if plain else pa.array([_text(v) for v in column_values(column)]))
     return pa.table(made, names=table.column_names)
 
 
