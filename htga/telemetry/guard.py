@@ -1,11 +1,14 @@
-"""A guard that keeps telemetry's own errors out of the training loop."""
+"""What keeps telemetry's own errors out of the training loop, and its warnings few."""
 
 from __future__ import annotations
 
+import logging
 import os
 from types import TracebackType
 
-from htga_client.console import logger
+from htga_client.console import logger, notify
+
+MAX_WARNINGS = 100
 
 
 class Guard:
@@ -40,3 +43,16 @@ class Guard:
         traceback: TracebackType | None,
     ) -> bool:
         return isinstance(error, Exception) and self.caught(error)
+
+
+class WarnOnce:
+    """Prints the first warning about a topic, and none after it, of `MAX_WARNINGS` topics."""
+
+    def __init__(self) -> None:
+        self._topics: set[str] = set()
+
+    def __call__(self, topic: str, text: str) -> None:
+        """Print a warning, unless there was one about its topic."""
+        if topic not in self._topics and len(self._topics) < MAX_WARNINGS:
+            self._topics.add(topic)
+            notify(text, level=logging.WARNING)

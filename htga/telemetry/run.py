@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import time
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
 from weakref import WeakValueDictionary
 
-from torch import Tensor, strided
-
-from htga.telemetry.guard import Guard
+from htga.telemetry.guard import Guard, WarnOnce
+from htga.telemetry.metric_values import MetricValues
 from htga.telemetry.probe import Probe
-from htga.telemetry.readout import Readout
 from htga_client import wire
 from htga_client.console import logger, notify
-from htga_client.sender.queue import Item
 from htga_client.sender.sender import Sender
 from htga_client.sender.stats import SenderStats
 from htga_client.wire.json_codec import dumps
 from htga_client.wire.limits import MAX_EVENT, MAX_LABEL, MAX_STEP
-from htga_client.wire.row_encoder import Row
 from htga_client.wire.text import as_text, shown
 
-MAX_WARNINGS = 100
 _FLOATS = frozenset({float})
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _runs: WeakValueDictionary[str, Run] = WeakValueDictionary()  # of this process, by key
@@ -84,7 +77,8 @@ class Run:
         self._counter = _Counter() if probe is None else probe
         self._unstepped = self._counter.steps  # what the counter is until the first step
         self._early: set[Any] = set()  # what was logged at the last step before the first
-        self._warned: set[str] = set()
+        self._warn_once = WarnOnce()
+        self._values = MetricValues(self._warn_once, self._guard)
         self._finished = False
         self._key = uuid.uuid4().hex
         self._is_foreign = False  # whether another process logs to the run, and this one cannot
@@ -144,7 +138,7 @@ class Run:
             try:
                 numbers = named if metrics is None else {**metrics, **named}
             except Exception:  # noqa: BLE001  it may be any object
-                numbers = self._readable(metrics) | named
+                numbers = self._values.readable(metrics) | named
             row = {
                 "step": self._step(numbers) if step is None else self._as_step(step),
                 "time": time.time(),
@@ -153,9 +147,7 @@ class Run:
             }
             # A float cannot change before the sender's thread reads it; other values are read now.
             are_floats = _FLOATS.issuperset(map(type, numbers.values()))
-            item: Item = row
-            if away := None if are_floats else self._convert(numbers):
-                item = self._read_later(row, away)
+            item = row if are_floats else self._values.read(row)
             if not sender.put(item) and self._finished:
                 self._warn_once(
                     "finished",
@@ -284,62 +276,6 @@ class Run:
         )
         return last
 
-    def _readable(self, metrics: Any) -> dict[str, Any]:
-        """The metrics that can be read from what is no mapping, or from one that raises."""
-        found: dict[str, Any] = {}
-        self._warn_once("metrics", f"metrics must be a mapping, got {shown(metrics)}")
-        with contextlib.suppress(Exception):
-            for name in metrics.keys():  # noqa: SIM118  a list has no names
-                with contextlib.suppress(Exception):
-                    found[name] = metrics[name]
-        return found
-
-    def _convert(self, numbers: dict[str, Any]) -> dict[str, Tensor]:
-        """Convert the numbers to floats; removes and returns those on an accelerator."""
-        away: dict[str, Tensor] = {}
-        for name in [name for name, value in numbers.items() if type(value) is not float]:
-            value = numbers.pop(name)
-            try:
-                if isinstance(value, Tensor) and value.device.type != "cpu":
-                    away[name] = _one_number(value)
-                    continue
-                plain = _plain(value)
-                numbers[name] = number = float(plain)
-                if isinstance(plain, int) and int(number) != plain:
-                    self._warn_once(
-                        f"rounded {name}",
-                        f"metric {shown(name)} is {shown(plain)} and is rounded to {number!r}, "
-                        "because metrics are 64-bit floats",
-                    )
-            except Exception:  # noqa: BLE001  it may be any object
-                self._leave_out(name, value)
-        return away
-
-    def _leave_out(self, name: Any, value: Any) -> None:
-        is_away = isinstance(value, Tensor) and value.device.type != "cpu"  # to show it is to wait
-        what = f"a {tuple(value.shape)} tensor on {value.device}" if is_away else shown(value)
-        self._warn_once(
-            f"metric {shown(name)}",
-            f"metric {shown(name)} is not a number but {what}; it is left out, "
-            "the others are logged",
-        )
-
-    def _read_later(self, row: dict[str, Any], away: Mapping[str, Tensor]) -> Item:
-        """A function that completes the row, on the sender's thread."""
-        try:
-            readout = Readout([value.reshape(()) for value in away.values()])
-        except Exception:  # noqa: BLE001  each kind of tensor has its own
-            for name, value in away.items():
-                self._leave_out(name, value)
-            return row
-        return partial(self._completed, row, tuple(away), readout)
-
-    def _completed(self, row: dict[str, Any], names: tuple[str, ...], readout: Readout) -> Row:
-        with self._guard:
-            read = dict(zip(names, readout.numbers(), strict=True))
-            return row | {"metrics": row["metrics"] | read}
-        return row
-
     def _warn_of_other_process(self) -> None:
         """Say once in this process that the run is another's, if it is."""
         if self._is_foreign and self._key not in _told:
@@ -349,12 +285,6 @@ class Run:
                 "is dropped; log to it in the process that called attach",
                 level=logging.WARNING,
             )
-
-    def _warn_once(self, topic: str, text: str) -> None:
-        """Print the first warning about a topic, and none after it, of `MAX_WARNINGS` topics."""
-        if topic not in self._warned and len(self._warned) < MAX_WARNINGS:
-            self._warned.add(topic)
-            notify(text, level=logging.WARNING)
 
 
 def _unpickled(key: str, known: dict[str, Any], left_at: int, is_foreign: bool) -> Run:
@@ -366,24 +296,6 @@ def _unpickled(key: str, known: dict[str, Any], left_at: int, is_foreign: bool) 
         run._key, run._is_foreign = key, is_foreign  # noqa: SLF001
         run._counter.steps = left_at  # noqa: SLF001
     return run
-
-
-def _plain(value: Any) -> Any:
-    """A number of any library as one of Python's."""
-    if hasattr(value, "filled"):
-        value = value.filled(math.nan)  # a masked entry of NumPy is not measured
-    read = getattr(value, "item", None)
-    plain = read() if callable(read) else value
-    if isinstance(plain, (str, bytes)):
-        raise TypeError("text is not a number, even if it spells one")
-    return plain
-
-
-def _one_number(tensor: Tensor) -> Tensor:
-    """A tensor that can be read later, once its device has computed it."""
-    if tensor.numel() != 1 or tensor.is_meta or tensor.is_complex() or tensor.layout != strided:
-        raise TypeError("not one real number")
-    return tensor
 
 
 def _alert(title: str, text: str, level: wire.Level) -> str:

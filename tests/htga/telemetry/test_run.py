@@ -120,7 +120,7 @@ def test_a_value_that_is_no_number_costs_no_other_and_is_named_once(
     run = attach(url=faulty.url)
     caplog.clear()
     for _ in range(2):
-        run.log({f"bad{at}": value for at, value in enumerate(BAD_VALUES)}, loss=1.0)
+        run.log({f"bad{at}": value for at, value in enumerate(BAD_VALUES)}, step=0, loss=1.0)
     assert run.flush()
     assert metrics_of(faulty) == [(0, {"loss": 1.0})] * 2
     for at in range(len(BAD_VALUES)):
@@ -133,7 +133,7 @@ def test_an_integer_that_a_float_cannot_hold_is_rounded_and_said_so_once(
 ) -> None:
     run = attach(url=faulty.url)
     for _ in range(2):
-        run.log(count=value)
+        run.log(count=value, step=0)
     assert run.flush()
     assert metrics_of(faulty) == [(0, {"count": float(int(value))})] * 2
     assert sum("is rounded to" in record.message for record in caplog.records) == 1
@@ -148,8 +148,8 @@ def test_a_name_that_cannot_be_kept_costs_no_other_and_each_reason_is_named_once
     bad = ["", "x" * 2000, "y" * 1025, "a\0", "\ud800", "\udcff"]
     odd: list[Any] = [*bad, "loss", 7, ("a", 1), Raising(ValueError)]
     for _ in range(2):
-        run.log(dict.fromkeys(odd, 1.0))
-        run.log(dict.fromkeys([*bad, "torch"], torch.tensor(1.0)))
+        run.log(dict.fromkeys(odd, 1.0), step=0)
+        run.log(dict.fromkeys([*bad, "torch"], torch.tensor(1.0)), step=0)
     assert run.flush()
     with Client(collector.url) as client:
         assert set(client.run(run.id).metrics) >= {"loss", "7", "('a', 1)", "torch"}
