@@ -35,8 +35,8 @@ SQL = {
 
 @pytest.mark.parametrize("sql", SQL)
 def test_a_value_is_shown_by_command_line_and_page_and_in_a_file(sql: str) -> None:
-    query = f"SELECT {sql} AS value, 1 AS n"
-    table: pa.Table = duckdb.connect().sql(query).to_arrow_table()
+    with duckdb.connect() as connection:
+        table: pa.Table = connection.sql(f"SELECT {sql} AS value, 1 AS n").to_arrow_table()
     found: list[Any] = column_values(table["value"])
     assert len(found) == 1
     assert SQL[sql] is None or found == [SQL[sql]]
