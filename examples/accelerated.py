@@ -30,4 +30,5 @@ with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
                 accelerator.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad()
-            run.log(loss=loss)
+            if accelerator.sync_gradients:  # once for each step, not for each part of a batch
+                run.log(loss=loss)

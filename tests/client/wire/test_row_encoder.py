@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from htga_client import wire
 from htga_client.wire.row_encoder import ipc_stream, metric_key, record_batch
 
+STORABLE = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 FIELDS = {
     name: st.floats(allow_nan=False) if kind == pa.float64() else st.integers(0, 2**62)
     for name, kind in wire.SCALARS.items()
@@ -23,7 +24,9 @@ ROW = st.fixed_dictionaries(
         "layer": st.text(max_size=9),
         "rank": st.integers(0, 9),
         "histogram": st.binary(max_size=9),
-        "metrics": st.dictionaries(st.text(max_size=9), st.floats(allow_nan=False), max_size=4),
+        "metrics": st.dictionaries(
+            st.text(STORABLE, max_size=9), st.floats(allow_nan=False), max_size=4
+        ),
     },
 )
 

@@ -25,6 +25,13 @@ from htga_server.http.server import Server
 from tests.support.rows import new_run
 
 HTGA = [sys.executable, "-m", "htga.cli.main"]
+# A shell without job control starts what it runs in the background with SIGINT ignored.
+START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from htga.cli.start import start
+start()
+"""
 NAMES = ["maple", "maple", 'a "quoted" größe ±', "\x1b[2Jclear\nline", "0", "名前"]
 
 
@@ -185,7 +192,9 @@ def test_a_closed_pipe_ends_a_command_without_a_word() -> None:
 @pytest.mark.usefixtures("ids")
 def test_control_c_ends_a_command_with_130() -> None:
     command = ["levy", "exit-time", "--only", "E1", "--exits", "100000"]
-    started = subprocess.Popen([*HTGA, *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    started = subprocess.Popen(
+        [sys.executable, "-c", START, *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
     assert started.stderr is not None
     started.stderr.read(1)  # the first sign of its progress
     started.send_signal(signal.SIGINT)
