@@ -13,6 +13,7 @@ from htga import __version__
 from htga.cli import archive, levy, logs, query, runs, status, sync, token
 from htga.cli.commands import group
 from htga.cli.runs import DATA, Json
+from htga_client.url import without_password
 
 app = group("Telemetry of gradient tails: collector, dashboard, runs, queries.")
 app.add_typer(runs.app, name="runs")
@@ -144,7 +145,7 @@ def dashboard(
 
     logs.configure(log_level, log_format)
     server = open_dashboard(host=host, port=port, url=url, insecure=insecure, root_path=root_path)
-    typer.echo(f"The dashboard of {url} is on {server.url}  (Ctrl-C stops it)")
+    typer.echo(f"The dashboard of {without_password(url)} is on {server.url}  (Ctrl-C stops it)")
     server.serve_forever()
 
 
