@@ -122,6 +122,13 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+@pytest.fixture(autouse=True)
+def settings_of_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers to the name, and requires tokens."""
+    monkeypatch.setenv("HTGA_ALLOWED_HOSTS", f"{NAME},127.0.0.1")
+    monkeypatch.setenv("HTGA_REQUIRE_TOKENS", "true")
+
+
 def log_in(page: Page, token: str) -> None:
     """Fill in the form."""
     page.get_by_label("A token with the scope").fill(token)
@@ -129,11 +136,7 @@ def log_in(page: Page, token: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_person_logs_in_watches_a_run_and_logs_out(
-    way: str, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTGA_ALLOWED_HOSTS", f'["{NAME}", "127.0.0.1"]')
-    monkeypatch.setenv("HTGA_REQUIRE_TOKENS", "true")
+def test_a_person_logs_in_watches_a_run_and_logs_out(way: str, page: Page, tmp_path: Path) -> None:
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
@@ -172,10 +175,8 @@ def test_a_person_logs_in_watches_a_run_and_logs_out(
 
 
 def test_wrong_tokens_are_answered_by_a_page_and_after_ten_a_minute_by_a_request_to_wait(
-    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Page, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HTGA_ALLOWED_HOSTS", f'["{NAME}", "127.0.0.1"]')
-    monkeypatch.setenv("HTGA_REQUIRE_TOKENS", "true")
     with ExitStack() as stack:
         there = reach(Way(), tmp_path, stack)
         page.goto(f"{there.url}/login")
@@ -191,7 +192,7 @@ def test_wrong_tokens_are_answered_by_a_page_and_after_ten_a_minute_by_a_request
 def test_a_page_whose_requests_are_refused_says_so(
     page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTGA_ALLOWED_HOSTS", f'["{NAME}", "127.0.0.1"]')
+    monkeypatch.setenv("HTGA_REQUIRE_TOKENS", "false")
     hides_the_port = Way(WITHOUT_PORT, path="/htga")  # and without https the browser tells no site
     with ExitStack() as stack:
         there = reach(hides_the_port, tmp_path, stack)
@@ -200,11 +201,7 @@ def test_a_page_whose_requests_are_refused_says_so(
         expect(page.get_by_role("alert")).to_contain_text("pass on Host with its port")
 
 
-def test_a_page_whose_token_was_revoked_asks_to_log_in_again(
-    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTGA_ALLOWED_HOSTS", f'["{NAME}", "127.0.0.1"]')
-    monkeypatch.setenv("HTGA_REQUIRE_TOKENS", "true")
+def test_a_page_whose_token_was_revoked_asks_to_log_in_again(page: Page, tmp_path: Path) -> None:
     with ExitStack() as stack:
         there = reach(Way(), tmp_path, stack)
         page.goto(f"{there.url}/login?next=/query")

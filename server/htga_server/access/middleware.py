@@ -164,6 +164,7 @@ class RequestGuard:
         if "text/html" in headers.get("accept", ""):
             if refusal.status != 401:
                 answer = refusal_page(str(refusal), refusal.status)
+                answer.headers.update(refusal.headers)
             else:
                 sent = token_of(headers) is not None
                 message = "That token is not valid (any more)." if sent else ""

@@ -81,6 +81,10 @@ def test_what_a_browser_is_refused_is_a_page_and_a_program_gets_a_problem(
             assert "<b>" not in page.text
             problem = browser.get("/run/x", headers=headers)
             assert problem.json()["status"] == status
+        for _ in range(10):
+            browser.get("/", headers=PAGE | {"cookie": "htga_token=wrong"})
+        late = browser.get("/", headers=PAGE | {"cookie": "htga_token=wrong"})
+        assert (late.status_code, late.headers["retry-after"]) == (429, "60")
         for origin in ("null", "https://evil.example", "http://127.0.0.1:81"):
             said = browser.post(
                 "/login", content=b"token=x", headers=PAGE | FORM | {"origin": origin}
