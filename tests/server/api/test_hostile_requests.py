@@ -176,7 +176,7 @@ def guarded(
     server._socket.close()
 
 
-async def answer(app: Any, **scope: Any) -> int:
+async def answer(app: Any, body: bytes = b"token=x&next=//evil", **scope: Any) -> int:
     """The status of a request that is made of these raw parts."""
     statuses: list[int] = []
     defaults = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET"}
@@ -186,7 +186,7 @@ async def answer(app: Any, **scope: Any) -> int:
         "client": ("127.0.0.1", 1),
         "root_path": "",
     }
-    messages = [{"type": "http.request", "body": b"token=x&next=//evil", "more_body": False}]
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
         return messages.pop() if messages else {"type": "http.disconnect"}
@@ -255,6 +255,31 @@ def test_no_token_is_an_error_of_ours_where_none_is_needed_either(
         status = call(partial(answer, guarded, headers=headers, **scope))
         assert status in {200, 303, 401, 429}, value
         assert status in {200, 303} or path == "/login" or path not in PUBLIC_PATHS
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"cookie"])
+def test_a_page_reads_for_whoever_opens_it_and_no_token_is_an_error_of_ours(
+    guarded: Any,
+    quiet: None,  # noqa: ARG001
+    name: bytes,
+) -> None:
+    body = json.dumps(
+        {
+            "output": "page.children",
+            "outputs": {"id": "page", "property": "children"},
+            "inputs": [{"id": "url", "property": "pathname", "value": "/"}],
+            "state": [
+                {"id": "url", "property": "href", "value": "http://127.0.0.1/"},
+                {"id": "theme", "property": "data", "value": "light"},
+            ],
+            "changedPropIds": ["url.pathname"],
+        }
+    ).encode()
+    path = "/_dash-update-component"
+    scope = {"method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    for value in VALUES:
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (name, value)]
+        assert call(partial(answer, guarded, body, headers=headers, **scope)) in {200, 401, 429}
 
 
 @pytest.mark.parametrize(
