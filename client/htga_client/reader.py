@@ -232,16 +232,19 @@ class Client:
         """The collector's tokens, without their secrets."""
         return list(self._get(wire.Tokens, "/tokens").items)
 
-    def query(self, sql: str, *, limit: int = 10_000) -> pa.Table:
-        """The result of one SELECT over the tables runs, steps and metrics.
+    def query(self, sql: str, *, limit: int = 10_000, skip_damaged: bool = False) -> pa.Table:
+        """The result of one SELECT over live and archived runs.
 
         Args:
             sql: The statement.
-            limit: Maximum number of rows.
+            limit: Maximum number of rows; ask for one more to learn whether there are more.
+            skip_damaged: Whether to leave out rows of damaged files of the archive, which otherwise
+                make the query fail; `wire.LEFT_OUT` in the metadata of the table names them.
         """
         answer = self._connection.request(
             "POST",
             "/query",
+            params={"skip_damaged": "true" if skip_damaged else None},
             content=dumps(wire.Query(sql=sql, limit=limit)),
             accept=wire.ARROW_STREAM,
         )
@@ -265,6 +268,10 @@ class Client:
     def archive(self, run_id: str) -> wire.Archive:
         """Write a finished run to the archive."""
         return self._send(wire.Archive, "POST", _path(run_id, "/archive"))
+
+    def archive_faults(self, run_id: str) -> tuple[str, ...]:
+        """What is wrong with the files of an archived run, after reading each of them."""
+        return self._get(wire.ArchiveFaults, f"/archive/{run_id}/faults").faults
 
     def delete(self, run_id: str) -> None:
         """Delete a run, its rows and its archive; `restore` can undo it for a day."""

@@ -13,18 +13,17 @@ from htga.cli.formats import iso, size
 from htga.cli.output import fail, print_json, print_table
 from htga.cli.runs import DATA, Data, Json, Url
 
-app = group("Write finished runs to Parquet.")
+app = group("Finished runs as Parquet.")
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN...", help="Runs: ids, beginnings of ids, or names."),
+]
 
 
 @app.command()
 def create(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN...",
-            help="Runs to archive: ids, beginnings of ids, or names.",
-        ),
-    ] = None,
+    names: Names = None,
     everything: Annotated[bool, typer.Option("--all", help="All finished runs.")] = False,
     as_json: Json = False,
     url: Url = None,
@@ -68,3 +67,31 @@ def list_archived(
         print_json([iso(asdict(run)) for run in found])
     else:
         print_table(("id", "project", "name"), [(run.id, run.project, run.name) for run in found])
+
+
+@app.command()
+def verify(
+    names: Names = None,
+    everything: Annotated[bool, typer.Option("--all", help="All archived runs.")] = False,
+    as_json: Json = False,
+    url: Url = None,
+    data: Data = DATA,
+) -> None:
+    """Read the files of archived runs, and say which are not what was archived."""
+    from htga.cli.connect import connect
+
+    if not names and not everything:
+        fail("name the runs to verify, or pass --all")
+    faults = {}
+    with connect(url, data) as client:
+        chosen = [find_run(client, name) for name in names or ()] or [
+            run for run in client.runs() if run.archived
+        ]
+        for run in chosen:
+            faults[run.id] = client.archive_faults(run.id)
+            if not as_json:
+                typer.echo("\n".join(faults[run.id]) or f"run {run.id} is what was archived")
+    if as_json:
+        print_json([{"run_id": run_id, "faults": found} for run_id, found in faults.items()])
+    if damaged := sum(map(bool, faults.values())):
+        fail(f"{damaged} of {len(faults)} archived runs are damaged; restore them from a backup")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from htga.cli.formats import as_utf8
 from htga.cli.output import fail, print_json, print_table, say, to_json
 from htga.cli.runs import DATA, Data, Json, Url
+from htga_client.wire import LEFT_OUT
 from htga_client.wire.column_values import column_values
 
 if TYPE_CHECKING:
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT over the tables runs, steps, metrics.")],
+    sql: Annotated[
+        str, typer.Argument(help="One SELECT over runs, steps, layers, metrics, events.")
+    ],
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write to this file: CSV, or JSON with --json.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 10_000,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Leave out damaged files of the archive.")
+    ] = False,
     url: Url = None,
     data: Data = DATA,
 ) -> None:
@@ -37,7 +44,9 @@ def query(
         fail(f"--out {out}: there is no folder {out.absolute().parent}; make it first")
     with connect(url, data) as client:
         # One row more than is shown says whether there are more.
-        table = client.query(as_utf8(sql), limit=limit + 1)
+        table = client.query(as_utf8(sql), limit=limit + 1, skip_damaged=skip_damaged)
+    for fault in json.loads((table.schema.metadata or {}).get(LEFT_OUT, b"[]")):
+        say(f"left out: {fault}")
     if table.num_rows > limit:
         table = table.slice(0, limit)
         say(f"only the first {limit:,} rows are shown, and there are more; see --limit")

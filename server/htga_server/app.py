@@ -33,6 +33,7 @@ from htga_server.api import (
     tokens,
 )
 from htga_server.api.rows import RowIngestService
+from htga_server.archive.archived_files import CheckedFiles
 from htga_server.archive.housekeeping import Housekeeping
 from htga_server.http.access_log import AccessLog
 from htga_server.http.metrics import Metrics
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None, *, reader: bool = False) -> Fas
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     metrics = Metrics(database, broker)
     app.state.viewed, app.state.metrics = viewed, metrics
+    app.state.checked_files = CheckedFiles()
     app.state.row_ingest = RowIngestService(
         database, broker, viewed, SenderPacing(), monitor, metrics, settings
     )

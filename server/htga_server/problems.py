@@ -107,6 +107,13 @@ class Conflict(ServerError):
     slug = "conflict"
 
 
+class Damaged(ServerError):
+    """A file of the archive is not what was archived, and nothing is read from it."""
+
+    status = 503
+    slug = "archive-damaged"
+
+
 class Forbidden(ServerError):
     """The token does not allow this."""
 

@@ -159,8 +159,9 @@ def _check_status(response: httpx2.Response, body: bytes, *, request: str, url: 
     if response.is_success:
         return
     if status in _TRANSIENT or response.is_server_error:
+        detail = str(_problem(body).get("detail") or "")
         raise Unreachable(
-            f"{url} answered {status} to {request}",
+            f"{url} answered {status} to {request}{': ' if detail else ''}{detail[:1000]}",
             retry_after=_seconds(response.headers.get("Retry-After")),
         )
     if not response.is_client_error:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from htga_client.wire.events import Alert, Alerts, Event, Level, RunEvent, RunEvents
 from htga_client.wire.readings import (
+    LEFT_OUT,
     Axis,
     Buckets,
     GroupBuckets,
@@ -44,6 +45,7 @@ from htga_client.wire.rows import (
 from htga_client.wire.rules import Firing, Firings, NewRule, Rule, RuleKind, Rules, Trial
 from htga_client.wire.runs import (
     Archive,
+    ArchiveFaults,
     Finish,
     Gap,
     Layer,
@@ -64,6 +66,7 @@ __all__ = [
     "FIRST_SEQ",
     "GAPS",
     "JSON_FLOATS",
+    "LEFT_OUT",
     "PREFIX",
     "ROOT_PATH",
     "ROWS",
@@ -73,6 +76,7 @@ __all__ = [
     "Alert",
     "Alerts",
     "Archive",
+    "ArchiveFaults",
     "Axis",
     "Buckets",
     "Event",

@@ -202,9 +202,13 @@ class LayerMap:
     max: list[list[float | None]]
 
 
+LEFT_OUT = b"left_out"
+"""Key of a table's metadata that lists, as JSON, the damaged files whose rows it lacks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """The body of `POST /query`: one SELECT over the tables runs, steps and metrics."""
+    """The body of `POST /query`: one SELECT over the tables of runs."""
 
     sql: str
     limit: int = 10_000

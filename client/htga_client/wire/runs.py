@@ -175,3 +175,16 @@ class Archive:
     files: dict[str, dict[str, Any]]
     rows: dict[str, int]
     created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFaults:
+    """What is wrong with the files of an archived run.
+
+    Attributes:
+        run_id: The run.
+        faults: A sentence for each damaged file; empty if all are what was archived.
+    """
+
+    run_id: str
+    faults: tuple[str, ...]

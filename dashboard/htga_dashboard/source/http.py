@@ -88,7 +88,7 @@ class ApiClient:
         if not answer.is_success:
             raise UnavailableError(
                 f"The collector at {self.url} answered {answer.status_code} to {path}: "
-                f"{answer.text[:300]}"
+                f"{_detail(answer)}"
             )
         return answer
 

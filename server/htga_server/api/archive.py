@@ -2,51 +2,96 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
-from htga_client.wire import Archive, Query
+from htga_client.wire import Archive, ArchiveFaults, Query
+from htga_client.wire.readings import LEFT_OUT
 from htga_client.wire.text import clean_text
-from htga_server.api.deps import DatabaseDep, SettingsDep
-from htga_server.api.permissions import ADMIN, READ, GrantDep
+from htga_server.api.deps import CheckedDep, DatabaseDep, SettingsDep
+from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
 from htga_server.archive import parquet
+from htga_server.archive.archived_files import check_run
 from htga_server.archive.json_values import json_values
-from htga_server.archive.sql import run_query
+from htga_server.archive.sql import Limits, SqlQuery
 from htga_server.http.responses import arrow_response, wants_arrow
+from htga_server.problems import Conflict, NotFound
+from htga_server.runs.serialize import get
 
 router = APIRouter(tags=["archive"])
+
+
+TRIES = 3
+"""How often a run is written anew if rows of it come meanwhile."""
 
 
 @router.post("/runs/{run_id}/archive", dependencies=[ADMIN])
 async def create(run_id: str, db: DatabaseDep, settings: SettingsDep) -> Archive:
     """Write a finished run to the archive as Parquet."""
-    return await db.write(partial(parquet.archive_run, run_id=run_id, folder=settings.archive))
+    for left in reversed(range(TRIES)):
+        written = await db.read(partial(parquet.write_run, run_id=run_id, folder=settings.archive))
+        try:
+            return await db.write(partial(parquet.commit_run, written=written))
+        except Conflict as error:
+            if error.slug != "run-changed" or not left:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 @router.get("/archive", dependencies=[READ])
-async def ids(db: DatabaseDep, settings: SettingsDep, allowed: GrantDep) -> dict[str, list[str]]:
+async def ids(db: DatabaseDep, allowed: GrantDep) -> dict[str, list[str]]:
     """List the ids of archived runs."""
-    find = partial(parquet.archived_ids, folder=settings.archive, project=allowed.project)
-    return {"items": await db.read(find)}
+    return {"items": await db.read(partial(parquet.archived_ids, project=allowed.project))}
+
+
+@router.get("/archive/{run_id}/faults", dependencies=[READ])
+async def verify(
+    run_id: str, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep, checked: CheckedDep
+) -> ArchiveFaults:
+    """Read the files of an archived run, and say what is wrong with them."""
+
+    def find(connection: sa.Connection) -> ArchiveFaults:
+        run = get(connection, run_id)
+        effective_project(allowed, run.project)
+        if not run.archived:
+            raise NotFound(f"run {run.id} is not in the archive")
+        faults = check_run(connection, run.id, settings.archive, checked)
+        return ArchiveFaults(run_id=run.id, faults=tuple(str(fault) for fault in faults))
+
+    return await db.read(find)
 
 
 @router.post("/query", dependencies=[READ])
 async def query(
-    body: Query, request: Request, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
+    body: Query,
+    request: Request,
+    db: DatabaseDep,
+    settings: SettingsDep,
+    allowed: GrantDep,
+    checked: CheckedDep,
+    skip_damaged: bool = False,
 ) -> Response:
-    """Execute one SELECT over the tables runs, steps and metrics, live and archived."""
-    run = partial(
-        run_query,
-        sql=clean_text(body.sql),
-        folder=settings.archive,
-        limit=body.limit,
+    """Execute one SELECT over live and archived runs.
+
+    With `skip_damaged` rows of damaged files are left out, and the answer names the files.
+    """
+    query = SqlQuery(
+        clean_text(body.sql),
+        settings.archive,
+        Limits(rows=body.limit, seconds=settings.query_seconds),
         project=allowed.project,
-        seconds=settings.query_seconds,
+        skip_damaged=skip_damaged,
     )
-    table = await db.read(run)
+    answer = await db.read(partial(query.run, checked=checked))
     if wants_arrow(request):
-        return arrow_response(request, table)
-    rows = list(zip(*map(json_values, table.columns), strict=True))
-    return JSONResponse({"columns": table.column_names, "rows": rows})
+        said = {LEFT_OUT: json.dumps(answer.left_out)} if answer.left_out else None
+        return arrow_response(request, answer.table.replace_schema_metadata(said))
+    columns = map(json_values, answer.table.columns)
+    rows = list(zip(*await run_in_threadpool(list, columns), strict=True))
+    content = {"columns": answer.table.column_names, "rows": rows}
+    return JSONResponse(content | ({"left_out": answer.left_out} if answer.left_out else {}))

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.datastructures import State
 
+from htga_server.archive.archived_files import CheckedFiles
 from htga_server.http.metrics import Metrics
 from htga_server.live.broker import Broker
 from htga_server.live.viewers import ViewedRuns
@@ -31,4 +32,5 @@ DatabaseDep = Annotated[Database, Depends(from_state(lambda state: state.databas
 BrokerDep = Annotated[Broker, Depends(from_state(lambda state: state.broker))]
 ViewedDep = Annotated[ViewedRuns, Depends(from_state(lambda state: state.viewed))]
 MetricsDep = Annotated[Metrics, Depends(from_state(lambda state: state.metrics))]
+CheckedDep = Annotated[CheckedFiles, Depends(from_state(lambda state: state.checked_files))]
 SettingsDep = Annotated[Settings, Depends(from_state(lambda state: state.settings))]

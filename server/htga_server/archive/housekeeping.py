@@ -11,6 +11,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from htga_server.archive import parquet, retention
+from htga_server.archive.archived_files import CheckedFiles, check_next, check_run
 from htga_server.problems import ServerError
 from htga_server.runs import deletion
 from htga_server.settings import Settings
@@ -19,6 +20,10 @@ from htga_server.storage.database import Database
 logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 60.0
 """Seconds between two runs of the chores."""
+VERIFIED_AT_ONCE = 10
+"""Archived runs whose files are read again each time."""
+GRACE_SECONDS = 3600.0
+"""How long a file that no catalog names is kept, for those who may still read or write it."""
 ROWS_PER_TRANSACTION = 10_000
 """Rows removed in one transaction; ingest waits no longer than that takes."""
 
@@ -36,6 +41,7 @@ class Housekeeping:
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._verified = 0  # the key of the run whose files were read last
 
     async def run(self) -> None:
         """Run the chores periodically until cancelled."""
@@ -47,9 +53,23 @@ class Housekeeping:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def run_once(self) -> None:
-        """Purge and prune what is due now."""
+        """Purge, prune and verify what is due now."""
         await self._purge()
         await self.prune()
+        await self.verify()
+
+    async def verify(self) -> None:
+        """Read the files of some archived runs, in turn; log damage, and remove leftovers."""
+        work = partial(
+            check_next,
+            after=self._verified,
+            limit=VERIFIED_AT_ONCE,
+            folder=self._settings.archive,
+            before=self._clock() - GRACE_SECONDS,
+        )
+        self._verified, faults = await self._database.read(work)
+        for fault in faults:
+            logger.warning("%s; restore it from a backup", fault)
 
     async def prune(self) -> None:
         """Move the rows of expired runs to the archive."""
@@ -61,12 +81,17 @@ class Housekeeping:
 
     async def _archive_and_close(self, run_id: str) -> None:
         folder = self._settings.archive
-        await self._database.write(
-            partial(retention.archive_and_close, run_id=run_id, folder=folder)
+        written = await self._database.read(
+            partial(parquet.write_run, run_id=run_id, folder=folder)
         )
+        await self._database.write(partial(retention.close_archived, written=written))
 
     async def _prune_rows(self, run_key: int, run_id: str) -> None:
-        await asyncio.to_thread(parquet.verify_run, run_id, self._settings.archive)
+        check = partial(
+            check_run, run_id=run_id, folder=self._settings.archive, checked=CheckedFiles()
+        )
+        for fault in await self._database.read(check):
+            raise fault
         await self._until_done(
             partial(retention.prune, run_key=run_key, limit=ROWS_PER_TRANSACTION)
         )

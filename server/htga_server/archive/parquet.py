@@ -1,4 +1,10 @@
-"""Archived runs as Parquet: a folder for each run, with a manifest of its files."""
+"""Archived runs as Parquet: a folder for each run, with a manifest of its files.
+
+A run is written from a snapshot, beside the writes of other runs. The files of each writing have a
+generation in their names and never change; the manifest is put last. Then the catalog in the
+database is changed in one short transaction, if no row has come meanwhile. Files that no catalog
+names are removed later, so whoever reads them is not disturbed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,103 +23,154 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from htga_client.wire import Archive
+from htga_server.archive.archived_files import MANIFEST
 from htga_server.archive.arrow_export import METRICS, STEPS, metric_batches, step_batches
+from htga_server.archive.column_hashes import ColumnHashes
 from htga_server.problems import Conflict
 from htga_server.runs.lookup import NOT_DELETED, lock_writable
 from htga_server.runs.serialize import get
-from htga_server.storage.tables import runs
+from htga_server.storage.tables import archive_files, runs
 
-MANIFEST = "manifest.json"
+OVER = frozenset({"finished", "failed", "lost"})
+"""The states of a run that is over."""
+ROWS_PER_GROUP = 2**17
+_VERSION = (runs.c.rows, runs.c.attempt, runs.c.updated, runs.c.name)
 
 
-def archive_run(connection: sa.Connection, run_id: str, folder: Path) -> Archive:
-    """Write a run to `folder/<run id>` and mark it as archived; its rows stay in the database.
+@dataclass(frozen=True, slots=True)
+class WrittenRun:
+    """The files of a run that are written and not yet in the catalog.
 
-    The files are written to a temporary folder, read back, counted and synced; one rename then
-    moves the folder into place.
+    Attributes:
+        archive: What they are.
+        generation: The number in their names.
+        version: What the run was when its rows were read; it changes with each new row.
+    """
+
+    archive: Archive
+    generation: int
+    version: tuple[Any, ...]
+
+
+def write_run(connection: sa.Connection, run_id: str, folder: Path) -> WrittenRun:
+    """Write the rows of a run to `folder/<run id>`, on a snapshot.
+
+    Each file is read back, and all its values are compared with those of the database.
 
     Raises:
         NotFound: No such run exists.
-        Conflict: The run has not finished, or is in the archive alone.
+        Conflict: It has not finished, or is in the archive alone.
+        OSError: A file cannot be written, or does not hold what was written.
     """
-    lock_writable(connection, run_id)
     run = get(connection, run_id)
-    if run.state not in {"finished", "failed", "lost"}:
-        raise Conflict(f"run {run_id} is {run.state}; only a run that is over is archived")
-    partial = folder / f"{run.id}.part"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     this = runs.c.id == run.id
-    rows = {
-        "steps": _write(partial / "steps.parquet", STEPS, step_batches(connection, this)),
-        "metrics": _write(partial / "metrics.parquet", METRICS, metric_batches(connection, this)),
+    key, pruned, *version = connection.execute(
+        sa.select(runs.c.run_key, runs.c.pruned, *_VERSION).where(this)
+    ).one()
+    if pruned is not None:
+        raise Conflict(f"run {run_id} is in the archive alone", slug="run-closed")
+    if run.state not in OVER:
+        raise Conflict(f"run {run_id} is {run.state}; only a run that is over is archived")
+    last = sa.select(sa.func.max(archive_files.c.generation)).where(archive_files.c.run_key == key)
+    generation = (connection.scalar(last) or 0) + 1
+    own = folder / run.id
+    if own.is_symlink():  # what it points to is not ours to change
+        own.unlink()
+    own.mkdir(parents=True, exist_ok=True)
+    names = {
+        kind: f"{kind}-{generation}-{time.time_ns():x}.parquet" for kind in ("steps", "metrics")
     }
-    archive = Archive(
-        run_id=run.id,
-        rows=rows,
-        files={f"{name}.parquet": _describe(partial / f"{name}.parquet") for name in rows},
-        created=time.time(),
-    )
-    text = json.dumps(asdict(archive) | {"run": asdict(run)}, indent=1)
-    (partial / MANIFEST).write_text(text, encoding="utf-8")
-    for path in partial.iterdir():
+    rows = {
+        "steps": _write(own / names["steps"], STEPS, step_batches(connection, this)),
+        "metrics": _write(own / names["metrics"], METRICS, metric_batches(connection, this)),
+    }
+    files = {name: _describe(own / name) for name in names.values()}
+    archive = Archive(run_id=run.id, rows=rows, files=files, created=time.time())
+    manifest = asdict(archive) | {"generation": generation, "tables": names, "run": asdict(run)}
+    partial = own / f"{MANIFEST}.{generation}"
+    partial.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    for path in (*(own / name for name in files), partial):
         _sync(path)
-    final = folder / run.id
-    if final.is_symlink():  # what it points to is not ours to remove
-        final.unlink()
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
+    partial.replace(own / MANIFEST)
+    _sync(own)
     _sync(folder)
-    connection.execute(sa.update(runs).where(this).values(archived=True))
+    return WrittenRun(archive, generation, tuple(version))
+
+
+def commit_run(connection: sa.Connection, written: WrittenRun) -> Archive:
+    """Put the files of a run into the catalog; its rows stay in the database.
+
+    Raises:
+        NotFound: No such run exists.
+        Conflict: It has got rows since they were written, or is in the archive alone.
+    """
+    archive = written.archive
+    row = lock_writable(connection, archive.run_id)
+    now = tuple(getattr(row, column.name) for column in _VERSION)
+    if now != written.version:
+        raise Conflict(
+            f"run {archive.run_id} has changed while it was archived; archive it again",
+            slug="run-changed",
+        )
+    this = archive_files.c.run_key == row.run_key
+    connection.execute(sa.delete(archive_files).where(this))
+    connection.execute(
+        sa.insert(archive_files),
+        [
+            {
+                "run_key": row.run_key,
+                "kind": name.partition("-")[0],
+                "name": name,
+                "rows": archive.rows[name.partition("-")[0]],
+                "generation": written.generation,
+                "created": archive.created,
+                **told,
+            }
+            for name, told in archive.files.items()
+        ],
+    )
+    connection.execute(sa.update(runs).where(runs.c.run_key == row.run_key).values(archived=True))
     return archive
 
 
-def find_folder(run_id: str, folder: Path) -> Path | None:
-    """Return the folder of an archived run, or None; symbolic links are not followed."""
-    folder_of_run = folder / run_id
-    if not (folder_of_run / MANIFEST).exists() or any(
-        path.is_symlink() for path in (folder_of_run, *folder_of_run.iterdir())
-    ):
-        return None
-    return folder_of_run
-
-
-def verify_run(run_id: str, folder: Path) -> None:
-    """Check that a run's files match its manifest.
-
-    Raises:
-        OSError: A file is missing or differs.
-    """
-    manifest = json.loads((folder / run_id / MANIFEST).read_text(encoding="utf-8"))
-    for name, expected in manifest["files"].items():
-        if _describe(folder / run_id / name) != expected:
-            raise OSError(f"{folder / run_id / name} is not the file that was archived")
-
-
-def archived_ids(connection: sa.Connection, folder: Path, project: str | None = None) -> list[str]:
+def archived_ids(connection: sa.Connection, project: str | None = None) -> list[str]:
     """Return the ids of archived runs of a project, or of all, without deleted ones."""
-    found = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
-    found = [run_id for run_id in found if find_folder(run_id, folder) is not None]
     visible = NOT_DELETED if project is None else sa.and_(NOT_DELETED, runs.c.project == project)
-    known = set(connection.scalars(sa.select(runs.c.id).where(visible)))
-    return [run_id for run_id in found if run_id in known]
+    query = sa.select(runs.c.id).where(runs.c.archived.is_(True), visible)
+    return list(connection.scalars(query.order_by(runs.c.id)))
 
 
 def remove_files(run_id: str, folder: Path) -> None:
     """Delete a run's files, if any; `run_id` must come from the database."""
-    shutil.rmtree(folder / run_id, ignore_errors=True)
+    own = folder / run_id
+    if own.is_symlink():
+        own.unlink()
+    shutil.rmtree(own, ignore_errors=True)
 
 
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    """Write a file and read it back; return the number of its rows."""
+    written, read = ColumnHashes(schema), ColumnHashes(schema)
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    others = [field.name for field in schema if field.name not in {*floats, "histogram"}]
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=others,
+        use_byte_stream_split=floats,
+    ) as writer:
         for batch in batches:
-            writer.write_batch(batch)
-            rows += batch.num_rows
-    stored = sum(len(batch) for batch in pq.ParquetFile(path).iter_batches(columns=["step"]))
-    if stored != rows:
-        raise OSError(f"{path.name}: {rows} rows were written, but {stored} can be read")
-    return rows
+            writer.write_batch(batch, row_group_size=ROWS_PER_GROUP)
+            written.update(batch)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            read.update(batch)
+        rows = file.metadata.num_rows
+    if written.digests() != read.digests():
+        raise OSError(f"{path.name} does not hold what was written; see to the disk")
+    return int(rows)
 
 
 def _describe(path: Path) -> dict[str, Any]:

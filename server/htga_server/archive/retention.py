@@ -1,14 +1,14 @@
 """Retention: rows of old runs move to the archive. Functions of a connection.
 
-An expired run is archived and closed in one transaction, so no row can arrive that the archive
-lacks. Then its rows and histograms are removed, some at a time. Rollups of eight steps, histogram
-sums of 64 steps and events stay in the database.
+An expired run is closed in the transaction that puts its files into the catalog, which fails if a
+row has come since they were written; so no row can arrive that the archive lacks. Then its rows and
+histograms are removed, some at a time. Rollups of eight steps, histogram sums of 64 steps and
+events stay in the database.
 """
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -53,14 +53,14 @@ def being_pruned(connection: sa.Connection) -> dict[int, str]:
     return {row.run_key: row.id for row in connection.execute(query)}
 
 
-def archive_and_close(connection: sa.Connection, run_id: str, folder: Path) -> None:
-    """Archive a run and close it to further rows.
+def close_archived(connection: sa.Connection, written: parquet.WrittenRun) -> None:
+    """Put the files of a run into the catalog, and close the run to further rows.
 
     Raises:
         NotFound: No such run exists.
-        Conflict: It is not over, or closed already.
+        Conflict: It has got rows since the files were written, or is closed already.
     """
-    parquet.archive_run(connection, run_id, folder)
+    run_id = parquet.commit_run(connection, written).run_id
     run_key = connection.scalars(sa.select(runs.c.run_key).where(runs.c.id == run_id)).one()
     own = sa.select(tracks.c.kind, tracks.c.name_id, tracks.c.rank)
     for kind, name_id, rank in connection.execute(own.where(tracks.c.run_key == run_key)).all():

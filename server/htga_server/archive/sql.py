@@ -1,108 +1,172 @@
 """SQL over live and archived runs by DuckDB.
 
-A query sees the tables `runs`, `steps` and `metrics`. It can reach no file, network or setting.
+A query sees the tables of `htga_server.archive.relations`. It can reach no other file, network or
+setting, and only what it reads is loaded.
 """
 
 from __future__ import annotations
 
-import json
-import threading
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import sqlalchemy as sa
 
-from htga_server.archive import parquet
-from htga_server.archive.arrow_export import METRICS, STEPS, metric_batches, step_batches
-from htga_server.problems import BadRequest
+from htga_server.archive.archived_files import ArchivedFile, CheckedFiles, files_of
+from htga_server.archive.query_clock import QueryClock
+from htga_server.archive.query_plan import Plan, Scan, empty_tables, everything, plan
+from htga_server.archive.query_tables import NOT_LOADED, QueryTables
+from htga_server.archive.relations import ROWS, text
+from htga_server.problems import BadRequest, TooLarge
 from htga_server.runs.lookup import NOT_DELETED
 from htga_server.storage.tables import runs
 
-_TEXT, _TIME = pa.string(), pa.float64()
-RUNS = pa.schema(
-    [
-        *((name, _TEXT) for name in ("id", "project", "name", "group")),
-        ("tags", pa.list_(_TEXT)),
-        *((name, _TEXT) for name in ("config", "notes", "state")),
-        ("attempt", pa.int32()),
-        *((name, _TIME) for name in ("created", "updated", "finished")),
-        *(("archived", pa.bool_()), ("last_step", pa.int64()), ("summary", _TEXT)),
-    ]
-)
+logger = logging.getLogger(__name__)
 DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": "false",
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "temp_directory": "",  # what does not fit into the memory is refused, not spilled
 }
+FILES_OF = {"all_steps": "steps", "all_metrics": "metrics"}
+"""The files that hold the rows of a table."""
 
 
-def run_query(
-    connection: sa.Connection,
-    sql: str,
-    *,
-    folder: Path,
-    limit: int,
-    seconds: float,
-    project: str | None = None,
-) -> pa.Table:
-    """Execute one SELECT.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may take.
 
-    Args:
-        folder: The folder of the archive.
-        limit: Maximum number of rows to return.
-        seconds: Maximum time.
-        project: The project whose runs are visible; None for all.
-
-    Raises:
-        BadRequest: It is no single SELECT, does not parse, fails, or takes too long.
+    Attributes:
+        rows: Maximum number of rows of the answer; further ones are cut off.
+        seconds: Maximum time, from before the statement is planned.
+        memory: Bytes that DuckDB may use, besides the live rows.
+        answer: Maximum bytes of the answer.
+        threads: Maximum number of threads.
     """
-    visible = NOT_DELETED if project is None else sa.and_(NOT_DELETED, runs.c.project == project)
-    live = sa.and_(runs.c.archived.is_(False), visible)
-    archived = connection.scalars(
-        sa.select(runs.c.id).where(runs.c.archived.is_(True), visible)
-    ).all()
-    found = [parquet.find_folder(run_id, folder) for run_id in archived]
-    files = [path for path in found if path is not None]
-    with duckdb.connect(config=DUCKDB_CONFIG) as duck:
-        duck.register("runs", _runs(connection, visible))
-        for name, schema, batches in (
-            ("steps", STEPS, step_batches(connection, live)),
-            ("metrics", METRICS, metric_batches(connection, live)),
-        ):
-            duck.register(f"live_{name}", pa.Table.from_batches(batches, schema))
-            paths = [str(path / f"{name}.parquet") for path in files]
-            duck.register(f"archived_{name}", ds.dataset(paths, schema=schema, format="parquet"))
-            duck.execute(
-                f"CREATE VIEW {name} AS"  # noqa: S608 (the names are those three lines above)
-                f" SELECT * FROM live_{name} UNION ALL BY NAME SELECT * FROM archived_{name}"
-            )
-        duck.execute("SET lock_configuration = true")
-        timer = threading.Timer(seconds, duck.interrupt)
-        timer.start()
+
+    rows: int
+    seconds: float
+    memory: int = 2**30
+    answer: int = 2**28
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a query.
+
+    Attributes:
+        table: Its rows.
+        left_out: A sentence for each damaged file whose rows are missing.
+    """
+
+    table: pa.Table
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SqlQuery:
+    """One SELECT over the runs that its sender may see.
+
+    Attributes:
+        sql: The statement.
+        folder: The folder of the archive.
+        limits: What it may take.
+        project: The project whose runs are visible; None for all.
+        skip_damaged: Whether to answer without the rows of damaged files.
+    """
+
+    sql: str
+    folder: Path
+    limits: Limits
+    project: str | None = None
+    skip_damaged: bool = False
+
+    def run(self, connection: sa.Connection, checked: CheckedFiles) -> Answer:
+        """Execute it.
+
+        Args:
+            connection: To the database.
+            checked: Remembers which files are what was archived.
+
+        Raises:
+            BadRequest: It is no single SELECT, does not parse, fails, or takes too long.
+            Damaged: A file that it reads is not what was archived.
+            TooLarge: The answer is larger than may be.
+        """
+        clock = QueryClock(self.limits.seconds)
         try:
-            statements = duck.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise BadRequest("sql must be one SELECT statement")
-            return duck.sql(sql).limit(limit).to_arrow_table()
+            with clock.running():
+                reads = self._plan(clock)
+                try:
+                    return self._answer(connection, reads, checked, clock)
+                except duckdb.Error as error:
+                    if NOT_LOADED not in str(error):
+                        raise
+                    words = str(error).partition(NOT_LOADED)[2]
+                    logger.warning(
+                        "a query reads %.40s, which its plan does not name: %.1000s",
+                        words,
+                        self.sql,
+                    )
+                    return self._answer(connection, everything(), checked, clock)
         except duckdb.InterruptException as error:
-            raise BadRequest(f"the query took longer than {seconds:g} s") from error
+            raise clock.too_slow() from error
         except duckdb.Error as error:
-            raise BadRequest(str(error)[:2000]) from error
-        finally:
-            timer.cancel()
+            raise BadRequest(str(error).replace(str(self.folder), "archive")[:2000]) from error
 
+    def _plan(self, clock: QueryClock) -> Plan:
+        with duckdb.connect(config=DUCKDB_CONFIG) as duck, clock.stops(duck):
+            duck.execute("SET enable_external_access = false")
+            empty_tables(duck)
+            duck.execute("SET lock_configuration = true")
+            return plan(duck, self.sql)
 
-def _runs(connection: sa.Connection, visible: sa.ColumnElement[bool]) -> pa.Table:
-    records = [
-        row
-        | {
-            "group": row["run_group"],
-            "config": json.dumps(row["config"]),
-            "summary": json.dumps(row["summary"]),
-        }
-        for row in map(dict, connection.execute(sa.select(runs).where(visible)).mappings())
-    ]
-    return pa.Table.from_pylist(records, RUNS)
+    def _answer(
+        self, connection: sa.Connection, reads: Plan, checked: CheckedFiles, clock: QueryClock
+    ) -> Answer:
+        left_out: list[str] = []
+        files: dict[str, list[ArchivedFile]] = {}
+        for name in ROWS.keys() & reads.keys():
+            archived = sa.and_(self._visible(reads[name]), runs.c.archived.is_(True))
+            found = files_of(connection, archived, FILES_OF[name], self.folder)
+            files[name] = list(checked.sound(found, left_out if self.skip_damaged else None))
+            clock.check()
+        paths = ", ".join(text(str(file.path)) for own in files.values() for file in own)
+        memory = f"{self.limits.memory >> 20}MiB"
+        config = DUCKDB_CONFIG | {"memory_limit": memory, "threads": self.limits.threads}
+        with duckdb.connect(config=config) as duck, clock.stops(duck):
+            duck.execute(f"SET allowed_paths = [{paths}]")
+            duck.execute("SET enable_external_access = false")
+            tables = QueryTables(connection, reads, files, visible=self._visible, clock=clock)
+            tables.define(duck)
+            duck.execute("SET lock_configuration = true")
+            clock.check()
+            return Answer(self._rows(duck), tuple(left_out))
+
+    def _visible(self, scan: Scan) -> sa.ColumnElement[bool]:
+        """Return the condition for the runs that may be read, and are."""
+        conditions: list[sa.ColumnElement[bool]] = [NOT_DELETED]
+        if self.project is not None:
+            conditions.append(runs.c.project == self.project)
+        if scan.run_ids is not None:
+            conditions.append(runs.c.id.in_(scan.run_ids))
+        return sa.and_(*conditions)
+
+    def _rows(self, duck: duckdb.DuckDBPyConnection) -> pa.Table:
+        (statement,) = duck.extract_statements(self.sql)
+        reader = duck.sql(statement.query).limit(self.limits.rows).to_arrow_reader(10_000)
+        batches, size = [], 0
+        for batch in reader:
+            size += batch.nbytes
+            if size > self.limits.answer:
+                raise TooLarge(
+                    f"the answer is larger than {self.limits.answer} bytes; select fewer columns"
+                    " or rows",
+                    limit=self.limits.answer,
+                    actual=size,
+                )
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)

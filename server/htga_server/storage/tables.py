@@ -206,6 +206,20 @@ events = sa.Table(
     comment="what happened in a run, for people to read",
 )
 
+archive_files = sa.Table(
+    "archive_files",
+    metadata,
+    sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(8), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("created", Real(53), nullable=False),
+    comment="the files of archived runs, and what they were when they were written",
+)
+
 rules = sa.Table(
     "rules",
     metadata,
@@ -223,5 +237,7 @@ rules = sa.Table(
     comment="what is watched in the runs of a project (htga_client.wire.NewRule)",
 )
 
-RUN_TABLES = (steps, metrics, packs, cells, tracks, names, gaps, events, writers)
+RUN_TABLES = (
+    steps, metrics, packs, cells, tracks, names, gaps, events, writers, archive_files
+)  # fmt: skip
 """The tables whose rows belong to a run, by its run_key."""

@@ -34,6 +34,7 @@ COMMANDS: dict[str, list[str]] = {
     "runs restore": ["runs", "restore", "0" * 8 + "-0000" * 3 + "-" + "0" * 12],
     "archive create": ["archive", "create", "--all"],
     "archive ls": ["archive", "ls"],
+    "archive verify": ["archive", "verify", "--all"],
     "token create": ["token", "create", "one"],
     "token ls": ["token", "ls"],
     "token revoke": ["token", "revoke", "one"],

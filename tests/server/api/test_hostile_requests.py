@@ -176,7 +176,7 @@ def guarded(
     server._socket.close()
 
 
-async def answer(app: Any, body: bytes = b"token=x&next=//evil", **scope: Any) -> int:
+async def answer(app: Any, *, body: bytes = b"token=x&next=//evil", **scope: Any) -> int:
     """The status of a request that is made of these raw parts."""
     statuses: list[int] = []
     defaults = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET"}
@@ -218,7 +218,7 @@ def test_no_header_cookie_path_or_query_is_an_error_of_ours(
     query: bytes,
     method: str,
 ) -> None:
-    scope = {
+    scope: dict[str, Any] = {
         "method": method,
         "path": path,
         "raw_path": path.encode("utf-8", "surrogatepass"),
@@ -251,7 +251,12 @@ def test_no_token_is_an_error_of_ours_where_none_is_needed_either(
 ) -> None:
     for value in VALUES:
         headers = [(b"host", b"127.0.0.1"), (name, value)]
-        scope = {"method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
+        scope: dict[str, Any] = {
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+        }
         status = call(partial(answer, guarded, headers=headers, **scope))
         assert status in {200, 303, 401, 429}, value
         assert status in {200, 303} or path == "/login" or path not in PUBLIC_PATHS
@@ -279,7 +284,11 @@ def test_a_page_reads_for_whoever_opens_it_and_no_token_is_an_error_of_ours(
     scope = {"method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
     for value in VALUES:
         headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (name, value)]
-        assert call(partial(answer, guarded, body, headers=headers, **scope)) in {200, 401, 429}
+        assert call(partial(answer, guarded, body=body, headers=headers, **scope)) in {
+            200,
+            401,
+            429,
+        }
 
 
 @pytest.mark.parametrize(

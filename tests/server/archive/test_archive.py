@@ -68,7 +68,7 @@ def test_the_manifest_tells_the_truth_about_the_files(
     for name, told in manifest["files"].items():
         data = (folder / name).read_bytes()
         assert (told["bytes"], told["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-    steps = pq.read_table(folder / "steps.parquet")
+    steps = pq.read_table(folder / manifest["tables"]["steps"])
     assert steps.num_rows == manifest["rows"]["steps"] == 100
     assert steps["histogram"][5].as_py() == BLOB
     assert [str(v) for v in steps["alpha_hat"][:4].to_pylist()] == ["nan", "inf", "None", "1.0"]
