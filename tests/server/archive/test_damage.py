@@ -95,7 +95,7 @@ def make_folder(path: Path) -> None:
 
 Damage = Callable[[Path, Path], object]
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "it is removed": (lambda own, _: os.unlink(own), "is missing"),
+    "it is removed": (lambda own, _: own.rename(own.with_name("away")), "is missing"),
     "its folder is removed": (lambda own, _: shutil.rmtree(own.parent), "is missing"),
     "it is emptied": (lambda own, _: own.write_bytes(b""), "has 0 bytes"),
     "it is cut off": (lambda own, _: os.truncate(own, own.stat().st_size - 1), "bytes instead of"),
