@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from htga.telemetry.config import config_of
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.guard import Guard
 from htga.telemetry.probe import SAMPLE, Probe
-from htga.telemetry.ranks import Ranks, agreed, is_sharded
+from htga.telemetry.ranks import FirstRanksRun, Ranks, RunIdentity, agreed, is_sharded
 from htga.telemetry.run import Run
 from htga.telemetry.settings import choice, flag, folder, integer, optional_share, setting, words
 from htga.telemetry.settings import run_id as checked_run_id
@@ -26,6 +27,7 @@ from htga_client.run_ids import random_name, uuid7
 from htga_client.sender.queue import Item
 from htga_client.sender.sender import Sender
 from htga_client.url import DEFAULT_URL
+from htga_client.wire.row_encoder import Row
 from htga_client.wire.text import shown
 
 MODES = ("online", "offline", "disabled")
@@ -33,6 +35,7 @@ RANKS = ("first", "all")
 RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
 RESUME_REFUSALS = frozenset({404, 409})
 _attached: weakref.WeakKeyDictionary[Optimizer, Run] = weakref.WeakKeyDictionary()
+_parts: weakref.WeakKeyDictionary[Run, int] = weakref.WeakKeyDictionary()  # optimizers that joined
 
 DEFAULT_DIR = "htga-data/spool"
 """Folder where rows wait on disk, relative to the current one."""
@@ -125,8 +128,7 @@ def attach(
         return Run(run_id or str(uuid7()), url="", name=name or "")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {shown(optimizer, 100)}")
-    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = inner  # Accelerate's has no hooks, and steps the one that it wraps
+    optimizer = _innermost(optimizer)
     resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
     own = Ranks.current()
     every_rank = choice("ranks", setting(ranks, "RANKS", "first"), RANKS) == "all"
@@ -138,7 +140,9 @@ def attach(
     run_id, name = setting(run_id, "RUN_ID", ""), setting(name, "NAME", "")
     may_exist, is_named = bool(run_id), bool(name)
     if every_rank:
-        run_id, name = agreed(run_id, name, own)
+        identity = agreed(run_id, name, own)
+    else:
+        identity = RunIdentity(run_id, name, str(uuid7()))
     measuring: dict[str, Any] = {
         "model": model,
         "first_step": first_step,
@@ -156,25 +160,100 @@ def attach(
     }
     project = setting(project, "PROJECT", "")
     new = wire.NewRun(
-        id=checked_run_id(run_id),
+        id=checked_run_id(identity.run_id),
         project=project or project_name(),
-        name=name or random_name(),
+        name=identity.name or random_name(),
         group=setting(group, "GROUP", ""),
         tags=words(setting(tags, "TAGS", ())),
         notes=setting(notes, "NOTES", ""),
         config=config_of(setting(config, "CONFIG", None)),
         environment=describe(optimizer, model) | {"ranks": own.world},
+        start=identity.start,
         resume=resume if own.rank == 0 else "allow",
         defaults=("project",) * (not project) + ("name",) * (not is_named),
     )
     directory = folder("dir", setting(dir, "DIR", DEFAULT_DIR))
-    if (former := _attached.get(optimizer)) is not None:
+    if (former := _attached.pop(optimizer, None)) is not None:
         former.finish()
-    if own.rank > 0 and not every_rank:
-        probe = _probe(optimizer, None, measuring) if measuring["sharded"] else None
-        return Run(new.id, url="", name=new.name, probe=probe, rank=own.rank)
+    if own.world > 1 and not every_rank:
+        first = FirstRanksRun(own)
+        if own.rank > 0:
+            probe = _probe(optimizer, None, measuring) if measuring["sharded"] else None
+            return Run("", url="", name=name, probe=probe, rank=own.rank, find_id=first.find)
+        first.tell(new.id)
+    if may_exist and (holder := _open_run(new.id)) is not None:
+        if resume == "never":
+            raise ResumeForbidden(f"resume forbids this run_id: run {new.id} goes on here")
+        return _join(holder, optimizer, measuring)
     asks = own.rank == 0 and (may_exist or resume != "allow")
     return _start(optimizer, transport, new, directory, measuring, asks=asks)
+
+
+def attach_beside(optimizer: Optimizer, **options: Any) -> Run:
+    """`attach` for a framework's callback, which ends its own run and no other callback's."""
+    optimizer = _innermost(optimizer)
+    other = _attached.pop(optimizer, None)
+    try:
+        run_id = setting(options.get("run_id"), "RUN_ID", "")
+        if other is not None and other.is_open and run_id and checked_run_id(run_id) == other.id:
+            return other  # two callbacks of one run
+        return attach(optimizer, **options)
+    finally:
+        if other is not None:
+            _attached.setdefault(optimizer, other)
+
+
+def _innermost(optimizer: Any) -> Any:
+    """The optimizer itself: Accelerate's has no hooks, and steps the one that it wraps."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner
+    return optimizer
+
+
+def _open_run(run_id: str) -> Run | None:
+    """The run of this id that measures another optimizer of this process, if that one lives."""
+
+    def find() -> Run | None:
+        return next((run for run in _attached.values() if run.id == run_id and run.is_open), None)
+
+    if find() is None:
+        return None
+    gc.collect()  # a notebook's cell that is run again has left the optimizer in a cycle
+    return find()
+
+
+def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any]) -> Run:
+    """Measure another optimizer of a run, as layers whose names begin with its number."""
+    while holder._holder is not None:  # noqa: SLF001
+        holder = holder._holder  # noqa: SLF001
+    number = _parts[holder] = _parts.get(holder, 0) + 1
+    part, sender = f"optimizer{number}", holder._sender  # noqa: SLF001
+
+    def put(make: Callable[[], Sequence[Row]]) -> bool:
+        return sender is not None and sender.put(lambda: [_of_part(part, row) for row in make()])
+
+    probe = _probe(optimizer, put, measuring)
+    run = Run(
+        holder.id,
+        holder.url,
+        name=holder.name,
+        sender=sender,
+        probe=probe,
+        rank=measuring["rank"],
+        holder=holder,
+    )
+    _attached[optimizer] = run
+    notify(
+        f"run {holder.name} measures another optimizer of this process already, so this one is "
+        f"shown as layer {part}; to continue the run with this one instead, call finish() first"
+    )
+    return run
+
+
+def _of_part(part: str, row: Row) -> Row:
+    """A row of a further optimizer, under a name that no layer of the first one has."""
+    layer = row.get("layer")
+    return {**row, "layer": f"{part}.{layer}" if layer else part}
 
 
 def _start(

@@ -49,7 +49,7 @@ class SpoolWriter:
         """Work until the run has ended; raises `Closed`."""
         self._spool.open()
         try:
-            while self._state.ending is None or self._queue.waiting:
+            while not self._state.ending or self._queue.waiting:
                 # In memory rows are as safe as in the queue, and large batches take less of it.
                 linger = LINGER if self._spool.durable else MEMORY_LINGER
                 self._store(self._queue.take(MAX_ROWS, linger=linger))
