@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import os
 import time
 import uuid
@@ -17,8 +18,7 @@ from typing import Any
 from torch import Tensor, distributed
 from torch.optim import Optimizer
 
-from htga.telemetry.guard import WarnOnce
-from htga_client.console import logger
+from htga_client.console import logger, notify
 from htga_client.run_ids import random_name, uuid7
 
 AGREEMENT_SECONDS = 300.0
@@ -117,7 +117,7 @@ class FirstRanksRun:
         self._key = f"first-{next(_calls['first'])}"
         self._patience = FIRST_ID_SECONDS
         self._store = shared_store() if ranks.world > 1 else None
-        self._warn_once = WarnOnce()
+        self._has_warned = False
 
     def tell(self, run_id: str) -> None:
         """Leave the id for the other ranks."""
@@ -129,41 +129,47 @@ class FirstRanksRun:
         """The id, or an empty text with one warning; only the first call waits."""
         seconds, self._patience = self._patience, 0.0
         found = None if self._store is None else _read(self._store, self._key, seconds=seconds)
-        if found is None:
+        if found is None and not self._has_warned:
+            self._has_warned = True
             reason = (
                 "there was neither torchrun nor a process group when attach was called"
                 if self._store is None
                 else "rank 0 has not called attach, or has ended"
             )
-            self._warn_once("id", f"rank {self._rank} does not know rank 0's run: {reason}")
+            notify(
+                f"rank {self._rank} does not know the id of rank 0's run: {reason}",
+                level=logging.WARNING,
+            )
         return found or ""
 
 
-def shared_store() -> distributed.Store | None:
-    """The store that all ranks reach, torchrun's or else that of the process group, if any."""
+def shared_store() -> Any:
+    """The `Store` that all ranks reach, torchrun's or else that of the process group, or None."""
     if not distributed.is_available():
         return None
+    c10d: Any = distributed
     try:
         if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             return _torchruns_store()
         if distributed.is_initialized():
-            group = distributed.distributed_c10d._get_default_store()  # noqa: SLF001
-            return distributed.PrefixStore("htga", group)
+            group = c10d.distributed_c10d._get_default_store()  # noqa: SLF001
+            return c10d.PrefixStore("htga", group)
     except Exception as error:  # noqa: BLE001  a backend without a store, an agent that is gone
         logger.debug("the ranks have no store in common: %r", error)
     return None
 
 
 @cache
-def _torchruns_store() -> distributed.Store:
+def _torchruns_store() -> Any:
+    c10d: Any = distributed
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     wait = timedelta(seconds=FIRST_ID_SECONDS)
-    store = distributed.TCPStore(address, port, is_master=False, timeout=wait)
+    store = c10d.TCPStore(address, port, is_master=False, timeout=wait)
     restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return distributed.PrefixStore(f"htga-{restart}", store)
+    return c10d.PrefixStore(f"htga-{restart}", store)
 
 
-def _read(store: distributed.Store, key: str, *, seconds: float) -> str | None:
+def _read(store: Any, key: str, *, seconds: float) -> str | None:
     """A value once another rank has left it; None if that takes longer."""
     deadline = time.monotonic() + seconds
     with contextlib.suppress(Exception):  # the store ends with the process that holds it

@@ -69,8 +69,9 @@ class Uploader:
 
     def report(self) -> bool:
         """Report how the run ended, unless that was done before; False if it is refused."""
-        is_due = self._final_state is not None and not self._state.reported
-        acked = not is_due or self._delivery.finish(self._final_state())
+        acked = True
+        if self._final_state is not None and not self._state.reported:
+            acked = self._delivery.finish(self._final_state())
         self._state.report_sent()
         return acked
 
