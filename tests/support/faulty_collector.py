@@ -52,6 +52,7 @@ class FaultyCollector:
 
     Attributes:
         rows: Stored rows in order of arrival, each with its writer under "writer".
+        starts: What each registration says of its start.
         gaps: Writer, first number and end of what a client said that it had lost.
         faults: Answers to the next requests for rows, in order.
         always: The answer to every request, rows or not, while it is set.
@@ -67,6 +68,7 @@ class FaultyCollector:
         self.finished: dict[str, dict[str, Any]] = {}
         self.next_seq: dict[str, int] = {}
         self.gaps: list[tuple[str, int, int]] = []
+        self.starts: list[str | None] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.poison: int | None = None
@@ -119,6 +121,7 @@ class FaultyCollector:
             return 409, {"status": 409, "detail": f"run {new['id']} exists"}
         if new["resume"] == "must" and not known:
             return 404, {"status": 404, "detail": f"no run {new['id']}"}
+        self.starts.append(new["start"])
         run = self.runs.setdefault(new["id"], new)
         return 200 if known else 201, _as_run(run)
 
