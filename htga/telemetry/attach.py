@@ -16,7 +16,7 @@ from htga.telemetry.environment import describe, project_name
 from htga.telemetry.guard import Guard
 from htga.telemetry.probe import Probe
 from htga.telemetry.ranks import FirstRanksRun, Ranks, RunIdentity, agreed, is_sharded
-from htga.telemetry.run import Run
+from htga.telemetry.run import Run, StepCounter
 from htga.telemetry.settings import MODES, Options, checked_run_id, choice, setting
 from htga_client import wire
 from htga_client.console import notify
@@ -151,7 +151,8 @@ def attach(
     if own.world > 1 and not options.every_rank:
         first = FirstRanksRun(own)
         if own.rank > 0:
-            probe = _probe(optimizer, None, measuring) if measuring["sharded"] else None
+            sharded = _probe(optimizer, None, measuring) if measuring["sharded"] else None
+            probe = sharded or StepCounter(optimizer, measuring["first_step"])
             return Run("", url="", name=new.name, probe=probe, rank=own.rank, find_id=first.find)
         first.tell(new.id)
     if options.run_id and (holder := _open_run(new.id)) is not None:

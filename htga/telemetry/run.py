@@ -7,11 +7,12 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
 from weakref import WeakValueDictionary
+
+from torch.optim import Optimizer
 
 from htga.telemetry.guard import Guard, WarnOnce
 from htga.telemetry.metric_values import MetricValues
@@ -30,11 +31,32 @@ _runs: WeakValueDictionary[str, Run] = WeakValueDictionary()  # of this process,
 _told: set[str] = set()  # keys of the other processes' runs that were logged to here
 
 
-@dataclass(slots=True)
-class _Counter:
-    """Counts the steps of a run whose optimizer is not measured."""
+class StepCounter:
+    """Counts the steps of a run whose optimizer is not measured.
 
-    steps: int = 0
+    Args:
+        optimizer: Its steps are counted; None if only the run counts.
+        first_step: Number of the first step.
+
+    Attributes:
+        steps: Number of the next step.
+    """
+
+    def __init__(self, optimizer: Optimizer | None = None, first_step: int = 0) -> None:
+        self.steps = first_step
+        self._hook = None if optimizer is None else optimizer.register_step_post_hook(self.count)
+
+    def count(self, *_: Any) -> None:
+        """Count a step."""
+        self.steps += 1
+
+    def detach(self) -> None:
+        """Count no more."""
+        if self._hook is not None:
+            self._hook.remove()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StepCounter, ()  # that of a copied optimizer counts for no run
 
 
 class Run:
@@ -53,7 +75,7 @@ class Run:
         url: Its page on the dashboard.
         name: Its label for people.
         sender: Takes the rows; None makes a run that does nothing.
-        probe: Measures the optimizer; its step counter gives `log` its step.
+        probe: Measures the optimizer, or only counts; its step counter gives `log` its step.
         rank: Rank of this process.
         find_id: Tells the id later, where it is another rank's and `run_id` is empty.
         holder: The run of another optimizer whose sender this one shares, and whose end it leaves
@@ -67,7 +89,7 @@ class Run:
         *,
         name: str = "",
         sender: Sender | None = None,
-        probe: Probe | None = None,
+        probe: Probe | StepCounter | None = None,
         rank: int = 0,
         find_id: Callable[[], str] | None = None,
         holder: Run | None = None,
@@ -81,7 +103,7 @@ class Run:
         self._probe = probe
         self._rank = rank
         self._guard = Guard("metrics could not be logged")
-        self._counter = _Counter() if probe is None else probe
+        self._counter = StepCounter() if probe is None else probe
         self._unstepped = self._counter.steps  # what the counter is until the first step
         self._early: set[Any] = set()  # what was logged at the last step before the first
         self._warn_once = WarnOnce()

@@ -51,7 +51,7 @@ class FaultyCollector:
         port: Where to listen; 0 for any free port.
 
     Attributes:
-        rows: Stored rows in order of arrival, each with its writer under "writer".
+        rows: Stored rows in order of arrival, each with its run and its writer.
         starts: What each registration says of its start.
         gaps: Writer, first number and end of what a client said that it had lost.
         faults: Answers to the next requests for rows, in order.
@@ -145,7 +145,8 @@ class FaultyCollector:
         known = min(expected - first, table.num_rows)
         fresh = table.slice(known).to_pylist()
         self.rows += [
-            row | {"writer": writer, "metrics": dict(row["metrics"] or ())} for row in fresh
+            row | {"run": run_id, "writer": writer, "metrics": dict(row["metrics"] or ())}
+            for row in fresh
         ]
         self.next_seq[writer] = max(expected, first + table.num_rows)
         return 200, {

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from htga.telemetry.lightning import TelemetryCallback
 from htga_client import Client
 from htga_server.http.server import Server
+from tests.support.faulty_collector import FaultyCollector
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Lightning's own, of every kind
@@ -273,3 +277,28 @@ def test_two_optimizers_are_measured_in_two_runs_or_in_one_that_both_name(
         assert client.run(first).state == "finished"
         assert steps(client, first) == steps(client, first, "nets.0.weight") == list(range(16))
         assert steps(client, second, whole) == steps(client, second, layer) == list(range(8))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("database_url")
+def test_processes_that_lightning_forks_are_one_attempt_of_a_run_whose_id_each_knows(
+    faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    script = Path(__file__).with_name("train_forked_ranks.py")
+    environment = os.environ | {"HTGA_STRICT": "1", "PYTHONPATH": str(script.parents[3])}
+    done = subprocess.run(
+        [sys.executable, str(script), faulty.url, str(tmp_path)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == sorted(2 * [f"{one} 8" for one in faulty.runs])
+    assert {how["state"] for how in faulty.finished.values()} == {"finished"}
+    assert len(faulty.starts) == 3
+    assert len(set(faulty.starts)) == 2
+    assert sorted({(row["rank"], row["step"]) for row in faulty.rows}) == [
+        (rank, step) for rank in (0, 1) for step in range(8)
+    ]

@@ -55,7 +55,7 @@ def training(collector: Server) -> Iterator[Callable[..., Training]]:
 
 
 def steps(client: Client, run: Run, layer: str = "") -> list[int]:
-    found: list[int] = client.series(run, ["alpha_hat"], layer=layer)["step"].to_pylist()
+    found: list[int] = client.series(run.id, ["alpha_hat"], layer=layer)["step"].to_pylist()
     return found
 
 
