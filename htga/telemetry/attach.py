@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.guard import Guard
+from htga.telemetry.notebook.card import Card, in_notebook
 from htga.telemetry.probe import Probe
 from htga.telemetry.ranks import FirstRanksRun, Ranks, RunIdentity, agreed, is_sharded
 from htga.telemetry.run import Run, StepCounter
@@ -218,6 +219,7 @@ def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any]) -> Ru
         sender=sender,
         probe=probe,
         rank=measuring["rank"],
+        card=holder._card,  # noqa: SLF001
         holder=holder,
     )
     _attached[optimizer] = run
@@ -268,16 +270,18 @@ def _begin(
     asks: bool,
 ) -> Run:
     rank = measuring["rank"]
-    sender = Sender(transport, new, folder=directory, owns_run=rank == 0)
+    page = "" if transport is None else f"{transport.url}/run/{new.id}"
+    card = Card(page) if rank == 0 and in_notebook() else None
+    sender = Sender(transport, new, folder=directory, owns_run=rank == 0, watcher=card)
     # One that exists has a name and a project of its own.
     stored = (_registered(sender) if asks else None) or sender.run
     probe = _probe(optimizer, sender.put, measuring)
-    page = "" if transport is None else f"{transport.url}/run/{new.id}"
-    run = Run(new.id, page, name=stored.name, sender=sender, probe=probe, rank=rank)
+    run = Run(new.id, page, name=stored.name, sender=sender, probe=probe, rank=rank, card=card)
     _attached[optimizer] = run
     # Without these nothing can be logged. At exit the sender finishes by itself.
     weakref.finalize(probe or run, sender.finish, timeout=0.0).atexit = False
-    if rank == 0:
+    is_shown = card is not None and card.show(stored.name, stored.project)
+    if rank == 0 and not is_shown:
         where = page or f"kept on disk, to be delivered by htga sync --dir {directory}"
         notify(f"run {stored.name} of {stored.project}: {where}")
     sender.start()

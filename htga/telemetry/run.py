@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
+from html import escape
 from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -16,6 +17,7 @@ from torch.optim import Optimizer
 
 from htga.telemetry.guard import Guard, WarnOnce
 from htga.telemetry.metric_values import MetricValues
+from htga.telemetry.notebook.card import Card
 from htga.telemetry.probe import Probe
 from htga_client import wire
 from htga_client.console import logger, notify
@@ -78,6 +80,7 @@ class Run:
         probe: Measures the optimizer, or only counts; its step counter gives `log` its step.
         rank: Rank of this process.
         find_id: Tells the id later, where it is another rank's and `run_id` is empty.
+        card: Shows the run in a notebook, in which this process is.
         holder: The run of another optimizer whose sender this one shares, and whose end it leaves
             to that one.
     """
@@ -92,10 +95,12 @@ class Run:
         probe: Probe | StepCounter | None = None,
         rank: int = 0,
         find_id: Callable[[], str] | None = None,
+        card: Card | None = None,
         holder: Run | None = None,
     ) -> None:
         self._id = run_id
         self._find_id = find_id
+        self._card = card
         self._holder = holder
         self._url = url
         self._name = name
@@ -292,6 +297,19 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<htga run {self._id}{self._url and f' on {self._url}'}>"
+
+    def _repr_html_(self) -> str:
+        """The run in a notebook: a link, and a picture if there is one."""
+        if self._card is not None:
+            return self._card.html()
+        title = escape(self._name or self._id or "run")
+        link = f'<a href="{escape(self._url)}" target="_blank" rel="noopener">{title}</a>'
+        return f"<div>run {link if self._url else title}</div>"
+
+    def _ipython_display_(self) -> None:
+        """Show the run below a notebook's cell, and keep the picture up to date."""
+        if self._card is None or not self._card.show():
+            raise NotImplementedError  # IPython then takes another form
 
     @property
     def _last_step(self) -> int:

@@ -28,7 +28,7 @@ from htga_client.sender.process_hooks import (
     uncaught_exception,
 )
 from htga_client.sender.queue import Item, RowQueue
-from htga_client.sender.spool_writer import SpoolWriter
+from htga_client.sender.spool_writer import SpoolWriter, Watcher
 from htga_client.sender.state import FinalState, SenderState
 from htga_client.sender.stats import SenderStats
 from htga_client.sender.threads import WorkerThreads
@@ -65,6 +65,7 @@ class Sender:
         auth_retry_seconds: Seconds between tries where only a person can help, as with a wrong
             token.
         owns_run: Whether the end of this process is the run's; not so of its further ranks.
+        watcher: Sees the rows of this process, too.
 
     Attributes:
         run: The run as it is registered: `run`, cleaned by `wire.clean_run`.
@@ -84,6 +85,7 @@ class Sender:
         backoff: Backoff | None = None,
         auth_retry_seconds: float = AUTH_RETRY_SECONDS,
         owns_run: bool = True,
+        watcher: Watcher | None = None,
     ) -> None:
         self._transport = transport
         self.run, changes = clean_run({f.name: getattr(run, f.name) for f in fields(run)})
@@ -98,6 +100,7 @@ class Sender:
         self._backoff = backoff or Backoff()
         self._auth_retry_seconds = auth_retry_seconds
         self._owns_run = owns_run
+        self._watcher = watcher
         self._is_child = False
         # Arrow imports pandas, where there is one, with its first array: see `Connection`.
         record_batch([{"step": 0}])
@@ -114,7 +117,7 @@ class Sender:
         self._spool = self._make_spool(
             (lambda: SpoolDirectory.create(root, run, url)) if root else None
         )
-        self._writer = SpoolWriter(self._queue, self._spool, self._state)
+        self._writer = SpoolWriter(self._queue, self._spool, self._state, self._watcher)
         self._delivery = self._connect(transport, run) if transport else None
         self._warned_full = False
         self._starting = threading.RLock()  # a signal handler may log while it is held
@@ -308,7 +311,7 @@ class Sender:
     def _after_fork(self) -> None:
         ended = self._state.ending
         self._spool.abandon()
-        self._is_child, self._owns_run = True, False
+        self._is_child, self._owns_run, self._watcher = True, False, None
         self._begin()
         if ended:
             self.close()
