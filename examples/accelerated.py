@@ -32,3 +32,4 @@ with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
                 optimizer.zero_grad()
             if accelerator.sync_gradients:  # once for each step, not for each part of a batch
                 run.log(loss=loss)
+accelerator.print(run.url)

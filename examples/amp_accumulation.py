@@ -24,7 +24,7 @@ optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 scaler = torch.amp.GradScaler(device)
 
 with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
-    for _ in range(300):
+    for _ in range(150):
         optimizer.zero_grad()
         total = torch.zeros((), device=device)
         for _ in range(ACCUMULATE):
@@ -38,3 +38,4 @@ with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
         scaler.step(optimizer)
         scaler.update()
         run.log(loss=total, scale=scaler.get_scale())
+print(run.url)

@@ -18,10 +18,11 @@ model = nn.Sequential(nn.Linear(64, 256), nn.Tanh(), nn.Linear(256, 1))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
 with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
-    for _ in range(1000):
+    for _ in range(300):
         batch = torch.randint(len(x), (128,))
         loss = nn.functional.huber_loss(model(x[batch]), y[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         run.log(loss=loss)
+print(run.url)

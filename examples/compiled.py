@@ -19,10 +19,11 @@ compiled = torch.compile(model)
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
 with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
-    for _ in range(500):
+    for _ in range(200):
         batch = torch.randint(len(x), (128,))
         loss = nn.functional.mse_loss(compiled(x[batch]), y[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         run.log(loss=loss)
+print(run.url)

@@ -19,7 +19,7 @@ model = DistributedDataParallel(nn.Sequential(nn.Linear(64, 256), nn.Tanh(), nn.
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 
 with htga.telemetry.attach(optimizer, project="examples", ranks="all", model=model) as run:
-    for _ in range(500):
+    for _ in range(150):
         x = torch.randn(64, 64)
         y = x.sum(1, keepdim=True) + torch.distributions.StudentT(1.5).sample((64, 1))
         loss = nn.functional.huber_loss(model(x), y)
@@ -27,4 +27,6 @@ with htga.telemetry.attach(optimizer, project="examples", ranks="all", model=mod
         loss.backward()
         optimizer.step()
         run.log(loss=loss)
+if rank == 0:
+    print(run.url)
 distributed.destroy_process_group()

@@ -17,10 +17,10 @@ y = x @ torch.randn(64, 1) + torch.distributions.StudentT(1.5).sample((4096, 1))
 model = nn.Sequential(nn.Linear(64, 256), nn.Tanh(), nn.Linear(256, 1))
 base = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 optimizer = htga.HTGA(base, target_alpha=2.0)
-scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=1000)
+scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=300)
 
 with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
-    for _ in range(1000):
+    for _ in range(300):
         batch = torch.randint(len(x), (128,))
         loss = nn.functional.huber_loss(model(x[batch]), y[batch])
         optimizer.zero_grad()
@@ -28,3 +28,4 @@ with htga.telemetry.attach(optimizer, project="examples", model=model) as run:
         optimizer.step()
         scheduler.step()
         run.log(loss=loss, lr=scheduler.get_last_lr()[0])
+print(run.url)

@@ -21,7 +21,7 @@ class Parity(Dataset[dict[str, Tensor]]):
     """Whether a sentence of numbers holds more odd ones than even ones."""
 
     def __len__(self) -> int:
-        return 2048
+        return 1024
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         words = torch.randint(2, 64, (32,), generator=torch.Generator().manual_seed(index))
@@ -29,12 +29,18 @@ class Parity(Dataset[dict[str, Tensor]]):
 
 
 config = BertConfig(
-    vocab_size=64, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
+    vocab_size=64, hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128
 )
+telemetry = TelemetryCallback(project="examples")
 with tempfile.TemporaryDirectory() as folder:
-    Trainer(
+    trainer = Trainer(
         BertForSequenceClassification(config),
         TrainingArguments(folder, num_train_epochs=1, logging_steps=10, report_to="none"),
         train_dataset=Parity(),
-        callbacks=[TelemetryCallback(project="examples")],
-    ).train()
+        eval_dataset=Parity(),
+        callbacks=[telemetry],
+    )
+    trainer.train()
+    trainer.evaluate()  # belongs to the same run
+if telemetry.run is not None:
+    print(telemetry.run.url)

@@ -29,6 +29,11 @@ class Regression(LightningModule):
         self.log("loss", loss)
         return loss
 
+    def test_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """The loss over the whole data."""
+        x, y = batch
+        self.log("test_loss", nn.functional.huber_loss(self.net(x), y))
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Any torch optimizer, HTGA too."""
         return torch.optim.AdamW(self.parameters(), lr=1e-3)
@@ -37,5 +42,9 @@ class Regression(LightningModule):
 torch.manual_seed(0)
 x = torch.randn(4096, 64)
 batches = DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=64, shuffle=True)
-trainer = Trainer(max_epochs=5, callbacks=[TelemetryCallback(project="examples")], logger=False)
-trainer.fit(Regression(), batches)
+telemetry = TelemetryCallback(project="examples")
+trainer = Trainer(max_epochs=2, callbacks=[telemetry], logger=False)
+trainer.fit(module := Regression(), batches)
+trainer.test(module, batches)  # belongs to the same run
+if telemetry.run is not None:
+    print(telemetry.run.url)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,32 +12,25 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from htga.telemetry.config import config_of
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.guard import Guard
-from htga.telemetry.probe import SAMPLE, Probe
-from htga.telemetry.ranks import Ranks, agreed, is_sharded
-from htga.telemetry.run import Run
-from htga.telemetry.settings import choice, flag, folder, integer, optional_share, setting, words
-from htga.telemetry.settings import run_id as checked_run_id
+from htga.telemetry.notebook.card import Card, in_notebook
+from htga.telemetry.probe import Probe
+from htga.telemetry.ranks import FirstRanksRun, Ranks, RunIdentity, agreed, is_sharded
+from htga.telemetry.run import Run, StepCounter
+from htga.telemetry.settings import MODES, Options, checked_run_id, choice, setting
 from htga_client import wire
 from htga_client.console import notify
 from htga_client.errors import ClientError, Refused
 from htga_client.http.transport import HttpTransport
 from htga_client.run_ids import random_name, uuid7
-from htga_client.sender.queue import Item
 from htga_client.sender.sender import Sender
-from htga_client.url import DEFAULT_URL
+from htga_client.wire.row_encoder import Row
 from htga_client.wire.text import shown
 
-MODES = ("online", "offline", "disabled")
-RANKS = ("first", "all")
-RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
 RESUME_REFUSALS = frozenset({404, 409})
 _attached: weakref.WeakKeyDictionary[Optimizer, Run] = weakref.WeakKeyDictionary()
-
-DEFAULT_DIR = "htga-data/spool"
-"""Folder where rows wait on disk, relative to the current one."""
+_parts: weakref.WeakKeyDictionary[Run, int] = weakref.WeakKeyDictionary()  # optimizers that joined
 
 
 def attach(
@@ -120,61 +115,125 @@ def attach(
         TypeError: `optimizer` is not a torch optimizer, or `config` has none of its types.
         ValueError: An argument is invalid, or `resume` forbids this run.
     """
+    given = {name: value for name, value in locals().items() if name != "optimizer"}
     mode = choice("mode", setting(mode, "MODE", "online"), MODES)
     if mode == "disabled":
         return Run(run_id or str(uuid7()), url="", name=name or "")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {shown(optimizer, 100)}")
-    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = inner  # Accelerate's has no hooks, and steps the one that it wraps
-    resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
+    optimizer = _innermost(optimizer)
+    options = Options.checked(given)
     own = Ranks.current()
-    every_rank = choice("ranks", setting(ranks, "RANKS", "first"), RANKS) == "all"
-    first_step = integer("step", setting(step, "STEP", 0), at_least=0)
-    transport = None
-    if mode == "online":
-        url = setting(url, "URL", DEFAULT_URL)
-        transport = HttpTransport(url, setting(token, "TOKEN", "") or None)
-    run_id, name = setting(run_id, "RUN_ID", ""), setting(name, "NAME", "")
-    may_exist, is_named = bool(run_id), bool(name)
-    if every_rank:
-        run_id, name = agreed(run_id, name, own)
-    measuring: dict[str, Any] = {
-        "model": model,
-        "first_step": first_step,
-        "budget": optional_share("budget", setting(budget, "BUDGET", None)),
-        "layers": words(setting(layers, "LAYERS", "*" if model is not None else "")),
-        "layers_every": integer(
-            "layers_every", setting(layers_every, "LAYERS_EVERY", 20), at_least=1
-        ),
-        "layers_top": integer("layers_top", setting(layers_top, "LAYERS_TOP", 50), at_least=0),
-        "every": integer("every", setting(every, "EVERY", 1), at_least=1),
-        "histograms": flag("histograms", setting(histograms, "HISTOGRAMS", True)),
-        "sample": integer("sample", setting(sample, "SAMPLE", SAMPLE), at_least=0) or None,
+    transport = HttpTransport(options.url, options.token or None) if mode == "online" else None
+    if options.every_rank:
+        identity = agreed(options.run_id, options.name, own)
+    else:
+        identity = RunIdentity(options.run_id, options.name, str(uuid7()))
+    measuring = {
+        **options.measuring,
         "rank": own.rank,
         "sharded": own.world > 1 and is_sharded(optimizer),
     }
-    project = setting(project, "PROJECT", "")
     new = wire.NewRun(
-        id=checked_run_id(run_id),
-        project=project or project_name(),
-        name=name or random_name(),
-        group=setting(group, "GROUP", ""),
-        tags=words(setting(tags, "TAGS", ())),
-        notes=setting(notes, "NOTES", ""),
-        config=config_of(setting(config, "CONFIG", None)),
+        id=checked_run_id(identity.run_id),
+        project=options.project or project_name(),
+        name=identity.name or random_name(),
+        group=options.group,
+        tags=options.tags,
+        notes=options.notes,
+        config=options.config,
         environment=describe(optimizer, model) | {"ranks": own.world},
-        resume=resume if own.rank == 0 else "allow",
-        defaults=("project",) * (not project) + ("name",) * (not is_named),
+        start=identity.start,
+        resume=options.resume if own.rank == 0 else "allow",
+        defaults=("project",) * (not options.project) + ("name",) * (not options.name),
     )
-    directory = folder("dir", setting(dir, "DIR", DEFAULT_DIR))
-    if (former := _attached.get(optimizer)) is not None:
+    if (former := _attached.pop(optimizer, None)) is not None:
         former.finish()
-    if own.rank > 0 and not every_rank:
-        probe = _probe(optimizer, None, measuring) if measuring["sharded"] else None
-        return Run(new.id, url="", name=new.name, probe=probe, rank=own.rank)
-    asks = own.rank == 0 and (may_exist or resume != "allow")
-    return _start(optimizer, transport, new, directory, measuring, asks=asks)
+    if own.world > 1 and not options.every_rank:
+        first = FirstRanksRun(own)
+        if own.rank > 0:
+            sharded = _probe(optimizer, None, measuring) if measuring["sharded"] else None
+            probe = sharded or StepCounter(optimizer, measuring["first_step"])
+            return Run("", url="", name=new.name, probe=probe, rank=own.rank, find_id=first.find)
+        first.tell(new.id)
+    if options.run_id and (holder := _open_run(new.id)) is not None:
+        if new.resume == "never":
+            raise ResumeForbidden(f"resume forbids this run_id: run {new.id} goes on here")
+        return _join(holder, optimizer, measuring)
+    asks = own.rank == 0 and (bool(options.run_id) or new.resume != "allow")
+    return _start(optimizer, transport, new, options.directory, measuring, asks=asks)
+
+
+OPTIONS = tuple(name for name in inspect.signature(attach).parameters if name != "optimizer")
+"""Names of the arguments that a framework's callback passes on to `attach`."""
+
+
+def attach_beside(optimizer: Optimizer, **options: Any) -> Run:
+    """`attach` for a framework's callback, which ends its own run and no other callback's."""
+    optimizer = _innermost(optimizer)
+    other = _attached.pop(optimizer, None)
+    try:
+        run_id = setting(options.get("run_id"), "RUN_ID", "")
+        if other is not None and other.is_open and run_id and checked_run_id(run_id) == other.id:
+            return other  # two callbacks of one run
+        return attach(optimizer, **options)
+    finally:
+        if other is not None:
+            _attached.setdefault(optimizer, other)
+
+
+def _innermost(optimizer: Any) -> Any:
+    """The optimizer itself: Accelerate's has no hooks, and steps the one that it wraps."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner
+    return optimizer
+
+
+def _open_run(run_id: str) -> Run | None:
+    """The run of this id that measures another optimizer of this process, if that one lives."""
+
+    def find() -> Run | None:
+        return next((run for run in _attached.values() if run.id == run_id and run.is_open), None)
+
+    if find() is None:
+        return None
+    gc.collect()  # a notebook's cell that is run again has left the optimizer in a cycle
+    return find()
+
+
+def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any]) -> Run:
+    """Measure another optimizer of a run, as layers whose names begin with its number."""
+    while holder._holder is not None:  # noqa: SLF001
+        holder = holder._holder  # noqa: SLF001
+    number = _parts[holder] = _parts.get(holder, 0) + 1
+    part, sender = f"optimizer{number}", holder._sender  # noqa: SLF001
+
+    def put(make: Callable[[], Sequence[Row]]) -> Any:
+        return sender and sender.put(lambda: [_of_part(part, row) for row in make()])
+
+    probe = _probe(optimizer, put, measuring)
+    run = Run(
+        holder.id,
+        holder.url,
+        name=holder.name,
+        sender=sender,
+        probe=probe,
+        rank=measuring["rank"],
+        card=holder._card,  # noqa: SLF001
+        holder=holder,
+    )
+    _attached[optimizer] = run
+    notify(
+        f"run {holder.name} measures another optimizer of this process already, so this one is "
+        f"shown as layer {part}; to continue the run with this one instead, call finish() first"
+    )
+    return run
+
+
+def _of_part(part: str, row: Row) -> Row:
+    """A row of a further optimizer, under a name that no layer of the first one has."""
+    layer = row.get("layer")
+    return {**row, "layer": f"{part}.{layer}" if layer else part}
 
 
 def _start(
@@ -211,16 +270,18 @@ def _begin(
     asks: bool,
 ) -> Run:
     rank = measuring["rank"]
-    sender = Sender(transport, new, folder=directory, owns_run=rank == 0)
+    page = "" if transport is None else f"{transport.url}/run/{new.id}"
+    card = Card(page) if rank == 0 and in_notebook() else None
+    sender = Sender(transport, new, folder=directory, owns_run=rank == 0, watcher=card)
     # One that exists has a name and a project of its own.
     stored = (_registered(sender) if asks else None) or sender.run
     probe = _probe(optimizer, sender.put, measuring)
-    page = "" if transport is None else f"{transport.url}/run/{new.id}"
-    run = Run(new.id, page, name=stored.name, sender=sender, probe=probe, rank=rank)
+    run = Run(new.id, page, name=stored.name, sender=sender, probe=probe, rank=rank, card=card)
     _attached[optimizer] = run
     # Without these nothing can be logged. At exit the sender finishes by itself.
     weakref.finalize(probe or run, sender.finish, timeout=0.0).atexit = False
-    if rank == 0:
+    is_shown = card is not None and card.show(stored.name, stored.project)
+    if rank == 0 and not is_shown:
         where = page or f"kept on disk, to be delivered by htga sync --dir {directory}"
         notify(f"run {stored.name} of {stored.project}: {where}")
     sender.start()
@@ -228,7 +289,9 @@ def _begin(
 
 
 def _probe(
-    optimizer: Optimizer, put: Callable[[Item], bool] | None, measuring: Mapping[str, Any]
+    optimizer: Optimizer,
+    put: Callable[[Callable[[], Sequence[Row]]], Any] | None,
+    measuring: Mapping[str, Any],
 ) -> Probe | None:
     """What measures the optimizer, or None if it cannot be measured; metrics are logged anyway."""
     with Guard("the optimizer cannot be measured"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -25,32 +25,69 @@ def names_of(optimizer: Optimizer, model: nn.Module | None) -> dict[int, str]:
     """
     names: dict[int, str] = {}
     for number, group in enumerate(optimizer.param_groups):
-        given = group.get("param_names") or [
-            f"{number}.{place}" for place in range(len(group["params"]))
-        ]
-        names |= {id(p): plain_name(n) for p, n in zip(group["params"], given, strict=True)}
+        for place, parameter in enumerate(group["params"]):
+            names[id(parameter)] = f"{number}.{place}"
+        given = group.get("param_names") or ()  # fewer, if a parameter was put there later
+        names |= {id(p): plain_name(n) for p, n in zip(group["params"], given, strict=False)}
     if model is not None:
         names |= {id(p): plain_name(n) for n, p in model.named_parameters() if id(p) in names}
     return names
 
 
-def chosen(
-    optimizer: Optimizer, names: dict[int, str], patterns: Sequence[str], limit: int
-) -> list[nn.Parameter]:
-    """The parameters whose name matches a pattern, in order; the largest of them beyond `limit`.
+class Layers:
+    """The parameters of an optimizer that are measured one by one, and the names of all.
+
+    They are chosen anew whenever other parameters have a gradient than before: some were frozen or
+    unfrozen, or a group was added. The parameters of the last choice are referred to, so that
+    their `id` tells them from others.
 
     Args:
         optimizer: Its parameters are searched.
-        names: As returned by `names_of`.
-        patterns: Shell patterns: "layer1.*" or "*.weight".
-        limit: Maximum number of parameters.
+        model: Gives them their names.
+        patterns: Shell patterns of the names to choose: "layer1.*" or "*.weight".
+        limit: Maximum number of layers; of more that have a gradient, the largest are chosen.
     """
-    matching = [
-        parameter
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-        if any(fnmatchcase(names.get(id(parameter), ""), pattern) for pattern in patterns)
-    ]
-    largest = sorted(matching, key=lambda parameter: -parameter.numel())[:limit]
-    kept = {id(parameter) for parameter in largest}
-    return [parameter for parameter in matching if id(parameter) in kept]
+
+    def __init__(
+        self, optimizer: Optimizer, model: nn.Module | None, patterns: Sequence[str], limit: int
+    ) -> None:
+        self._model = model
+        self._patterns = patterns
+        self._limit = limit
+        self._known: dict[int, nn.Parameter] = {}
+        self._names: dict[int, str] = {}
+        self._chosen: list[nn.Parameter] = []
+        self._find_names(optimizer)
+
+    def names(self, optimizer: Optimizer, parameters: Collection[int]) -> list[str]:
+        """Names of those parameters with these `id`s, in their order."""
+        if not self._names.keys() >= set(parameters):
+            self._find_names(optimizer)
+        return [self._names.get(parameter, "?") for parameter in parameters]
+
+    def chosen(self, optimizer: Optimizer) -> list[tuple[str, nn.Parameter]]:
+        """Names and parameters of the layers to measure now, in order; each has a gradient."""
+        if not self._patterns:
+            return []
+        parameters = (p for group in optimizer.param_groups for p in group["params"])
+        known = {id(p): p for p in parameters if p.grad is not None}
+        if known.keys() != self._known.keys():
+            self._known = known
+            self._find_names(optimizer)
+            names = self.names(optimizer, known)
+            matching = [
+                parameter
+                for name, parameter in zip(names, known.values(), strict=True)
+                if any(fnmatchcase(name, pattern) for pattern in self._patterns)
+            ]
+            largest = sorted(matching, key=lambda parameter: -parameter.numel())[: self._limit]
+            kept = {id(parameter) for parameter in largest}
+            self._chosen = [parameter for parameter in matching if id(parameter) in kept]
+        return [(self._names[id(parameter)], parameter) for parameter in self._chosen]
+
+    def forget(self) -> None:
+        """Keep the model and its parameters alive no longer."""
+        self._model, self._known, self._chosen = None, {}, []
+
+    def _find_names(self, optimizer: Optimizer) -> None:
+        self._names = names_of(optimizer, self._model)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from htga.tail import draw_sample, measure
 from htga.telemetry.guard import Guard
-from htga.telemetry.layers import chosen, names_of
+from htga.telemetry.layers import Layers
 from htga.telemetry.measure_schedule import MeasureSchedule
 from htga.telemetry.readout import Readout
 from htga.telemetry.row_builder import AnyMeasurement, LayerMeasurement, RowBuilder, StepMeasurement
@@ -98,8 +98,7 @@ class Probe:
         self._schedule = MeasureSchedule(every=every, budget=None if sharded else budget)
         self._builder = RowBuilder(histograms=histograms, rank=rank)
         self._guard = Guard("a step could not be measured")
-        self._names = names_of(optimizer, model)
-        self._layers = [] if sharded else chosen(optimizer, self._names, layers, layers_top)
+        self._layers = Layers(optimizer, model, () if sharded else layers, layers_top)
         self._layers_every = layers_every
         self._measures_itself = hasattr(optimizer, "tail")
         self._measurements = 0
@@ -121,6 +120,7 @@ class Probe:
         """Stop measuring."""
         for hook in self._hooks:
             hook.remove()
+        self._layers.forget()
 
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -182,7 +182,7 @@ class Probe:
                     self._seen = self._measure_or_draw(gradients, sample, self.steps)
                     if not on_cpu or self._seen.n_nonfinite:  # on a CPU, reading it costs no wait
                         self._offenders = self._layer_norms(optimizer)
-                if self._layers and self._measurements % self._layers_every == 0:
+                if self._measurements % self._layers_every == 0:
                     self._parts = self._measure_layers(optimizer, on_cpu)
                 self._measurements += 1
             self._spent += time.perf_counter() - begin
@@ -190,7 +190,7 @@ class Probe:
     def _layer_norms(self, optimizer: Optimizer) -> tuple[list[str], Tensor]:
         """The names of all layers and the norms of their gradients."""
         gradients = _gradients(optimizer)
-        names = [self._names.get(parameter, "?") for parameter in gradients]
+        names = self._layers.names(optimizer, gradients)
         return names, _norms(list(gradients.values()))
 
     def _measure_or_draw(
@@ -209,13 +209,10 @@ class Probe:
         sample = LAYER_SAMPLE if on_cpu and self._sample else None
         alone = getattr(optimizer, "alone", {})
         parts = []
-        for parameter in self._layers:
-            name = self._names[id(parameter)]
-            if parameter.grad is None:
-                continue
+        for name, parameter in self._layers.chosen(optimizer):
             if id(parameter) in alone:
                 self._own[name] = alone[id(parameter)]
-            else:
+            elif parameter.grad is not None:
                 parts.append(
                     LayerMeasurement(
                         name, self._measure_or_draw([parameter.grad], sample, self._measurements)

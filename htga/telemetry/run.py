@@ -6,15 +6,18 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from html import escape
 from operator import index
 from types import TracebackType
 from typing import Any, Literal, Self
 from weakref import WeakValueDictionary
 
+from torch.optim import Optimizer
+
 from htga.telemetry.guard import Guard, WarnOnce
 from htga.telemetry.metric_values import MetricValues
+from htga.telemetry.notebook.card import Card
 from htga.telemetry.probe import Probe
 from htga_client import wire
 from htga_client.console import logger, notify
@@ -30,11 +33,32 @@ _runs: WeakValueDictionary[str, Run] = WeakValueDictionary()  # of this process,
 _told: set[str] = set()  # keys of the other processes' runs that were logged to here
 
 
-@dataclass(slots=True)
-class _Counter:
-    """Counts the steps of a run whose optimizer is not measured."""
+class StepCounter:
+    """Counts the steps of a run whose optimizer is not measured.
 
-    steps: int = 0
+    Args:
+        optimizer: Its steps are counted; None if only the run counts.
+        first_step: Number of the first step.
+
+    Attributes:
+        steps: Number of the next step.
+    """
+
+    def __init__(self, optimizer: Optimizer | None = None, first_step: int = 0) -> None:
+        self.steps = first_step
+        self._hook = None if optimizer is None else optimizer.register_step_post_hook(self.count)
+
+    def count(self, *_: Any) -> None:
+        """Count a step."""
+        self.steps += 1
+
+    def detach(self) -> None:
+        """Count no more."""
+        if self._hook is not None:
+            self._hook.remove()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StepCounter, ()  # that of a copied optimizer counts for no run
 
 
 class Run:
@@ -53,8 +77,12 @@ class Run:
         url: Its page on the dashboard.
         name: Its label for people.
         sender: Takes the rows; None makes a run that does nothing.
-        probe: Measures the optimizer; its step counter gives `log` its step.
+        probe: Measures the optimizer, or only counts; its step counter gives `log` its step.
         rank: Rank of this process.
+        find_id: Tells the id later, where it is another rank's and `run_id` is empty.
+        card: Shows the run in a notebook, in which this process is.
+        holder: The run of another optimizer whose sender this one shares, and whose end it leaves
+            to that one.
     """
 
     def __init__(
@@ -64,22 +92,28 @@ class Run:
         *,
         name: str = "",
         sender: Sender | None = None,
-        probe: Probe | None = None,
+        probe: Probe | StepCounter | None = None,
         rank: int = 0,
+        find_id: Callable[[], str] | None = None,
+        card: Card | None = None,
+        holder: Run | None = None,
     ) -> None:
         self._id = run_id
+        self._find_id = find_id
+        self._card = card
+        self._holder = holder
         self._url = url
         self._name = name
         self._sender = sender
         self._probe = probe
         self._rank = rank
         self._guard = Guard("metrics could not be logged")
-        self._counter = _Counter() if probe is None else probe
+        self._counter = StepCounter() if probe is None else probe
         self._unstepped = self._counter.steps  # what the counter is until the first step
         self._early: set[Any] = set()  # what was logged at the last step before the first
         self._warn_once = WarnOnce()
         self._values = MetricValues(self._warn_once, self._guard)
-        self._finished = False
+        self._finished = self._settled = False
         self._key = uuid.uuid4().hex
         self._is_foreign = False  # whether another process logs to the run, and this one cannot
         _runs[self._key] = self
@@ -93,12 +127,19 @@ class Run:
     def __reduce__(self) -> tuple[Any, ...]:
         is_logged = self._sender is not None or self._is_foreign
         known = {"run_id": self._id, "url": self._url, "name": self._name, "rank": self._rank}
-        return _unpickled, (self._key, known, self.state_dict()["step"], is_logged)
+        return _unpickled, (self._key, known, self._counter.steps, is_logged)
 
     @property
     def id(self) -> str:
-        """UUID of the run."""
+        """UUID of the run; empty, with one warning, on a rank that cannot learn that of rank 0."""
+        if not self._id and self._find_id is not None:
+            self._id = self._find_id()
         return self._id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run goes on: neither its end nor that of its training was reported."""
+        return not (self._finished or self._settled or self._sender is None)
 
     @property
     def url(self) -> str:
@@ -167,7 +208,7 @@ class Run:
 
         A later process calls `attach(optimizer, run_id=state["run_id"], step=state["step"])`.
         """
-        return {"run_id": self._id, "step": self._counter.steps}
+        return {"run_id": self.id, "step": self._counter.steps}
 
     def alert(self, title: str, text: str = "", *, level: wire.Level = "info") -> None:
         """Report something that a person should see, in the log and in the run's events.
@@ -212,10 +253,30 @@ class Run:
         """
         self.detach()
         self._finished = True
-        if self._sender is not None and not self._sender.finish(state, timeout=timeout):
-            left = self._sender.stats.queued
-            if left:
-                logger.info("%d rows are still on their way", left)
+        if self._holder is None and self._sender is not None:
+            self._say_what_is_left(self._sender.finish(state, timeout=timeout))
+
+    def end_training(
+        self, state: Literal["finished", "failed"] = "finished", *, timeout: float = 5.0
+    ) -> None:
+        """Stop measuring, deliver the waiting rows and report how the training ended.
+
+        In contrast to `finish`, what is still logged is kept, such as the result of a test: at the
+        optimizer's last step, and the run stays as it ended. It is closed with the process, or
+        when nothing refers to it any more.
+
+        Args:
+            state: How the training ended; the first call of this or `finish` decides.
+            timeout: Seconds to wait at most. The rest is delivered in the background.
+        """
+        self.detach()
+        self._settled = True
+        if self._holder is None and self._sender is not None and not self._finished:
+            self._say_what_is_left(self._sender.settle(state, timeout=timeout))
+
+    def _say_what_is_left(self, is_delivered: bool) -> None:
+        if not is_delivered and self._sender is not None and (left := self._sender.stats.queued):
+            logger.info("%d rows are still on their way", left)
 
     def detach(self) -> None:
         """Stop measuring the optimizer; `log` keeps working."""
@@ -236,6 +297,19 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<htga run {self._id}{self._url and f' on {self._url}'}>"
+
+    def _repr_html_(self) -> str:
+        """The run in a notebook: a link, and a picture if there is one."""
+        if self._card is not None:
+            return self._card.html()
+        title = escape(self._name or self._id or "run")
+        link = f'<a href="{escape(self._url)}" target="_blank" rel="noopener">{title}</a>'
+        return f"<div>run {link if self._url else title}</div>"
+
+    def _ipython_display_(self) -> None:
+        """Show the run below a notebook's cell, and keep the picture up to date."""
+        if self._card is None or not self._card.show():
+            raise NotImplementedError  # IPython then takes another form
 
     @property
     def _last_step(self) -> int:

@@ -3,20 +3,122 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import operator
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from htga.telemetry.config import config_of
+from htga.telemetry.probe import SAMPLE
+from htga_client import wire
 from htga_client.run_ids import uuid7
+from htga_client.url import DEFAULT_URL, checked_url
 from htga_client.wire.text import as_text, shown
 
 T = TypeVar("T", bound=str)
 
+MODES = ("online", "offline", "disabled")
+RANKS = ("first", "all")
+RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
+DEFAULT_DIR = "htga-data/spool"
+"""Folder where rows wait on disk, relative to the current one."""
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The checked arguments of `attach`, with those of the environment and the defaults.
+
+    Attributes:
+        measuring: The arguments of `Probe` among them.
+        others: As the arguments of `attach`; text that may be missing is empty.
+    """
+
+    mode: str
+    url: str
+    token: str
+    project: str
+    name: str
+    group: str
+    tags: tuple[str, ...]
+    notes: str
+    config: Any
+    run_id: str
+    resume: wire.Resume
+    every_rank: bool
+    directory: Path
+    measuring: Mapping[str, Any]
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Options:
+        """The options of the arguments by name, of which None and what is missing are not given.
+
+        Raises:
+            TypeError: `config` has none of its types.
+            ValueError: An argument or its variable is invalid.
+        """
+
+        def value(name: str, default: Any) -> Any:
+            return setting(given.get(name), name.upper(), default)
+
+        mode = choice("mode", value("mode", "online"), MODES)
+        run_id = value("run_id", "")
+        layers = "*" if given.get("model") is not None else ""
+        measuring = {
+            "model": given.get("model"),
+            "first_step": integer("step", value("step", 0), at_least=0),
+            "budget": optional_share("budget", value("budget", None)),
+            "layers": words(value("layers", layers)),
+            "layers_every": integer("layers_every", value("layers_every", 20), at_least=1),
+            "layers_top": integer("layers_top", value("layers_top", 50), at_least=0),
+            "every": integer("every", value("every", 1), at_least=1),
+            "histograms": flag("histograms", value("histograms", True)),
+            "sample": integer("sample", value("sample", SAMPLE), at_least=0) or None,
+        }
+        return cls(
+            mode=mode,
+            url=value("url", DEFAULT_URL) if mode == "online" else "",
+            token=value("token", ""),
+            project=value("project", ""),
+            name=value("name", ""),
+            group=value("group", ""),
+            tags=words(value("tags", ())),
+            notes=value("notes", ""),
+            config=config_of(value("config", None)),
+            run_id=run_id and checked_run_id(run_id),
+            resume=choice("resume", value("resume", "allow"), RESUMES),
+            every_rank=choice("ranks", value("ranks", "first"), RANKS) == "all",
+            directory=folder("dir", value("dir", DEFAULT_DIR)),
+            measuring=measuring,
+        )
+
+
+def check_options(of: str, given: Mapping[str, Any], known: Collection[str]) -> None:
+    """Check arguments of `attach` that are used later, where they are given.
+
+    Args:
+        of: Who takes them, for a message.
+        given: The arguments by name.
+        known: The names that there are.
+
+    Raises:
+        TypeError: There is no argument of such a name, or `config` has none of its types.
+        ValueError: An argument or its variable is invalid.
+    """
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+            raise TypeError(f"{of}() got an unexpected argument {shown(name)}; {hint}")
+    options = Options.checked(given)
+    if options.url:
+        checked_url(options.url)
 
 
 def setting(argument: Any, variable: str, default: Any) -> Any:
@@ -120,7 +222,7 @@ def folder(name: str, value: str | Path) -> Path:
     return path
 
 
-def run_id(text: str | uuid.UUID) -> str:
+def checked_run_id(text: str | uuid.UUID) -> str:
     """A run's UUID, a new one if `text` is empty.
 
     Raises:

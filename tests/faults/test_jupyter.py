@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(8))], lr=0.1)
 run = telemetry.attach(optimizer, url={url!r}, project="p", dir={folder!r})
 for step in range(50):
     run.log(step=step, loss=1.0)
+"""
+
+LEARNS = """
+import torch
+from htga import telemetry
+
+weight = torch.nn.Parameter(torch.ones(2000))
+optimizer = torch.optim.SGD([weight], lr=0.1)
+run = telemetry.attach(optimizer, url={url!r}, project="p", dir={folder!r})
+for step in range(30):
+    weight.grad = torch.randn(2000) ** 3
+    optimizer.step()
+    run.log({{"a<b>": 1.0, "loss": 2.5}})
 """
 
 SPOOLED = "assert run._sender._queue.mark().passed.wait(20)"
@@ -62,6 +76,18 @@ class Kernel:
         reply = self._client.execute_interactive(cell, timeout=120, output_hook=lambda _: None)
         assert reply["content"]["status"] == "error", reply["content"]
 
+    def shows(self, cell: str, condition: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+        """Run a cell, and hear what stands in the notebook, by display, until `condition`."""
+        self._client.execute(cell)
+        while not condition(self._shown):
+            message = self._client.get_iopub_msg(timeout=120)
+            content = message["content"]
+            assert message["msg_type"] != "error", content
+            assert content.get("name") != "stderr", content
+            if message["msg_type"] in {"display_data", "update_display_data"}:
+                self._shown[content["transient"]["display_id"]] = content["data"]["text/html"]
+        return self._shown
+
     def shut_down(self) -> None:
         """End it as a notebook's menu does, and wait."""
         self._client.stop_channels()
@@ -78,6 +104,7 @@ class Kernel:
 
     def _connect(self) -> None:
         self._client = self._manager.client()
+        self._shown: dict[str, str] = {}
         self._client.start_channels()
         self._client.wait_for_ready(timeout=120)
 
@@ -164,3 +191,28 @@ def test_two_runs_in_one_kernel_keep_apart(
     assert len({row["writer"] for row in faulty.rows}) == 2
     assert steps(faulty) == sorted([*range(50)] * 2)
     assert faulty.finished == {}
+
+
+def test_a_run_is_shown_where_it_begins_and_where_it_is_asked_for_with_a_picture_that_goes_on(
+    kernel: Kernel, faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    learns = LEARNS.format(url=faulty.url, folder=str(tmp_path / "spool"))
+    shown = kernel.shows(learns, says("loss 2.5 at step 29"))
+    assert kernel.shows("run", lambda found: len(found) == 2) is shown
+    kernel.shows("run.log(loss=1.25)", says("loss 1.25 at step 29", places=2))
+    (run_id,) = faulty.runs
+    for html in shown.values():
+        card = ET.fromstring(html)  # noqa: S314  it is ours
+        (link,) = card.iter("a")
+        assert link.attrib["href"] == f"{faulty.url}/run/{run_id}"
+        assert link.text == f"{faulty.runs[run_id]['name']} of p"
+        assert len([*card.iter("polyline")]) == 2
+        assert "alpha_bar nan" not in html
+        assert "script" not in html
+        assert html.count("http") == 1
+    kernel.shows("run.finish('failed', timeout=20)", says("failed", places=2))
+    assert "run" in kernel.run("print(run._repr_html_())")
+
+
+def says(words: str, *, places: int = 1) -> Callable[[dict[str, str]], bool]:
+    return lambda found: sum(words in html for html in found.values()) == places

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -33,12 +34,18 @@ def run_id(api: httpx2.Client) -> str:
 
 
 @pytest.fixture
-def post(api: httpx2.Client, run_id: str) -> Callable[..., httpx2.Response]:
-    """Post rows of `run_id` as Arrow."""
+def post_to(api: httpx2.Client) -> Callable[..., httpx2.Response]:
+    """Post rows of a run as Arrow."""
 
-    def send(rows: Sequence[Mapping[str, Any]], **numbered: Any) -> httpx2.Response:
+    def send(run_id: str, rows: Sequence[Mapping[str, Any]], **numbered: Any) -> httpx2.Response:
         body = stream(rows, **numbered)
         headers = {"content-type": ARROW_STREAM}
         return api.post(f"/runs/{run_id}/rows", content=body, headers=headers)
 
     return send
+
+
+@pytest.fixture
+def post(run_id: str, post_to: Callable[..., httpx2.Response]) -> Callable[..., httpx2.Response]:
+    """Post rows of `run_id` as Arrow."""
+    return partial(post_to, run_id)

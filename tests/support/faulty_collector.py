@@ -51,7 +51,8 @@ class FaultyCollector:
         port: Where to listen; 0 for any free port.
 
     Attributes:
-        rows: Stored rows in order of arrival, each with its writer under "writer".
+        rows: Stored rows in order of arrival, each with its run and its writer.
+        starts: What each registration says of its start.
         gaps: Writer, first number and end of what a client said that it had lost.
         faults: Answers to the next requests for rows, in order.
         always: The answer to every request, rows or not, while it is set.
@@ -67,6 +68,7 @@ class FaultyCollector:
         self.finished: dict[str, dict[str, Any]] = {}
         self.next_seq: dict[str, int] = {}
         self.gaps: list[tuple[str, int, int]] = []
+        self.starts: list[str | None] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.poison: int | None = None
@@ -119,6 +121,7 @@ class FaultyCollector:
             return 409, {"status": 409, "detail": f"run {new['id']} exists"}
         if new["resume"] == "must" and not known:
             return 404, {"status": 404, "detail": f"no run {new['id']}"}
+        self.starts.append(new["start"])
         run = self.runs.setdefault(new["id"], new)
         return 200 if known else 201, _as_run(run)
 
@@ -142,7 +145,8 @@ class FaultyCollector:
         known = min(expected - first, table.num_rows)
         fresh = table.slice(known).to_pylist()
         self.rows += [
-            row | {"writer": writer, "metrics": dict(row["metrics"] or ())} for row in fresh
+            row | {"run": run_id, "writer": writer, "metrics": dict(row["metrics"] or ())}
+            for row in fresh
         ]
         self.next_seq[writer] = max(expected, first + table.num_rows)
         return 200, {

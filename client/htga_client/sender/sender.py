@@ -28,7 +28,7 @@ from htga_client.sender.process_hooks import (
     uncaught_exception,
 )
 from htga_client.sender.queue import Item, RowQueue
-from htga_client.sender.spool_writer import SpoolWriter
+from htga_client.sender.spool_writer import SpoolWriter, Watcher
 from htga_client.sender.state import FinalState, SenderState
 from htga_client.sender.stats import SenderStats
 from htga_client.sender.threads import WorkerThreads
@@ -65,6 +65,7 @@ class Sender:
         auth_retry_seconds: Seconds between tries where only a person can help, as with a wrong
             token.
         owns_run: Whether the end of this process is the run's; not so of its further ranks.
+        watcher: Sees the rows of this process, too.
 
     Attributes:
         run: The run as it is registered: `run`, cleaned by `wire.clean_run`.
@@ -84,6 +85,7 @@ class Sender:
         backoff: Backoff | None = None,
         auth_retry_seconds: float = AUTH_RETRY_SECONDS,
         owns_run: bool = True,
+        watcher: Watcher | None = None,
     ) -> None:
         self._transport = transport
         self.run, changes = clean_run({f.name: getattr(run, f.name) for f in fields(run)})
@@ -98,6 +100,7 @@ class Sender:
         self._backoff = backoff or Backoff()
         self._auth_retry_seconds = auth_retry_seconds
         self._owns_run = owns_run
+        self._watcher = watcher
         self._is_child = False
         # Arrow imports pandas, where there is one, with its first array: see `Connection`.
         record_batch([{"step": 0}])
@@ -114,7 +117,7 @@ class Sender:
         self._spool = self._make_spool(
             (lambda: SpoolDirectory.create(root, run, url)) if root else None
         )
-        self._writer = SpoolWriter(self._queue, self._spool, self._state)
+        self._writer = SpoolWriter(self._queue, self._spool, self._state, self._watcher)
         self._delivery = self._connect(transport, run) if transport else None
         self._warned_full = False
         self._starting = threading.RLock()  # a signal handler may log while it is held
@@ -141,6 +144,7 @@ class Sender:
             batch_rows=self._batch_rows,
             linger=self._linger,
             heartbeat=self._heartbeat,
+            final_state=self._final_state if self._owns_run else None,
         )
         return delivery
 
@@ -220,21 +224,57 @@ class Sender:
         self.start()
         state = self._state
         with state.changed:
-            if state.ending is None:
-                state.ending = final_state
+            state.outcome = state.outcome or final_state
+            if not state.ending:
+                state.ending = True
                 self._queue.end()
             state.wake_retries()
             tried = self._failures
             state.changed.wait_for(
-                lambda: state.stopped or self._gave_up_but_durable(tried), timeout
+                lambda: state.stopped or (state.written and self._gave_up_but_durable(tried)),
+                timeout,
             )
             return state.finish_acked and not self.stats.dropped
+
+    def settle(self, final_state: FinalState = "finished", *, timeout: float = EXIT_GRACE) -> bool:
+        """Deliver what waits and report how the run ended, but go on taking rows.
+
+        The threads live on, without a sign of life to the collector, until `finish`, which reports
+        no other end.
+
+        Args:
+            final_state: How the run ended; the first call of this or `finish` decides.
+            timeout: Seconds to wait at most; the same is done later otherwise.
+
+        Returns:
+            Whether the collector, or without one the disk, has all rows so far and the end.
+        """
+        if self._is_child and not self._threads.started:
+            return True  # as in `finish`
+        self.start()
+        state, deadline = self._state, time.monotonic() + timeout
+        state.outcome = state.outcome or final_state
+        marker = self._queue.mark()
+        marker.passed.wait(timeout)
+        if self._owns_run:
+            self._writer.save_finish(self._final_state())
+        with state.changed:
+            state.settled = True
+            state.request_flush(marker.end)
+            tried = self._failures
+            if self._delivery is not None:
+                state.changed.wait_for(
+                    lambda: state.reported or state.stopped or self._gave_up_but_durable(tried),
+                    max(0.0, deadline - time.monotonic()),
+                )
+        is_kept = self._spool.durable if self._delivery is None else state.reported
+        return is_kept and not self.stats.dropped
 
     def close(self) -> None:
         """Stop now; rows that wait are dropped and counted, but for those on disk."""
         state = self._state
         with state.changed:
-            state.ending = state.ending or "failed"
+            state.outcome, state.ending = state.outcome or "failed", True
             self._queue.close()
             was_stopped, state.closed = state.stopped, not state.done
             state.changed.notify_all()
@@ -265,13 +305,13 @@ class Sender:
         return self._delivery.retrier.failures if self._delivery else 0
 
     def _gave_up_but_durable(self, tried: int) -> bool:
-        durable = self._state.written and self._spool.durable
-        return durable and (self._state.refused or self._failures > max(tried, 2))
+        given_up = self._state.refused or self._failures > max(tried, 2)
+        return self._spool.durable and given_up
 
     def _after_fork(self) -> None:
-        ended = self._state.ending is not None
+        ended = self._state.ending
         self._spool.abandon()
-        self._is_child, self._owns_run = True, False
+        self._is_child, self._owns_run, self._watcher = True, False, None
         self._begin()
         if ended:
             self.close()
@@ -279,7 +319,7 @@ class Sender:
     def _at_exit(self) -> None:
         if not self._threads.started:
             return
-        error, waited = uncaught_exception(), self._state.ending is not None
+        error, waited = uncaught_exception(), self._state.ending
         self.finish(
             "finished" if error is None else "failed", timeout=1.0 if waited else EXIT_GRACE
         )
@@ -314,7 +354,7 @@ class Sender:
             return
         try:
             self._uploader.upload()
-            acked = not self._owns_run or self._delivery.finish(self._final_state())
+            acked = self._uploader.report()
             self._orphans.join()
         except Refused as error:
             notify(f"{error}; this run's rows are not sent", level=logging.ERROR)
@@ -328,4 +368,4 @@ class Sender:
         atexit.unregister(self._at_exit)  # or a notebook would keep every run of its life
 
     def _final_state(self) -> wire.Finish:
-        return wire.Finish(state=self._state.ending or "finished", logged=self.stats.logged)
+        return wire.Finish(state=self._state.outcome or "finished", logged=self.stats.logged)

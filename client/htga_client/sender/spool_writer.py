@@ -6,11 +6,12 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from htga_client import wire
 from htga_client.console import logger, notify
 from htga_client.sender.queue import FlushMarker, Item, RowQueue
-from htga_client.sender.state import Closed, SenderState
+from htga_client.sender.state import Closed, FinalState, SenderState
 from htga_client.spool.spool import Spool
 from htga_client.wire.row_encoder import Row, record_batch
 from htga_client.wire.row_metrics import storable_rows
@@ -25,6 +26,16 @@ SYNC_INTERVAL = 1.0
 MAX_ROWS = 2000
 
 
+class Watcher(Protocol):
+    """Sees the rows on their way, on the sender's threads; it must not raise."""
+
+    def see(self, rows: Sequence[Row]) -> None:
+        """Rows that go into the spool now."""
+
+    def refresh(self, outcome: FinalState | None) -> None:
+        """Called each second, and at the end; `outcome` is how the run ended, once it has."""
+
+
 class SpoolWriter:
     """Makes batches of the queue's rows and appends them to the spool, which it syncs each second.
 
@@ -32,24 +43,28 @@ class SpoolWriter:
         queue: Where rows come from.
         spool: Where rows go.
         state: The sender's.
+        watcher: Sees the rows, too.
 
     Attributes:
         dropped: Rows that were lost, by reason: "callable", making them failed; "invalid", they
             are not rows of telemetry.
     """
 
-    def __init__(self, queue: RowQueue, spool: Spool, state: SenderState) -> None:
+    def __init__(
+        self, queue: RowQueue, spool: Spool, state: SenderState, watcher: Watcher | None = None
+    ) -> None:
         self.dropped: Counter[str] = Counter()
         self._queue = queue
         self._spool = spool
         self._state = state
+        self._watcher = watcher
         self._warned: set[str] = set()
 
     def write(self) -> None:
         """Work until the run has ended; raises `Closed`."""
         self._spool.open()
         try:
-            while self._state.ending is None or self._queue.waiting:
+            while not self._state.ending or self._queue.waiting:
                 # In memory rows are as safe as in the queue, and large batches take less of it.
                 linger = LINGER if self._spool.durable else MEMORY_LINGER
                 self._store(self._queue.take(MAX_ROWS, linger=linger))
@@ -64,9 +79,13 @@ class SpoolWriter:
         changed = self._state.changed
         while True:
             with changed:
-                if changed.wait_for(lambda: self._state.stopped, SYNC_INTERVAL):
-                    return
-            self._spool.sync()
+                has_ended = changed.wait_for(lambda: self._state.stopped, SYNC_INTERVAL)
+            if not has_ended:
+                self._spool.sync()
+            if self._watcher is not None:
+                self._watcher.refresh(self._state.outcome)
+            if has_ended:
+                return
 
     def save_finish(self, finish: wire.Finish) -> None:
         """Keep how the run ended beside its rows."""
@@ -92,6 +111,8 @@ class SpoolWriter:
         self._state.check()
         self.dropped["callable"] += failed
         self._append(rows)
+        if self._watcher is not None:
+            self._watcher.see(rows)
         self._queue.done()
         self._state.rows_spooled(self._spool.end)
         for marker in markers:

@@ -19,7 +19,10 @@ class SenderState:
 
     Attributes:
         changed: Notified when anything here changes, and when rows are spooled or acknowledged.
-        ending: How the run ended, once it has.
+        outcome: How the run ended, once that is known; the first to say so decides.
+        settled: Whether the outcome shall be reported although rows may still come.
+        reported: Whether the collector was told the outcome.
+        ending: Whether no more rows are taken.
         written: Whether every row put before the end is in the spool.
         done: Whether nothing is left to do.
         closed: Whether the sender was told to stop where it is.
@@ -33,7 +36,8 @@ class SenderState:
     def __init__(self) -> None:
         # Reentrant: a signal handler or the garbage collector may interrupt its owner.
         self.changed = threading.Condition(threading.RLock())
-        self.ending: FinalState | None = None
+        self.outcome: FinalState | None = None
+        self.ending = self.settled = self.reported = False
         self.written = self.done = self.closed = self.finish_acked = self.refused = False
         self.flush_target = self.uploader_wakes_at = 0
         self._retry_now = False
@@ -59,6 +63,17 @@ class SenderState:
         with self.changed:
             self.flush_target = max(self.flush_target, seq)
             self.wake_retries()
+
+    @property
+    def must_report(self) -> bool:
+        """Whether the collector is still to be told the outcome, before the end."""
+        return self.settled and not self.reported
+
+    def report_sent(self) -> None:
+        """Note that the collector was told the outcome."""
+        with self.changed:
+            self.reported = True
+            self.changed.notify_all()
 
     def finish(self, *, acked: bool) -> None:
         """Note that nothing is left to do, and whether the end is acknowledged."""
@@ -90,7 +105,7 @@ class SenderState:
     def pause_until_end(self, seconds: float) -> bool:
         """Wait before another try; raise `Closed` once the run has ended."""
         with self.changed:
-            if self.changed.wait_for(lambda: self.ending is not None, seconds):
+            if self.changed.wait_for(lambda: self.ending, seconds):
                 raise Closed
             return False
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from htga_client import wire
 from htga_client.http.backoff import jittered
 from htga_client.sender.delivery import Delivery
 from htga_client.sender.orphans import OrphanUploader
@@ -25,6 +28,7 @@ class Uploader:
         batch_rows: Number of rows that fills a request.
         linger: Seconds to wait for a request to fill; None for what the collector asks for.
         heartbeat: Seconds without rows after which to report that the run is alive.
+        final_state: How the run ended; None if that is not for this writer to report.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Uploader:
         batch_rows: int,
         linger: float | None,
         heartbeat: float,
+        final_state: Callable[[], wire.Finish] | None,
     ) -> None:
         self._delivery = delivery
         self._spool = spool
@@ -45,6 +50,7 @@ class Uploader:
         self._batch_rows = batch_rows
         self._linger = linger
         self._heartbeat = heartbeat
+        self._final_state = final_state
 
     def upload(self) -> None:
         """Work until every row of the run is delivered; raises `Closed`.
@@ -61,6 +67,14 @@ class Uploader:
             self._state.check()
             self._state.rows_acked()
 
+    def report(self) -> bool:
+        """Report how the run ended, unless that was done before; False if it is refused."""
+        acked = True
+        if self._final_state is not None and not self._state.reported:
+            acked = self._delivery.finish(self._final_state())
+        self._state.report_sent()
+        return acked
+
     def _await_rows(self) -> bool:
         """Wait for rows, and then for a request to fill; False after the last row."""
         state, spool, delivery = self._state, self._spool, self._delivery
@@ -68,7 +82,10 @@ class Uploader:
         if linger is None:
             linger = jittered(min(delivery.min_interval, MAX_INTERVAL))
         while not self._has_rows(self._heartbeat):
-            delivery.heartbeat()
+            if state.must_report:
+                self.report()
+            elif not state.reported:
+                delivery.heartbeat()
         with state.changed:
             state.uploader_wakes_at = delivery.next_seq + self._batch_rows - 1
             state.changed.wait_for(
@@ -84,10 +101,13 @@ class Uploader:
             return spool.end > delivery.next_seq
 
     def _has_rows(self, timeout: float) -> bool:
-        """Wait for rows or for the end; False if neither comes within `timeout` seconds."""
+        """Wait for rows or for the end; False if there is a report to make, or after `timeout`."""
         state, spool, delivery = self._state, self._spool, self._delivery
+
+        def has_rows() -> bool:
+            return spool.end > delivery.next_seq or state.written or state.closed
+
         with state.changed:
             state.uploader_wakes_at = delivery.next_seq
-            return state.changed.wait_for(
-                lambda: spool.end > delivery.next_seq or state.written or state.closed, timeout
-            )
+            state.changed.wait_for(lambda: has_rows() or state.must_report, timeout)
+            return has_rows()

@@ -12,6 +12,7 @@ from htga_client.wire.limits import (
     MAX_ENVIRONMENT_BYTES,
     MAX_LABEL,
     MAX_NOTES,
+    MAX_START,
     MAX_TAGS,
 )
 from htga_client.wire.runs import NewRun, Resume
@@ -68,6 +69,7 @@ def clean_run(
         notes=text("notes", MAX_NOTES),
         environment=settings("environment", MAX_ENVIRONMENT_BYTES),
         writer=writer or None,
+        start=text("start", MAX_START) or None,
         resume=resume,
         defaults=_defaults(fields.get("defaults")),
     )

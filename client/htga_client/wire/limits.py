@@ -15,6 +15,9 @@ MAX_NOTES = 65_536
 MAX_TAGS = 256
 """Tags of a run."""
 
+MAX_START = 64
+"""Characters of what the writers of one start have in common."""
+
 MAX_CONFIG_BYTES = 1 << 20
 """Bytes of a run's config as JSON."""
 

@@ -24,7 +24,10 @@ class NewRun:
         config: Hyper-parameters, any JSON object.
         notes: Free text.
         environment: Facts about the machine and the code.
-        writer: UUID of the process that will send the rows; a new one starts a new attempt.
+        writer: UUID of the process that will send the rows.
+        start: What all processes have in common that train together since one start or resume, a
+            UUID for instance; they are one attempt of the run. A new writer of a new start begins
+            the next attempt, and so does each new writer without any.
         resume: "never" is refused with 409 if the run exists with other writers, "must" with 404 if
             it does not exist; "allow" and None are never refused.
         defaults: Which of "project" and "name" nobody gave, so that the client has chosen them. A
@@ -40,6 +43,7 @@ class NewRun:
     notes: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
     writer: str | None = None
+    start: str | None = None
     resume: Resume | None = None
     defaults: tuple[str, ...] = ()
 

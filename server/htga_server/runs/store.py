@@ -45,7 +45,7 @@ def register(
     *,
     only: str | None = None,
 ) -> tuple[Run, bool]:
-    """Create a run, or find it if it exists; a new writer starts a new attempt.
+    """Create a run, or find it if it exists; a new writer of a new start begins a new attempt.
 
     A run that exists keeps its project, name, group, tags and notes.
 
@@ -69,15 +69,17 @@ def register(
         return _registered(get_any(connection, new.id), changes), True
     if only not in {None, found.project}:
         raise Conflict(f"run {new.id} belongs to another project than {new.project!r}")
-    if new.resume == "never" and not writers.exists(connection, found.run_key, new.writer):
-        raise Conflict(f"run {new.id} exists; resume it, or begin another id", slug="run-exists")
-    if not writers.exists(connection, found.run_key, new.writer):
+    if not writers.belongs(connection, found.run_key, new.writer, new.start):
+        if new.resume == "never":
+            words = f"run {new.id} exists; resume it, or begin another id"
+            raise Conflict(words, slug="run-exists")
         if new.writer is not None and found.pruned is not None:
             raise pruned_conflict(new.id)
         changes = (*changes, *_kept(get_any(connection, new.id), new))
     if new.writer is not None:
         limit = limits.writers_per_run
-        if writers.get_or_add(connection, found.run_key, new.writer, limit=limit) is None:
+        own = (found.run_key, new.writer, new.start)
+        if writers.get_or_add(connection, *own, limit=limit) is None:
             changes = (*changes, writers.no_more(limit))
     return _registered(get_any(connection, new.id), changes), False
 
@@ -286,4 +288,4 @@ def _create(connection: sa.Connection, new: NewRun, limits: Settings) -> None:
         .returning(runs.c.run_key)
     ).one()
     if new.writer is not None:
-        writers.add(connection, key, new.writer, 1)
+        writers.add(connection, key, new.writer, 1, new.start)

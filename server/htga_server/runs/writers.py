@@ -48,11 +48,12 @@ def find_writers(
 
 
 def get_or_add(
-    connection: sa.Connection, run_key: int, writer: str, *, limit: int
+    connection: sa.Connection, run_key: int, writer: str, start: str | None = None, *, limit: int
 ) -> Writer | None:
     """Return a writer of a run; add it if it is new, or return None if there are `limit` others.
 
-    A new writer begins the next attempt, from 1 on, and the run is running again.
+    A new writer joins the attempt of those with its `start`. If there are none, or it has no
+    start, it begins the next attempt, from 1 on, and the run is running again.
     """
     found = find_writers(connection, [(run_key, writer)])
     if found:
@@ -64,13 +65,15 @@ def get_or_add(
     ).one()
     if number >= limit:
         return None
-    attempt = (last or 0) + 1
-    connection.execute(
-        sa.update(runs)
-        .where(runs.c.run_key == run_key)
-        .values(attempt=attempt, state="running", finished=None)
-    )
-    add(connection, run_key, writer, attempt)
+    attempt = attempt_of_start(connection, run_key, start)
+    if attempt is None:
+        attempt = (last or 0) + 1
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.run_key == run_key)
+            .values(attempt=attempt, state="running", finished=None)
+        )
+    add(connection, run_key, writer, attempt, start)
     return Writer(attempt, 0, None, None)
 
 
@@ -106,13 +109,29 @@ def declared_gaps(connection: sa.Connection, run_id: str) -> tuple[Gap, ...]:
     return tuple(Gap(writer=w, first_seq=first, end_seq=end) for w, first, end in rows)
 
 
-def add(connection: sa.Connection, run_key: int, writer: str, attempt: int) -> None:
+def add(
+    connection: sa.Connection, run_key: int, writer: str, attempt: int, start: str | None
+) -> None:
     """Add a writer."""
     connection.execute(
-        sa.insert(writers).values(run_key=run_key, writer=writer, attempt=attempt, next_seq=0)
+        sa.insert(writers).values(
+            run_key=run_key, writer=writer, attempt=attempt, next_seq=0, start=start
+        )
     )
 
 
-def exists(connection: sa.Connection, run_key: int, writer: str | None) -> bool:
-    """Return whether a writer of this name is registered with the run."""
-    return writer is not None and bool(find_writers(connection, [(run_key, writer)]))
+def attempt_of_start(connection: sa.Connection, run_key: int, start: str | None) -> int | None:
+    """Return the attempt of the writers of a run that have this start; None without any."""
+    if start is None:
+        return None
+    return connection.scalar(
+        sa.select(writers.c.attempt)
+        .where(writers.c.run_key == run_key, writers.c.start == start)
+        .limit(1)
+    )
+
+
+def belongs(connection: sa.Connection, run_key: int, writer: str | None, start: str | None) -> bool:
+    """Return whether the run has this writer, or one of the same start."""
+    is_known = writer is not None and bool(find_writers(connection, [(run_key, writer)]))
+    return is_known or attempt_of_start(connection, run_key, start) is not None

@@ -74,6 +74,7 @@ writers = sa.Table(
     sa.Column("next_seq", sa.BigInteger, nullable=False),
     sa.Column("batch_first", sa.BigInteger),
     sa.Column("batch_digest", sa.LargeBinary),
+    sa.Column("start", sa.String(64)),
     comment="one row per sending process: its attempt, and the next sequence number expected",
 )
 

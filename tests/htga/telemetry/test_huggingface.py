@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +46,7 @@ class Data(torch.utils.data.Dataset[dict[str, Tensor]]):
         return {"x": torch.randn(1000, generator=torch.Generator().manual_seed(index))}
 
 
-def trainer(folder: Path, callback: TelemetryCallback, **options: Any) -> Trainer:
+def trainer(folder: Path, *callbacks: TelemetryCallback, **options: Any) -> Trainer:
     from transformers import Trainer, TrainingArguments  # noqa: PLC0415
 
     arguments = TrainingArguments(
@@ -60,7 +62,9 @@ def trainer(folder: Path, callback: TelemetryCallback, **options: Any) -> Traine
         remove_unused_columns=False,
         **{"num_train_epochs": 1} | options,
     )
-    return Trainer(Model(), arguments, train_dataset=Data(), callbacks=[callback])
+    return Trainer(
+        Model(), arguments, train_dataset=Data(), eval_dataset=Data(), callbacks=[*callbacks]
+    )
 
 
 @pytest.fixture
@@ -75,10 +79,8 @@ def telemetry(collector: Server) -> Iterator[Callable[..., TelemetryCallback]]:
 
     yield make
     for callback in made:
-        assert callback.run is not None
-        assert callback.run._sender is not None
-        callback.run._sender.close()
-        assert callback.run._sender.join(20)
+        if callback.run is not None:
+            callback.run.finish(timeout=20)
 
 
 def run_of(callback: TelemetryCallback) -> str:
@@ -147,3 +149,118 @@ def test_a_checkpoint_keeps_no_secret() -> None:
     options = {"token": "htga_secret", "project": "mine"}
     state = TelemetryCallback(**options).state()
     assert state["args"] == {"project": "mine"}
+
+
+def steps(client: Client, run_id: str) -> list[int]:
+    found: list[int] = client.series(run_id, ["alpha_hat"])["step"].to_pylist()
+    return found
+
+
+def test_what_is_logged_after_a_training_is_kept_in_its_run_which_has_ended(
+    collector: Server, telemetry: Callable[..., TelemetryCallback], tmp_path: Path
+) -> None:
+    callback = telemetry()
+    training = trainer(tmp_path, callback, max_steps=4)
+    training.train()
+    run_id = run_of(callback)
+    with Client(collector.url) as client:
+        assert client.run(run_id).state == "finished"
+        training.evaluate()
+        training.predict(Data())
+        assert callback.run is not None
+        callback.run.log(by_hand=1.0)
+        assert run_of(callback) == run_id
+        run = client.run(run_id)
+        keys = ["alpha_hat", "eval_runtime", "test_runtime", "by_hand"]
+        last = client.series(run_id, keys).to_pylist()[-1]
+    assert (run.state, run.attempt) == ("finished", 1)
+    assert None not in last.values()
+    assert last["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("restores", "other"), [(False, {}), (True, {}), (False, {"name": "other"})]
+)
+def test_two_callbacks_have_a_run_each_and_continue_it_from_a_checkpoint(
+    collector: Server,
+    telemetry: Callable[..., TelemetryCallback],
+    tmp_path: Path,
+    restores: bool,
+    other: dict[str, str],
+) -> None:
+    pair = [telemetry(), telemetry(**other)]
+    trainer(tmp_path, *pair, max_steps=8).train()
+    again = [telemetry(), telemetry(**other)]
+    trainer(tmp_path, *again, max_steps=12, restore_callback_states_from_checkpoint=restores).train(
+        resume_from_checkpoint=str(tmp_path / "checkpoint-8")
+    )
+    ids = [run_of(callback) for callback in pair]
+    assert len(set(ids)) == 2
+    assert [run_of(callback) for callback in again] == ids
+    saved = json.loads((tmp_path / "checkpoint-12" / "trainer_state.json").read_text())
+    kept = saved["stateful_callbacks"]["TelemetryCallback"]
+    assert [one["attributes"]["run_id"] for one in kept[:2]] == ids
+    with Client(collector.url) as client:
+        runs = [client.run(run_id) for run_id in ids]
+        assert [steps(client, run_id) for run_id in ids] == [list(range(12))] * 2
+    assert [(run.state, run.attempt) for run in runs] == [("finished", 2)] * 2
+
+
+@pytest.mark.parametrize("restores", [False, True])
+def test_a_checkpoint_without_the_callback_is_continued_at_the_trainers_step(
+    collector: Server,
+    telemetry: Callable[..., TelemetryCallback],
+    tmp_path: Path,
+    restores: bool,
+) -> None:
+    trainer(tmp_path, max_steps=4).train()
+    callback = telemetry()
+    trainer(
+        tmp_path, callback, max_steps=8, restore_callback_states_from_checkpoint=restores
+    ).train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    again = telemetry()
+    trainer(tmp_path, again, max_steps=12, restore_callback_states_from_checkpoint=restores).train(
+        resume_from_checkpoint=str(tmp_path / "checkpoint-8")
+    )
+    assert run_of(again) == run_of(callback)
+    with Client(collector.url) as client:
+        assert steps(client, run_of(callback)) == list(range(4, 12))
+
+
+def test_a_callback_that_is_made_from_a_checkpoint_has_the_token_that_was_given(
+    telemetry: Callable[..., TelemetryCallback], tmp_path: Path
+) -> None:
+    token = "htga_" + "x" * 20
+    trainer(tmp_path, telemetry(token=token), max_steps=4).train()
+    given = telemetry(token=token)
+    training = trainer(tmp_path, given, max_steps=5, restore_callback_states_from_checkpoint=True)
+    training.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    (used,) = [one for one in training.callback_handler.callbacks if isinstance(one, type(given))]
+    assert used is not given
+    assert used.options["token"] == token
+    assert used.run is given.run
+
+
+@pytest.mark.usefixtures("database_url")
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"porject": "mine"}, TypeError, "'porject'; did you mean 'project'"),
+        ({"Url": "http://x"}, TypeError, "did you mean 'url'"),
+        ({"xyz": 1}, TypeError, "it takes url, token, project"),
+        ({"optimizer": 1}, TypeError, "unexpected argument 'optimizer'"),
+        ({"every": 0}, ValueError, "every"),
+        ({"mode": "onlin"}, ValueError, "mode"),
+        ({"ranks": "both"}, ValueError, "ranks"),
+        ({"run_id": "mine"}, ValueError, "run_id"),
+        ({"config": 7}, TypeError, "config"),
+        ({"url": "ftp://x"}, ValueError, "url"),
+    ],
+)
+def test_a_wrong_option_is_told_when_the_callback_is_made(
+    options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    from htga.telemetry.huggingface import TelemetryCallback  # noqa: PLC0415
+
+    with pytest.raises(error, match=re.escape(words)):
+        TelemetryCallback(**options)

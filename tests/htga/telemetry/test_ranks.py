@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,19 +65,31 @@ def test_control_a_shard_taken_for_the_whole_is_noticed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ranks", "shown"), [("first", {0}), ("all", {0, 1})])
-def test_the_processes_of_torchrun_are_one_run(
-    faulty: FaultyCollector, ranks: str, shown: set[int]
+def test_the_processes_of_torchrun_are_one_attempt_of_a_run_whose_id_each_knows(
+    faulty: FaultyCollector,
 ) -> None:
-    ids = run([*TORCHRUN, str(HERE / "train_ranks.py"), faulty.url, ranks])
-    (run_id,) = faulty.runs
-    assert set(ids) >= {run_id}
-    assert len(set(ids)) == (1 if ranks == "all" else 2)
-    metrics = {(row["rank"], row["step"]): row["metrics"] for row in faulty.rows if row["metrics"]}
-    assert metrics == {(r, s): {"mine": 10.0 * r + s} for r in shown for s in range(5)}
-    measured = [(row["rank"], row["step"]) for row in faulty.rows if row["alpha_hat"] is not None]
-    assert sorted(measured) == [(r, s) for r in sorted(shown) for s in range(5)]
-    assert faulty.finished[run_id]["state"] == "finished"
+    said = run([*TORCHRUN, str(HERE / "train_ranks.py"), faulty.url])
+    names = {new["name"]: run_id for run_id, new in faulty.runs.items()}
+    assert sorted(names) == ["after all", "after first", "before all", "before first"]
+    assert sorted(said) == sorted(2 * [f"{name} {run_id} 5" for name, run_id in names.items()])
+    assert len(faulty.starts) == 2 + 2 * 2
+    assert len(set(faulty.starts)) == len(names)
+    assert {how["state"] for how in faulty.finished.values()} == {"finished"}
+    logged, measured = rows_of(faulty, "metrics"), rows_of(faulty, "alpha_hat")
+    for name, run_id in names.items():
+        ranks = (0, 1) if name.endswith("all") else (0,)
+        places = [(rank, step) for rank in ranks for step in range(5)]
+        assert logged[run_id] == {(r, s): {"mine": 10.0 * r + s} for r, s in places}
+        assert sorted(measured[run_id]) == places
+
+
+def rows_of(faulty: FaultyCollector, key: str) -> dict[str, dict[tuple[int, int], Any]]:
+    """What the rows of each run hold, by rank and step."""
+    found: dict[str, dict[tuple[int, int], Any]] = {run_id: {} for run_id in faulty.runs}
+    for row in faulty.rows:
+        if row[key]:
+            found[row["run"]][row["rank"], row["step"]] = row[key]
+    return found
 
 
 def test_torchruns_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,3 +311,32 @@ def test_a_page_of_runs_stays_small_whatever_its_runs_hold(api: httpx2.Client) -
         cursor = said.json()["next"]
     assert found == [run["id"] for run in reversed(made)]
     assert api.get(f"/runs/{found[0]}").json()["environment"] == {"e": "y" * 100_000}
+
+
+def test_the_writers_of_one_start_are_one_attempt_in_whatever_order_they_come(
+    api: httpx2.Client, post_to: Callable[..., httpx2.Response]
+) -> None:
+    new = new_run()
+
+    def begin(rank: int, start: str | None, **other: Any) -> httpx2.Response:
+        writer = str(uuid.uuid4())
+        answer = api.post("/runs", json=new | {"writer": writer, "start": start} | other)
+        if answer.is_success:
+            rows = [{"step": 0, "rank": rank, "alpha_hat": 1.0}]
+            assert post_to(new["id"], rows, writer=writer).json()["accepted"] == 1
+        return answer
+
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    for rank in (2, 0, 1):
+        assert begin(rank, first, resume="never").json()["attempt"] == 1
+    assert begin(0, second, resume="never").status_code == 409
+    for rank in (1, 0, 2):
+        assert begin(rank, second).json()["attempt"] == 2
+    api.post(f"/runs/{new['id']}/finish", json={})
+    assert begin(3, first).json()["state"] == "finished"  # what one of the first had left on disk
+    sql = "SELECT attempt, list_sort(list(rank)) FROM steps GROUP BY attempt ORDER BY attempt"
+    found = api.post("/query", json={"sql": sql}).json()["rows"]
+    assert found == [[1, [0, 1, 2, 3]], [2, [0, 1, 2]]]
+    for rank, attempt in ((0, 3), (1, 4)):  # a client of an older version says no start
+        assert begin(rank, None).json()["attempt"] == attempt
+    assert begin(0, "x" * 1000).json()["attempt"] == 5
