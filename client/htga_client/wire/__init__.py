@@ -26,6 +26,7 @@ from htga_client.wire.readings import (
     Series,
     Tail,
     TailFit,
+    TailSeries,
 )
 from htga_client.wire.rows import (
     ARROW_STREAM,
@@ -35,11 +36,13 @@ from htga_client.wire.rows import (
     ROWS,
     SCALARS,
     WRITER,
+    Estimator,
     JsonRow,
     JsonRows,
     LeftOut,
     Receipt,
     Rejection,
+    Scope,
 )
 from htga_client.wire.rules import Firing, Firings, NewRule, Rule, RuleKind, Rules, Trial
 from htga_client.wire.runs import (
@@ -75,6 +78,7 @@ __all__ = [
     "Archive",
     "Axis",
     "Buckets",
+    "Estimator",
     "Event",
     "Finish",
     "Firing",
@@ -108,10 +112,12 @@ __all__ = [
     "RunPage",
     "RunPatch",
     "RunState",
+    "Scope",
     "Series",
     "Status",
     "Tail",
     "TailFit",
+    "TailSeries",
     "Token",
     "TokenScope",
     "Tokens",
