@@ -1,8 +1,8 @@
-"""How often the interval of alpha covers the truth, and how often the verdict `light` is wrong.
+"""How often the interval of alpha covers the truth, how often `light` is wrong, how good a k is.
 
     python docs/tail_coverage.py
 
-Prints the two tables of `docs/tail.md`, from independent draws with a fixed seed; it takes some
+Prints three tables of `docs/tail.md`, from independent draws with fixed seeds; it takes some
 minutes on one core.
 """
 
@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from htga.tail.estimators.choose_k import Rule, choose_k
 from htga.tail.light_tail import QUANTILE
 from htga_client.statistics.hill import default_k, hill_of_logs, moment_of_logs
 
@@ -101,8 +103,37 @@ def table(cells: dict[str, list[str]], first: str) -> None:
     print()
 
 
+def rules(n: int = 5_000, draws: int = 20) -> None:
+    """Print the median k of each rule and Hill's error there, beside those of the best fixed k."""
+    grid = np.unique(np.geomspace(10, n // 2, 60).astype(np.int64))
+    names: tuple[Rule, ...] = ("auto", "power", "ks")
+    print(f"| law, its index | the best k, its error | {' | '.join(names)} |")
+    print("|---" * (len(names) + 2) + "|")
+    for law in ("Burr, 1.6", "Fréchet, 2.2", "Student t, 2", "Student t, 3"):
+        truth, draw = HEAVY[law]
+        rng = np.random.default_rng(2)
+        at_grid: list[Floats] = []
+        chosen: dict[Rule, list[tuple[int, float]]] = {name: [] for name in names}
+        for _ in range(draws):
+            x = np.abs(draw(rng, n))
+            logs = np.sort(np.log(x))[::-1]
+            at_grid.append(np.array([hill_of_logs(logs, int(k)) for k in grid]))
+            for name in names:
+                k = int(choose_k(torch.from_numpy(x), name))
+                chosen[name].append((k, hill_of_logs(logs, k)))
+        errors = np.sqrt(np.square(np.array(at_grid) - truth).mean(axis=0))
+        cells = [f"{grid[errors.argmin()]}, {errors.min():.2f}"]
+        for found in chosen.values():
+            sizes, alphas = (np.array(column) for column in zip(*found, strict=True))
+            error = math.sqrt(np.square(alphas - truth).mean())
+            cells.append(f"{np.median(sizes):.0f}, {error:.2f}")
+        print(f"| {law} | {' | '.join(cells)} |")
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
+    rules()
+    print()
     begin = time.monotonic()
     covered: dict[str, list[str]] = {}
     called: dict[str, list[str]] = {}

@@ -24,8 +24,11 @@ from htga.tail.tail_size import K, check_k
 
 Estimator = Literal["hill", "moment"]
 
-ENOUGH = 0.95
+ENOUGH = 0.96
 """Share of the wanted number of non-zero entries below which a larger sample is drawn."""
+
+ROOM = 1.05
+"""How much larger than it seems to need be, for the share of zeros differs between samples."""
 
 MAX_GROWTH = 4
 """How many times as large a sample may become because most of its entries are zeros."""
@@ -152,8 +155,8 @@ def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
     if parts and entries.is_cpu and entries.numel() < total:
         found = int(np.count_nonzero(float32(entries).numpy()))
         if found < sample * ENOUGH:
-            grown = min(sample * entries.numel() // max(found, 1), sample * MAX_GROWTH)
-            entries = _drawn(parts, shapes, grown, seed)
+            growth = min(ROOM * entries.numel() / max(found, 1), MAX_GROWTH)
+            entries = _drawn(parts, shapes, int(sample * growth), seed)
     return DrawnSample(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
 
 

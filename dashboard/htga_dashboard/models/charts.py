@@ -65,10 +65,20 @@ ALPHA_IN_WORDS = (
     "Hill's index of the largest entries of the raw gradient. The band is alpha_bar"
     " \N{PLUS-MINUS SIGN} 1.96 standard errors of one step, which tell of scatter alone, as if"
     " entries were independent:"
-    " COVERAGE"
+    " the 95 % interval holds the index in 88 to 98 % of samples of laws close to Pareto's, in 0 to"
+    " 92 % of Student's t with 3 degrees, in 0 to 84 % of a stable law of 1.8, and less often with"
+    " more entries."
     " A finite index is no evidence of a power law."
 )
 """What to know of the tail index before one reads it."""
+
+HILL_IN_WORDS = (
+    "Hill's index of every tail. Where the plot has no level stretch there is no power law. The xi of"
+    " a row tells whether the tail may be light, and errs: of 1,000 entries of Student's t with 2"
+    " degrees it is called light in one sample of six; of 100,000 of a lognormal or a stretched"
+    " exponential it is always called heavy. " + ALPHA_IN_WORDS
+)
+"""What to know of a Hill plot before one reads it."""
 
 TWO = (2.0, "\N{GREEK SMALL LETTER ALPHA} = 2")
 """The tail index below which the variance is infinite."""
