@@ -73,8 +73,8 @@ ALPHA_IN_WORDS = (
 """What to know of the tail index before one reads it."""
 
 HILL_IN_WORDS = (
-    "Hill's index of every tail. Where the plot has no level stretch there is no power law. The xi of"
-    " a row tells whether the tail may be light, and errs: of 1,000 entries of Student's t with 2"
+    "Hill's index of every tail. Where the plot has no level stretch there is no power law. The xi"
+    " of a row tells if the tail may be light, and errs: of 1,000 entries of Student's t with 2"
     " degrees it is called light in one sample of six; of 100,000 of a lognormal or a stretched"
     " exponential it is always called heavy. " + ALPHA_IN_WORDS
 )
@@ -198,7 +198,7 @@ def _note(run: Run, chart: Chart) -> str:
     """The note of a chart, with what its tail index is of."""
     of = {"tail": described, "update": control_scope}.get(chart.name)
     words = of(run) if of else ""
-    return f"{words}; {chart.note}" if words else chart.note
+    return f"{chart.note}; {words}" if words else chart.note
 
 
 def _known(curve: Curve, run: Run) -> Curve:

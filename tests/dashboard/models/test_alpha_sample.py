@@ -68,6 +68,6 @@ def test_a_run_says_what_its_index_is_of() -> None:
     assert alpha_sample(of("a", {"loss": 1.0})) is None
     controlled = NEW | {"control_alpha": 3.0, "control_scope": Scope.RMS_NORMALISED}
     tail, update = charts_of(of("a", controlled))
-    assert tail.note == "the largest 0.999 % of a sample; heavier tails lie lower"
+    assert tail.note == "heavier tails lie lower; the largest 0.999 % of a sample"
     assert "of one step" in tail.about
-    assert update.note.startswith("all tensors, each divided by its root mean square; ")
+    assert update.note.endswith("; all tensors, each divided by its root mean square")

@@ -38,6 +38,8 @@ from htga_dashboard.source.source import Source
 CHOICE = 200
 """Number of newest runs to choose from."""
 
+INDEX_TITLE = f"Tail index of the largest {100 * TAIL_FRACTION:g} %"
+
 COMPARE = "compare"
 """Name of the callback that draws the figures."""
 
@@ -104,8 +106,7 @@ def charts(drawn: ComparisonData) -> list[Component]:
         note = "of every histogram alike, so comparable"
         if len(drawn.runs) > TAILS:
             note += f"; the first {TAILS} runs"
-        title = f"Tail index of the largest {TAIL_FRACTION:.0%}"
-        shown.append(cards.card(INDEX, title, note, about=ALPHA_IN_WORDS))
+        shown.append(cards.card(INDEX, INDEX_TITLE, note, about=ALPHA_IN_WORDS))
     if SURVIVAL in drawn.figures:
         when = "at the latest step"
         if len(drawn.runs) > TAILS:
@@ -126,7 +127,7 @@ def caution(drawn: ComparisonData) -> Component:
     remedy = "Runs without histograms cannot be brought to one share."
     if INDEX in drawn.figures:
         remedy = (
-            f"\u201cTail index of the largest {TAIL_FRACTION:.0%}\u201d below takes the same share"
+            f"\u201c{INDEX_TITLE}\u201d below takes the same share"
             " of the entries of each histogram, which is of the raw gradient in all runs but older"
             " ones of HTGA with apply=\u201cupdate\u201d."
         )
