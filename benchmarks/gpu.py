@@ -186,10 +186,10 @@ def control_is_that_of_small_operations() -> str:
                 amplify.done_by_triton = by_triton
             states.append(optimizer.tail)
         for name in (
-            "alpha_hat",
-            "alpha_stderr",
+            "control_alpha",
+            "control_stderr",
             "xi",
-            "alpha_bar",
+            "control_alpha_bar",
             "gamma",
             "beta",
             "update_alpha",

@@ -71,7 +71,7 @@ def trained(**arguments: Any) -> Trace:
         optimizer.step()
         tail = optimizer.tail
         if tail is not None:
-            trace.alpha_hat.append(float(tail.alpha_hat))
+            trace.alpha_hat.append(float(tail.control_alpha))
             trace.update_alpha.append(float(tail.update_alpha))
             trace.actuator.append(float(getattr(tail, arguments["actuator"])))
     return trace

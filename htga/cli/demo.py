@@ -66,7 +66,7 @@ def train(url: str, steps: int) -> str:
                 measured["accuracy"] = digits.accuracy(model, data)
             run.log(measured)
             if (tail := optimizer.tail) is not None:
-                measured |= {"alpha_bar": float(tail.alpha_bar), "gamma": float(tail.gamma)}
+                measured |= {"alpha_bar": float(tail.control_alpha_bar), "gamma": float(tail.gamma)}
             progress.tasks[task].fields.update(measured)
             progress.advance(task)
     return run.url

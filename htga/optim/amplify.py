@@ -220,9 +220,9 @@ def _state(
 ) -> TailState:
     estimate, norm = scan.estimate, scan.squares.sqrt()
     return TailState(
-        alpha_hat=estimate.alpha,
-        alpha_bar=controller.alpha_bar,
-        alpha_stderr=estimate.stderr,
+        control_alpha=estimate.alpha,
+        control_alpha_bar=controller.alpha_bar,
+        control_stderr=estimate.stderr,
         xi=moment_of(scan.top).xi,
         k=estimate.k,
         n=estimate.n,
@@ -237,5 +237,5 @@ def _state(
         n_nonfinite=estimate.n_nonfinite,
         status=estimate.status,
         skipped=controller.skipped,
-        histogram=scan.sample.histogram or scan.sketch.histogram,
+        histogram=scan.sketch.histogram,
     )

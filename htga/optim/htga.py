@@ -85,7 +85,8 @@ class HTGA(Wrapper):
             "regulating" lowers it. It has no effect on beta.
         law: gamma is "proportional" to the error, or its logarithm is the error's "integral".
         estimator: The estimator of alpha_hat, "hill" or "moment". beta is exact with "hill".
-        k: Tail size: a number, a fraction of the non-zero entries, or "auto" for n**0.6.
+        k: Tail size: a number, a fraction of the non-zero entries, "power" for
+            n**0.6, or "auto" for 1 %, at least 50.
         scope: What is one sample, measured, ranked and controlled by itself: "global", all
             parameters; "group", those of a parameter group; "tensor", each one (those of a group
             with fewer than 500 entries together); "rms_normalised", all, each tensor divided by

@@ -258,9 +258,9 @@ class _Step:
         alpha_bar, gamma, beta = self.controller.unbind()
         update_alpha, norm, norm_ratio, _ = results.unbind()
         return TailState(
-            alpha_hat=alpha_hat,
-            alpha_bar=alpha_bar,
-            alpha_stderr=stderr,
+            control_alpha=alpha_hat,
+            control_alpha_bar=alpha_bar,
+            control_stderr=stderr,
             xi=xi,
             k=k,
             n=n,
@@ -274,7 +274,7 @@ class _Step:
             n_nonfinite=n_nonfinite,
             status=self.estimates.status[0],
             skipped=skipped,
-            histogram=self.sample.histogram or self.seen.sketch.histogram,
+            histogram=self.seen.sketch.histogram,
         )
 
 

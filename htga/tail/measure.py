@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from htga.tail.estimators.hill import hill_of
 from htga.tail.estimators.moment import moment_of
 from htga.tail.estimators.sample import sketch_for
 from htga.tail.flat_tensors import Tensors, flatten, pieces
-from htga.tail.histogram.counting import uses_triton
+from htga.tail.histogram.counting import float32, uses_triton
 from htga.tail.histogram.log_histogram import LogHistogram
 from htga.tail.histogram.sketch import BITS, Sketch
 from htga.tail.norm import norm
@@ -22,6 +23,15 @@ from htga.tail.systematic import fair_stride, systematic
 from htga.tail.tail_size import K, check_k
 
 Estimator = Literal["hill", "moment"]
+
+ENOUGH = 0.96
+"""Share of the wanted number of non-zero entries below which a larger sample is drawn."""
+
+ROOM = 1.05
+"""How much larger than it seems to need be, for the share of zeros differs between samples."""
+
+MAX_GROWTH = 4
+"""How many times as large a sample may become because most of its entries are zeros."""
 
 _fair_stride = lru_cache(fair_stride)
 
@@ -75,7 +85,8 @@ def measure(
         bits: Resolution of the histogram.
         estimator: The estimator of alpha_hat: "hill" on the order statistics, or "moment". xi is
             always the moment estimator's, the only one that can detect a light tail.
-        sample: Measure at least about this many entries instead of all; see `Measurement`.
+        sample: Measure at least about this many entries instead of all; see `Measurement`. On a
+            CPU that many are not zero, if four times as many entries hold them.
         seed: Number of the sample. With the step's number, consecutive steps visit each entry in
             turn.
 
@@ -125,6 +136,8 @@ class DrawnSample:
 def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
     """Draw a systematic sample of at least about `sample` entries, to be measured later.
 
+    Zeros tell nothing of a tail. Where a CPU finds too many of them, it draws a larger sample.
+
     Args:
         tensors, sample, seed: As in `measure`.
 
@@ -137,10 +150,20 @@ def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
     parts = pieces(tensors)
     total = sum(part.numel() for part in parts)
     shapes = tuple(x.shape for x in ([tensors] if isinstance(tensors, Tensor) else tensors))
-    stride = _fair_stride(max(1, total // sample), shapes)
     grad_norm, n_nonfinite = _of_all(parts)
-    entries = systematic(parts, stride, seed) if parts else torch.empty(0)
+    entries = _drawn(parts, shapes, sample, seed)
+    if parts and entries.is_cpu and entries.numel() < total:
+        found = int(np.count_nonzero(float32(entries).numpy()))
+        if found < sample * ENOUGH:
+            growth = min(ROOM * entries.numel() / max(found, 1), MAX_GROWTH)
+            entries = _drawn(parts, shapes, int(sample * growth), seed)
     return DrawnSample(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
+
+
+def _drawn(parts: list[Tensor], shapes: tuple[torch.Size, ...], sample: int, seed: int) -> Tensor:
+    total = sum(part.numel() for part in parts)
+    stride = _fair_stride(max(1, total // sample), shapes)
+    return systematic(parts, stride, seed) if parts else torch.empty(0)
 
 
 def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,12 +19,14 @@ from htga.telemetry.measure_schedule import MeasureSchedule
 from htga.telemetry.readout import Readout
 from htga.telemetry.row_builder import AnyMeasurement, LayerMeasurement, RowBuilder, StepMeasurement
 from htga.telemetry.sharded import measure_sharded
+from htga_client.wire import Scope
 from htga_client.wire.row_encoder import Row
 
 SAMPLE = 2**16
-"""Number of entries that give the tail index to 4 %, at a small part of a step's cost."""
+"""Number of non-zero entries of which 1 % give the tail index to 4 %; they cost little."""
 
-LAYER_SAMPLE = 2**13
+LAYER_SAMPLE = 2**15
+"""The same for a layer, to 6 %."""
 
 MAX_WAITING = 64
 """Maximum number of samples that wait for the sender's thread, a quarter of a MiB each."""
@@ -43,9 +46,8 @@ class Probe:
     * After the step, for a fused optimizer under GradScaler: it unscales within the step, and
       writes the result back.
 
-    An optimizer that measures the tail itself, as HTGA does, has an attribute `tail`, which is read
-    after the step. Its layers are measured before it amplifies them, except for those that it
-    measures one by one itself.
+    An optimizer that controls a tail, as HTGA does, has an attribute `tail`, which is read after
+    the step. Its raw gradient is measured like any other's, before it is amplified.
 
     No row is made on the training thread, and nothing here waits for the device.
 
@@ -100,11 +102,11 @@ class Probe:
         self._guard = Guard("a step could not be measured")
         self._layers = Layers(optimizer, model, () if sharded else layers, layers_top)
         self._layers_every = layers_every
-        self._measures_itself = hasattr(optimizer, "tail")
+        self._control_scope = _control_scope(optimizer)
         self._measurements = 0
         self._handed_over = 0
         self._seen: AnyMeasurement | None = None
-        self._last: AnyMeasurement | None = None
+        self._n_total = 0
         self._was_measured = False
         self._parts: list[LayerMeasurement] = []
         self._own: dict[str, int] = {}  # layers that the optimizer measures, and their `tails`
@@ -152,15 +154,9 @@ class Probe:
         if self._schedule.is_due(taken):
             if not self._was_measured:
                 self._measure(optimizer)
-            if self._measures_itself:
-                self._seen = getattr(optimizer, "tail", None)
             with self._guard:
                 begin = time.perf_counter()
-                # A step without any gradient measures nothing.
-                if self._seen is not None and self._seen is not self._last:
-                    self._last, bad = self._seen, self._seen.n_nonfinite
-                    if self._measures_itself and bad.device.type == "cpu" and bad:
-                        self._offenders = self._layer_norms(optimizer)  # nothing was amplified
+                if self._seen is not None:  # A step without any gradient measures nothing.
                     self._hand_over(step, self._seen, optimizer, begin)
                 self._spent += time.perf_counter() - begin
                 self._schedule.measured(taken, self._spent)
@@ -177,11 +173,11 @@ class Probe:
             gradients = list(_gradients(optimizer).values())
             if gradients:
                 on_cpu = gradients[0].device.type == "cpu"
-                if not self._measures_itself:
-                    sample = self._sample if on_cpu else None
-                    self._seen = self._measure_or_draw(gradients, sample, self.steps)
-                    if not on_cpu or self._seen.n_nonfinite:  # on a CPU, reading it costs no wait
-                        self._offenders = self._layer_norms(optimizer)
+                sample = self._sample if on_cpu else None
+                self._n_total = sum(gradient.numel() for gradient in gradients)
+                self._seen = self._measure_or_draw(gradients, sample, self.steps)
+                if not on_cpu or self._seen.n_nonfinite:  # on a CPU, reading it costs no wait
+                    self._offenders = self._layer_norms(optimizer)
                 if self._measurements % self._layers_every == 0:
                     self._parts = self._measure_layers(optimizer, on_cpu)
                 self._measurements += 1
@@ -210,14 +206,12 @@ class Probe:
         alone = getattr(optimizer, "alone", {})
         parts = []
         for name, parameter in self._layers.chosen(optimizer):
+            if (gradient := parameter.grad) is None:
+                continue
+            seen = self._measure_or_draw([gradient], sample, self._measurements)
+            parts.append(LayerMeasurement(name, seen, gradient.numel()))
             if id(parameter) in alone:
                 self._own[name] = alone[id(parameter)]
-            elif parameter.grad is not None:
-                parts.append(
-                    LayerMeasurement(
-                        name, self._measure_or_draw([parameter.grad], sample, self._measurements)
-                    )
-                )
         return parts
 
     def _hand_over(
@@ -226,19 +220,19 @@ class Probe:
         if self._emit is None:
             return
         tails = getattr(optimizer, "tails", {})
-        own = [LayerMeasurement(name, tails[at]) for name, at in self._own.items() if at in tails]
-        parts = [LayerMeasurement("", seen), *self._parts, *own]
-        layers, norms = self._offenders or ([], None)
+        layers = [replace(x, control=tails.get(self._own.get(x.layer))) for x in self._parts]
+        control = getattr(optimizer, "tail", None)
+        parts = [LayerMeasurement("", seen, self._n_total, control), *layers]
+        names, norms = self._offenders or ([], None)
         tensors = [tensor for part in parts for tensor in part.numbers.values()]
-        settings = getattr(optimizer, "settings", None)
         measured = StepMeasurement(
             step=step,
             time=time.time(),
             parts=parts,
             readout=Readout(tensors if norms is None else [*tensors, norms]),
-            layers=layers,
+            layers=names,
             may_be_scaled=getattr(optimizer, "grad_scale", None) is not None,
-            hill=getattr(settings, "estimator", "hill") == "hill",
+            control_scope=self._control_scope,
             overhead_ms=(self._spent + time.perf_counter() - begin) * 1e3,
         )
         self._handed_over += 1
@@ -260,6 +254,16 @@ class _Hook:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Hook, ()
+
+
+def _control_scope(optimizer: Optimizer) -> Scope | None:
+    """What an optimizer that controls a tail controls as one sample."""
+    settings = getattr(optimizer, "settings", None)
+    scope = getattr(settings, "scope", None)
+    if scope is None:
+        return None
+    before = "UPDATE_" if getattr(settings, "apply", "grad") == "update" else ""
+    return Scope[before + scope.upper()]
 
 
 def _gradients(optimizer: Optimizer) -> dict[int, Tensor]:

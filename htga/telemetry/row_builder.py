@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,11 @@ from torch import Tensor
 from htga.tail import DrawnSample, Measurement, TailState, TailStatus
 from htga.tail.estimators.smoothing import ALPHA_RANGE
 from htga.telemetry.readout import Readout
-from htga.telemetry.sample_measurement import BITS, measure_sample
+from htga.telemetry.sample_measurement import BITS, measure_counts, measure_sample
 from htga.telemetry.sharded import ShardedMeasurement
 from htga.telemetry.sliding_variance import SlidingVariance
 from htga_client import wire
-from htga_client.statistics.hill import hill_at
+from htga_client.statistics.hill import default_k
 from htga_client.wire.histogram import encode
 from htga_client.wire.json_codec import dumps
 from htga_client.wire.row_encoder import Row
@@ -27,8 +27,14 @@ SMOOTHING = 0.95
 _INTEGERS = frozenset({"k", "n", "n_zero", "n_nonfinite", "status"})
 
 
-AnyMeasurement = Measurement | TailState | ShardedMeasurement | DrawnSample
-"""A measurement, or a sample that is still to be measured."""
+AnyMeasurement = Measurement | ShardedMeasurement | DrawnSample
+"""A measurement of a raw gradient, or a sample that is still to be measured."""
+
+_CONTROL = (
+    *("control_alpha", "control_alpha_bar", "control_stderr"),
+    *("gamma", "beta", "target_alpha", "update_alpha", "norm_ratio"),
+)
+"""What a row tells of an optimizer that controls a tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +44,20 @@ class LayerMeasurement:
     Attributes:
         layer: Name of the layer; empty for the whole model.
         source: What was measured.
+        n_total: Number of entries of the gradient.
+        control: What the optimizer itself measures and does there, if it does.
     """
 
     layer: str
     source: AnyMeasurement
+    n_total: int
+    control: TailState | None = None
 
     @property
     def numbers(self) -> dict[str, Tensor]:
-        """The measured numbers by name, 0-d each; none if the sample is still to be measured."""
-        if isinstance(self.source, DrawnSample):
-            return {}
-        return _numbers(self.source)
+        """The measured numbers by name, 0-d each; none of a sample that is still to be measured."""
+        seen = {} if isinstance(self.source, DrawnSample) else _numbers(self.source, wire.SCALARS)
+        return seen | _numbers(self.control, _CONTROL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class StepMeasurement:
         readout: The numbers of the parts in order, then the norms of `layers`.
         layers: Names of all layers, if one of them may be non-finite and must still be found.
         may_be_scaled: Whether a non-finite gradient may be multiplied by a loss scale.
-        hill: Whether alpha_hat is Hill's.
+        control_scope: What the optimizer controls as one sample; None if it controls nothing.
     """
 
     step: int
@@ -72,7 +81,7 @@ class StepMeasurement:
     readout: Readout
     layers: Sequence[str]
     may_be_scaled: bool
-    hill: bool
+    control_scope: wire.Scope | None
 
 
 class RowBuilder:
@@ -108,8 +117,7 @@ class RowBuilder:
         whole = rows[0]
         whole["overhead_ms"] = measured.overhead_ms
         whole["grad_norm_var"] = self._norms.push(whole["grad_norm"])
-        if "alpha_bar" not in whole:
-            whole["alpha_bar"] = self._smoothed(whole)
+        whole["alpha_bar"] = self._smoothed(whole)
         is_finite = not whole["n_nonfinite"]
         if self._was_finite and not is_finite:
             whole["event"] = _nonfinite_event(whole["n_nonfinite"], measured.layers, list(numbers))
@@ -124,19 +132,25 @@ class RowBuilder:
             "time": measured.time,
             "layer": part.layer,
             "rank": self._rank,
+            "n_total": part.n_total,
+            "scope": wire.Scope.TENSOR if part.layer else wire.Scope.GLOBAL,
         }
+        if part.control is not None:
+            row["control_scope"] = measured.control_scope
         source = part.source
+        row |= dict(zip(part.numbers, numbers, strict=False))
         if isinstance(source, DrawnSample):
             found = measure_sample(source)
             bits, state = BITS, found.state
             row |= found.numbers
         else:
             bits, state = source.histogram.bits, source.histogram.state.cpu().numpy()
-            row |= dict(zip(part.numbers, numbers, strict=False))
+            n = int(state[:-2].sum())
+            counted = measure_counts(state, bits, int(row["k"]) if "k" in row else default_k(n))
+            if "k" in row:  # The order of the largest entries says more than their counts.
+                counted |= {"estimator": wire.Estimator.HILL} | row
+            row |= counted
             row |= {name: int(row[name]) for name in _INTEGERS}
-            if measured.hill and row["k"]:
-                row["alpha_quarter"] = hill_at(state[:-2], bits, row["k"] // 4)
-                row["alpha_fourfold"] = hill_at(state[:-2], bits, row["k"] * 4)
         # A fused step that meets a NaN or an infinity leaves the gradient scaled. A histogram in
         # other units than its neighbours' would mislead; the tail index has no units.
         if self._histograms and not (measured.may_be_scaled and row["n_nonfinite"]):
@@ -155,8 +169,8 @@ class RowBuilder:
         return self._alpha_bar
 
 
-def _numbers(source: Measurement | TailState | ShardedMeasurement) -> dict[str, Tensor]:
-    return {name: getattr(source, name) for name in wire.SCALARS if hasattr(source, name)}
+def _numbers(source: Any, names: Iterable[str]) -> dict[str, Tensor]:
+    return {name: getattr(source, name) for name in names if hasattr(source, name)}
 
 
 def _nonfinite_event(n_nonfinite: int, layers: Sequence[str], norms: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""The measurement of a drawn sample on NumPy, where a step must cost next to nothing.
+"""The measurement of a drawn sample, or of counts, on NumPy: a step must cost next to nothing.
 
 On so few entries PyTorch spends more time on calling, and on waking its other threads, than on
 computing; and those threads are the training's.
@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from htga.tail import DrawnSample, TailStatus
 from htga.tail.histogram.counting import MAGNITUDE, count_on_cpu, float32
-from htga_client.statistics.hill import MIN_TAIL, default_k, hill_of_logs, moment_of_logs
+from htga_client.statistics.hill import (
+    MIN_TAIL,
+    default_k,
+    hill_at,
+    hill_of_logs,
+    moment_of_logs,
+)
+from htga_client.wire import Estimator
 from htga_client.wire.histogram import n_bins
 
 BITS = 3
@@ -22,7 +29,7 @@ BITS = 3
 
 @dataclass(frozen=True, slots=True)
 class SampleMeasurement:
-    """What a drawn sample looks like.
+    """What a sample looks like.
 
     Attributes:
         numbers: Numbers by name, as in `htga.tail.Measurement`, and Hill's index at k / 4 and 4 k
@@ -45,13 +52,6 @@ def measure_sample(drawn: DrawnSample) -> SampleMeasurement:
     pattern = single.numpy().view(np.uint32) & MAGNITUDE
     logs = _largest_logs(pattern, int(state[-1]), 4 * k + 1)
     alpha = hill_of_logs(logs, k)
-    status = TailStatus.OK
-    if n_nonfinite:
-        status = TailStatus.NONFINITE
-    elif k < MIN_TAIL:
-        status = TailStatus.TOO_FEW
-    elif np.isnan(alpha):
-        status = TailStatus.DEGENERATE
     numbers = {
         "alpha_hat": alpha,
         "alpha_stderr": alpha / k**0.5 if k else np.nan,
@@ -61,12 +61,45 @@ def measure_sample(drawn: DrawnSample) -> SampleMeasurement:
         "grad_norm": float(drawn.grad_norm),
         "n_zero": int(state[-2]),
         "n_nonfinite": n_nonfinite,
-        "status": int(status),
+        "status": _status(alpha, k, n_nonfinite),
+        "estimator": Estimator.HILL,
     }
     if k:
         quarter, fourfold = hill_of_logs(logs, k // 4), hill_of_logs(logs, 4 * k)
         numbers |= {"alpha_quarter": quarter, "alpha_fourfold": fourfold}
     return SampleMeasurement(numbers, state)
+
+
+def measure_counts(state: NDArray[np.int64], bits: int, k: int) -> dict[str, float]:
+    """The tail of a histogram by name, but for xi, which counts cannot tell well enough.
+
+    Args:
+        state: As in `SampleMeasurement`.
+        bits: Mantissa bits of the bins.
+        k: Requested size of the tail.
+    """
+    counts = state[:-2]
+    quarter, tail, fourfold = (hill_at(counts, bits, size) for size in (k // 4, k, 4 * k))
+    numbers = {
+        "alpha_hat": tail.alpha,
+        "alpha_stderr": tail.stderr,
+        "k": tail.k or k,
+        "n": int(counts.sum()),
+        "n_zero": int(state[-2]),
+        "status": _status(tail.alpha, k, int(state[-1])),
+        "estimator": Estimator.BINNED_HILL,
+    }
+    if k:
+        numbers |= {"alpha_quarter": quarter.alpha, "alpha_fourfold": fourfold.alpha}
+    return numbers
+
+
+def _status(alpha: float, k: int, n_nonfinite: int) -> int:
+    if n_nonfinite:
+        return int(TailStatus.NONFINITE)
+    if k < MIN_TAIL:
+        return int(TailStatus.TOO_FEW)
+    return int(TailStatus.DEGENERATE if np.isnan(alpha) else TailStatus.OK)
 
 
 def _largest_logs(pattern: NDArray[np.uint32], n_nonfinite: int, size: int) -> NDArray[np.float64]:

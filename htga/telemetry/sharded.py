@@ -16,18 +16,12 @@ from htga.telemetry.ranks import own_part, total
 class ShardedMeasurement:
     """The measurement of one gradient over all processes; 0-d tensors as in `Measurement`.
 
-    The tail comes from the merged histogram, which adds bit for bit. There is no xi, because the
+    The tail is that of the merged histogram, which adds bit for bit. There is no xi, because the
     moment estimator would need the order of all entries.
     """
 
-    alpha_hat: Tensor
-    alpha_stderr: Tensor
-    k: Tensor
-    n: Tensor
     grad_norm: Tensor
-    n_zero: Tensor
     n_nonfinite: Tensor
-    status: Tensor
     histogram: LogHistogram
 
 
@@ -48,15 +42,6 @@ def measure_sharded(gradients: Sequence[Tensor]) -> ShardedMeasurement:
     finally:
         histogram.all_reduce()
         total(squares)
-    estimate = histogram.hill()
     return ShardedMeasurement(
-        alpha_hat=estimate.alpha,
-        alpha_stderr=estimate.stderr,
-        k=estimate.k,
-        n=estimate.n,
-        grad_norm=squares.sqrt(),
-        n_zero=estimate.n_zero,
-        n_nonfinite=estimate.n_nonfinite,
-        status=estimate.status,
-        histogram=histogram,
+        grad_norm=squares.sqrt(), n_nonfinite=histogram.n_nonfinite.clone(), histogram=histogram
     )

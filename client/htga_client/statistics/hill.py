@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ MIN_TAIL = 10
 
 MIN_AUTO_K = 50
 """Minimum tail size that a rule derives from the size of a sample."""
+
+TAIL_FRACTION = 0.01
+"""Share of a sample that its tail has by default, so that samples of any size can be compared."""
 
 MIN_SAMPLE = 10 * MIN_AUTO_K
 """Minimum size of a sample from which a rule derives a tail size, which is a tenth at most."""
@@ -55,8 +59,8 @@ class HillPlot:
 
 
 def default_k(n: int) -> int:
-    """The tail size for `n` entries: n**0.6, at least 50, at most n // 10; 0 below 500 entries."""
-    return 0 if n < MIN_SAMPLE else min(max(round(n**0.6), MIN_AUTO_K), n // 10)
+    """The tail size for `n` entries: 1 % of them, at least 50; 0 below 500 entries."""
+    return 0 if n < MIN_SAMPLE else max(round(n * TAIL_FRACTION), MIN_AUTO_K)
 
 
 def survival(edges: Floats, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -100,29 +104,71 @@ def hill_plot(edges: Floats, counts: NDArray[np.int64]) -> HillPlot:
     )
 
 
-def hill_at(counts: NDArray[np.int64], bits: int, k: int) -> float:
-    """Hill's index above the edge with the number of entries above it nearest to `k`, or NaN.
+class TailIndex(NamedTuple):
+    """Hill's index of a tail, its standard error, and the number of entries of the tail."""
+
+    alpha: float
+    stderr: float
+    k: int
+
+
+def hill_at(counts: NDArray[np.int64], bits: int, k: int) -> TailIndex:
+    """Hill's index of the `k` largest, interpolated in ln k between the edges around them.
+
+    So the tails of two histograms have the same size, although their edges lie elsewhere. If the
+    `k` largest lie in one bin, which has no index, the tail begins at the next edge below, and the
+    answer says how large it is.
 
     Args:
         counts: Counts of all bins, int64 of shape [255 * 2**bits].
         bits: Mantissa bits of the bins.
         k: Requested tail size.
+
+    Returns:
+        The index; NaN with k = 0 if there is none.
     """
     above = counts[::-1].cumsum()[::-1]
     n = int(above[0])
+    nothing = TailIndex(np.nan, np.nan, 0)
     if k < MIN_TAIL or n <= k:
-        return np.nan
-    distance = np.where(above < MIN_TAIL, n + k, np.abs(above - k))
-    subnormal = 1 << bits
-    first = max(int(distance[subnormal:].argmin()) + subnormal, int((above == n).sum()) - 1)
+        return nothing
+    highest = int(np.count_nonzero(above)) - 1
+    place = max(int(np.count_nonzero(above >= k)) - 1, 1 << bits)
+    if place == highest and counts[place - 1]:
+        place -= 1
+    size = int(above[place])
+    if size < MIN_TAIL:
+        return nothing
+    lower = _hill_above(counts, bits, _lowest_edge(above, place, bits))
+    upper = _hill_above(counts, bits, place + 1) if above[place + 1] >= MIN_TAIL else nothing
+    if size <= k or np.isnan(upper.alpha):
+        return lower
+    way = np.log(k / upper.k) / np.log(lower.k / upper.k)
+    alpha, stderr = (
+        float((1 - way) * high + way * low) for high, low in zip(upper[:2], lower[:2], strict=True)
+    )
+    return TailIndex(alpha, stderr, k)
+
+
+def _lowest_edge(above: NDArray[np.int64], place: int, bits: int) -> int:
+    """The lowest edge with the same entries above it: just above the next smaller magnitude.
+
+    If there is no smaller magnitude, it is that of the lowest filled bin.
+    """
+    if above[place] == above[0]:
+        return int(np.count_nonzero(above == above[0])) - 1
+    return max(int(np.count_nonzero(above > above[place])), 1 << bits)
+
+
+def _hill_above(counts: NDArray[np.int64], bits: int, first: int) -> TailIndex:
     filled = first + np.flatnonzero(counts[first:])
     tail, logs = counts[filled].astype(np.float64), _log_edges(bits)
-    size, spread = tail.sum(), (tail * (logs[filled] - logs[first])).sum()
-    if size < MIN_TAIL or spread == 0:
-        return np.nan
+    spread = (tail * (logs[filled] - logs[first])).sum()
+    if spread == 0:
+        return TailIndex(np.nan, np.nan, 0)
     widths = logs[filled + 1] - logs[filled]
-    alpha, _ = grouped_pareto(tail[None], widths, np.array([spread]))
-    return float(alpha[0])
+    alpha, stderr = grouped_pareto(tail[None], widths, np.array([spread]))
+    return TailIndex(float(alpha[0]), float(stderr[0]), int(tail.sum()))
 
 
 @lru_cache(maxsize=9)

@@ -27,6 +27,7 @@ from htga_client.wire.readings import (
     Series,
     Tail,
     TailFit,
+    TailSeries,
 )
 from htga_client.wire.rows import (
     ARROW_STREAM,
@@ -36,11 +37,13 @@ from htga_client.wire.rows import (
     ROWS,
     SCALARS,
     WRITER,
+    Estimator,
     JsonRow,
     JsonRows,
     LeftOut,
     Receipt,
     Rejection,
+    Scope,
 )
 from htga_client.wire.rules import Firing, Firings, NewRule, Rule, RuleKind, Rules, Trial
 from htga_client.wire.runs import (
@@ -79,6 +82,7 @@ __all__ = [
     "ArchiveFaults",
     "Axis",
     "Buckets",
+    "Estimator",
     "Event",
     "Finish",
     "Firing",
@@ -112,10 +116,12 @@ __all__ = [
     "RunPage",
     "RunPatch",
     "RunState",
+    "Scope",
     "Series",
     "Status",
     "Tail",
     "TailFit",
+    "TailSeries",
     "Token",
     "TokenScope",
     "Tokens",

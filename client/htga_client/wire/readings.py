@@ -180,6 +180,35 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TailSeries:
+    """The tail index of one share of the entries over steps, from the stored histograms.
+
+    It is the same functional of every histogram, whatever sample and tail size the run's own
+    `alpha_hat` had, so that runs can be compared. All lists have the length S.
+
+    Attributes:
+        fraction: The tail's share of the finite, non-zero entries.
+        step: Step of the last histogram in each bucket; the histograms of a bucket are summed.
+        alpha, stderr: The tail index of the largest k entries, and its standard error; None
+            without an estimate.
+        k, n: Size of the tail, and number of finite, non-zero entries.
+        total: Number of stored histograms.
+        cursor: As in `Series`.
+    """
+
+    run_id: str
+    layer: str
+    fraction: float
+    step: list[int]
+    alpha: list[float | None]
+    stderr: list[float | None]
+    k: list[int]
+    n: list[int]
+    total: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerMap:
     """One scalar of all layers over steps, on buckets shared by all of them.
 

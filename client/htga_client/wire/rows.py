@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import pyarrow as pa
 
@@ -29,13 +30,52 @@ SCALARS: dict[str, pa.DataType] = {
     "alpha_fourfold": pa.float64(),
     "norm_ratio": pa.float64(),
     "overhead_ms": pa.float64(),
+    "n_total": pa.int64(),
+    "scope": pa.int64(),
+    "estimator": pa.int64(),
+    "control_alpha": pa.float64(),
+    "control_alpha_bar": pa.float64(),
+    "control_stderr": pa.float64(),
+    "control_scope": pa.int64(),
 }
 """The scalars that the probe measures at a step, by name. Each may be null.
 
 `status` tells whether alpha_hat can be used (0 ok, 1 too few entries, 2 degenerate, 3 light tail,
 4 non-finite entries); `alpha_quarter` and `alpha_fourfold` are Hill's index at a quarter of `k` and
 at four times `k`; `norm_ratio` is the norm of the amplified gradient over that of the raw one;
-`overhead_ms` is the time that measuring took on the training thread."""
+`overhead_ms` is the time that measuring took on the training thread; `n_total` is the number of
+entries of the gradient, of which `n`, `n_zero` and `n_nonfinite` count those that were measured;
+`scope` and `control_scope` are a `Scope`, `estimator` is an `Estimator`. Everything but what begins
+with `control_` is of the raw gradient. New scalars go to the end: the collector's
+rollups know them by their place."""
+
+
+class Scope(IntEnum):
+    """What is one sample of a tail index."""
+
+    GLOBAL = 0
+    """All parameters."""
+    GROUP = 1
+    """Each parameter group; the index is a mean over them."""
+    TENSOR = 2
+    """Each tensor; in a row of the whole model, the index is a mean over them."""
+    RMS_NORMALISED = 3
+    """All parameters, each tensor divided by its root mean square first."""
+    UPDATE_GLOBAL = 4
+    """As the four above, of what the base optimizer makes of the gradient."""
+    UPDATE_GROUP = 5
+    UPDATE_TENSOR = 6
+    UPDATE_RMS_NORMALISED = 7
+
+
+class Estimator(IntEnum):
+    """How alpha_hat was estimated."""
+
+    HILL = 0
+    """Hill's estimator on the largest entries."""
+    BINNED_HILL = 1
+    """The same on the counts of a histogram."""
+
 
 ROWS = pa.schema(
     [
@@ -90,6 +130,13 @@ class JsonRow:
     alpha_fourfold: float | None = None
     norm_ratio: float | None = None
     overhead_ms: float | None = None
+    n_total: int | None = None
+    scope: int | None = None
+    estimator: int | None = None
+    control_alpha: float | None = None
+    control_alpha_bar: float | None = None
+    control_stderr: float | None = None
+    control_scope: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 

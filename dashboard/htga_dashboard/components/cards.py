@@ -9,11 +9,18 @@ from htga_dashboard.components import graph
 from htga_dashboard.components.attributes import attributes
 
 
-def card(name: str, title: str, note: str, *, wide: bool = False, steps: bool = False) -> Component:
-    """A card with a title, a note and a graph; `steps` is passed on to `graph.place`."""
+def card(
+    name: str, title: str, note: str, *, about: str = "", wide: bool = False, steps: bool = False
+) -> Component:
+    """A card with a title, a note and a graph; `steps` is passed on to `graph.place`.
+
+    `about` is for the tooltip of title and note.
+    """
     return html.Article(
         [
-            html.Header([html.H2(title, title=title), html.Span(note)]),
+            html.Header(
+                [html.H2(title, title=about or title), html.Span(note, title=about or note)]
+            ),
             html.Div(graph.place(name, steps=steps), className="plot"),
         ],
         className="card wide" if wide else "card",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from htga_client.wire import Tail
+from htga_client.wire import Tail, TailSeries
 from htga_dashboard.figures.escape import escape
 from htga_dashboard.figures.layout import Figure, base_layout, powers
 from htga_dashboard.figures.overlay import DASHES, place_of
@@ -27,6 +27,14 @@ class RunTail(NamedTuple):
     name: str
     place: int
     tail: Tail
+
+
+class RunIndex(NamedTuple):
+    """The tail index of one run over steps; as `RunTail`."""
+
+    name: str
+    place: int
+    series: TailSeries
 
 
 def survival(runs: Sequence[RunTail], theme: Theme) -> Figure:
@@ -63,11 +71,28 @@ def hill(runs: Sequence[RunTail], theme: Theme) -> Figure:
     return {"data": traces, "layout": layout}
 
 
+def over_steps(runs: Sequence[RunIndex], theme: Theme) -> Figure:
+    """The tail index of one share of the entries over steps, a line for each run."""
+    traces = [
+        _line(run, run.series.step, run.series.alpha, theme, "step %{x:,}: %{y:.3~f}")
+        | {"connectgaps": False}
+        for run in runs
+    ]
+    layout = base_layout(theme, revision="index of several")
+    layout |= {"showlegend": False, "hovermode": "closest"}
+    return {"data": traces, "layout": layout}
+
+
 def _line(
-    run: RunTail, x: Sequence[float], y: Sequence[float | None], theme: Theme, hover: str
+    run: RunTail | RunIndex,
+    x: Sequence[float],
+    y: Sequence[float | None],
+    theme: Theme,
+    hover: str,
 ) -> dict[str, Any]:
     hue, pattern = place_of(run.place, theme)
     name = escape(run.name)
+    at = f", step {run.tail.step:,}" if isinstance(run, RunTail) else ""
     return {
         "type": "scatter",
         "name": name,
@@ -76,5 +101,5 @@ def _line(
         "mode": "lines",
         "connectgaps": True,  # a tail equal to its neighbour has no index
         "line": {"color": theme.lines[hue], "width": 1.75, "dash": DASHES[pattern]},
-        "hovertemplate": f"{name}, step {run.tail.step:,}<br>{hover}<extra></extra>",
+        "hovertemplate": f"{name}{at}<br>{hover}<extra></extra>",
     }

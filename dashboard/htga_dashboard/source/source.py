@@ -25,6 +25,7 @@ from htga_client.wire import (
     Series,
     Status,
     Tail,
+    TailSeries,
     Token,
     Tokens,
 )
@@ -203,6 +204,11 @@ class Source(AbstractAsyncContextManager["Source"]):
             return await self._api.get(Tail, f"/runs/{quote_path(run_id)}/tail")
         except NotFoundError:
             return None
+
+    async def tail_series(self, run_id: str, *, buckets: int) -> TailSeries:
+        """The tail index of the default share of the entries, from a run's histograms."""
+        path = f"/runs/{quote_path(run_id)}/tail/steps"
+        return await self._api.get(TailSeries, path, buckets=buckets)
 
     async def layers(self, run_id: str) -> list[str]:
         """Names of a run's layers, in the order of their first rows."""

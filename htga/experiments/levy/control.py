@@ -27,7 +27,7 @@ JUMP = 0.03
 """lr times the unit of the noise: small, since the saddle is at distances 1 and 2."""
 
 MIN_PARTICLES = 5_000
-TAIL_FIELDS = ("alpha_hat", "update_alpha", "beta", "gamma")
+TAIL_FIELDS = ("control_alpha", "update_alpha", "beta", "gamma")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def escape(
         noise=source.name,
         control=control.name,
         target_alpha=control.settings.get("target_alpha", math.nan),
-        **means,
+        **{key.replace("control_alpha", "alpha_hat"): mean for key, mean in means.items()},
         narrow=narrow,
         narrow_count=int(crossed[0]),
         wide=wide,

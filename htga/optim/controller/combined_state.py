@@ -16,7 +16,7 @@ def combined_state(tails: Sequence[TailState]) -> TailState | None:
 
     * Counts, histograms and squared lengths add up.
     * gamma and beta are means over the samples, weighted by their number of entries.
-    * The tail indices and alpha_stderr are the reciprocals of such means of the reciprocals, over
+    * The tail indices and control_stderr are the reciprocals of such means of the reciprocals, over
       the samples that have them.
     * The status is OK if that of any sample is, otherwise the first sample's; NONFINITE goes first.
     """
@@ -43,9 +43,9 @@ def combined_state(tails: Sequence[TailState]) -> TailState | None:
     ok, nonfinite = status == TailStatus.OK, status == TailStatus.NONFINITE
     worst = torch.where(nonfinite.any(), TailStatus.NONFINITE, status[0]).to(torch.int8)
     return TailState(
-        alpha_hat=harmonic("alpha_hat"),
-        alpha_bar=harmonic("alpha_bar"),
-        alpha_stderr=harmonic("alpha_stderr"),
+        control_alpha=harmonic("control_alpha"),
+        control_alpha_bar=harmonic("control_alpha_bar"),
+        control_stderr=harmonic("control_stderr"),
         xi=mean(of("xi"), ~of("xi").isnan()),
         k=of("k").sum(),
         n=of("n").sum(),

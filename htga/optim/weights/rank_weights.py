@@ -131,10 +131,14 @@ def n_exact(d: int, k: K) -> int:
 
 def average_ranks(ascending: Tensor) -> Tensor:
     """Ranks of sorted magnitudes, 1 for the largest, those of equal ones averaged, float64 [m]."""
-    not_below, not_above = (
-        torch.searchsorted(ascending, ascending, right=right) for right in (False, True)
-    )
-    return ascending.numel() - (not_below + not_above - 1).double() / 2
+    place = torch.arange(ascending.numel(), device=ascending.device)
+    differs = ascending.diff() != 0
+    end = differs.new_ones(1)
+    # The first and the last place of each run of equal magnitudes; a search would be slower.
+    first = place.where(torch.cat([end, differs]), 0).cummax(0).values
+    last = place.where(torch.cat([differs, end]), place.numel() - 1)
+    last = last.flip(0).cummin(0).values.flip(0)
+    return place.numel() - (first + last).double() / 2
 
 
 def cap(x: Tensor, weights: Tensor, rest: Tensor, before: Tensor, share: float) -> Tensor:

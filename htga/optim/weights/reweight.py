@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,9 +15,6 @@ from htga.tail.flat_tensors import CHUNK, cut, widened
 from htga.tail.histogram.counting import float32, uses_triton
 from htga.tail.histogram.sketch import DEVICE_CHUNK
 from htga.tail.norm import norm
-
-ROW = 32
-"""Entries whose maximum is tested first: few are in the tail, so most maxima are too low."""
 
 SHIFT = 23 - TABLE_BITS
 MASK = (1 << SHIFT) - 1
@@ -120,12 +118,13 @@ def _on_cpu(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None
         x = group[0] if len(group) == 1 else torch.cat(group)
         seen = x if scaled is None else scaled
         magnitudes = torch.abs(float32(seen), out=magnitude[: x.numel()])
-        hot = _positions_above(magnitudes, float(floor))
+        hot = torch.from_numpy(np.flatnonzero(magnitudes.numpy() > float(floor)))
         weight = buffers.look_up(magnitudes, weights)
         if hot.numel():
-            exact, has_exact = exact_weights(seen[hot], weights)
+            hot = hot[torch.from_numpy(np.argsort(magnitudes[hot].numpy()))]
+            exact, has_exact = _exact_of_rising(seen[hot], weights)
             weight[hot] = torch.where(has_exact, exact, weight[hot])
-        total += weight.sum(dtype=torch.float64)
+        total += weight.sum()  # pairwise, so good to a millionth
         if len(group) == 1:
             x.mul_(weight)
             length = torch.hypot(length, norm([x]))
@@ -161,13 +160,12 @@ def _is_narrow(group: list[Tensor]) -> bool:
     return any(x.dtype not in {torch.float32, torch.float64} for x in group)
 
 
-def _positions_above(magnitudes: Tensor, floor: float) -> Tensor:
-    """Positions of entries that may have an exact rank, int64."""
-    whole = magnitudes.numel() // ROW * ROW
-    peaks = magnitudes[:whole].view(-1, ROW).amax(1)
-    high = (peaks > floor).nonzero()
-    rows = (high * ROW + torch.arange(ROW)).view(-1)
-    return torch.cat([rows, torch.arange(whole, magnitudes.numel())])
+def _exact_of_rising(x: Tensor, weights: RankWeights) -> tuple[Tensor, Tensor]:
+    """`exact_weights` of CPU entries whose magnitudes rise, for which NumPy's search is faster."""
+    magnitudes = x.double().abs()
+    index = torch.from_numpy(np.searchsorted(weights.largest.numpy(), magnitudes.numpy()))
+    index.clamp_(max=weights.largest.numel() - 1)
+    return weights.exact.take(index).float(), magnitudes > weights.largest[0]
 
 
 def exact_weights(x: Tensor, weights: RankWeights) -> tuple[Tensor, Tensor]:

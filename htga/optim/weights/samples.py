@@ -14,10 +14,10 @@ from torch.distributed import ProcessGroup
 from htga.optim.settings import Scope
 from htga.optim.weights.flat_parameter import FlatParameter, all_reduce
 from htga.optim.weights.reweight import multiply
-from htga.tail import LogHistogram
 from htga.tail.device_constants import constants
 from htga.tail.histogram.counting import uses_triton
-from htga.tail.histogram.sketch import BITS, Sketch, counts_and_squares
+from htga.tail.histogram.sketch import Sketch, counts_and_squares
+from htga.tail.norm import sums_of_squares
 from htga_client.statistics.hill import MIN_SAMPLE
 
 
@@ -50,10 +50,11 @@ class CoShardedParts:
         seen = Sketch.of(self.entries, size, scales=self.scales)
         return reduce(Sketch.all_reduce, self.groups, seen)
 
-    def counts_and_squares(self) -> tuple[LogHistogram, Tensor]:
-        """Counts of the unscaled entries, and squares of each part, float64 [P]; all processes."""
-        counts, squares = counts_and_squares(self.entries)
-        return reduce(LogHistogram.all_reduce, self.groups, counts), self.sum(squares)
+    def squares(self) -> Tensor:
+        """Sum of the squares of each unscaled part, float64 [P], over all processes."""
+        if uses_triton(self.device):  # Whose kernel joins the parts, and counts them, too.
+            return self.sum(counts_and_squares(self.entries)[1])
+        return self.sum(sums_of_squares(self.entries))
 
     def sum(self, local: Tensor) -> Tensor:
         """The sum over all processes, in place."""
@@ -68,12 +69,10 @@ class Sample:
         buckets: The parts by device and sharding, at least one.
         squares: Sum of the squares of the unscaled entries, float64, 0-d; None if the sample does
             not scale them, so that its sketch has the sum.
-        histogram: Counts of the unscaled entries, likewise.
     """
 
     buckets: list[CoShardedParts]
     squares: Tensor | None = None
-    histogram: LogHistogram | None = None
 
     @property
     def d(self) -> int:
@@ -146,15 +145,14 @@ def sample_of(parts: list[FlatParameter], scope: Scope) -> Sample:
     buckets = [CoShardedParts(same, same[0].groups) for same in alike.values()]
     if scope != "rms_normalised":
         return Sample(buckets)
-    seen = [bucket.counts_and_squares() for bucket in buckets]
+    seen = [bucket.squares() for bucket in buckets]
     home = buckets[0].device
     return Sample(
         [
             CoShardedParts(bucket.parts, bucket.groups, _reciprocal_rms(bucket, squares))
-            for bucket, (_, squares) in zip(buckets, seen, strict=True)
+            for bucket, squares in zip(buckets, seen, strict=True)
         ],
-        reduce(torch.add, (squares.sum().to(home) for _, squares in seen)),
-        _merged([counts for counts, _ in seen], home),
+        reduce(torch.add, (squares.sum().to(home) for squares in seen)),
     )
 
 
@@ -171,9 +169,3 @@ def reciprocal_rms(sizes: Tensor, squares: Tensor) -> Tensor:
     """1 over the root mean square of each part, float32 [P]; 1 if that is not finite."""
     scales = (sizes / squares).sqrt().float()
     return scales.where(scales.isfinite() & (scales > 0), 1)
-
-
-def _merged(several: list[LogHistogram], device: torch.device) -> LogHistogram:
-    if len(several) == 1:
-        return several[0]
-    return reduce(LogHistogram.merge, several, LogHistogram(BITS, device))

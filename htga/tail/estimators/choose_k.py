@@ -12,18 +12,20 @@ from htga.tail.estimators.goodness_of_fit import ks_minimum
 from htga.tail.flat_tensors import Tensors, flatten
 from htga.tail.tail_size import K, check_k, k_for
 
-Rule = Literal["power", "fraction", "fixed", "ks", "double_bootstrap"]
+Rule = Literal["auto", "power", "fraction", "fixed", "ks", "double_bootstrap"]
 
 
 def choose_k(
-    x: Tensors, rule: Rule = "power", value: float | None = None, *, seed: int = 0
+    x: Tensors, rule: Rule = "auto", value: float | None = None, *, seed: int = 0
 ) -> Tensor:
     """Choose the tail size of a sample.
 
-    * "power": n**0.6, at least 50 and at most n // 10; the default everywhere. See `k_for`.
+    * "auto": 1 %, at least 50; the default everywhere. See `k_for`.
+    * "power": n**0.6, at least 50 and at most n // 10.
     * "fraction": `value` of the entries, in (0, 1).
     * "fixed": `value` itself.
-    * "ks": the size whose tail is nearest to a Pareto law, see `ks_minimum`; offline.
+    * "ks": the size whose tail is nearest to a Pareto law, see `ks_minimum`; offline. It tends to
+      a longer tail than the one with the least error.
     * "double_bootstrap": the size with Hill's least mean squared error, see `double_bootstrap`;
       offline, and for at most 100,000 entries.
 
@@ -45,14 +47,14 @@ def choose_k(
         return ks_minimum(x)
     if value is None and rule == "double_bootstrap":
         return double_bootstrap(x, seed=seed)
-    if value is None and rule == "power":
-        k: K = "auto"
+    if value is None and rule in {"auto", "power"}:
+        k: K = rule
     elif value is not None and (rule, type(value)) in {("fraction", float), ("fixed", int)}:
         k = value
     else:
         raise ValueError(
-            "rule must be 'power', 'ks' or 'double_bootstrap' without a value, 'fraction' with a "
-            f"float or 'fixed' with an integer, got {rule!r} with {value!r}"
+            "rule must be 'auto', 'power', 'ks' or 'double_bootstrap' without a value, 'fraction' "
+            f"with a float or 'fixed' with an integer, got {rule!r} with {value!r}"
         )
     check_k(k)
     flat = flatten(x)

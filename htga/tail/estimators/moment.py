@@ -20,7 +20,8 @@ def moment(x: Tensors, k: K = "auto") -> TailEstimate:
 
     Args:
         x: The sample; zeros and non-finite entries are counted and left out.
-        k: Tail size: a number, a fraction of the entries that remain, or "auto" for n**0.6.
+        k: Tail size: a number, a fraction of the entries that remain, "power" for
+            n**0.6, or "auto" for 1 %, at least 50.
 
     Raises:
         TypeError: `x` is neither a tensor nor a sequence of them.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from htga.tail.device_constants import constants
 from htga.tail.histogram.sketch import Sketch
-from htga.tail.tail_size import K
+from htga.tail.tail_size import K, resolved
 from htga.tail.triton.launch import launch
 from htga_client.wire.histogram import n_bins
 
@@ -51,6 +51,7 @@ class Excesses:
         """Scan the `k` largest, in one launch."""
         m, device = sketch.largest.numel(), sketch.largest.device
         span = -(-m // (BLOCK * PROGRAMS.value)) * BLOCK
+        k = resolved(k)
         rule = k if isinstance(k, str) else "fraction" if isinstance(k, float) else "fixed"
         seen = cls(
             sketch,
@@ -133,7 +134,7 @@ def tail_size(n: tl.tensor, number: tl.tensor, RULE: tl.constexpr) -> tl.tensor:
     if RULE == "fixed":
         k = tl.load(number).to(tl.int64)
     else:
-        if RULE == "auto":
+        if RULE == "power":
             exact = tl.exp(0.6 * tl.log(tl.maximum(n, 1).to(tl.float64)))
             k = tl.minimum(tl.maximum(rounded(exact), 50), n // 10)
         else:

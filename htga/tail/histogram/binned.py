@@ -97,11 +97,13 @@ def hill(
 def nearest_edge(counts: Tensor, bits: int, wanted: Tensor) -> Tensor:
     """Index of the normal bin with a number of entries at or above it nearest to `wanted`.
 
-    Bins with fewer than `MIN_TAIL` entries at or above them are taken only if there are no others.
+    Bins with fewer than `MIN_TAIL` entries at or above them are taken only if there are no others,
+    and so is the highest bin that has any: entries of a single bin have no index.
     """
     above = at_least(counts)
     farthest = above[0] + wanted
-    distance = torch.where(above < MIN_TAIL, farthest, (above - wanted).abs())
+    is_highest = torch.arange(counts.numel(), device=counts.device) == (above > 0).sum() - 1
+    distance = torch.where((above < MIN_TAIL) | is_highest, farthest, (above - wanted).abs())
     # Empty bins make several minima. Take the lowest, just above the next smaller magnitude, or the
     # lowest filled bin if there is no smaller magnitude.
     subnormal = 1 << bits

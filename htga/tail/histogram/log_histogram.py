@@ -140,7 +140,8 @@ class LogHistogram:
         from the observed information.
 
         Args:
-            k: Tail size: a number, a fraction of the non-zero entries, or "auto" for n**0.6.
+            k: Tail size: a number, a fraction of the non-zero entries, "power" for
+            n**0.6, or "auto" for 1 %, at least 50.
 
         Raises:
             ValueError: `k` is out of range.

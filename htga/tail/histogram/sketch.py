@@ -163,7 +163,8 @@ def _on_cpu(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None
         if high.size > size:  # Many entries may be alike, but no chunk needs more.
             high = np.partition(high, high.size - size)[high.size - size :]
         found.append(high.astype(np.float64))
-    falling = np.sort(np.concatenate(found))[::-1][:size]
+    largest = np.concatenate(found)
+    falling = np.sort(np.partition(largest, largest.size - size)[largest.size - size :])[::-1]
     squares = torch.tensor(length, dtype=torch.float64).square()
     return Sketch(histogram=histogram, largest=torch.from_numpy(falling.copy()), squares=squares)
 

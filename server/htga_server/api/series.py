@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from htga_client.wire import Histograms, Layer, LayerMap, Series, Tail
+from htga_client.statistics.hill import TAIL_FRACTION
+from htga_client.wire import Histograms, Layer, LayerMap, Series, Tail, TailSeries
 from htga_server.api.deps import DatabaseDep, ViewedDep
 from htga_server.api.permissions import READ
 from htga_server.http.responses import arrow_response, json_response, wants_arrow
@@ -103,6 +104,22 @@ async def read_tail(
 ) -> Response:
     """Survival, Hill plot at every threshold and one fit, of the latest histogram by `step`."""
     read = partial(tail.read, run_id=run_id, layer=layer, rank=rank, step=step)
+    return json_response(request, await db.read(read))
+
+
+@router.get("/{run_id}/tail/steps", response_model=TailSeries, dependencies=[READ, VIEW])
+async def read_tail_steps(
+    run_id: str,
+    request: Request,
+    db: DatabaseDep,
+    within: RangeDep,
+    buckets: Annotated[int, Query(ge=1, le=1000)] = 300,
+    fraction: Annotated[float, Query(gt=0, le=0.5)] = TAIL_FRACTION,
+) -> Response:
+    """The tail index of one share of the entries over steps, which all runs have alike."""
+    read = partial(
+        tail.over_steps, run_id=run_id, within=within, buckets=buckets, fraction=fraction
+    )
     return json_response(request, await db.read(read))
 
 

@@ -43,9 +43,50 @@ class HistogramSum(NamedTuple):
     blob: bytes
 
 
+class Columns(NamedTuple):
+    """Histograms in S buckets on common bins.
+
+    Attributes:
+        step: Step of the last histogram in each bucket, [S].
+        bits: Resolution of the bins.
+        low: Index of the first bin.
+        counts: Counts in bins, int64 [S, B].
+        n_zero, n_nonfinite: Number of the other entries, int64 [S].
+        total: Number of histograms.
+        cursor: Step of the last of them, or None.
+    """
+
+    step: NDArray[np.int64]
+    bits: int
+    low: int
+    counts: NDArray[np.int64]
+    n_zero: NDArray[np.int64]
+    n_nonfinite: NDArray[np.int64]
+    total: int
+    cursor: str | None
+
+
 def read(
     connection: sa.Connection, run_id: str, within: Range, buckets: int, bits: int
 ) -> Histograms:
+    """Read histograms of a layer as a chart needs them, see `read_columns`."""
+    found = read_columns(connection, run_id, within, buckets, bits)
+    return Histograms(
+        run_id=run_id,
+        layer=within.layer,
+        step=found.step.tolist(),
+        edges=edges(found.bits, found.low, found.counts.shape[1]).tolist(),
+        counts=found.counts.tolist(),
+        n_zero=found.n_zero.tolist(),
+        n_nonfinite=found.n_nonfinite.tolist(),
+        total=found.total,
+        cursor=found.cursor,
+    )
+
+
+def read_columns(
+    connection: sa.Connection, run_id: str, within: Range, buckets: int, bits: int
+) -> Columns:
     """Read histograms of a layer, on `2**bits` bins to an octave.
 
     A histogram that was sent with coarser bins sets the resolution of all.
@@ -72,7 +113,7 @@ def read(
         width = 1
         if level:
             sums = _read_sums(connection, key, start, stop, last_step=last, level=0)
-    return _on_buckets(run_id, within.layer, sums, width, bits)
+    return _on_buckets(sums, width, bits)
 
 
 def _read_sums(
@@ -122,9 +163,7 @@ def _single_histograms(
     ]
 
 
-def _on_buckets(
-    run_id: str, layer: str, sums: list[HistogramSum], width: int, bits: int
-) -> Histograms:
+def _on_buckets(sums: list[HistogramSum], width: int, bits: int) -> Columns:
     step = np.array([part.step for part in sums], np.int64)
     place = np.array([part.at for part in sums], np.int64) // width
     decoded = decode_all([part.blob for part in sums])
@@ -136,14 +175,13 @@ def _on_buckets(
     def per_bucket(values: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.add.reduceat(values, first, axis=0) if first.size else values
 
-    return Histograms(
-        run_id=run_id,
-        layer=layer,
-        step=step[last].tolist(),
-        edges=edges(bits, low, counts.shape[1]).tolist(),
-        counts=per_bucket(counts).tolist(),
-        n_zero=per_bucket(decoded.n_zero).tolist(),
-        n_nonfinite=per_bucket(decoded.n_nonfinite).tolist(),
+    return Columns(
+        step=step[last],
+        bits=bits,
+        low=low,
+        counts=per_bucket(counts),
+        n_zero=per_bucket(decoded.n_zero),
+        n_nonfinite=per_bucket(decoded.n_nonfinite),
         total=sum(part.number for part in sums),
         cursor=str(step[-1]) if step.size else None,
     )

@@ -1,20 +1,25 @@
-"""The tail of one histogram: survival, the Hill plot at every threshold, and one fit."""
+"""The tail of one histogram: survival, the Hill plot and one fit; and its index over steps."""
 
 from __future__ import annotations
 
 import numpy as np
 import sqlalchemy as sa
 
-from htga_client.statistics.hill import default_k, hill_plot
-from htga_client.wire import Tail, TailFit
-from htga_client.wire.histogram import Histogram, decode, edges
+from htga_client.statistics.hill import default_k, hill_at, hill_plot
+from htga_client.wire import Tail, TailFit, TailSeries
+from htga_client.wire.histogram import Histogram, decode, edges, n_bins
 from htga_server.problems import NotFound
+from htga_server.reads import histograms
+from htga_server.reads.series import Range
 from htga_server.runs.lookup import is_pruned, key_of, name_ids
 from htga_server.storage.tables import cells, packs
 from htga_server.storage.values import to_optional_list
 from htga_server.timeseries.rollup import MAX_STEP, WINDOW_STEPS
 from htga_server.timeseries.series import read_histograms
 from htga_server.timeseries.series_key import LAYERS, SeriesKey
+
+BITS = 3
+"""Resolution of the histograms that the probe sends; coarser ones are read as they are."""
 
 
 def read(
@@ -35,6 +40,39 @@ def read(
         raise NotFound(f"run {run_id} has no histogram of layer {layer[:80]!r} by step {step}")
     at, blob = found
     return describe(decode(blob), run_id=run_id, layer=layer, step=at)
+
+
+def over_steps(
+    connection: sa.Connection, run_id: str, within: Range, buckets: int, fraction: float
+) -> TailSeries:
+    """Return the tail index of one share of the entries over steps.
+
+    Raises:
+        NotFound: No such run exists.
+        BadRequest: The cursor is invalid.
+    """
+    found = histograms.read_columns(connection, run_id, within, buckets, BITS)
+    n = found.counts.sum(axis=1)
+    every = np.zeros(n_bins(found.bits), np.int64)
+    own = every[found.low : found.low + found.counts.shape[1]]
+    index = []
+    for counts, size in zip(found.counts, n.tolist(), strict=True):
+        own[:] = counts
+        index.append(hill_at(every, found.bits, round(fraction * size)))
+    alpha, stderr, k = np.array(index, np.float64).reshape(-1, 3).T
+    usable = np.isfinite(alpha)
+    return TailSeries(
+        run_id=run_id,
+        layer=within.layer,
+        fraction=fraction,
+        step=found.step.tolist(),
+        alpha=to_optional_list(alpha, usable),
+        stderr=to_optional_list(stderr, usable),
+        k=k.astype(np.int64).tolist(),
+        n=n.tolist(),
+        total=found.total,
+        cursor=found.cursor,
+    )
 
 
 def _single(connection: sa.Connection, key: SeriesKey, before: int) -> tuple[int, bytes] | None:
@@ -64,8 +102,8 @@ def _summed(connection: sa.Connection, key: SeriesKey, before: int) -> tuple[int
 def describe(histogram: Histogram, *, run_id: str, layer: str, step: int) -> Tail:
     """Return what a plot of the tail needs.
 
-    The fit is at the threshold whose number of entries at or above it is nearest to n**0.6, at
-    least 50 and at most n / 10.
+    The fit is at the threshold whose number of entries at or above it is nearest to 1 % of
+    all, and at least 50.
     """
     counts = histogram.counts.astype(np.int64)
     edge = edges(histogram.bits, histogram.first, counts.size)

@@ -67,7 +67,14 @@ def alike(one: HTGA, other: HTGA, nets: list[nn.Module], tolerance: float) -> No
     assert other.tail is not None
     for name in ("k", "n", "n_zero", "status"):
         assert torch.equal(getattr(one.tail, name), getattr(other.tail, name)), name
-    for name in ("alpha_hat", "alpha_bar", "gamma", "beta", "update_alpha", "grad_norm"):
+    for name in (
+        "control_alpha",
+        "control_alpha_bar",
+        "gamma",
+        "beta",
+        "update_alpha",
+        "grad_norm",
+    ):
         a, b = float(getattr(one.tail, name)), float(getattr(other.tail, name))
         assert abs(a - b) <= tolerance * abs(b), (name, a, b)
     for a, b in zip(*(net.parameters() for net in nets), strict=True):
@@ -135,9 +142,9 @@ def sharded_is_unsharded(settings: dict[str, Any]) -> None:
     assert by_shards.tail is not None
     assert by_one.tail is not None
     assert by_shards.tail.histogram == by_one.tail.histogram, "counts differ"
-    assert abs(float(by_shards.tail.alpha_hat / by_one.tail.alpha_hat) - 1) < 1e-12 or settings.get(
-        "scope"
-    ) in {None, "rms_normalised"}
+    assert abs(
+        float(by_shards.tail.control_alpha / by_one.tail.control_alpha) - 1
+    ) < 1e-12 or settings.get("scope") in {None, "rms_normalised"}
     for a, b in zip(sharded, plain, strict=True):
         assert torch.allclose(whole(a), b, rtol=1e-6, atol=1e-30)
     assert torch.equal(*gathered(by_shards.tail.update_alpha)), "ranks differ"

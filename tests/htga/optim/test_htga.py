@@ -54,7 +54,7 @@ def test_where_nothing_changes_the_gradient_is_not_written(arguments: Any) -> No
     version = parameter.grad._version
     optimizer.step()
     assert parameter.grad._version == version
-    assert torch.equal(tail_of(optimizer).update_alpha, tail_of(optimizer).alpha_hat)
+    assert torch.equal(tail_of(optimizer).update_alpha, tail_of(optimizer).control_alpha)
     assert float(tail_of(optimizer).norm_ratio) == 1
 
 
@@ -73,7 +73,7 @@ def test_the_stable_preset_holds_the_updates_tail_index_on_target_and_keeps_the_
     optimizer.step()
     assert parameter.grad is own  # written in place: the gradient may be a view of a bucket
     tail = tail_of(optimizer)
-    assert float(tail.alpha_hat) == pytest.approx(1.8, rel=0.1)
+    assert float(tail.control_alpha) == pytest.approx(1.8, rel=0.1)
     assert float(tail.update_alpha) == pytest.approx(1.5, rel=1e-5)
     assert float(hill(parameter, int(tail.k)).alpha) == pytest.approx(1.5, rel=1e-5)
     assert float(parameter.norm()) == pytest.approx(float(tail.grad_norm), rel=1e-3)
@@ -86,8 +86,8 @@ def test_the_state_describes_the_raw_gradient() -> None:
     _, optimizer = with_gradient(gradient, preset="seed")
     optimizer.step()
     tail = tail_of(optimizer)
-    assert torch.equal(tail.alpha_hat, hill(gradient, 0.01).alpha)
-    assert torch.equal(tail.alpha_bar, tail.alpha_hat)
+    assert torch.equal(tail.control_alpha, hill(gradient, 0.01).alpha)
+    assert torch.equal(tail.control_alpha_bar, tail.control_alpha)
     assert float(tail.grad_norm) == pytest.approx(float(gradient.norm()))
     assert (int(tail.k), int(tail.n), int(tail.n_zero), int(tail.skipped)) == (50, 1000, 24, 0)
     assert (float(tail.target_alpha), float(tail.beta)) == (1.5, 0.5)
@@ -114,7 +114,7 @@ def test_a_non_finite_gradient_never_reaches_the_parameters(bad: float, preset: 
     model = net()
     optimizer = HTGA(AdamW(model.parameters()), preset=preset)
     train(model, optimizer, range(3))
-    before, alpha_bar = weights(model), tail_of(optimizer).alpha_bar
+    before, alpha_bar = weights(model), tail_of(optimizer).control_alpha_bar
     moments = [entry["exp_avg"].clone() for entry in optimizer.state.values()]
     backward(model, 9)
     grad = next(model.parameters()).grad
@@ -126,7 +126,7 @@ def test_a_non_finite_gradient_never_reaches_the_parameters(bad: float, preset: 
     assert same(moments, [entry["exp_avg"] for entry in optimizer.state.values()])
     assert (int(tail.n_nonfinite), int(tail.skipped)) == (1, 1)
     assert tail.status == TailStatus.NONFINITE
-    assert torch.equal(tail.alpha_bar, alpha_bar)
+    assert torch.equal(tail.control_alpha_bar, alpha_bar)
 
     train(model, optimizer, range(3, 5))
     assert not same(before, weights(model))
@@ -160,7 +160,7 @@ def test_a_gradient_without_a_tail_is_stepped_with(gradient: Tensor, preset: str
     assert parameter.isfinite().all()
     assert torch.equal(parameter.sign(), -gradient.sign())
     assert tail_of(optimizer).status != TailStatus.OK
-    assert tail_of(optimizer).alpha_bar.isnan()
+    assert tail_of(optimizer).control_alpha_bar.isnan()
 
 
 def test_a_sparse_gradient_is_summed_and_amplified_where_it_has_entries() -> None:
@@ -177,7 +177,7 @@ def test_a_sparse_gradient_is_summed_and_amplified_where_it_has_entries() -> Non
     by_dense.step()
     assert torch.equal(sparse[:700], dense)
     assert not sparse[700:].any()
-    assert torch.equal(tail_of(by_sparse).alpha_hat, tail_of(by_dense).alpha_hat)
+    assert torch.equal(tail_of(by_sparse).control_alpha, tail_of(by_dense).control_alpha)
 
 
 def test_gradients_of_mixed_precision_and_layout_are_one_sample() -> None:
@@ -189,7 +189,7 @@ def test_gradients_of_mixed_precision_and_layout_are_one_sample() -> None:
     one, many = (HTGA(SGD(p, lr=1.0), preset="seed") for p in ([single], parts))
     one.step()
     many.step()
-    assert torch.equal(tail_of(one).alpha_hat, tail_of(many).alpha_hat)
+    assert torch.equal(tail_of(one).control_alpha, tail_of(many).control_alpha)
     assert torch.equal(parts[0], single[:200])
     assert torch.equal(parts[1].reshape(-1), single[200:].bfloat16())
 

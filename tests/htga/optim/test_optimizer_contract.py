@@ -51,7 +51,7 @@ def test_clipping_before_leaves_the_tail_and_clipping_cancels_gamma_only_after()
         optimizer.step()
         assert optimizer.tail is not None
         states.append(optimizer.tail)
-    assert float(states[0].alpha_hat) == pytest.approx(float(states[1].alpha_hat), rel=1e-4)
+    assert float(states[0].control_alpha) == pytest.approx(float(states[1].control_alpha), rel=1e-4)
     assert float(states[1].grad_norm) == pytest.approx(1e-3, rel=1e-3)
 
     model, twin = net(), net()

@@ -29,7 +29,7 @@ def test_with_scope_tensor_each_large_tensor_is_held_on_target_by_itself() -> No
     optimizer = stepped(gradients, scope="tensor", **WIDE)
     large, light, small = optimizer.tails.values()
     for tail, gradient in zip((large, light), gradients, strict=False):
-        assert float(tail.alpha_hat) == pytest.approx(float(hill(gradient).alpha), rel=1e-12)
+        assert float(tail.control_alpha) == pytest.approx(float(hill(gradient).alpha), rel=1e-12)
         assert float(tail.update_alpha) == pytest.approx(1.5, rel=1e-5)
         assert float(tail.norm_ratio) == pytest.approx(1, rel=2e-3)
     assert float(light.beta) > float(large.beta)
@@ -42,7 +42,7 @@ def test_with_scope_group_each_parameter_group_is_a_sample() -> None:
     optimizer = stepped(gradients, groups=[[0, 1], [2]], scope="group", **WIDE)
     first, second = optimizer.tails.values()
     for tail, sample in ((first, gradients[:2]), (second, gradients[2])):
-        assert float(tail.alpha_hat) == pytest.approx(float(hill(sample).alpha), rel=1e-12)
+        assert float(tail.control_alpha) == pytest.approx(float(hill(sample).alpha), rel=1e-12)
         assert float(tail.update_alpha) == pytest.approx(1.5, rel=1e-5)
 
 
@@ -51,8 +51,8 @@ def test_layers_of_different_scale_fake_a_tail_that_rms_normalisation_sees_throu
     by_scope: dict[str, Any] = {
         scope: stepped(gradients, scope=scope, k=0.1).tail for scope in ("global", "rms_normalised")
     }
-    assert float(by_scope["global"].alpha_hat) < 2
-    assert float(by_scope["rms_normalised"].alpha_hat) > 4
+    assert float(by_scope["global"].control_alpha) < 2
+    assert float(by_scope["rms_normalised"].control_alpha) > 4
 
 
 def test_with_rms_normalisation_the_length_of_the_gradient_as_it_is_is_kept() -> None:
@@ -77,8 +77,8 @@ def test_a_summary_adds_counts_and_averages_exponents() -> None:
     assert tail.histogram == LogHistogram().update(gradients)
     assert int(tail.n) == 10_000
     assert float(tail.beta) == pytest.approx(0.6 * float(one.beta) + 0.4 * float(other.beta))
-    harmonic = 1 / (0.6 / one.alpha_hat + 0.4 / other.alpha_hat)
-    assert float(tail.alpha_hat) == pytest.approx(float(harmonic))
+    harmonic = 1 / (0.6 / one.control_alpha + 0.4 / other.control_alpha)
+    assert float(tail.control_alpha) == pytest.approx(float(harmonic))
     assert float(tail.grad_norm) == pytest.approx(float(torch.cat(gradients).norm()), rel=1e-6)
     assert float(tail.norm_ratio) == pytest.approx(1, rel=2e-3)
 

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from htga.tail import draw_sample
+from htga.tail import draw_sample, measure
+from tests.htga.distributions import burr, gaussian, laplace, pareto, stable, student_t
+
+N = 400_000
 
 
 @given(
@@ -74,3 +77,29 @@ def test_a_draw_is_a_copy() -> None:
     found = draw_sample([x], 1000, 0)
     x.zero_()
     assert found.entries.eq(1).all()
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [pareto(1.5, N), student_t(3, N), stable(1.8, N), laplace(N), gaussian(N), burr(1.6, N)],
+    ids=["pareto", "student_t", "stable", "laplace", "gaussian", "burr"],
+)
+def test_a_sample_reads_the_same_index_as_the_whole(whole: Tensor) -> None:
+    everything = measure(whole)
+    for seed in range(3):
+        seen = measure(whole, sample=2**16, seed=seed)
+        off = abs(float(seen.alpha_hat - everything.alpha_hat))
+        assert off < 3 * float(seen.alpha_stderr)
+        assert float(seen.alpha_stderr / seen.alpha_hat) < 0.04
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.3, 0.96), (0.6, 0.96), (0.99, 0.02)])
+def test_where_many_entries_are_zero_a_larger_sample_is_drawn_up_to_a_limit(
+    share: float, least: float
+) -> None:
+    whole = gaussian(N).float()
+    whole[torch.rand(N, generator=torch.Generator().manual_seed(0)) < share] = 0
+    sample = 2**14
+    seen = measure([whole.view(800, -1)], sample=sample, seed=3)
+    assert int(seen.n) >= least * sample
+    assert int(seen.n + seen.n_zero) <= 4.2 * sample

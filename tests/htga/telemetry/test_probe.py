@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -15,10 +14,12 @@ from htga.tail import LogHistogram, hill, measure
 from htga.telemetry.layers import names_of, plain_name
 from htga.telemetry.probe import MAX_WAITING, SAMPLE, Probe
 from htga.telemetry.row_builder import SMOOTHING
-from htga_client import wire
+from htga_client.statistics.hill import hill_at
+from htga_client.wire import Estimator, Scope
 
 SIZE = 4000
 GRADIENT = torch.linspace(-3, 5, SIZE)
+CONTROL = ("control_alpha", "control_alpha_bar", "control_stderr")
 
 
 class Watched:
@@ -133,16 +134,35 @@ def test_a_fused_step_with_an_infinity_sends_no_histogram_of_scaled_values() -> 
     assert "histogram" not in row
 
 
-def test_htga_is_not_measured_twice_and_shows_its_controller() -> None:
-    watched = Watched(lambda p: htga.HTGA(SGD(p, lr=0.1), actuator="both"))
+@pytest.mark.parametrize(
+    ("arguments", "scope"),
+    [
+        ({}, Scope.RMS_NORMALISED),
+        ({"scope": "global", "estimator": "moment"}, Scope.GLOBAL),
+        ({"scope": "tensor"}, Scope.TENSOR),
+        ({"preset": "seed"}, Scope.GLOBAL),
+        ({"apply": "update"}, Scope.UPDATE_RMS_NORMALISED),
+    ],
+)
+def test_the_raw_gradient_of_htga_is_measured_as_any_other_and_what_it_controls_beside_it(
+    arguments: dict[str, Any], scope: Scope
+) -> None:
+    watched = Watched(lambda p: htga.HTGA(SGD(p, lr=0.1), **arguments))
+    plain = Watched(OPTIMIZERS["sgd"])
     optimizer: Any = watched.optimizer
     for _ in range(3):
-        watched.step()
-        tail = optimizer.tail
-        row = watched.items[-1]()[0]
-        for name in {field.name for field in fields(tail)} & set(wire.SCALARS):
+        for each in (watched, plain):
+            each.step()
+        tail, row = optimizer.tail, watched.items[-1]()[0]
+        for name in (*CONTROL, "gamma", "beta", "target_alpha", "update_alpha", "norm_ratio"):
             assert row[name] == pytest.approx(getattr(tail, name).item(), nan_ok=True), name
+        assert row["control_scope"] == scope
         assert is_measured(row)
+        expected = plain.items[-1]()[0]
+        own = {"overhead_ms", "time"}
+        assert {name: row[name] for name in expected if name not in own} == {
+            name: value for name, value in expected.items() if name not in own
+        }
 
 
 def test_alpha_bar_of_a_plain_optimizer_is_smoothed_in_its_reciprocal() -> None:
@@ -190,11 +210,15 @@ def test_a_large_gradient_is_sampled_anew_at_each_step_and_the_row_says_so() -> 
     assert first["histogram"] != second["histogram"]
 
 
-def test_htga_is_shown_whole_however_small_the_sample() -> None:
-    watched = Watched(lambda p: htga.HTGA(SGD(p, lr=0.1)), sample=500)
-    watched.step()
-    (row,) = watched.rows()
-    assert is_measured(row)
+def test_a_row_says_what_its_index_is_of() -> None:
+    for sample, n in ((500, None), (None, SIZE)):
+        watched = Watched(lambda p: htga.HTGA(SGD(p, lr=0.1)), sample=sample)
+        watched.step()
+        (row,) = watched.rows()
+        assert row["n_total"] == SIZE
+        assert (row["scope"], row["estimator"]) == (Scope.GLOBAL, Estimator.HILL)
+        assert row["k"] == max(round(row["n"] / 100), 50)
+        assert row["n"] == n or n is None
 
 
 def test_what_was_drawn_is_measured_as_it_was_however_late() -> None:
@@ -232,8 +256,10 @@ def test_a_row_says_what_other_tail_sizes_give_and_what_measuring_cost(sample: i
     (row,) = watched.rows()
 
     def expected(k: int) -> float:
-        of_counts = measure(GRADIENT).histogram.hill(k)  # all that is kept of a whole gradient
-        return (of_counts if sample is None else hill(GRADIENT, k)).alpha.item()
+        if sample is not None:
+            return hill(GRADIENT, k).alpha.item()
+        counts = measure(GRADIENT).histogram.counts.numpy()  # all that is kept of a whole gradient
+        return hill_at(counts, 3, k).alpha
 
     assert row["alpha_quarter"] == pytest.approx(expected(row["k"] // 4))
     assert row["alpha_fourfold"] == pytest.approx(expected(row["k"] * 4))
@@ -320,14 +346,17 @@ def test_the_layers_of_htga_are_shown_before_they_are_amplified(
             assert LogHistogram.from_bytes(row["histogram"]) == expected.histogram
 
 
-def test_what_htga_has_measured_tensor_by_tensor_is_not_measured_again() -> None:
+def test_what_htga_controls_tensor_by_tensor_is_shown_in_the_rows_of_the_layers() -> None:
     layered = Layered(
-        lambda base: htga.HTGA(base, target_alpha=1.5, scope="tensor"), layers=["*.weight"]
+        lambda base: htga.HTGA(base, target_alpha=1.5, scope="tensor", beta_bounds=(-0.5, 1.0)),
+        layers=["*.weight"],
     )
     layered.step()
     (large,) = [row for row in layered.rows if row["layer"] == "large.weight"]
     assert large["target_alpha"] == 1.5
     assert large["update_alpha"] == pytest.approx(1.5, rel=1e-6)
+    assert large["control_alpha"] == pytest.approx(large["alpha_hat"])
+    assert (large["scope"], large["control_scope"]) == (Scope.TENSOR, Scope.TENSOR)
 
 
 def test_of_too_many_layers_the_largest_are_measured() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from htga.tail import LogHistogram
+from htga_client.statistics.hill import hill_at
 from htga_client.wire import histogram
 from htga_server.reads.tail import describe
 
@@ -64,6 +65,28 @@ def test_the_tail_is_of_the_latest_histogram_by_a_step(
         assert (told["step"], told["n"]) == (step, step + 6)
     assert api.get(where, params={"step": 2}).status_code == 404
     assert api.get(where, params={"layer": "conv"}).status_code == 404
+
+
+def test_the_index_over_steps_is_of_one_share_of_every_histogram_whatever_its_size(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    samples = {step: pareto(1.5, size) for step, size in ((1, 100_000), (2, 5_000), (3, 300))}
+    post([{"step": step, "histogram": counts.to_bytes()} for step, counts in samples.items()])
+    where = f"/runs/{run_id}/tail/steps"
+    for fraction in (None, 0.05):
+        params = {} if fraction is None else {"fraction": fraction}
+        told = api.get(where, params=params).json()
+        assert told["step"] == [1, 2, 3]
+        assert told["n"] == [100_000, 5_000, 300]
+        wanted = [round((fraction or 0.01) * n) for n in told["n"]]
+        assert told["k"] == [k if k >= 10 else 0 for k in wanted]
+        for alpha, k, counts in zip(told["alpha"], wanted, samples.values(), strict=True):
+            expected = hill_at(counts.counts.numpy(), 3, k).alpha
+            assert alpha == (pytest.approx(expected) if k >= 10 else None)
+    bucket = api.get(where, params={"buckets": 1}).json()
+    assert bucket["n"] == [105_300]
+    assert api.get(where, params={"layer": "none"}).json()["step"] == []
+    assert api.get(where, params={"fraction": 0}).status_code == 422
 
 
 def test_layers_are_listed_with_their_ranks_and_steps(

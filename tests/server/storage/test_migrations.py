@@ -6,11 +6,12 @@ import uuid
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from htga_client.wire import NewRun, histogram
+from htga_client.wire import ROWS, NewRun, histogram
 from htga_server.archive import arrow_export
 from htga_server.archive.retention import being_pruned
 from htga_server.migrate import migrate, migrations
@@ -21,7 +22,7 @@ from htga_server.runs.totals import count_runs
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from htga_server.storage.tables import RUN_TABLES, metadata, runs
-from tests.support.rows import store, stream
+from tests.support.rows import ipc, store, stream
 
 
 def config(connection: sa.Connection) -> Config:
@@ -155,3 +156,40 @@ def test_every_table_of_a_run_can_be_split_by_the_run() -> None:
         assert not table.foreign_keys
     others = set(metadata.tables.values()) - set(RUN_TABLES)
     assert {table.name for table in others} == {"runs", "rules", "tokens"}
+
+
+NEW = ("n_total", "scope", "estimator", "control_alpha", "control_alpha_bar")
+"""Some of the columns that say what a tail index is of."""
+
+
+def test_rows_of_clients_and_databases_without_the_newest_columns_keep_what_they_have(
+    settings: Settings,
+) -> None:
+    database = Database(settings.url)
+    migrate(database)
+    old = [name for name in ROWS.names if not name.startswith("control_") and name not in NEW]
+
+    def values(run_id: str, keys: list[str]) -> dict[str, list[float | None]]:
+        within = series.Range()
+        told = database.read_now(lambda c: series.read(c, run_id, keys, within, 5000))
+        return {key: told.keys[key].mean for key in keys}
+
+    rows = [{"step": step, "alpha_hat": step / 7, "k": 50, "n_total": 9} for step in range(200)]
+    of_an_old_client, of_an_old_database = (
+        NewRun(id=str(uuid.uuid4()), project="p", name=name) for name in ("client", "database")
+    )
+    for new in (of_an_old_client, of_an_old_database):
+        database.write_now(partial(register, new=new, limits=settings))
+    table = pa.Table.from_pylist(rows, ROWS).select(old)
+    assert not store(database, settings, of_an_old_client.id, ipc(table)).receipt.rejected
+    store(database, settings, of_an_old_database.id, stream(rows))
+    database.write_now(lambda connection: command.downgrade(config(connection), "0010"))
+    migrate(database)
+    for new in (of_an_old_client, of_an_old_database):
+        told = values(new.id, ["alpha_hat", "k", *NEW])
+        assert told["alpha_hat"] == [step / 7 for step in range(200)]
+        assert told["k"] == [50] * 200
+    assert all(told[name][100:] == [None] * 100 for name in NEW)
+    store(database, settings, of_an_old_database.id, stream([{"step": 300, "control_alpha": 2.0}]))
+    assert values(of_an_old_database.id, ["control_alpha"])["control_alpha"][-1] == 2.0
+    database.close()

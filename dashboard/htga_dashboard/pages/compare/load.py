@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from htga_client.wire import GroupSeries, Run, Tail
+from htga_client.wire import GroupSeries, Run, Tail, TailSeries
 from htga_dashboard.components import cards
 from htga_dashboard.figures import overlay, tail_overlay, theme
 from htga_dashboard.figures.layout import Figure
 from htga_dashboard.http.root_path import link
+from htga_dashboard.models.alpha_sample import ALPHA_KEYS, differences
 from htga_dashboard.models.comparison import MAX_RUNS, Comparison
 from htga_dashboard.models.config import named
 from htga_dashboard.models.differences import Row, differing, keys_of, usual_keys
@@ -27,7 +28,7 @@ BUCKETS = 500
 TAILS = 12
 """Maximum number of runs whose tails are drawn; more could not be told apart."""
 
-SURVIVAL, HILL = "compare-survival", "compare-hill"
+SURVIVAL, HILL, INDEX = "compare-survival", "compare-hill", "compare-index"
 """Names of the figures of tails."""
 
 
@@ -41,6 +42,7 @@ class ComparisonData:
         keys: Keys of the figures, in order.
         runs: The runs that exist.
         missing: Requested keys that none of the runs has measured.
+        cautions: In what the tail indices of the figures differ, besides their values.
     """
 
     groups: Sequence[GroupSeries]
@@ -48,6 +50,7 @@ class ComparisonData:
     keys: tuple[str, ...]
     runs: Sequence[Run]
     missing: Sequence[str] = ()
+    cautions: Sequence[str] = ()
 
 
 async def load(source: Source, how: Comparison, palette: theme.Theme) -> ComparisonData:
@@ -60,17 +63,29 @@ async def load(source: Source, how: Comparison, palette: theme.Theme) -> Compari
         return ComparisonData(groups=[], figures={}, keys=(), runs=runs, missing=missing)
     by = [named(name, runs) for name in how.group]
     ids = [run.id for run in runs]
-    groups, tails = await asyncio.gather(
+    cautions = differences(runs) if ALPHA_KEYS.intersection(keys) else []
+    alike = ids[:TAILS] if cautions else []
+    groups, tails, indices = await asyncio.gather(
         source.groups(ids, keys, by=by, x=how.x, buckets=BUCKETS),
         asyncio.gather(*(source.tail(run_id) for run_id in ids[:TAILS])),
+        asyncio.gather(*(source.tail_series(run_id, buckets=BUCKETS) for run_id in alike)),
     )
 
     def draw() -> dict[str, Figure]:
-        return curves(how, keys, groups, palette) | tail_figures(runs, groups, tails, palette)
+        return (
+            curves(how, keys, groups, palette)
+            | index_figure(runs, groups, indices, palette)
+            | tail_figures(runs, groups, tails, palette)
+        )
 
     drawn = await asyncio.to_thread(draw)
     return ComparisonData(
-        groups=groups, figures=drawn, keys=tuple(keys), runs=runs, missing=missing
+        groups=groups,
+        figures=drawn,
+        keys=tuple(keys),
+        runs=runs,
+        missing=missing,
+        cautions=cautions,
     )
 
 
@@ -102,7 +117,7 @@ def tail_figures(
         tails: Tails of the first runs; None for a run without histograms.
         palette: The palette.
     """
-    places = {member: place for place, group in enumerate(groups) for member in group.members}
+    places = _places(groups)
     own = [
         tail_overlay.RunTail(run.name or run.id, places[run.id], tail)
         for run, tail in zip(runs, tails, strict=False)
@@ -111,6 +126,26 @@ def tail_figures(
     if not own:
         return {}
     return {SURVIVAL: tail_overlay.survival(own, palette), HILL: tail_overlay.hill(own, palette)}
+
+
+def index_figure(
+    runs: Sequence[Run],
+    groups: Sequence[GroupSeries],
+    indices: Sequence[TailSeries],
+    palette: theme.Theme,
+) -> dict[str, Figure]:
+    """The tail index of one share of the entries of the first runs, in their groups' colours."""
+    places = _places(groups)
+    own = [
+        tail_overlay.RunIndex(run.name or run.id, places[run.id], index)
+        for run, index in zip(runs, indices, strict=False)
+        if index.step
+    ]
+    return {INDEX: tail_overlay.over_steps(own, palette)} if own else {}
+
+
+def _places(groups: Sequence[GroupSeries]) -> dict[str, int]:
+    return {member: place for place, group in enumerate(groups) for member in group.members}
 
 
 def legend(groups: Sequence[GroupSeries], runs: Sequence[Run]) -> list[Component]:

@@ -10,17 +10,21 @@ from urllib.parse import SplitResult
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from htga_client.statistics.hill import TAIL_FRACTION
 from htga_client.wire import Run
 from htga_dashboard.components import cards, graph, ids
 from htga_dashboard.components.attributes import attributes
 from htga_dashboard.components.controls import options
 from htga_dashboard.figures import theme
+from htga_dashboard.models.alpha_sample import ALPHA_KEYS
+from htga_dashboard.models.charts import ALPHA_IN_WORDS
 from htga_dashboard.models.comparison import MAX_RUNS, Comparison
 from htga_dashboard.models.differences import keys_of
 from htga_dashboard.pages.compare import controls
 from htga_dashboard.pages.compare.controls import groupings
 from htga_dashboard.pages.compare.load import (
     HILL,
+    INDEX,
     SURVIVAL,
     TAILS,
     ComparisonData,
@@ -33,6 +37,8 @@ from htga_dashboard.source.source import Source
 
 CHOICE = 200
 """Number of newest runs to choose from."""
+
+INDEX_TITLE = f"Tail index of the largest {100 * TAIL_FRACTION:g} %"
 
 COMPARE = "compare"
 """Name of the callback that draws the figures."""
@@ -90,7 +96,17 @@ def charts(drawn: ComparisonData) -> list[Component]:
                 className="empty",
             )
         ]
-    shown = [cards.card(f"compare-{place}", key, "") for place, key in enumerate(drawn.keys)]
+    shown = [
+        cards.card(f"compare-{place}", key, "", about=ALPHA_IN_WORDS if key in ALPHA_KEYS else "")
+        for place, key in enumerate(drawn.keys)
+    ]
+    if drawn.cautions:
+        shown.insert(0, caution(drawn))
+    if INDEX in drawn.figures:
+        note = "of every histogram alike, so comparable"
+        if len(drawn.runs) > TAILS:
+            note += f"; the first {TAILS} runs"
+        shown.append(cards.card(INDEX, INDEX_TITLE, note, about=ALPHA_IN_WORDS))
     if SURVIVAL in drawn.figures:
         when = "at the latest step"
         if len(drawn.runs) > TAILS:
@@ -104,6 +120,26 @@ def charts(drawn: ComparisonData) -> list[Component]:
         what = ", ".join(drawn.missing) or "anything yet"
         shown.append(html.P(f"None of these runs has measured {what}.", className="left-out"))
     return shown
+
+
+def caution(drawn: ComparisonData) -> Component:
+    """In what the tail indices differ besides their values, and which chart has them alike."""
+    remedy = "Runs without histograms cannot be brought to one share."
+    if INDEX in drawn.figures:
+        remedy = (
+            f"\u201c{INDEX_TITLE}\u201d below takes the same share"
+            " of the entries of each histogram, which is of the raw gradient in all runs but older"
+            " ones of HTGA with apply=\u201cupdate\u201d."
+        )
+    return html.Div(
+        [
+            html.P(html.B("These tail indices cannot be compared as they are.")),
+            html.Ul([html.Li(sentence) for sentence in drawn.cautions]),
+            html.P(remedy),
+        ],
+        className="caution",
+        role="note",
+    )
 
 
 def register(app: Dash, source: Source) -> None:
@@ -181,7 +217,8 @@ def _register_drawing(app: Dash, source: Source) -> None:
         except SourceError as error:
             kept = nothing if keys else [[cards.failure(str(error))], *nothing[1:]]
             return *kept, same
-        shown = [*drawn.keys, *drawn.missing, *([SURVIVAL] if SURVIVAL in drawn.figures else [])]
+        tails = [name for name in (SURVIVAL, INDEX) if name in drawn.figures]
+        shown = [*drawn.keys, *drawn.missing, *drawn.cautions, *tails]
         return (
             no_update if keys and shown == keys else charts(drawn),
             legend(drawn.groups, drawn.runs),

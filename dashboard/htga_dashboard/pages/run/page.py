@@ -113,7 +113,7 @@ async def read(source: Source, run_id: str, url: SplitResult, palette: theme.The
 def charts(run: Run, view: View) -> list[Component]:
     """A card for each chart of the run, in the order of the page."""
     shown = [
-        card(chart.name, chart.title, chart.note, wide=chart.wide, steps=True)
+        card(chart.name, chart.title, chart.note, about=chart.about, wide=chart.wide, steps=True)
         for chart in charts_of(run)
     ]
     if view.heat.step is not None:

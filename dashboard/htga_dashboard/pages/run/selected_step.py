@@ -16,7 +16,7 @@ class SnapshotQuery:
 
     Attributes:
         at: A step, or None to follow the latest.
-        k: Size of the tail, or None for n**0.6.
+        k: Size of the tail, or None for 1 %.
         layer: A layer; empty for the whole model.
     """
 
@@ -40,7 +40,7 @@ class StepWindow:
 
     Attributes:
         first, last: The range of steps, both included.
-        k: Size of the tail, or None for n**0.6.
+        k: Size of the tail, or None for 1 %.
         theme: Name of the palette.
         layer: A layer; empty for the whole model.
     """

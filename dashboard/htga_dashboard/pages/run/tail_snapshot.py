@@ -15,9 +15,11 @@ from htga_client.statistics.hill import HillPlot, default_k, hill_plot, survival
 from htga_client.wire import Histograms
 from htga_dashboard.components import graph, ids
 from htga_dashboard.components.attributes import attributes
+from htga_dashboard.components.cards import card
 from htga_dashboard.components.controls import field
 from htga_dashboard.figures import tail, theme
 from htga_dashboard.figures.layout import Figure
+from htga_dashboard.models.charts import HILL_IN_WORDS
 from htga_dashboard.models.step_range import Steps
 from htga_dashboard.pages.run import ridgeline as ridge
 from htga_dashboard.pages.run.selected_step import SnapshotQuery, StepWindow
@@ -51,8 +53,13 @@ def layout(query: str, *, hidden: bool) -> Component:
             html.Section(
                 [
                     _controls(chosen),
-                    _card(ids.SURVIVAL, "Survival", "share of entries above a magnitude"),
-                    _card(ids.HILL, "Hill plot", "tail index by the size k of the tail; drag k"),
+                    card(ids.SURVIVAL, "Survival", "share of entries above a magnitude"),
+                    card(
+                        ids.HILL,
+                        "Hill plot",
+                        "tail index by the size k of the tail; drag k",
+                        about=HILL_IN_WORDS,
+                    ),
                     ridge.layout(),
                 ],
                 id=ids.SNAPSHOT,
@@ -216,14 +223,4 @@ def _controls(chosen: SnapshotQuery) -> Component:
             html.Span(id=ids.SNAPSHOT_CAPTION, **attributes(aria_live="polite")),
         ],
         className="snapshot-controls",
-    )
-
-
-def _card(name: str, title: str, note: str) -> Component:
-    return html.Article(
-        [
-            html.Header([html.H2(title), html.Span(note)]),
-            html.Div(graph.place(name), className="plot"),
-        ],
-        className="card",
     )

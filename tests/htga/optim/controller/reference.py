@@ -26,8 +26,10 @@ def tail_size(n: int, k: float | str) -> int:
     """The k that belongs to `n` non-zero entries."""
     if isinstance(k, int):
         return k
-    if isinstance(k, str):
+    if k == "power":
         return int(min(max(round(n**0.6), 50), n // 10))
+    if isinstance(k, str):
+        return max(round(n / 100), 50)
     return max(round(k * n), 50)
 
 

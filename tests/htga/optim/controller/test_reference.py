@@ -57,7 +57,7 @@ def walk(
         assert optimizer.tail is not None
         apart = max(
             apart,
-            abs(float(optimizer.tail.alpha_bar) / controller.alpha_bar - 1),
+            abs(float(optimizer.tail.control_alpha_bar) / controller.alpha_bar - 1),
             abs(float(optimizer.tail.gamma) / controller.gamma - 1),
         )
     return torch.cat(parameters).double(), torch.tensor(place, dtype=torch.float64), apart

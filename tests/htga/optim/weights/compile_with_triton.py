@@ -36,7 +36,7 @@ REWEIGHT = {
 }
 MULTIPLY = {"table": "*i64", "n_segments": "i32", "factor": "*fp64", "unless": "*i1"}
 
-RULES = {"RULE": "auto", "MOMENT": False, "BINS": BINS}
+RULES = {"RULE": "fraction", "MOMENT": False, "BINS": BINS}
 TABLE = {"BINS": BINS, "EDGES": EDGES, "ROOM": ENTRIES, "BITS": TABLE_BITS}
 ONCE: list[tuple[Any, str, dict[str, Any]]] = [
     (

@@ -66,10 +66,11 @@ def test_hill_ignores_order_signs_shapes_zeros_and_how_the_sample_is_cut() -> No
         assert int(hill(same, 100).n) == 6000
 
 
-def test_the_default_k_is_the_power_rule_on_the_non_zero_entries() -> None:
+def test_the_default_k_is_a_hundredth_of_the_non_zero_entries() -> None:
     x = torch.cat([pareto(1.5, 10_000), torch.zeros(90_000, dtype=torch.float64)])
     estimate = hill(x)
-    assert int(estimate.k) == round(10_000**0.6)
+    assert int(estimate.k) == 100
+    assert int(hill(x, "power").k) == round(10_000**0.6)
     assert int(estimate.n_zero) == 90_000
     assert torch.equal(estimate.alpha, hill(pareto(1.5, 10_000)).alpha)
 

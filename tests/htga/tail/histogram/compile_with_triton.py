@@ -38,7 +38,7 @@ COUNT = typed(
 FIND = typed(
     "table:*i64 n_segments:i32 scales:*fp32 scratch:*i64 digits:*i64 room:*fp32 capacity:i32"
 )
-TAIL = {"RULE": "auto", "BINS": n_bins(BITS)}
+TAIL = {"RULE": "fraction", "BINS": n_bins(BITS)}
 ONCE: list[tuple[Any, str, dict[str, Any]]] = [
     (floor_kernel, "state:*i64 scratch:*i64 wanted:i32", {"BITS": BITS}),
     (verdict_kernel, "state:*i64 scratch:*i64 size:i32 capacity:i32", {"BITS": BITS}),
