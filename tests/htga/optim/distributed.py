@@ -17,6 +17,7 @@ from torch.optim import SGD, AdamW
 
 from htga.optim import HTGA
 from tests.htga.distributions import student_t
+from tests.htga.training import remembered
 from tests.support.rank_exit import exit_together
 
 WORLD = 2
@@ -84,7 +85,7 @@ def ddp_is_training_alone(rank: int, settings: dict[str, Any]) -> None:
     alike(optimizers[1], optimizers[0], [parallel, alone], 1e-4)
     flat = torch.cat([p.detach().reshape(-1) for p in parallel.parameters()])
     assert torch.equal(*gathered(flat)), "ranks differ"
-    state = torch.stack([optimizers[1].state_dict()["htga"][x].sum() for x in ("gamma", "beta")])
+    state = torch.tensor([remembered(optimizers[1])[x] for x in ("gamma", "beta")])
     assert torch.equal(*gathered(state)), "states differ"
 
 
