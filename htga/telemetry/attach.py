@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def attach(
         return Run(run_id or str(uuid7()), url="", name=name or "")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {shown(optimizer, 100)}")
-    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+    while isinstance(inner := inner_of(optimizer), Optimizer):
         optimizer = inner  # Accelerate's has no hooks, and steps the one that it wraps
     resume = choice("resume", setting(resume, "RESUME", "allow"), RESUMES)
     own = Ranks.current()
@@ -175,6 +176,12 @@ def attach(
         return Run(new.id, url="", name=new.name, probe=probe, rank=own.rank)
     asks = own.rank == 0 and (may_exist or resume != "allow")
     return _start(optimizer, transport, new, directory, measuring, asks=asks)
+
+
+def inner_of(optimizer: Optimizer) -> object:
+    """What an optimizer itself, not one that it passes attributes on of, has as `optimizer`."""
+    has = getattr_static(optimizer, "optimizer", None) is not None
+    return getattr(optimizer, "optimizer", None) if has else None
 
 
 def _start(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from htga.optim.initialization_step import is_initialization
 from htga.tail import draw_sample, measure
 from htga.telemetry.guard import Guard
 from htga.telemetry.layers import chosen, names_of
@@ -46,6 +47,8 @@ class Probe:
     An optimizer that measures the tail itself, as HTGA does, has an attribute `tail`, which is read
     after the step. Its layers are measured before it amplifies them, except for those that it
     measures one by one itself.
+
+    A step by which `torch.distributed.checkpoint` only makes the optimizer's state is none.
 
     No row is made on the training thread, and nothing here waits for the device.
 
@@ -107,6 +110,7 @@ class Probe:
         self._seen: AnyMeasurement | None = None
         self._last: AnyMeasurement | None = None
         self._was_measured = False
+        self._is_no_step = False
         self._parts: list[LayerMeasurement] = []
         self._own: dict[str, int] = {}  # layers that the optimizer measures, and their `tails`
         self._offenders: tuple[list[str], Tensor] | None = None
@@ -127,7 +131,9 @@ class Probe:
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self._seen, self._was_measured, self._spent = None, False, 0.0
         self._parts, self._own, self._offenders = [], {}, None
-        if not self._schedule.is_due(self._taken):
+        with self._guard:
+            self._is_no_step = is_initialization(optimizer)
+        if self._is_no_step or not self._schedule.is_due(self._taken):
             return None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if callable(closure):
@@ -146,6 +152,8 @@ class Probe:
         return loss
 
     def _after(self, optimizer: Optimizer, _: tuple[Any, ...], __: dict[str, Any]) -> None:
+        if self._is_no_step:
+            return
         step, taken = self.steps, self._taken
         self.steps += 1
         self._taken += 1

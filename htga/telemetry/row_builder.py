@@ -156,7 +156,7 @@ class RowBuilder:
 
 
 def _numbers(source: Measurement | TailState | ShardedMeasurement) -> dict[str, Tensor]:
-    return {name: getattr(source, name) for name in wire.SCALARS if hasattr(source, name)}
+    return {name: getattr(source, name) for name in wire.SCALARS if getattr(source, name, None) is not None}
 
 
 def _nonfinite_event(n_nonfinite: int, layers: Sequence[str], norms: Sequence[float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from torch.optim import SGD, AdamW
 
 from htga.optim import HTGA
 from tests.htga.distributions import student_t
+from tests.htga.optim.sharded_checkpoints import every_checkpoint_goes_round
 from tests.htga.training import remembered
 from tests.support.rank_exit import exit_together
 
@@ -179,6 +181,7 @@ def rank(number: int, store: str) -> None:
         sharded_is_unsharded(settings)
     what_cannot_be_done_is_refused()
     a_bad_number_in_one_shard_stops_all()
+    every_checkpoint_goes_round(Path(store).parent)
     exit_together()
 
 
