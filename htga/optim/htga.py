@@ -46,6 +46,7 @@ from htga.tail.flat_tensors import values
 from htga.tail.measure import Estimator
 from htga.tail.norm import sum_of_squares
 
+
 class HTGA(Wrapper):
     """Adaptive Heavy-Tail Gradient Amplification around any torch optimizer.
 
@@ -183,10 +184,10 @@ class HTGA(Wrapper):
             return
         by_gamma_alone = settings.beta == 0 and not settings.controls_beta
         if not seen.sees_weights or (by_gamma_alone and not seen.sees_scale):
-            what = "the sizes of the gradient's entries" if not seen.sees_weights else "the gradient's length"
+            what = "length" if seen.sees_weights else "entries' sizes"
             warnings.warn(
                 f"HTGA has next to no effect on {type(self.base).__name__} with apply='grad': its "
-                f"update does not depend on {what}; pass apply='update'",
+                f"update does not depend on the gradient's {what}; pass apply='update'",
                 stacklevel=3,
             )
 
@@ -339,10 +340,10 @@ class HTGA(Wrapper):
             self._controller = start(self.settings, device, shape)
             return
         numbers = {
-            name: torch.as_tensor(state[name], dtype=torch.float64).to(device, copy=True)
+            name: torch.as_tensor(state[name], dtype=torch.float64, device=device).clone()
             for name in ("alpha_bar", "gamma", "beta")
         }
-        skipped = torch.as_tensor(state["skipped"], dtype=torch.int64).to(device, copy=True)
+        skipped = torch.as_tensor(state["skipped"], dtype=torch.int64, device=device).clone()
         saved = ControllerState(**numbers, skipped=skipped)
         self._controller = grown(saved, device, shape, self.settings)
 

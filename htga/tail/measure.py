@@ -139,7 +139,7 @@ def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
     shapes = tuple(x.shape for x in ([tensors] if isinstance(tensors, Tensor) else tensors))
     stride = _fair_stride(max(1, total // sample), shapes)
     grad_norm, n_nonfinite = _of_all(parts)
-    entries = systematic(parts, stride, seed) if parts else torch.empty(0)
+    entries = systematic(parts, stride, seed) if parts else flatten([])
     return DrawnSample(entries=entries, grad_norm=grad_norm, n_nonfinite=n_nonfinite)
 
 
@@ -177,7 +177,7 @@ def _of_all(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
     if not parts or parts[0].device.type == "cpu":
         total = norm(parts)
         if total.isfinite():  # As in almost all steps; the others are counted.
-            return total, torch.zeros((), dtype=torch.int64)
+            return total, torch.zeros((), dtype=torch.int64, device="cpu")
         return total, torch.stack([(~part.isfinite()).sum() for part in parts]).sum()
     flat = flatten(parts)
     total = torch.linalg.vector_norm(flat, dtype=torch.float64)

@@ -156,7 +156,8 @@ class RowBuilder:
 
 
 def _numbers(source: Measurement | TailState | ShardedMeasurement) -> dict[str, Tensor]:
-    return {name: getattr(source, name) for name in wire.SCALARS if getattr(source, name, None) is not None}
+    found = {name: getattr(source, name, None) for name in wire.SCALARS}
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def _nonfinite_event(n_nonfinite: int, layers: Sequence[str], norms: Sequence[float]) -> str:

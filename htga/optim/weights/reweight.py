@@ -94,7 +94,8 @@ class _Buffers:
 
     @classmethod
     def of(cls, size: int) -> _Buffers:
-        return cls(torch.empty(size, dtype=torch.int32), torch.empty(size), torch.empty(size))
+        bins = torch.empty(size, dtype=torch.int32, device="cpu")
+        return cls(bins, *torch.empty((2, size), dtype=torch.float32, device="cpu").unbind())
 
     def look_up(self, magnitudes: Tensor, weights: RankWeights) -> Tensor:
         """Weights of float32 magnitudes by the table, until the next call."""
@@ -111,11 +112,12 @@ class _Buffers:
 def _on_cpu(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None) -> Tensor:
     largest = max(part.numel() for part in parts)
     room = min(CHUNK, max(largest, sum(part.numel() for part in parts)))
-    buffers, magnitude = _Buffers.of(room), torch.empty(room)
+    buffers = _Buffers.of(room)
+    magnitude = torch.empty(room, dtype=torch.float32, device="cpu")
     floor = float32(weights.largest[:1])
     if any(part.dtype == torch.float64 for part in parts):  # A larger number may be rounded to it.
-        floor = floor.nextafter(torch.zeros(1))
-    length, total = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        floor = floor.nextafter(torch.zeros_like(floor))
+    length, total = torch.zeros(2, dtype=torch.float64, device="cpu").unbind()
     for group, scaled in _grouped(parts, scales):
         x = group[0] if len(group) == 1 else torch.cat(group)
         seen = x if scaled is None else scaled
@@ -166,8 +168,8 @@ def _positions_above(magnitudes: Tensor, floor: float) -> Tensor:
     whole = magnitudes.numel() // ROW * ROW
     peaks = magnitudes[:whole].view(-1, ROW).amax(1)
     high = (peaks > floor).nonzero()
-    rows = (high * ROW + torch.arange(ROW)).view(-1)
-    return torch.cat([rows, torch.arange(whole, magnitudes.numel())])
+    rows = (high * ROW + torch.arange(ROW, device="cpu")).view(-1)
+    return torch.cat([rows, torch.arange(whole, magnitudes.numel(), device="cpu")])
 
 
 def exact_weights(x: Tensor, weights: RankWeights) -> tuple[Tensor, Tensor]:

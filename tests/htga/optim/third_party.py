@@ -208,7 +208,7 @@ SHAPES: dict[str, Callable[[Any], Any]] = {
     "Lion": lambda p: Lion(p, lr=0.01),
     "schedule-free SGD": lambda p: ScheduleFreeSGD(p, lr=0.1),
     "Lookahead of SGD": lambda p: Lookahead(SGD(p, lr=0.05, momentum=0.9)),
-    "LARS": lambda p: LARS(p),
+    "LARS": LARS,
     "a wrapper that is no Optimizer": lambda p: NotAnOptimizer(SGD(p, lr=0.05, momentum=0.9)),
 }
 """From parameters to an optimizer that steps without a closure."""
