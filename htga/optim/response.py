@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from htga.optim.missing_attributes import HOOKS, complete
+
 STEPS = 8
 """RAdam is SGD with momentum for its first five."""
 
@@ -161,12 +163,11 @@ def _twin(optimizer: Optimizer) -> tuple[Optimizer, list[Tensor]]:
     kept = {
         name: value
         for name, value in vars(optimizer).items()
-        if name != "step" and not name.endswith("_hooks")
+        if name not in {"step", *HOOKS}
     }
     twin = object.__new__(type(optimizer))
     vars(twin).update(copy.deepcopy(kept, memo))
-    if isinstance(twin, Optimizer):
-        Optimizer.__setstate__(twin, {})
+    complete(twin)
     del twin.param_groups[MAX_GROUPS:]
     for group in twin.param_groups:
         group["params"][:] = group["params"][:1] or [_small(torch.ones(1, device="cpu"))]

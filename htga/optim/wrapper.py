@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -11,6 +10,7 @@ import torch
 from torch.optim import LBFGS, Optimizer
 
 from htga.optim.initialization_step import is_initialization
+from htga.optim.missing_attributes import complete
 
 OWN = "htga"
 """The entry of parameter groups in which a state dict keeps what the wrapper remembers."""
@@ -237,16 +237,6 @@ def split_state(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] |
             for group in bare["param_groups"]
         ]
     return bare, next((own for own in found if own is not None), None)
-
-
-def complete(base: Optimizer) -> None:
-    """Set what `Optimizer.__init__` sets, in an optimizer that did not call it."""
-    if not hasattr(base, "defaults"):
-        base.defaults = {}
-    if not hasattr(base, "state"):
-        base.state = defaultdict(dict)
-    if isinstance(base, Optimizer) and not hasattr(base, "_optimizer_step_pre_hooks"):
-        Optimizer.__setstate__(base, {})
 
 
 def refused(base: object) -> TypeError:
