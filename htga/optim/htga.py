@@ -39,7 +39,7 @@ from htga.optim.weights.flat_parameter import (
 )
 from htga.optim.weights.reweight import multiply
 from htga.optim.weights.samples import host_decides, sample_of, split
-from htga.optim.wrapper import Wrapper, refused
+from htga.optim.wrapper import Wrapper, refuse_complex, refused
 from htga.tail import K, TailState
 from htga.tail.estimators.smoothing import SmoothingOf
 from htga.tail.flat_tensors import values
@@ -172,11 +172,16 @@ class HTGA(Wrapper):
         self._warn_of_no_effect()
 
     @property
+    def _device(self) -> torch.device:
+        """Device of the controller's state: that of the first parameter."""
+        first = next((p for group in self.param_groups for p in group["params"]), None)
+        return torch.device("cpu") if first is None else first.device
+
+    @property
     def _place(self) -> tuple[torch.device, tuple[int, ...]]:
         """Device and shape of the controller's state."""
-        first = next((p for group in self.param_groups for p in group["params"]), None)
-        device = torch.device("cpu") if first is None else first.device
-        return device, shape_of(split(self.param_groups, self.settings.scope), self.settings)
+        samples = split(self.param_groups, self.settings.scope)
+        return self._device, shape_of(samples, self.settings)
 
     def _warn_of_no_effect(self) -> None:
         settings, seen = self.settings, self.response
@@ -198,6 +203,7 @@ class HTGA(Wrapper):
                 "capture the forward and backward pass alone"
             )
         owners = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        refuse_complex(owners)
         separate_gradients(owners)
         if not owners:
             self.base.step()
@@ -258,7 +264,8 @@ class HTGA(Wrapper):
             for i, same in enumerate(parameters)
             if any(p.grad is not None for p in same)
         }
-        controller = grown(self._controller, *self._place, settings)
+        shape = shape_of(parameters, settings)
+        controller = grown(self._controller, self._device, shape, settings)
         return amplify_samples(samples, controller, settings, masks=not self._base_skips)
 
     def _keep(self, outcome: Amplified) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
+from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
 from htga.optim.initialization_step import is_initialization
@@ -75,7 +76,7 @@ class Wrapper(ClosureOptimizer):
             raise refused(base)
         complete(base)
         for group in base.param_groups:
-            refuse_complex(group)
+            refuse_complex(group["params"])
         self._own = (*own, "base")
         # Optimizer.__init__ would build its own groups and state; ours are the base's.
         super().__setstate__({"base": base, "_own": self._own, **own})
@@ -162,7 +163,7 @@ class Wrapper(ClosureOptimizer):
         """
         self.base.add_param_group(param_group)
         try:
-            refuse_complex(self.base.param_groups[-1])
+            refuse_complex(self.base.param_groups[-1]["params"])
         except TypeError:
             del self.base.param_groups[-1]
             raise
@@ -248,9 +249,9 @@ def refused(base: object) -> TypeError:
     )
 
 
-def refuse_complex(param_group: dict[str, Any]) -> None:
-    """Raise TypeError if a parameter of a group is complex."""
-    for parameter in param_group["params"]:
+def refuse_complex(parameters: Iterable[Tensor]) -> None:
+    """Raise TypeError if a parameter is complex."""
+    for parameter in parameters:
         if parameter.is_complex():
             raise TypeError(
                 f"parameters must be real, got one of {parameter.dtype} and shape "

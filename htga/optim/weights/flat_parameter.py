@@ -89,13 +89,15 @@ def separate_gradients(parameters: Iterable[Tensor]) -> None:
     taken = set()
     for parameter in parameters:
         grad = parameter.grad
-        if grad is None or grad.layout != torch.strided or not grad.numel():
+        if grad is None or grad.layout != torch.strided:
             continue
-        local = values(grad)
+        local = grad if type(grad) is Tensor else values(grad)
         address = local.data_ptr()
+        if not address:  # there are no entries, or no numbers
+            continue
         if address in taken or not (local.is_contiguous() or _is_injective(local)):
-            parameter.grad = grad.clone()
-        elif address:  # a tensor without data has none
+            parameter.grad = grad.clone(memory_format=torch.contiguous_format)
+        else:
             taken.add(address)
 
 
