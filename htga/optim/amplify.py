@@ -116,7 +116,9 @@ def done_by_triton(samples: dict[int, Sample], device: torch.device) -> bool:
 def _amplify_one(device: torch.device) -> None:
     from htga.optim.triton_amplify import amplify_by_triton  # noqa: PLC0415 (maybe absent)
 
-    sample = sample_of([flat_parameter(torch.ones(1, device=device))], "global")
+    sample = sample_of(
+        [flat_parameter(torch.ones(1, dtype=torch.float32, device=device))], "global"
+    )
     settings = PRESETS["stable"]
     amplify_by_triton({0: sample}, start(settings, device), settings, masks=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,6 +16,7 @@ from htga.optim.amplify import amplify_samples
 from htga.optim.controller.amplified import Amplified
 from htga.optim.controller.combined_state import combined_state
 from htga.optim.controller.controller import ControllerState, grown, start
+from htga.optim.response import UNKNOWN, Response, response_of
 from htga.optim.settings import (
     Actuator,
     Apply,
@@ -28,27 +31,20 @@ from htga.optim.settings import (
     resolve,
 )
 from htga.optim.weights.by_sorting import warn_of_raw_weights
-from htga.optim.weights.flat_parameter import FlatParameter, flat_parameter, gradient_of
+from htga.optim.weights.flat_parameter import (
+    FlatParameter,
+    flat_parameter,
+    gradient_of,
+    separate_gradients,
+)
 from htga.optim.weights.reweight import multiply
 from htga.optim.weights.samples import host_decides, sample_of, split
-from htga.optim.wrapper import Wrapper
+from htga.optim.wrapper import Wrapper, refuse_complex, refused
 from htga.tail import K, TailState
 from htga.tail.estimators.smoothing import SmoothingOf
 from htga.tail.flat_tensors import values
 from htga.tail.measure import Estimator
 from htga.tail.norm import sum_of_squares
-
-ADAPTIVE = (
-    torch.optim.Adadelta,
-    torch.optim.Adagrad,
-    torch.optim.Adam,
-    torch.optim.Adamax,
-    torch.optim.NAdam,
-    torch.optim.RAdam,
-    torch.optim.RMSprop,
-    torch.optim.SparseAdam,
-)
-"""Optimizers that divide by a size of past gradients, and so undo a rescaling of the gradient."""
 
 
 class HTGA(Wrapper):
@@ -100,8 +96,9 @@ class HTGA(Wrapper):
         ties: Equal magnitudes get "ordinal" ranks by position, or their "average" rank, as they
             always do with fast ranks.
         apply: "grad" amplifies the gradient, as described above; "update" amplifies what the base
-            has made of it, which needs memory for two copies of the parameters. "auto" is "update"
-            around Adam and its kin, which undo most changes to the gradient.
+            has made of it, which needs memory for two copies of the parameters. "auto" is "grad"
+            around a base whose update is proportional to the gradients, as a trial on a small copy
+            of it finds, and "update" around any other, which may undo what is done to the gradient.
         nonfinite: A step whose gradient (or its amplification) holds NaN or infinity never
             reaches the parameters; "skip" counts it, "raise" raises FloatingPointError. See the
             documentation for what "skip" can do without waiting for a GPU.
@@ -111,18 +108,20 @@ class HTGA(Wrapper):
         settings: All settings, resolved.
         tail: `TailState` of the last step, or None before the first; several samples are combined
             into one, see `combined_state`.
+        response: What the trial has found about the base.
         tails: The `TailState` of each sample that had gradients, by its index: the group's with
             scope "group"; with "tensor" each tensor's, and one for the small tensors of each group.
 
     Raises:
         TypeError: `base` is no torch optimizer, or one that needs a closure to step, or has
             complex parameters.
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or `base` is to be differentiated through.
         FloatingPointError: From `step`: the gradient is not finite, and `nonfinite` is "raise".
         RuntimeError: From `step`: a CUDA graph is being captured.
     """
 
     settings: Settings
+    response: Response
     tail: TailState | None
     tails: dict[int, TailState]
     _controller: ControllerState
@@ -160,15 +159,43 @@ class HTGA(Wrapper):
             if name not in {"self", "base", "preset", "__class__"}
         }
         settings = resolve(preset, given)
+        own = {"tail": None, "tails": {}, "_controller": None}
+        super().__init__(base, {"settings": settings, "response": UNKNOWN, **own})
+        refuse_differentiable(base)
+        if settings.apply != "update":
+            self.response = response_of(base, closely=settings.apply == "grad")
+        if self.response.needs_closure:
+            raise refused(base)
         if settings.apply == "auto":
-            settings = replace(settings, apply="update" if isinstance(base, ADAPTIVE) else "grad")
-        super().__init__(
-            base, {"settings": settings, "tail": None, "tails": {}, "_controller": None}
-        )
-        first = next(p for group in base.param_groups for p in group["params"])
-        shape = shape_of(split(base.param_groups, settings.scope), settings)
-        self._controller = start(settings, first.device, shape)
+            self.settings = replace(settings, apply="grad" if self.response.linear else "update")
+        self._controller = start(settings, *self._place)
         warn_of_raw_weights(self.param_groups, settings)
+        self._warn_of_no_effect()
+
+    @property
+    def _device(self) -> torch.device:
+        """Device of the controller's state: that of the first parameter."""
+        first = next((p for group in self.param_groups for p in group["params"]), None)
+        return torch.device("cpu") if first is None else first.device
+
+    @property
+    def _place(self) -> tuple[torch.device, tuple[int, ...]]:
+        """Device and shape of the controller's state."""
+        samples = split(self.param_groups, self.settings.scope)
+        return self._device, shape_of(samples, self.settings)
+
+    def _warn_of_no_effect(self) -> None:
+        settings, seen = self.settings, self.response
+        if settings.apply != "grad" or settings.changes_nothing:
+            return
+        by_gamma_alone = settings.beta == 0 and not settings.controls_beta
+        if not seen.sees_weights or (by_gamma_alone and not seen.sees_scale):
+            what = "length" if seen.sees_weights else "entries' sizes"
+            warnings.warn(
+                f"HTGA has next to no effect on {type(self.base).__name__} with apply='grad': its "
+                f"update does not depend on the gradient's {what}; pass apply='update'",
+                stacklevel=3,
+            )
 
     def _step(self) -> None:
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
@@ -176,10 +203,13 @@ class HTGA(Wrapper):
                 "HTGA cannot step within a CUDA graph, which would replay one step's control; "
                 "capture the forward and backward pass alone"
             )
-        if not any(p.grad is not None for group in self.param_groups for p in group["params"]):
+        owners = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        refuse_complex(owners)
+        separate_gradients(owners)
+        if not owners:
             self.base.step()
         elif self.settings.apply == "update":
-            self._step_and_amplify()
+            self._step_and_amplify(owners)
         else:
             self._amplify_and_step()
 
@@ -196,9 +226,8 @@ class HTGA(Wrapper):
         self._keep(outcome)
         self._step_base(outcome.bad, hosted=outcome.hosted)
 
-    def _step_and_amplify(self) -> None:
+    def _step_and_amplify(self, owners: list[Tensor]) -> None:
         """Let the base optimizer step, and amplify its update."""
-        owners = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         gradient = sample_of([gradient_of(p) for p in owners], "global")
         squares = gradient.total(lambda bucket: sum_of_squares(bucket.entries))
         bad = ~squares.isfinite()
@@ -236,13 +265,17 @@ class HTGA(Wrapper):
             for i, same in enumerate(parameters)
             if any(p.grad is not None for p in same)
         }
-        controller = grown(self._controller, shape_of(parameters, settings), settings)
+        shape = shape_of(parameters, settings)
+        controller = grown(self._controller, self._device, shape, settings)
         return amplify_samples(samples, controller, settings, masks=not self._base_skips)
 
     def _keep(self, outcome: Amplified) -> None:
         self._controller = outcome.controller
-        self.tails = outcome.tails
-        self.tail = combined_state(list(outcome.tails.values()))
+        self.tails, self.tail = outcome.tails, combined_state(list(outcome.tails.values()))
+        if self.settings.apply == "grad" and not self.response.linear:
+            # What the base makes of the gradient would have another tail index.
+            self.tails = {i: replace(t, update_alpha=None) for i, t in self.tails.items()}
+            self.tail = self.tail and replace(self.tail, update_alpha=None)
 
     @property
     def _base_skips(self) -> bool:
@@ -276,19 +309,64 @@ class HTGA(Wrapper):
             )
 
     def own_state(self) -> dict[str, Any]:
-        """The controller's state, as tensors."""
-        return asdict(self._controller)
+        """The controller's state as numbers, and whose they are: the scope."""
+        device, shape = self._place
+        if device.type == "meta":
+            return {"scope": self.settings.scope}
+        controller = grown(self._controller, device, shape, self.settings)
+        stack = [controller.alpha_bar, controller.gamma, controller.beta]
+        alpha_bar, gamma, beta = torch.stack(stack).tolist()
+        return {
+            "scope": self.settings.scope,
+            "alpha_bar": alpha_bar,
+            "gamma": gamma,
+            "beta": beta,
+            "skipped": int(controller.skipped),
+        }
+
+    def check_own_state(self, state: dict[str, Any]) -> None:
+        """Raise ValueError if a state is of another scope, or of more samples than there are."""
+        own, (_, shape) = self.settings.scope, self._place
+        if "gamma" not in state:
+            n, several = 0, bool(shape)
+        else:
+            gamma = torch.as_tensor(state["gamma"], device="cpu")
+            n, several = gamma.numel(), gamma.dim() > 0
+        # An earlier version wrote no scope, only a number or several.
+        scope = state.get("scope", own if several == bool(shape) else "tensor or group")
+        if scope != own or n > math.prod(shape):
+            raise ValueError(
+                f"state_dict is of scope {scope!r} with {n} sample(s), this HTGA of scope {own!r} "
+                f"with {math.prod(shape)}; pass that scope to HTGA, or load the state into its "
+                ".base to let the controller begin anew"
+            )
 
     def load_own_state(self, state: dict[str, Any]) -> None:
-        """Restore what `own_state` returned."""
-        device = self._controller.gamma.device
-        self._controller = ControllerState(
-            **{name: x.to(device, copy=True) for name, x in state.items()}
-        )
+        """Restore what `own_state` returned, or begin anew."""
+        device, shape = self._place
+        if "gamma" not in state:
+            self._controller = start(self.settings, device, shape)
+            return
+        numbers = {
+            name: torch.as_tensor(state[name], dtype=torch.float64, device=device).clone()
+            for name in ("alpha_bar", "gamma", "beta")
+        }
+        skipped = torch.as_tensor(state["skipped"], dtype=torch.int64, device=device).clone()
+        saved = ControllerState(**numbers, skipped=skipped)
+        self._controller = grown(saved, device, shape, self.settings)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in asdict(self.settings).items())
         return f"HTGA({self.base!r}, {settings})"
+
+
+def refuse_differentiable(base: Optimizer) -> None:
+    """Raise ValueError if the base is to be differentiated through."""
+    if any(group.get("differentiable") for group in base.param_groups):
+        raise ValueError(
+            "differentiable must be False, got True: HTGA rewrites gradients in place, through "
+            "which no derivative passes"
+        )
 
 
 def shape_of(samples: list[list[Tensor]], settings: Settings) -> tuple[int, ...]:

@@ -182,7 +182,7 @@ class _Step:
         seen, settings, device = self.seen, self.settings, self.scratch.device
         m, programs = seen.logs.numel(), seen.programs
         columns = programs + ENTRIES // BLOCK
-        level, rise = torch.empty((2, ENTRIES), device=device).unbind()
+        level, rise = torch.empty((2, ENTRIES), dtype=torch.float32, device=device).unbind()
         rising, exact = torch.empty((2, m), dtype=torch.float64, device=device).unbind()
         sums = torch.empty((3, columns), dtype=torch.float64, device=device)
         top = torch.empty((2, programs, MAX_CAPPED), dtype=torch.float64, device=device)

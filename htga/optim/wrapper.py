@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
+from torch import Tensor
 from torch.optim import LBFGS, Optimizer
+
+from htga.optim.initialization_step import is_initialization
+from htga.optim.missing_attributes import complete
+
+OWN = "htga"
+"""The entry of parameter groups in which a state dict keeps what the wrapper remembers."""
+
+NEEDED = ("param_groups", "step", "zero_grad", "state_dict", "load_state_dict")
 
 
 class ClosureOptimizer(Optimizer):
@@ -32,36 +42,83 @@ class ClosureOptimizer(Optimizer):
         raise NotImplementedError
 
 
+_hooked_step: Any = Optimizer.profile_hook_step(ClosureOptimizer.step)
+
+
 class Wrapper(ClosureOptimizer):
     """Passes everything but `step` on to the optimizer inside.
 
     Learning-rate schedulers, GradScaler, hooks, checkpoints, deep copies and pickling work as with
-    the base, whose `param_groups`, `state` and `defaults` are this one's too. GradScaler unscales
+    the base, whose `param_groups`, `state` and `defaults` are this one's too. So are, to read and
+    to write, all its attributes that this one does not have itself, such as the `train` and `eval`
+    of a schedule-free optimizer, but for those that begin with an underscore. GradScaler unscales
     the gradients before `step`: the flag by which a fused base asks to do so itself
-    (`_step_supports_amp_scaling`) is not passed on.
+    (`_step_supports_amp_scaling`) is one of these.
+
+    Each group has an entry "htga". It is there for the sake of `state_dict`, which keeps this
+    optimizer's own state in it: of a state dict, `torch.distributed.checkpoint` passes on the
+    parameters' states and the groups, and of the groups those entries that it finds here as well.
 
     Args:
-        base: The optimizer that takes the step.
+        base: The optimizer that takes the step. One that is no `torch.optim.Optimizer`, or did not
+            call its constructor, has `param_groups`, `step`, `zero_grad`, `state_dict` and
+            `load_state_dict` at least.
         own: Attributes of the subclass, which copies and pickles carry along.
 
     Raises:
-        TypeError: `base` is not a torch optimizer, needs a closure to step, or has complex
-            parameters.
+        TypeError: `base` is not an optimizer, needs a closure to step, or has complex parameters.
     """
 
     base: Optimizer
 
     def __init__(self, base: Optimizer, own: dict[str, Any]) -> None:
-        if not isinstance(base, Optimizer) or isinstance(base, LBFGS):
-            raise TypeError(
-                "base must be a torch optimizer that steps without a closure, such as SGD or "
-                f"AdamW, got {type(base).__name__}"
-            )
+        if isinstance(base, LBFGS) or not all(hasattr(base, name) for name in NEEDED):
+            raise refused(base)
+        complete(base)
         for group in base.param_groups:
-            refuse_complex(group)
+            refuse_complex(group["params"])
         self._own = (*own, "base")
         # Optimizer.__init__ would build its own groups and state; ours are the base's.
         super().__setstate__({"base": base, "_own": self._own, **own})
+        self._mark_groups()
+
+    def __getattr__(self, name: str) -> Any:
+        base = vars(self).get("base")
+        if base is None or name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(base, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._is_of_base(name):
+            setattr(self.base, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if self._is_of_base(name):
+            delattr(self.base, name)
+        else:
+            super().__delattr__(name)
+
+    def _is_of_base(self, name: str) -> bool:
+        """Whether the base alone has this attribute."""
+        own = name.startswith("_") or name in vars(self) or hasattr(type(self), name)
+        return not own and hasattr(vars(self).get("base"), name)
+
+    @torch._disable_dynamo  # noqa: SLF001 (a graph would repeat the numbers of one step)
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take a step; returns what the closure returns.
+
+        A step that only makes the base's state, see `is_initialization`, is the base's alone.
+        """
+        if closure is None and is_initialization(self):
+            with torch.no_grad():
+                self.base.step()
+            return None
+        return _hooked_step(self) if closure is None else _hooked_step(self, closure)
+
+    # Hooks are called from within, so that an initialization calls none.
+    step.hooked = True  # type: ignore[attr-defined]
 
     # The base replaces these objects when it loads a checkpoint, so we never keep them.
     @property
@@ -93,7 +150,10 @@ class Wrapper(ClosureOptimizer):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Reset the gradients, as the base does."""
-        self.base.zero_grad(set_to_none)
+        if set_to_none:
+            self.base.zero_grad()
+        else:
+            self.base.zero_grad(set_to_none=False)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a parameter group to the base.
@@ -103,23 +163,32 @@ class Wrapper(ClosureOptimizer):
         """
         self.base.add_param_group(param_group)
         try:
-            refuse_complex(self.base.param_groups[-1])
+            refuse_complex(self.base.param_groups[-1]["params"])
         except TypeError:
             del self.base.param_groups[-1]
             raise
+        self._mark_groups()
+
+    def _mark_groups(self) -> None:
+        for group in self.base.param_groups:
+            group[OWN] = None
 
     def own_state(self) -> dict[str, Any]:
-        """What `state_dict` keeps under "htga"; a subclass with a state of its own overrides it."""
+        """What a subclass remembers, with names as keys; of types that `torch.load` trusts."""
         return {}
 
+    def check_own_state(self, state: dict[str, Any]) -> None:
+        """Raise ValueError if `load_own_state` cannot restore this."""
+
     def load_own_state(self, state: dict[str, Any]) -> None:
-        """Restore what `own_state` returned."""
+        """Restore what `own_state` returned; an empty one stands for that before the first step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The base's state, and this optimizer's own under "htga"."""
+        """The base's state, with this optimizer's own under "htga" in each parameter group."""
         for before in self._optimizer_state_dict_pre_hooks.values():
             before(self)
-        state = self.base.state_dict() | {"htga": self.own_state()}
+        state, own = self.base.state_dict(), self.own_state()
+        state = state | {"param_groups": [group | {OWN: own} for group in state["param_groups"]]}
         for after in self._optimizer_state_dict_post_hooks.values():
             result = after(self, state)
             state = state if result is None else result
@@ -128,20 +197,27 @@ class Wrapper(ClosureOptimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned; the settings stay those of the constructor.
 
+        The state of a bare optimizer is the base's, and this optimizer's own begins anew, of which
+        it warns.
+
         Raises:
-            ValueError: The state belongs to a bare optimizer.
+            ValueError: The state is of another shape; then nothing is loaded.
         """
         state = dict(state_dict)
         for before in self._optimizer_load_state_dict_pre_hooks.values():
             result = before(self, state)
             state = state if result is None else result
-        if "htga" not in state:
-            raise ValueError(
-                f"state_dict must hold 'htga', got {sorted(state)}; load the state of a bare "
-                f"optimizer into {type(self).__name__}.base"
+        bare, own = split_state(state)
+        if own is None:
+            warnings.warn(
+                f"the state is that of a bare {type(self.base).__name__}: it is loaded into the "
+                f"base, and what {type(self).__name__} itself remembers begins anew",
+                stacklevel=2,
             )
-        self.base.load_state_dict({name: part for name, part in state.items() if name != "htga"})
-        self.load_own_state(state["htga"])
+        self.check_own_state(own or {})
+        self.base.load_state_dict(bare)
+        self._mark_groups()
+        self.load_own_state(own or {})
         for after in self._optimizer_load_state_dict_post_hooks.values():
             after(self)
 
@@ -149,9 +225,33 @@ class Wrapper(ClosureOptimizer):
         return {name: getattr(self, name) for name in ("_own", *self._own)}
 
 
-def refuse_complex(param_group: dict[str, Any]) -> None:
-    """Raise TypeError if a parameter of a group is complex."""
-    for parameter in param_group["params"]:
+def split_state(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The base's part of a state dict, and the wrapper's own, or None if there is none.
+
+    The own part of an earlier version is beside the groups, not in them.
+    """
+    bare = {name: part for name, part in state.items() if name != OWN}
+    found = [state.get(OWN), *(group.get(OWN) for group in bare.get("param_groups", ()))]
+    if "param_groups" in bare:
+        bare["param_groups"] = [
+            {name: value for name, value in group.items() if name != OWN}
+            for group in bare["param_groups"]
+        ]
+    return bare, next((own for own in found if own is not None), None)
+
+
+def refused(base: object) -> TypeError:
+    """The error of a base that cannot be stepped."""
+    return TypeError(
+        "base must be a torch optimizer that steps without a closure, such as SGD or "
+        f"AdamW, got {type(base).__name__}; an optimizer that evaluates the loss itself can be "
+        "given an HTGA as the one that it steps with"
+    )
+
+
+def refuse_complex(parameters: Iterable[Tensor]) -> None:
+    """Raise TypeError if a parameter is complex."""
+    for parameter in parameters:
         if parameter.is_complex():
             raise TypeError(
                 f"parameters must be real, got one of {parameter.dtype} and shape "

@@ -12,5 +12,5 @@ from torch import Tensor
 def constants(values: tuple[float, ...], device: torch.device) -> Tensor:
     """A cached float64 tensor of these values, shape [len]; do not write to it."""
     on_cuda = device.type == "cuda"  # Pinned, so that the copy does not wait.
-    there = torch.tensor(values, dtype=torch.float64, pin_memory=on_cuda)
+    there = torch.tensor(values, dtype=torch.float64, device="cpu", pin_memory=on_cuda)
     return there.to(device, non_blocking=True)

@@ -57,7 +57,7 @@ def flatten(x: Tensors) -> Tensor:
     """
     parts = [values(tensor).reshape(-1) for tensor in _listed(x)]
     if not parts:
-        return torch.empty(0)
+        return torch.empty(0, dtype=torch.float32, device="cpu")
     dtype = torch.float32
     for part in parts:
         dtype = torch.promote_types(dtype, widened(part.dtype))

@@ -163,7 +163,7 @@ def draw_sample(tensors: Tensors, sample: int, seed: int) -> DrawnSample:
 def _drawn(parts: list[Tensor], shapes: tuple[torch.Size, ...], sample: int, seed: int) -> Tensor:
     total = sum(part.numel() for part in parts)
     stride = _fair_stride(max(1, total // sample), shapes)
-    return systematic(parts, stride, seed) if parts else torch.empty(0)
+    return systematic(parts, stride, seed) if parts else flatten([])
 
 
 def _measurement(sketch: Sketch, k: K, estimator: Estimator) -> Measurement:
@@ -200,7 +200,7 @@ def _of_all(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
     if not parts or parts[0].device.type == "cpu":
         total = norm(parts)
         if total.isfinite():  # As in almost all steps; the others are counted.
-            return total, torch.zeros((), dtype=torch.int64)
+            return total, torch.zeros((), dtype=torch.int64, device="cpu")
         return total, torch.stack([(~part.isfinite()).sum() for part in parts]).sum()
     flat = flatten(parts)
     total = torch.linalg.vector_norm(flat, dtype=torch.float64)

@@ -30,7 +30,7 @@ def norm(parts: Iterable[Tensor]) -> Tensor:
     squares overflow or vanish, everything is done in float64.
     """
     total = math.hypot(*(_norm(block) for block in blocks(parts, SMALL)))
-    return torch.tensor(total, dtype=torch.float64)
+    return torch.tensor(total, dtype=torch.float64, device="cpu")
 
 
 def _norm(x: Tensor) -> float:
@@ -70,5 +70,6 @@ def sums_of_squares(parts: Sequence[Tensor]) -> Tensor:
     It takes a few microseconds for a small tensor, of which a model has hundreds.
     """
     if parts[0].is_cpu:
-        return torch.tensor([_norm(x) for x in parts], dtype=torch.float64).square()
+        norms = [_norm(x) for x in parts]
+        return torch.tensor(norms, dtype=torch.float64, device="cpu").square()
     return torch.stack([_in_double(x) for x in parts]).square()

@@ -29,8 +29,10 @@ class TailState:
         gamma: Factor on the gradient, float64.
         beta: Exponent of the rank weights, float64.
         target_alpha: Target of the controller, float64.
-        update_alpha: Tail index of the sample after amplification, float64; before it is rounded
-            to the type of a gradient in half precision.
+        update_alpha: Tail index of what was applied, float64: of the amplified gradient, before it
+            is rounded to the type of a gradient in half precision, or of the amplified update. None
+            where the gradient is amplified and the optimizer makes something else of it, of which
+            nothing is measured.
         grad_norm: l2 norm of the raw gradient, float64; NaN or infinite if an entry is.
         norm_ratio: l2 norm of the amplified gradient over that of the raw one, float64.
         n_zero: Number of exact zeros, int64.
@@ -49,7 +51,7 @@ class TailState:
     gamma: Tensor
     beta: Tensor
     target_alpha: Tensor
-    update_alpha: Tensor
+    update_alpha: Tensor | None
     grad_norm: Tensor
     norm_ratio: Tensor
     n_zero: Tensor

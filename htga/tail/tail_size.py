@@ -71,4 +71,4 @@ def k_for(n: Tensor, k: K) -> Tensor:
 @lru_cache(maxsize=256)
 def max_tail_size(d: int, k: K) -> int:
     """The tail size for a sample of `d` entries, none of them zero, as a Python number."""
-    return int(k_for(torch.tensor(d), k))
+    return int(k_for(torch.tensor(d, device="cpu"), k))

@@ -6,6 +6,7 @@ import gc
 import inspect
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def attach_beside(optimizer: Optimizer, **options: Any) -> Run:
 
 def _innermost(optimizer: Any) -> Any:
     """The optimizer itself: Accelerate's has no hooks, and steps the one that it wraps."""
-    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+    while isinstance(inner := inner_of(optimizer), Optimizer):
         optimizer = inner
     return optimizer
 
@@ -234,6 +235,12 @@ def _of_part(part: str, row: Row) -> Row:
     """A row of a further optimizer, under a name that no layer of the first one has."""
     layer = row.get("layer")
     return {**row, "layer": f"{part}.{layer}" if layer else part}
+
+
+def inner_of(optimizer: Optimizer) -> object:
+    """What an optimizer itself, not one that it passes attributes on of, has as `optimizer`."""
+    has = getattr_static(optimizer, "optimizer", None) is not None
+    return getattr(optimizer, "optimizer", None) if has else None
 
 
 def _start(

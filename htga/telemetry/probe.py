@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from htga.optim.initialization_step import is_initialization
 from htga.tail import draw_sample, measure
 from htga.telemetry.guard import Guard
 from htga.telemetry.layers import Layers
@@ -48,6 +49,8 @@ class Probe:
 
     An optimizer that controls a tail, as HTGA does, has an attribute `tail`, which is read after
     the step. Its raw gradient is measured like any other's, before it is amplified.
+
+    A step by which `torch.distributed.checkpoint` only makes the optimizer's state is none.
 
     No row is made on the training thread, and nothing here waits for the device.
 
@@ -108,6 +111,7 @@ class Probe:
         self._seen: AnyMeasurement | None = None
         self._n_total = 0
         self._was_measured = False
+        self._is_no_step = False
         self._parts: list[LayerMeasurement] = []
         self._own: dict[str, int] = {}  # layers that the optimizer measures, and their `tails`
         self._offenders: tuple[list[str], Tensor] | None = None
@@ -129,7 +133,9 @@ class Probe:
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self._seen, self._was_measured, self._spent = None, False, 0.0
         self._parts, self._own, self._offenders = [], {}, None
-        if not self._schedule.is_due(self._taken):
+        with self._guard:
+            self._is_no_step = is_initialization(optimizer)
+        if self._is_no_step or not self._schedule.is_due(self._taken):
             return None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if callable(closure):
@@ -148,6 +154,8 @@ class Probe:
         return loss
 
     def _after(self, optimizer: Optimizer, _: tuple[Any, ...], __: dict[str, Any]) -> None:
+        if self._is_no_step:
+            return
         step, taken = self.steps, self._taken
         self.steps += 1
         self._taken += 1

@@ -25,7 +25,7 @@ class Readout:
         if device.type == "cuda":
             flat = [t.detach().reshape(-1).to(device, torch.float64) for t in tensors]
             joined = torch.cat(flat)
-            pinned = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
+            pinned = torch.empty(joined.shape, dtype=joined.dtype, device="cpu", pin_memory=True)
             self._tensors = [pinned.copy_(joined, non_blocking=True)]
             # Blocking: the reader sleeps until then instead of spinning on a core.
             self._ready = torch.cuda.Event(blocking=True)

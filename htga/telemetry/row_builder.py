@@ -170,7 +170,8 @@ class RowBuilder:
 
 
 def _numbers(source: Any, names: Iterable[str]) -> dict[str, Tensor]:
-    return {name: getattr(source, name) for name in names if hasattr(source, name)}
+    found = {name: getattr(source, name, None) for name in names}
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def _nonfinite_event(n_nonfinite: int, layers: Sequence[str], norms: Sequence[float]) -> str:

@@ -44,7 +44,7 @@ class SampleMeasurement:
 def measure_sample(drawn: DrawnSample) -> SampleMeasurement:
     """Measure as `drawn.measure()` does, with float64 rounded to float32."""
     single = float32(drawn.entries)
-    counted = torch.zeros(n_bins(BITS) + 2, dtype=torch.int64)
+    counted = torch.zeros(n_bins(BITS) + 2, dtype=torch.int64, device="cpu")
     count_on_cpu(single, BITS, counted)
     state = counted.numpy()
     n, n_nonfinite = int(state[:-2].sum()), int(drawn.n_nonfinite)

@@ -51,6 +51,12 @@ def weights(model: nn.Module) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
+def remembered(optimizer: Optimizer) -> dict[str, Any]:
+    """What a wrapper keeps in a checkpoint beside its base's state."""
+    own: dict[str, Any] = optimizer.state_dict()["param_groups"][0]["htga"]
+    return own
+
+
 def same(one: Any, other: Any) -> bool:
     """Equal to the last bit, tensors included, NaN equal to NaN."""
     if isinstance(one, Tensor):
@@ -59,4 +65,4 @@ def same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
+    return bool(one == other) or (one != one and other != other)

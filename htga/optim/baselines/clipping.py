@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from htga.tail.device_constants import constants
+
 EPS = 1e-6
 """What `torch.nn.utils.clip_grad_norm_` adds to the norm."""
 
@@ -52,8 +54,7 @@ def clip_huber_sum(tensors: Sequence[Tensor], c: float, budget: float) -> None:
     huber_c(x) is x**2 / 2 up to |x| = c and c (|x| - c / 2) beyond. The sum rises with s, so a
     bisection finds it; each of its steps reads the gradient once.
     """
-    low, high = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
-    low, high = low.to(tensors[0].device), high.to(tensors[0].device)
+    low, high = constants((0.0, 1.0), tensors[0].device).unbind()
     low = low.where(huber_sum(tensors, high, c) > budget, 1)
     for _ in range(HALVINGS):
         middle = (low + high) / 2

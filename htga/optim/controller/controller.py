@@ -53,16 +53,16 @@ def start(settings: Settings, device: torch.device, shape: tuple[int, ...] = ())
 
 
 def grown(
-    controller: ControllerState, shape: tuple[int, ...], settings: Settings
+    controller: ControllerState, device: torch.device, shape: tuple[int, ...], settings: Settings
 ) -> ControllerState:
-    """The state with room for samples that were added at the end."""
-    if controller.gamma.shape == shape:
+    """The state on a device, with room for samples that were added at the end."""
+    if controller.gamma.shape == shape and controller.gamma.device == device:
         return controller
-    fresh = start(settings, controller.gamma.device, shape)
+    fresh = start(settings, device, shape)
     for name in ("alpha_bar", "gamma", "beta"):
-        known = getattr(controller, name)
-        getattr(fresh, name)[: known.numel()] = known
-    return replace(fresh, skipped=controller.skipped)
+        known = getattr(controller, name).reshape(-1)
+        getattr(fresh, name).view(-1)[: known.numel()] = known
+    return replace(fresh, skipped=controller.skipped.to(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

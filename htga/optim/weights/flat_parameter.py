@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,6 +78,38 @@ def gradient_of(parameter: Tensor) -> FlatParameter:
         )
 
     return FlatParameter(flat, flat.numel(), (), store)
+
+
+def separate_gradients(parameters: Iterable[Tensor]) -> None:
+    """Give a gradient a memory of its own if entries of it, or other gradients, lie in the same.
+
+    The gradient of a sum is one number that is expanded; written in place, it would be weighted
+    once for each entry.
+    """
+    taken = set()
+    for parameter in parameters:
+        grad = parameter.grad
+        if grad is None or grad.layout != torch.strided:
+            continue
+        local = grad if type(grad) is Tensor else values(grad)
+        address = local.data_ptr()
+        if not address:  # there are no entries, or no numbers
+            continue
+        if address in taken or not (local.is_contiguous() or _is_injective(local)):
+            parameter.grad = grad.clone(memory_format=torch.contiguous_format)
+        else:
+            taken.add(address)
+
+
+def _is_injective(x: Tensor) -> bool:
+    """Whether no two entries lie in the same place; as far as the strides tell."""
+    reach = 0
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return False
+            reach += stride * (size - 1)
+    return True
 
 
 def all_reduce(x: Tensor, groups: Sequence[ProcessGroup]) -> Tensor:

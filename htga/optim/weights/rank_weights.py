@@ -63,7 +63,7 @@ class RankWeights:
         exact_rank = average_ranks(largest)
         # Ties of the smallest may be missing, so it has no exact rank, but for zeros.
         ranked = largest > largest[0]
-        first = ranked.sum() + 0.5
+        first = ranked.sum().double() + 0.5
         rank = _rank_at_edges(sketch.histogram, largest[0], first)
         lower, upper = _without_steps(rank, sketch.histogram.bits)
         exact, at_lower, at_upper = (

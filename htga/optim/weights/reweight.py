@@ -92,7 +92,8 @@ class _Buffers:
 
     @classmethod
     def of(cls, size: int) -> _Buffers:
-        return cls(torch.empty(size, dtype=torch.int32), torch.empty(size), torch.empty(size))
+        bins = torch.empty(size, dtype=torch.int32, device="cpu")
+        return cls(bins, *torch.empty((2, size), dtype=torch.float32, device="cpu").unbind())
 
     def look_up(self, magnitudes: Tensor, weights: RankWeights) -> Tensor:
         """Weights of float32 magnitudes by the table, until the next call."""
@@ -109,11 +110,12 @@ class _Buffers:
 def _on_cpu(parts: Sequence[Tensor], weights: RankWeights, scales: Tensor | None) -> Tensor:
     largest = max(part.numel() for part in parts)
     room = min(CHUNK, max(largest, sum(part.numel() for part in parts)))
-    buffers, magnitude = _Buffers.of(room), torch.empty(room)
+    buffers = _Buffers.of(room)
+    magnitude = torch.empty(room, dtype=torch.float32, device="cpu")
     floor = float32(weights.largest[:1])
     if any(part.dtype == torch.float64 for part in parts):  # A larger number may be rounded to it.
-        floor = floor.nextafter(torch.zeros(1))
-    length, total = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        floor = floor.nextafter(torch.zeros_like(floor))
+    length, total = torch.zeros(2, dtype=torch.float64, device="cpu").unbind()
     for group, scaled in _grouped(parts, scales):
         x = group[0] if len(group) == 1 else torch.cat(group)
         seen = x if scaled is None else scaled

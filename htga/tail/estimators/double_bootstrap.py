@@ -59,7 +59,7 @@ def double_bootstrap(
             "k by the power rule"
         )
     if n < MIN_SAMPLE:
-        return torch.tensor(0)
+        return torch.tensor(0, device="cpu")
     n1 = round(n ** ((1 + log(n / 2) / log(n)) / 2))
     n2 = round(n1**2 / n)
     generator = torch.Generator().manual_seed(seed)
@@ -67,8 +67,8 @@ def double_bootstrap(
         k1, k2 = (_best_k(logs, size, resamples, generator) for size in (n1, n2))
         if MIN_TAIL <= k2 < k1:
             k = round(k1**2 / k2 * _rho(k1, n1, factor))
-            return torch.tensor(min(max(k, MIN_TAIL), n - 1))
-    return torch.tensor(0)
+            return torch.tensor(min(max(k, MIN_TAIL), n - 1), device="cpu")
+    return torch.tensor(0, device="cpu")
 
 
 def _rho(k1: int, n1: int, factor: str) -> float:
@@ -80,9 +80,9 @@ def _rho(k1: int, n1: int, factor: str) -> float:
 
 def _best_k(logs: Tensor, size: int, resamples: int, generator: torch.Generator) -> int:
     """The k from 10 that minimises the mean of (M_2 - 2 M_1**2)**2 over resamples."""
-    total = torch.zeros(size - 1, dtype=torch.float64)
+    total = torch.zeros(size - 1, dtype=torch.float64, device="cpu")
     for _ in range(resamples):
-        chosen = torch.randint(logs.numel(), (size,), generator=generator)
+        chosen = torch.randint(logs.numel(), (size,), generator=generator, device="cpu")
         m1, m2 = moments(logs.take(chosen).sort(descending=True).values)
         total += (m2 - 2 * m1.square()).square()
     return int(total[MIN_TAIL - 1 :].argmin()) + MIN_TAIL
@@ -100,7 +100,7 @@ def moments(logs: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         float64 of shape [n - 1] each.
     """
-    k = torch.arange(1, logs.numel(), dtype=torch.float64)
+    k = torch.arange(1, logs.numel(), dtype=torch.float64, device="cpu")
     gap = -logs.diff()
     first = (k * gap).cumsum(0)
     before = torch.cat([first.new_zeros(1), first[:-1]])

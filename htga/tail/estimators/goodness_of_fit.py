@@ -57,7 +57,7 @@ def ks_minimum(x: Tensors, candidates: Iterable[int] | None = None) -> Tensor:
     """
     n = int(order_statistics(x, MIN_TAIL).n)
     if candidates is None:
-        exponents = torch.linspace(0, 1, CANDIDATES, dtype=torch.float64)
+        exponents = torch.linspace(0, 1, CANDIDATES, dtype=torch.float64, device="cpu")
         spaced = MIN_TAIL * (max(n - 1, MIN_TAIL) / MIN_TAIL) ** exponents
         candidates = spaced.round().long().unique().tolist()
     usable = [k for k in candidates if MIN_TAIL <= k < n]

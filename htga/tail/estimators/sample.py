@@ -61,6 +61,6 @@ def sketch_for(parts: list[Tensor], k: K, bits: int) -> Sketch:
     The number of zeros is not known yet. The tail of all entries is never smaller than that of the
     non-zero ones, so its size is taken.
     """
-    parts = parts or [torch.empty(0)]
+    parts = parts or [torch.empty(0, dtype=torch.float32, device="cpu")]
     total = sum(part.numel() for part in parts)
     return Sketch.of(parts, min(max_tail_size(total, k), max(total - 1, 0)) + 1, bits=bits)

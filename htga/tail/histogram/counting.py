@@ -54,7 +54,7 @@ def _count_one(device: torch.device) -> None:
     from htga.tail.histogram.triton_counting import count_into  # noqa: PLC0415 (it may not be there)
 
     state = torch.zeros(n_bins(3) + 2, dtype=torch.int64, device=device)
-    count_into(state, [torch.ones(1, device=device)], 3)
+    count_into(state, [torch.ones(1, dtype=torch.float32, device=device)], 3)
 
 
 def count_on_cpu(chunk: Tensor, bits: int, state: Tensor) -> NDArray[np.uint32]:

@@ -222,7 +222,9 @@ class LogHistogram:
         packed = decode(data)
         histogram = cls(packed.bits, device)
         state = torch.zeros_like(histogram.state, device="cpu")
-        state[packed.first : packed.first + packed.counts.size] = torch.tensor(packed.counts)
+        state[packed.first : packed.first + packed.counts.size] = torch.tensor(
+            packed.counts, device="cpu"
+        )
         state[-2], state[-1] = packed.n_zero, packed.n_nonfinite
         histogram.state.copy_(state)
         return histogram

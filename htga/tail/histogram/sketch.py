@@ -131,7 +131,7 @@ def _by_triton(parts: Sequence[Tensor]) -> bool:
 def _scan_one(device: torch.device) -> None:
     from htga.tail.histogram.triton_sketch import scan  # noqa: PLC0415 (it may not be there)
 
-    scan([torch.ones(1, device=device)], 1, BITS, None)
+    scan([torch.ones(1, dtype=torch.float32, device=device)], 1, BITS, None)
 
 
 def chunks(parts: Sequence[Tensor], size: int, scales: Tensor | None) -> Iterator[Tensor]:
@@ -150,7 +150,7 @@ def _scaled(parts: Sequence[Tensor], size: int, scales: Tensor) -> Iterator[Tens
 
 
 def _on_cpu(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None) -> Sketch:
-    histogram = LogHistogram(bits)
+    histogram = LogHistogram(bits, "cpu")
     length, found = 0.0, [np.zeros(size)]
     for chunk in chunks(parts, CHUNK, scales):
         # float32 is too coarse for the squares of float64.
@@ -165,7 +165,7 @@ def _on_cpu(parts: Sequence[Tensor], size: int, bits: int, scales: Tensor | None
         found.append(high.astype(np.float64))
     largest = np.concatenate(found)
     falling = np.sort(np.partition(largest, largest.size - size)[largest.size - size :])[::-1]
-    squares = torch.tensor(length, dtype=torch.float64).square()
+    squares = torch.tensor(length, dtype=torch.float64, device="cpu").square()
     return Sketch(histogram=histogram, largest=torch.from_numpy(falling.copy()), squares=squares)
 
 

@@ -59,7 +59,7 @@ def scan(
         SCRATCH_SIZE + (2 << DIGIT), dtype=torch.int64, device=device
     ).split([SCRATCH_SIZE, 2 << DIGIT])
     capacity = max(min(ROOM * size, d), size)
-    room = torch.zeros(capacity, device=device)
+    room = torch.zeros(capacity, dtype=torch.float32, device=device)
     _guess_floor(segments, sampled, scratch, scales, d=d, size=size, bits=bits)
     squares = _squares_of(segments, device)
     for some, sums in zip(segments, squares.split([s.programs for s in segments]), strict=True):

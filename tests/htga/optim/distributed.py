@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from torch.optim import SGD, AdamW
 
 from htga.optim import HTGA
 from tests.htga.distributions import student_t
+from tests.htga.optim.sharded_checkpoints import every_checkpoint_goes_round
+from tests.htga.training import remembered
 from tests.support.rank_exit import exit_together
 
 WORLD = 2
@@ -91,7 +94,7 @@ def ddp_is_training_alone(rank: int, settings: dict[str, Any]) -> None:
     alike(optimizers[1], optimizers[0], [parallel, alone], 1e-4)
     flat = torch.cat([p.detach().reshape(-1) for p in parallel.parameters()])
     assert torch.equal(*gathered(flat)), "ranks differ"
-    state = torch.stack([optimizers[1].state_dict()["htga"][x].sum() for x in ("gamma", "beta")])
+    state = torch.tensor([remembered(optimizers[1])[x] for x in ("gamma", "beta")])
     assert torch.equal(*gathered(state)), "states differ"
 
 
@@ -185,6 +188,7 @@ def rank(number: int, store: str) -> None:
         sharded_is_unsharded(settings)
     what_cannot_be_done_is_refused()
     a_bad_number_in_one_shard_stops_all()
+    every_checkpoint_goes_round(Path(store).parent)
     exit_together()
 
 

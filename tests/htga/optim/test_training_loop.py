@@ -1,4 +1,5 @@
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from htga.optim import HTGA
 from tests.htga.distributions import student_t
-from tests.htga.training import BASES, backward, loss_of, net, same, train, weights
+from tests.htga.training import BASES, backward, loss_of, net, remembered, same, train, weights
 
 
 def test_a_closure_runs_once_before_the_gradient_is_rewritten() -> None:
@@ -86,15 +87,15 @@ def test_a_run_resumed_from_a_checkpoint_goes_on_to_the_last_bit(
     train(revived, resumed, range(5, 10))
     assert same(weights(model), weights(revived))
     assert same(optimizer.state_dict(), resumed.state_dict())
-    assert int(resumed.state_dict()["htga"]["skipped"]) == 1
+    assert remembered(resumed)["skipped"] == 1
 
 
 def test_a_state_dict_is_a_snapshot() -> None:
     model = net()
     optimizer = HTGA(SGD(model.parameters(), lr=0.1), actuator="both")
     train(model, optimizer, range(3))
-    saved = optimizer.state_dict()["htga"]
-    copies = {name: tensor.clone() for name, tensor in saved.items()}
+    saved = remembered(optimizer)
+    copies = copy.deepcopy(saved)
     optimizer.load_state_dict(optimizer.state_dict())
     train(model, optimizer, range(3, 6))
     assert same(saved, copies)
@@ -116,13 +117,21 @@ def test_a_deep_copy_goes_its_own_way() -> None:
     assert same(weights(model), weights(twin_model))
 
 
-def test_the_state_of_a_bare_optimizer_is_refused_with_a_remedy() -> None:
-    model = net()
-    optimizer = HTGA(SGD(model.parameters(), lr=0.1))
-    with pytest.raises(
-        ValueError, match=r"must hold 'htga', got \['param_groups', 'state'\].*base"
-    ):
-        optimizer.load_state_dict(optimizer.base.state_dict())
+@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
+def test_a_state_moves_between_a_bare_optimizer_and_one_that_is_wrapped(base: Any) -> None:
+    model, twin = net(), net()
+    bare, optimizer = base(model.parameters()), HTGA(base(twin.parameters()), actuator="both")
+    train(model, bare, range(2))
+    twin.load_state_dict(model.state_dict())
+    train(net(2), optimizer, range(1))
+    with pytest.warns(UserWarning, match="of a bare .* what HTGA itself remembers begins anew"):
+        optimizer.load_state_dict(bare.state_dict())
+    assert same(optimizer.base.state_dict()["state"], bare.state_dict()["state"])
+    assert math.isnan(remembered(optimizer)["alpha_bar"])
+
+    bare.load_state_dict(optimizer.state_dict())
+    assert same(optimizer.base.state_dict()["state"], bare.state_dict()["state"])
+    train(model, bare, range(2, 4))
 
 
 def test_state_dict_hooks_registered_on_the_wrapper_run() -> None:
