@@ -8,7 +8,9 @@ from htga_client.wire.row_metrics import storable_rows
 ROW = {"step": 3, "time": 1.5, "rank": 1, "alpha_hat": 2.0, "event": "{}"}
 
 
-@pytest.mark.parametrize("count", [1, MAX_ROW_METRICS, MAX_ROW_METRICS + 1, 3 * MAX_ROW_METRICS + 7])
+@pytest.mark.parametrize(
+    "count", [1, MAX_ROW_METRICS, MAX_ROW_METRICS + 1, 3 * MAX_ROW_METRICS + 7]
+)
 def test_a_row_with_many_metrics_is_several_of_one_step_and_only_the_first_has_more(
     count: int,
 ) -> None:

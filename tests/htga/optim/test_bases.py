@@ -183,9 +183,7 @@ def test_groups_may_be_empty_at_first_and_be_filled_and_added_later(scope: Any) 
 
 def test_a_hook_for_all_optimizers_sees_no_trial() -> None:
     seen: list[Optimizer] = []
-    hook = register_optimizer_step_post_hook(
-        lambda optimizer, *_: seen.append(optimizer)
-    )
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: seen.append(optimizer))
     try:
         model = net()
         base = AdamW(model.parameters())
