@@ -35,7 +35,7 @@ def query(
     url: Url = None,
     data: Data = DATA,
 ) -> None:
-    """Query live and archived runs, as in "SELECT run, max(step) FROM steps GROUP BY run"."""
+    """Query live and archived runs, as in "SELECT run_id, max(step) FROM steps GROUP BY ALL"."""
     from htga.cli.connect import connect
 
     if as_json and as_csv:

@@ -24,18 +24,17 @@ TAKEN = 100_000
 
 EXAMPLES = {
     "The heaviest tail of each run": (
-        "SELECT project, run, min(alpha_bar) AS heaviest, count(*) AS steps\n"
-        "FROM steps WHERE layer = ''\n"
-        "GROUP BY ALL ORDER BY heaviest"
+        "SELECT project, run, run_id, min(alpha_bar) AS heaviest, count(*) AS steps\n"
+        "FROM steps GROUP BY ALL ORDER BY heaviest"
     ),
     "Steps with a spike of the gradient norm": (
         "SELECT run, step, grad_norm\n"
-        "FROM steps WHERE layer = ''\n"
+        "FROM steps\n"
         "QUALIFY grad_norm > 10 * median(grad_norm) OVER (PARTITION BY run_id)\n"
         "ORDER BY grad_norm DESC"
     ),
     "Last value of every metric": (
-        "SELECT project, run, key, max_by(value, step) AS last\n"
+        "SELECT project, run, run_id, key, max_by(value, step) AS last\n"
         "FROM metrics GROUP BY ALL ORDER BY ALL"
     ),
     "Runs in the archive": (
@@ -45,11 +44,14 @@ EXAMPLES = {
 }
 
 TABLES = {
-    "runs": "id, project, name, group, tags, config, notes, state, created, last_step, archived",
-    "steps": f"run_id, project, run, step, layer, rank, attempt, time, {', '.join(SCALARS)}",
-    "metrics": "run_id, project, run, step, key, value, rank, attempt, time",
+    "runs": "id, project, name, group, tags, config->>'lr', notes, state, created, archived",
+    "steps": f"run_id, project, run, step, time, attempt, {', '.join(SCALARS)}, histogram",
+    "layers": "the same of each layer: layer",
+    "metrics": "run_id, project, run, step, key, value, attempt, time",
+    "events": "run_id, project, run, step, layer, kind, level, title, text, time",
+    "all_steps": "every layer, rank and attempt: layer, rank, attempt, latest; so has all_metrics",
 }
-"""The most useful columns of each table."""
+"""The most useful columns of each table; those of `steps` are of the whole model."""
 
 
 def layout(query: str, *, url: str) -> Component:
