@@ -98,6 +98,7 @@ def create_app(settings: Settings | None = None, *, reader: bool = False) -> Fas
     metrics = Metrics(database, broker)
     app.state.viewed, app.state.metrics = viewed, metrics
     app.state.checked_files = CheckedFiles()
+    app.state.queries = asyncio.Semaphore(settings.queries_at_once)
     app.state.row_ingest = RowIngestService(
         database, broker, viewed, SenderPacing(), monitor, metrics, settings
     )

@@ -121,6 +121,9 @@ class Settings(BaseSettings):
             are in the archive alone. None keeps them for ever.
         keep_days_of: The same by project, which takes precedence; 0 keeps them for ever.
         query_seconds: Maximum time of one SQL query.
+        query_memory: Bytes that one query may use, besides the live rows that it reads.
+        query_answer: Maximum size of the answer to one query in bytes.
+        queries_at_once: Queries that run at the same time; further ones wait for their time.
 
     From the environment, lists are words separated by commas, or JSON; empty text sets nothing;
     sizes may have a unit, such as "20 MiB"; and where None is allowed, so are "none" and "forever".
@@ -155,6 +158,9 @@ class Settings(BaseSettings):
     keep_days: Annotated[float | None, Unlimited] = Field(default=None, ge=1)
     keep_days_of: DaysByName = Field(default_factory=dict)
     query_seconds: float = Field(default=30.0, gt=0)
+    query_memory: Annotated[int, Bytes] = Field(default=2**30, ge=2**25)
+    query_answer: Annotated[int, Bytes] = Field(default=2**28, gt=0)
+    queries_at_once: int = Field(default=4, gt=0)
 
     @property
     def url(self) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import sqlalchemy as sa
@@ -13,14 +16,14 @@ from starlette.concurrency import run_in_threadpool
 from htga_client.wire import Archive, ArchiveFaults, Query
 from htga_client.wire.readings import LEFT_OUT
 from htga_client.wire.text import clean_text
-from htga_server.api.deps import CheckedDep, DatabaseDep, SettingsDep
+from htga_server.api.deps import CheckedDep, DatabaseDep, QueriesDep, SettingsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
 from htga_server.archive import parquet
 from htga_server.archive.archived_files import check_run
 from htga_server.archive.json_values import json_values
 from htga_server.archive.sql import Limits, SqlQuery
 from htga_server.http.responses import arrow_response, wants_arrow
-from htga_server.problems import Conflict, NotFound
+from htga_server.problems import Busy, Conflict, NotFound
 from htga_server.runs.serialize import get
 
 router = APIRouter(tags=["archive"])
@@ -66,6 +69,23 @@ async def verify(
     return await db.read(find)
 
 
+@asynccontextmanager
+async def _turn(queries: asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
+    """Wait until fewer queries run than may: each holds a connection that other reads need.
+
+    Raises:
+        Busy: That took too long.
+    """
+    try:
+        await asyncio.wait_for(queries.acquire(), seconds)
+    except TimeoutError:
+        raise Busy("too many queries run at the same time; try again") from None
+    try:
+        yield
+    finally:
+        queries.release()
+
+
 @router.post("/query", dependencies=[READ])
 async def query(
     body: Query,
@@ -74,6 +94,7 @@ async def query(
     settings: SettingsDep,
     allowed: GrantDep,
     checked: CheckedDep,
+    queries: QueriesDep,
     skip_damaged: bool = False,
 ) -> Response:
     """Execute one SELECT over live and archived runs.
@@ -83,11 +104,17 @@ async def query(
     query = SqlQuery(
         clean_text(body.sql),
         settings.archive,
-        Limits(rows=body.limit, seconds=settings.query_seconds),
+        Limits(
+            rows=body.limit,
+            seconds=settings.query_seconds,
+            memory=settings.query_memory,
+            answer=settings.query_answer,
+        ),
         project=allowed.project,
         skip_damaged=skip_damaged,
     )
-    answer = await db.read(partial(query.run, checked=checked))
+    async with _turn(queries, settings.query_seconds):
+        answer = await db.read(partial(query.run, checked=checked))
     if wants_arrow(request):
         said = {LEFT_OUT: json.dumps(answer.left_out)} if answer.left_out else None
         return arrow_response(request, answer.table.replace_schema_metadata(said))

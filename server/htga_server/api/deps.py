@@ -5,6 +5,7 @@ All are coroutines, because FastAPI runs plain functions in threads, at 0.1 ms e
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -33,4 +34,5 @@ BrokerDep = Annotated[Broker, Depends(from_state(lambda state: state.broker))]
 ViewedDep = Annotated[ViewedRuns, Depends(from_state(lambda state: state.viewed))]
 MetricsDep = Annotated[Metrics, Depends(from_state(lambda state: state.metrics))]
 CheckedDep = Annotated[CheckedFiles, Depends(from_state(lambda state: state.checked_files))]
+QueriesDep = Annotated[asyncio.Semaphore, Depends(from_state(lambda state: state.queries))]
 SettingsDep = Annotated[Settings, Depends(from_state(lambda state: state.settings))]

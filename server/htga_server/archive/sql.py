@@ -48,8 +48,8 @@ class Limits:
 
     rows: int
     seconds: float
-    memory: int = 2**30
-    answer: int = 2**28
+    memory: int
+    answer: int
     threads: int = 2
 
 

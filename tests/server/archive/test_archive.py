@@ -3,7 +3,9 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pyarrow as pa
@@ -121,3 +123,21 @@ def test_a_query_that_takes_too_long_is_stopped(settings: Settings) -> None:
             timeout=60,
         )
     assert (answer.status_code, "longer than 0.2 s" in answer.json()["detail"]) == (422, True)
+
+
+def test_queries_wait_for_their_turn_and_leave_connections_to_other_reads(
+    settings: Settings,
+) -> None:
+    few = settings.model_copy(update={"query_seconds": 1.0, "queries_at_once": 2})
+    slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
+    with (
+        Server(create_app(few)).background() as server,
+        httpx2.Client(base_url=server.url + "/api/v1", timeout=120) as api,
+        ThreadPoolExecutor(40) as threads,
+    ):
+        asked = [threads.submit(api.post, "/query", json={"sql": slow}) for _ in range(30)]
+        other = [threads.submit(api.get, "/runs") for _ in range(8)]
+        assert {one.result().status_code for one in other} == {200}
+        said = Counter((one.result().status_code, one.result().json()["type"]) for one in asked)
+        assert set(said) == {(422, "invalid"), (503, "busy")}
+        assert api.post("/query", json={"sql": "SELECT 1"}).json()["rows"] == [[1]]

@@ -22,6 +22,7 @@ from htga_server.settings import Settings
 from tests.support.in_process import serving
 from tests.support.rows import new_run
 
+LIMITS: dict[str, Any] = {"rows": 10**6, "seconds": 60.0, "memory": 2**30, "answer": 2**28}
 ID = str(uuid.UUID(int=7))
 OTHER = str(uuid.UUID(int=8))
 
@@ -142,7 +143,7 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def run(app: Any, sql: str) -> Any:
-    query = SqlQuery(sql, app.state.settings.archive, Limits(rows=10_000, seconds=60))
+    query = SqlQuery(sql, app.state.settings.archive, Limits(**LIMITS))
     read = app.state.database.read_now
     return read(lambda connection: query.run(connection, CheckedFiles())).table
 
@@ -210,6 +211,6 @@ def test_what_is_too_much_is_refused_by_its_limit(collector: Any) -> None:
         ("SELECT i FROM range(100000000) t(i) ORDER BY random()", {"memory": 2**26}, "emory"),
         ("SELECT count(*) FROM range(1000000) a, range(1000000) b", {"seconds": 0.2}, "0.2 s"),
     ):
-        query = SqlQuery(sql, tables, Limits(**{"rows": 10**6, "seconds": 60.0} | limits))
+        query = SqlQuery(sql, tables, Limits(**LIMITS | limits))
         with pytest.raises(ServerError, match=word):
             read(lambda connection, query=query: query.run(connection, CheckedFiles()))
