@@ -84,7 +84,8 @@ def attach(
             YAML or JSON file (HTGA_CONFIG; none). Values that JSON cannot hold are stored as their
             `repr`.
         run_id: UUID of the run (HTGA_RUN_ID; a new one). An existing run is continued: keep
-            `Run.state_dict` in the checkpoint for that.
+            `Run.state_dict` in the checkpoint for that. A run that goes on in this process with
+            another optimizer measures this one, too, as layer "optimizer1".
         resume: "never" to refuse a run that exists, "must" to refuse one that does not, "allow"
             to accept both (HTGA_RESUME; "allow"). `attach` raises if the collector can be reached.
         ranks: With several processes, "first" records what rank 0 logs and, if each holds a part of
@@ -100,8 +101,8 @@ def attach(
         budget: Share of the training time that measuring may take, such as 0.01; beyond it, fewer
             steps are measured (HTGA_BUDGET; no limit).
         layers: Patterns of the names of layers to measure one by one, such as "*.weight"
-            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). With HTGA, their
-            gradients before amplification are measured.
+            (HTGA_LAYERS, separated by commas; all if `model` is given, else none). Only those that
+            have a gradient are measured. With HTGA, it is measured before amplification.
         layers_every: Measure the layers at every so many of the measured steps
             (HTGA_LAYERS_EVERY; 20).
         layers_top: Maximum number of layers; of more, the largest are measured (HTGA_LAYERS_TOP;

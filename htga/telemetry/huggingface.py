@@ -10,8 +10,7 @@ from transformers.trainer_callback import ExportableState
 
 from htga.telemetry.attach import OPTIONS, attach_beside
 from htga.telemetry.run import Run
-from htga.telemetry.settings import check_options
-from htga_client.wire.json_codec import to_jsonable
+from htga.telemetry.settings import check_options, public
 
 
 class TelemetryCallback(TrainerCallback, ExportableState):
@@ -46,7 +45,7 @@ class TelemetryCallback(TrainerCallback, ExportableState):
         self._given: TelemetryCallback | None = None  # the one in whose place this one was made
         self._continues = ""
         # One object, which the trainer puts into its state, so that it is up to date there.
-        self._exported = _Exported(args=_public(options), attributes={"run_id": None})
+        self._exported = _Exported(args=public(options), attributes={"run_id": None})
         _living.append(weakref.ref(self, _living.remove))
 
     @property
@@ -151,11 +150,7 @@ def _given_for(made: TelemetryCallback) -> TelemetryCallback | None:
     """The callback of the script in whose place the trainer has made one, if that is certain."""
     living = [one for ref in _living if (one := ref()) is not None and one is not made]
     free = [one for one in living if one.run is None and not one.is_replaced]
-    same = [one for one in free if _public(one.options) == _public(made.options)]
+    same = [one for one in free if public(one.options) == public(made.options)]
     if same:
         return same[0]
     return free[0] if len(free) == 1 else None
-
-
-def _public(options: dict[str, Any]) -> Any:
-    return to_jsonable({name: value for name, value in options.items() if name != "token"})

@@ -13,8 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from htga.telemetry.attach import OPTIONS, attach_beside
 from htga.telemetry.run import Run
-from htga.telemetry.settings import check_options
-from htga_client.wire.json_codec import to_jsonable
+from htga.telemetry.settings import check_options, public
 
 _TOLD_APART = ("url", "project", "name", "group", "run_id")
 
@@ -58,8 +57,9 @@ class TelemetryCallback(Callback):
         return self._key
 
     def _unique_key(self) -> str:
-        told = {name: self._options[name] for name in _TOLD_APART if name in self._options}
-        key = self._generate_state_key(optimizer=self._optimizer, **to_jsonable(told))
+        given = public(self._options)
+        told = {name: given[name] for name in _TOLD_APART if name in given}
+        key = self._generate_state_key(optimizer=self._optimizer, **told)
         taken = {callback.state_key for callback in _living}
         copies = (f"{key} {number}" for number in itertools.count(2))
         return key if key not in taken else next(copy for copy in copies if copy not in taken)

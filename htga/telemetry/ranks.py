@@ -24,6 +24,7 @@ from htga_client.run_ids import random_name, uuid7
 AGREEMENT_SECONDS = 300.0
 FIRST_ID_SECONDS = 10.0
 POLL_SECONDS = 0.02
+STORE_TIMEOUT = timedelta(seconds=10)
 _NAMESPACE = uuid.UUID("6f0cbd5e-0b51-4f0e-9d1c-2f4f5f1f6a5d")
 _calls: dict[str, Iterator[int]] = {"all": itertools.count(), "first": itertools.count()}
 
@@ -163,8 +164,7 @@ def shared_store() -> Any:
 def _torchruns_store() -> Any:
     c10d: Any = distributed
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    wait = timedelta(seconds=FIRST_ID_SECONDS)
-    store = c10d.TCPStore(address, port, is_master=False, timeout=wait)
+    store = c10d.TCPStore(address, port, is_master=False, timeout=STORE_TIMEOUT)
     restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     return c10d.PrefixStore(f"htga-{restart}", store)
 

@@ -16,7 +16,8 @@ from htga.telemetry.config import config_of
 from htga.telemetry.probe import SAMPLE
 from htga_client import wire
 from htga_client.run_ids import uuid7
-from htga_client.url import DEFAULT_URL, checked_url
+from htga_client.url import DEFAULT_URL, checked_url, without_password
+from htga_client.wire.json_codec import to_jsonable
 from htga_client.wire.text import as_text, shown
 
 T = TypeVar("T", bound=str)
@@ -26,6 +27,8 @@ RANKS = ("first", "all")
 RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
 DEFAULT_DIR = "htga-data/spool"
 """Folder where rows wait on disk, relative to the current one."""
+
+_NOT_PUBLIC = frozenset({"token", "model", "config"})
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -97,6 +100,14 @@ class Options:
             directory=folder("dir", value("dir", DEFAULT_DIR)),
             measuring=measuring,
         )
+
+
+def public(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `attach`'s arguments that may stand in a checkpoint: plain ones without a secret."""
+    kept = {name: to_jsonable(options[name]) for name in options if name not in _NOT_PUBLIC}
+    if isinstance(url := kept.get("url"), str):
+        kept["url"] = without_password(url)
+    return kept
 
 
 def check_options(of: str, given: Mapping[str, Any], known: Collection[str]) -> None:

@@ -13,6 +13,7 @@ import os
 import runpy
 import sys
 import traceback
+from typing import Any
 
 from torch import distributed
 
@@ -24,11 +25,9 @@ def main(names: list[str]) -> None:
     """Run each example as a script whose run has its name."""
     under_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if under_torchrun:
-        begin = distributed.init_process_group
-        distributed.destroy_process_group = lambda: None  # see `exit_together`
-        distributed.init_process_group = lambda *_: (
-            None if distributed.is_initialized() else begin("gloo")
-        )
+        distributed.init_process_group("gloo")
+        once: Any = distributed
+        once.init_process_group = once.destroy_process_group = lambda *_: None  # `exit_together`
     for name in names:
         os.environ["HTGA_NAME"] = name
         said, error = io.StringIO(), ""

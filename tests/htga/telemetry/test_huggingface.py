@@ -146,9 +146,10 @@ def test_training_anew_begins_a_run_anew_and_ends_the_one_that_broke(
 def test_a_checkpoint_keeps_no_secret() -> None:
     from htga.telemetry.huggingface import TelemetryCallback  # noqa: PLC0415
 
-    options = {"token": "htga_secret", "project": "mine"}
-    state = TelemetryCallback(**options).state()
-    assert state["args"] == {"project": "mine"}
+    url = "http://someone:secret@127.0.0.1:8642"
+    options = {"token": "secret", "project": "mine", "url": url, "config": {"key": "secret"}}
+    callback = TelemetryCallback(model=nn.Linear(1, 1), **options)
+    assert callback.state()["args"] == {"project": "mine", "url": "http://127.0.0.1:8642"}
 
 
 def steps(client: Client, run_id: str) -> list[int]:

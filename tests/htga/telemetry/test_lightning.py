@@ -243,6 +243,18 @@ def test_a_checkpoint_without_the_callbacks_key_is_continued_at_the_trainers_ste
     assert had == "none" or run_of(callback) == run_of(before)
 
 
+@pytest.mark.usefixtures("database_url")
+def test_a_key_in_a_checkpoint_holds_no_secret_and_a_wrong_option_is_told() -> None:
+    url = "http://someone:secret@127.0.0.1:8642"
+    callback = TelemetryCallback(url=url, token="secret", config={"key": "secret"})  # noqa: S106
+    assert "secret" not in callback.state_key
+    assert "127.0.0.1:8642" in callback.state_key
+    with pytest.raises(TypeError, match="'optimiser'; did you mean 'optimizer'"):
+        TelemetryCallback(optimiser=1)
+    with pytest.raises(ValueError, match="every"):
+        TelemetryCallback(every=0)
+
+
 class Adversaries(LightningModule):
     """Two optimizers, of which the second steps half as often."""
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import torch
 from torch import nn
 
 from htga import telemetry
+from htga.telemetry import ranks
 from htga.telemetry.ranks import Ranks
 from tests.support.faulty_collector import FaultyCollector
 
@@ -77,8 +81,8 @@ def test_the_processes_of_torchrun_are_one_attempt_of_a_run_whose_id_each_knows(
     assert {how["state"] for how in faulty.finished.values()} == {"finished"}
     logged, measured = rows_of(faulty, "metrics"), rows_of(faulty, "alpha_hat")
     for name, run_id in names.items():
-        ranks = (0, 1) if name.endswith("all") else (0,)
-        places = [(rank, step) for rank in ranks for step in range(5)]
+        own = (0, 1) if name.endswith("all") else (0,)
+        places = [(rank, step) for rank in own for step in range(5)]
         assert logged[run_id] == {(r, s): {"mine": 10.0 * r + s} for r, s in places}
         assert sorted(measured[run_id]) == places
 
@@ -115,3 +119,94 @@ def test_without_a_process_group_the_id_comes_from_torchrun_or_the_user(
         ids.append(run.id)
     assert ids[0] == ids[1]
     assert not faulty.finished  # that is for rank 0 to say
+
+
+class Together:
+    """The ranks of a training under torchrun, played by one process."""
+
+    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._url = url
+        self._set = monkeypatch.setenv
+        self._calls = [{mode: itertools.count() for mode in ("all", "first")} for _ in range(2)]
+        self._patch = monkeypatch.setattr
+        c10d: Any = torch.distributed
+        self.store = c10d.TCPStore("127.0.0.1", 0, is_master=True)
+        torchrun = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(self.store.port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "WORLD_SIZE": "2",
+        }
+        for name, value in torchrun.items():
+            monkeypatch.setenv(name, value)
+        ranks._torchruns_store.cache_clear()
+
+    def attach(self, rank: int, **options: Any) -> telemetry.Run:
+        self._set("RANK", str(rank))
+        self._patch(ranks, "_calls", self._calls[rank])
+        optimizer = torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.1)
+        run = telemetry.attach(optimizer, url=self._url, **options)
+        weakref.finalize(run, id, optimizer)
+        return run
+
+
+@pytest.fixture
+def together(faulty: FaultyCollector, monkeypatch: pytest.MonkeyPatch) -> Iterator[Together]:
+    yield Together(faulty.url, monkeypatch)
+    ranks._torchruns_store.cache_clear()
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> int:
+    return sum("does not know the id of rank 0's run" in text for text in caplog.messages)
+
+
+def test_a_rank_that_asks_before_rank_0_attaches_learns_the_id_later(
+    together: Together, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ranks, "FIRST_ID_SECONDS", 0.0)
+    early, late = together.attach(1), together.attach(1)
+    assert (early.id, early.state_dict()["run_id"], late.name) == ("", "", late.name)
+    assert warnings(caplog) == 1
+    first, second = together.attach(0), together.attach(0)
+    assert (early.id, late.id) == (first.id, second.id)
+    assert first.id != second.id
+    assert warnings(caplog) == 1
+    for run in (first, second):
+        run.finish(timeout=20)
+
+
+def test_a_rank_that_nothing_joins_to_rank_0_says_once_that_it_knows_no_id(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.1)
+    run = telemetry.attach(optimizer, step=7)
+    optimizer.step()
+    assert (run.id, run.id, run.url) == ("", "", "")
+    assert run.state_dict() == {"run_id": "", "step": 8}
+    assert warnings(caplog) == 1
+    run.detach()
+    optimizer.step()
+    assert run.state_dict()["step"] == 8
+
+
+def test_ranks_that_log_all_agree_without_a_process_group(
+    together: Together, faulty: FaultyCollector
+) -> None:
+    for _ in range(2):  # a start, and another in the same processes
+        runs = [together.attach(rank, ranks="all", name="n") for rank in (0, 1)]
+        assert runs[0].id == runs[1].id
+        for run in reversed(runs):
+            run.finish(timeout=20)
+    assert len(faulty.runs) == 2
+    assert len(set(faulty.starts)) == 2
+    assert len(faulty.starts) == 4
+
+
+def test_where_rank_0_does_not_attach_the_others_are_told_in_words(
+    together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "AGREEMENT_SECONDS", 0.0)
+    with pytest.raises(ValueError, match="rank 0 has not called attach"):
+        together.attach(1, ranks="all")
