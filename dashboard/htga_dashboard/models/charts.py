@@ -76,7 +76,8 @@ HILL_IN_WORDS = (
     "Hill's index of every tail. Where the plot has no level stretch there is no power law. The xi"
     " of a row tells if the tail may be light, and errs: of 1,000 entries of Student's t with 2"
     " degrees it is called light in one sample of six; of 100,000 of a lognormal or a stretched"
-    " exponential it is always called heavy. " + ALPHA_IN_WORDS
+    " exponential it is always called heavy. The laws are compared on the same tail by Vuong's"
+    " likelihood ratio, as if entries were independent. " + ALPHA_IN_WORDS
 )
 """What to know of a Hill plot before one reads it."""
 

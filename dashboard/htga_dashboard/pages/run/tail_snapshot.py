@@ -12,6 +12,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from htga_client.statistics.hill import HillPlot, default_k, hill_plot, survival
+from htga_client.statistics.which_law import compare_laws
 from htga_client.wire import Histograms
 from htga_dashboard.components import graph, ids
 from htga_dashboard.components.attributes import attributes
@@ -20,6 +21,7 @@ from htga_dashboard.components.controls import field
 from htga_dashboard.figures import tail, theme
 from htga_dashboard.figures.layout import Figure
 from htga_dashboard.models.charts import HILL_IN_WORDS
+from htga_dashboard.models.law_verdicts import law_verdicts
 from htga_dashboard.models.step_range import Steps
 from htga_dashboard.pages.run import ridgeline as ridge
 from htga_dashboard.pages.run.selected_step import SnapshotQuery, StepWindow
@@ -83,15 +85,18 @@ def figures(histograms: Histograms, window: StepWindow) -> tuple[Figure, Figure,
     wanted = window.k or default_k(n)
     chosen = plot.nearest(wanted) if wanted else None
     x, share = survival(edges, counts)
+    laws = [] if chosen is None else compare_laws(edges, counts, float(plot.threshold[chosen]))
     return (
         tail.survival(x, share, plot, chosen, palette),
         tail.hill(plot, chosen, palette),
-        caption(window, plot, chosen, n),
+        caption(window, plot, chosen, n, law_verdicts(laws)),
     )
 
 
-def caption(window: StepWindow, plot: HillPlot, chosen: int | None, n: int) -> str:
-    """The fit in words; they claim no power law."""
+def caption(
+    window: StepWindow, plot: HillPlot, chosen: int | None, n: int, verdicts: str = ""
+) -> str:
+    """The fit in words, which claim no power law, and how other laws fit the same tail."""
     steps = f"step {window.last:,}"
     if window.first < window.last:
         steps = f"steps {window.first:,} to {window.last:,}"
@@ -100,6 +105,7 @@ def caption(window: StepWindow, plot: HillPlot, chosen: int | None, n: int) -> s
     return (
         f"{steps}: alpha_hat {plot.alpha[chosen]:.3g} \N{PLUS-MINUS SIGN} "
         f"{plot.stderr[chosen]:.2g}, k = {plot.k[chosen]:,} of n = {n:,}"
+        f"{verdicts and f'; {verdicts}'}"
     )
 
 

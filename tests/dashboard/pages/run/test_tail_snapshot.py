@@ -91,3 +91,12 @@ def test_where_there_is_no_tail_the_caption_says_so(columns: dict[int, dict[floa
     assert "too few entries for a tail" in words
     assert len(survival["data"]) == 1
     assert "shapes" not in hill["layout"]
+
+
+def test_the_caption_says_which_law_fits_the_tail_better() -> None:
+    *_, words = figures(histograms({7: POWER_LAW}, bits=0), window(100_000))
+    assert "against lognormal: cannot be told" in words
+    assert "against exponential: better, p < 0.001" in words
+    bent = {2.0**j: round(10**6 * math.exp(-(j**2) / 4)) for j in range(9)}
+    *_, words = figures(histograms({7: bent}, bits=0), window(100_000))
+    assert "power law against lognormal: worse, p < 0.001" in words
