@@ -162,7 +162,7 @@ class HTGA(Wrapper):
         super().__init__(base, {"settings": settings, "response": UNKNOWN, **own})
         refuse_differentiable(base)
         if settings.apply != "update":
-            self.response = response_of(base, closely=settings.apply == "grad")
+            self.response = response_of(base)
         if self.response.needs_closure:
             raise refused(base)
         if settings.apply == "auto":
@@ -184,17 +184,20 @@ class HTGA(Wrapper):
         return self._device, shape_of(samples, self.settings)
 
     def _warn_of_no_effect(self) -> None:
-        settings, seen = self.settings, self.response
-        if settings.apply != "grad" or settings.changes_nothing:
+        settings, seen, name = self.settings, self.response, type(self.base).__name__
+        by_grad, remedy = settings.apply == "grad", "pass apply='update'"
+        if settings.changes_nothing:
             return
-        by_gamma_alone = settings.beta == 0 and not settings.controls_beta
-        if not seen.sees_weights or (by_gamma_alone and not seen.sees_scale):
-            what = "length" if seen.sees_weights else "entries' sizes"
-            warnings.warn(
-                f"HTGA has next to no effect on {type(self.base).__name__} with apply='grad': its "
-                f"update does not depend on the gradient's {what}; pass apply='update'",
-                stacklevel=3,
-            )
+        what = ""
+        if seen.one_size and (by_grad or settings.constant_gamma == 1):
+            what = f"all entries of the update of {name} are of one size, in which no tail is"
+            remedy = "wrap another optimizer, such as AdamW, or multiply its learning rate"
+        elif by_grad and not seen.sees_weights:
+            what = f"the update of {name} depends on the signs of the gradient alone"
+        elif by_grad and not (seen.sees_scale or settings.beta or settings.controls_beta):
+            what = f"the update of {name} does not depend on the length of the gradient"
+        if what:
+            warnings.warn(f"HTGA has no effect: {what}; {remedy}", stacklevel=3)
 
     def _step(self) -> None:
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():

@@ -25,7 +25,7 @@ def tail_of(optimizer: HTGA) -> TailState:
     return optimizer.tail
 
 
-@pytest.mark.filterwarnings("ignore:HTGA has next to no effect")
+@pytest.mark.filterwarnings("ignore:HTGA has no effect")
 @pytest.mark.parametrize("base", BASES.values(), ids=BASES)
 @pytest.mark.parametrize(
     "arguments",

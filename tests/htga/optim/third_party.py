@@ -209,6 +209,6 @@ SHAPES: dict[str, Callable[[Any], Any]] = {
     "schedule-free SGD": lambda p: ScheduleFreeSGD(p, lr=0.1),
     "Lookahead of SGD": lambda p: Lookahead(SGD(p, lr=0.05, momentum=0.9)),
     "LARS": LARS,
-    "a wrapper that is no Optimizer": lambda p: NotAnOptimizer(SGD(p, lr=0.05, momentum=0.9)),
+    "SGD in a wrapper that is no Optimizer": lambda p: NotAnOptimizer(SGD(p, lr=0.05, momentum=0.9)),
 }
 """From parameters to an optimizer that steps without a closure."""
