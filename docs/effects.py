@@ -118,19 +118,20 @@ def effect(name: str, make: Make) -> Effect:
         places = path(optimizer, parameter)
         return float((places[-1] - plain[-1]).norm() / size), optimizer, places
 
-    auto, optimizer, places = distance()
-    tail = optimizer.tail
-    assert tail is not None
+    runs = {apply: distance(apply=apply) for apply in ("grad", "update")}
+    auto = HTGA(make([fresh()])).settings.apply
+    _, optimizer, places = runs[auto]
+    told = None if optimizer.tail is None else optimizer.tail.update_alpha
     moved = HTGA(torch.optim.SGD([fresh()], lr=0.0), actuator="none", scope="global")
     moved.param_groups[0]["params"][0].grad = places[-1] - places[-2]
     moved.step()
     return Effect(
         name,
-        optimizer.settings.apply,
-        distance(apply="grad")[0],
+        auto,
+        runs["grad"][0],
         distance(apply="grad", actuator="none", fixed_gamma=2.0)[0],
-        distance(apply="update")[0],
-        None if tail.update_alpha is None else float(tail.update_alpha),
+        runs["update"][0],
+        None if told is None else float(told),
         None if moved.tail is None else float(moved.tail.alpha_hat),
     )
 

@@ -7,6 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -83,10 +84,7 @@ def _is_linear(optimizer: Optimizer) -> bool:
     """Whether the movements by two sequences of gradients add up to that by their sum."""
     # One gradient is large and one is small, to cross whatever limits there are.
     sizes = ((0, 0), (1e3, 0), (0, 1e-3), (1e3, 1e-3))
-    paths = [
-        _path(optimizer, lambda i, t, a=a, b=b: a * _signed(i, t) + b * _mixed(i, t))
-        for a, b in sizes
-    ]
+    paths = [_path(optimizer, partial(_sum, a, b)) for a, b in sizes]
     for still, large, small, both in zip(*paths, strict=True):
         missed = (large + small - still - both).abs().max()
         if not missed <= ROUNDING * (large - still).abs().max() > 0:
@@ -112,6 +110,10 @@ def _seen(optimizer: Optimizer) -> Response:
         sees_scale=bool((scaled - plain).abs().max() > least),
         one_size=bool((sizes.amax(1) - sizes.amin(1) <= ONE_SIZE * sizes.amax(1)).all()),
     )
+
+
+def _sum(a: float, b: float, i: Tensor, step: int) -> Tensor:
+    return a * _signed(i, step) + b * _mixed(i, step)
 
 
 def _signed(i: Tensor, step: int) -> Tensor:
@@ -164,11 +166,7 @@ def _twin(optimizer: Optimizer) -> tuple[Optimizer, list[Tensor]]:
     memo: dict[int, Any] = {id(each.state): defaultdict(dict) for each in _with_inner(optimizer)}
     for group in optimizer.param_groups:
         memo |= {id(parameter): _small(parameter) for parameter in group["params"]}
-    kept = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if name not in {"step", *HOOKS}
-    }
+    kept = {name: value for name, value in vars(optimizer).items() if name not in {"step", *HOOKS}}
     twin = object.__new__(type(optimizer))
     vars(twin).update(copy.deepcopy(kept, memo))
     complete(twin)

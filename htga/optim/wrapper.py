@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.optim import LBFGS, Optimizer
 
 from htga.optim.initialization_step import is_initialization
@@ -105,7 +106,7 @@ class Wrapper(ClosureOptimizer):
         own = name.startswith("_") or name in vars(self) or hasattr(type(self), name)
         return not own and hasattr(vars(self).get("base"), name)
 
-    @torch._disable_dynamo  # noqa: SLF001 (a graph would repeat the numbers of one step)
+    @_disable_dynamo  # a graph would repeat the numbers of one step
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Take a step; returns what the closure returns.
 
@@ -115,7 +116,8 @@ class Wrapper(ClosureOptimizer):
             with torch.no_grad():
                 self.base.step()
             return None
-        return _hooked_step(self) if closure is None else _hooked_step(self, closure)
+        loss: float | None = _hooked_step(self, *(() if closure is None else (closure,)))
+        return loss
 
     # Hooks are called from within, so that an initialization calls none.
     step.hooked = True  # type: ignore[attr-defined]

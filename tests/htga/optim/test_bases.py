@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from htga.optim import HTGA
 from tests.htga.optim.third_party import SAM, SHAPES, Lookahead, ScheduleFreeSGD
 from tests.htga.training import BASES, backward, net, same, train, weights
+
+pytestmark = pytest.mark.filterwarnings("ignore:HTGA has no effect")
 
 
 def ready(optimizer: Any) -> Any:
@@ -108,7 +111,7 @@ def test_a_base_that_needs_a_closure_is_refused_with_a_remedy_that_works() -> No
     optimizer = SAM(model.parameters(), lambda groups: HTGA(SGD(groups, lr=0.1)))
     for seed in range(2):
         backward(model, seed)
-        optimizer.step(lambda seed=seed: backward(model, seed))
+        optimizer.step(partial(backward, model, seed))
     assert isinstance(optimizer.base_optimizer, HTGA)
     assert optimizer.base_optimizer.tail is not None
 
@@ -128,9 +131,11 @@ def test_a_base_to_be_differentiated_through_is_refused() -> None:
 @pytest.mark.parametrize("lr", [0.01, torch.tensor(0.01)], ids=["a number", "a tensor"])
 def test_flags_and_a_rate_that_is_a_tensor_are_the_bases(flag: str, lr: Any) -> None:
     # PyTorch has no capturable steps on a CPU, nor a tensor as the rate of a foreach step.
-    flags = {flag: flag == "maximize" or (flag == "foreach" and not torch.is_tensor(lr))}
+    flags: dict[str, Any] = {
+        flag: flag == "maximize" or (flag == "foreach" and not torch.is_tensor(lr))
+    }
     bare, wrapped = net(), net()
-    plain = AdamW(bare.parameters(), lr=copy.deepcopy(lr), **flags)  # type: ignore[arg-type]
+    plain = AdamW(bare.parameters(), lr=copy.deepcopy(lr), **flags)
     optimizer = HTGA(AdamW(wrapped.parameters(), lr=copy.deepcopy(lr), **flags), actuator="none")
     train(bare, plain, range(3))
     train(wrapped, optimizer, range(3))
@@ -151,9 +156,12 @@ def test_a_warm_up_from_zero_before_wrapping_does_not_hide_what_the_base_does() 
 def test_a_compiled_step_is_the_step_outside_of_the_graph(base: str, form: str) -> None:
     models, losses = [net(), net()], []
     plain, optimizer = (HTGA(BASES[base](m.parameters())) for m in models)
-    compiled: Any = torch.compile(
-        optimizer.step if form == "the step" else lambda: optimizer.step(), backend="aot_eager"
-    )
+
+    def function() -> None:
+        optimizer.step()
+
+    step = optimizer.step if form == "the step" else function
+    compiled: Any = torch.compile(step, backend="aot_eager")
     train(models[0], plain, range(3))
     for seed in range(3):
         optimizer.zero_grad()
@@ -183,9 +191,7 @@ def test_groups_may_be_empty_at_first_and_be_filled_and_added_later(scope: Any) 
 
 def test_a_hook_for_all_optimizers_sees_no_trial() -> None:
     seen: list[Optimizer] = []
-    hook = register_optimizer_step_post_hook(
-        lambda optimizer, *_: seen.append(optimizer)
-    )
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: seen.append(optimizer))
     try:
         model = net()
         base = AdamW(model.parameters())

@@ -72,7 +72,10 @@ def steps(settings: dict[str, Any], dtype: torch.dtype, given: list[Tensor]) -> 
     optimizer.load_state_dict(optimizer.state_dict())
     assert isinstance(optimizer.tail, TailState)
     own = optimizer.own_state()
-    kept = [torch.tensor(own[name], dtype=torch.float64, device="cpu") for name in ("alpha_bar", "gamma", "beta")]
+    kept = [
+        torch.tensor(own[name], dtype=torch.float64, device="cpu")
+        for name in ("alpha_bar", "gamma", "beta")
+    ]
     return [*parameters, *numbers(optimizer.tail), *kept]
 
 
