@@ -120,7 +120,7 @@ class HTGA(Wrapper):
     """
 
     settings: Settings
-    response: Response
+    response: Response = UNKNOWN
     tail: TailState | None
     tails: dict[int, TailState]
     _controller: ControllerState
@@ -161,8 +161,7 @@ class HTGA(Wrapper):
         own: dict[str, Any] = {"tail": None, "tails": {}, "_controller": None}
         super().__init__(base, {"settings": settings, "response": UNKNOWN, **own})
         refuse_differentiable(base)
-        if settings.apply != "update":
-            self.response = response_of(base)
+        self.response = response_of(base)
         if self.response.needs_closure:
             raise refused(base)
         if settings.apply == "auto":

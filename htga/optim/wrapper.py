@@ -131,6 +131,7 @@ class Wrapper(ClosureOptimizer):
     @param_groups.setter
     def param_groups(self, groups: list[dict[str, Any]]) -> None:
         self.base.param_groups = groups
+        self._mark_groups()
 
     @property
     def state(self) -> Any:
@@ -186,11 +187,15 @@ class Wrapper(ClosureOptimizer):
         """Restore what `own_state` returned; an empty one stands for that before the first step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The base's state, with this optimizer's own under "htga" in each parameter group."""
+        """The base's state, with this optimizer's own under "htga" in each parameter group.
+
+        It is beside them if the base writes none.
+        """
         for before in self._optimizer_state_dict_pre_hooks.values():
             before(self)
         state, own = self.base.state_dict(), self.own_state()
-        state = state | {"param_groups": [group | {OWN: own} for group in state["param_groups"]]}
+        groups = [group | {OWN: own} for group in state.get("param_groups", ())]
+        state = state | ({"param_groups": groups} if groups else {OWN: own})
         for after in self._optimizer_state_dict_post_hooks.values():
             result = after(self, state)
             state = state if result is None else result

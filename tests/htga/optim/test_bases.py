@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR, StepLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from htga.optim import HTGA
+from htga.telemetry.attach import inner_of
 from tests.htga.optim.third_party import SAM, SHAPES, Lookahead, ScheduleFreeSGD
 from tests.htga.training import BASES, backward, net, same, train, weights
 
@@ -85,6 +86,8 @@ def test_modes_and_unknown_attributes_are_the_bases_to_read_to_write_and_to_dele
     assert optimizer.base.k == 5
     del optimizer.k
     assert not hasattr(optimizer.base, "k")
+    optimizer.param_groups = list(optimizer.param_groups)
+    assert optimizer.base.param_groups is optimizer.param_groups
     optimizer.mine = 7
     assert not hasattr(optimizer.base, "mine")
     del optimizer.mine
@@ -92,6 +95,35 @@ def test_modes_and_unknown_attributes_are_the_bases_to_read_to_write_and_to_dele
         _ = optimizer.mine
     assert not hasattr(HTGA(SGD(model.parameters())), "train")
     assert not hasattr(HTGA(Adam(model.parameters(), fused=True)), "_step_supports_amp_scaling")
+
+
+class Silent(SGD):
+    """Writes no parameter groups."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"moments": super().state_dict()["state"]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(super().state_dict() | {"state": state_dict["moments"]})
+
+
+def test_a_state_without_groups_keeps_what_is_remembered_beside_it() -> None:
+    model, twin = net(), net()
+    optimizer, other = (HTGA(Silent(m.parameters(), lr=0.1, momentum=0.9)) for m in (model, twin))
+    train(model, optimizer, range(2))
+    twin.load_state_dict(model.state_dict())
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    train(model, optimizer, range(2, 4))
+    train(twin, other, range(2, 4))
+    assert same(weights(model), weights(twin))
+    assert other.own_state() == optimizer.own_state()
+
+
+def test_telemetry_measures_the_wrapper_and_not_an_optimizer_deep_inside() -> None:
+    optimizer = HTGA(Lookahead(SGD(net().parameters(), lr=0.1)))
+    assert isinstance(optimizer.optimizer, SGD)
+    assert inner_of(optimizer) is None
+    assert inner_of(optimizer.base) is optimizer.optimizer
 
 
 def test_own_attributes_hide_those_of_the_base() -> None:

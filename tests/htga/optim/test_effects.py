@@ -81,6 +81,7 @@ SAYS: dict[str, tuple[Callable[[Any], Optimizer], dict[str, Any], str]] = {
         "AdamW does not depend on the length .* pass apply='update'",
     ),
     "one size": (Lion, {}, "Lion are of one size, .*; wrap another optimizer, such as AdamW"),
+    "one size, by update": (Lion, {"apply": "update"}, "Lion are of one size"),
     "one size, by grad": (Lion, {"preset": "seed"}, "Lion are of one size"),
 }
 
