@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -16,6 +14,8 @@ from htga.optim.amplify import amplify_samples
 from htga.optim.controller.amplified import Amplified
 from htga.optim.controller.combined_state import combined_state
 from htga.optim.controller.controller import ControllerState, grown, start
+from htga.optim.controller.saved_state import check_saved, restored, saved
+from htga.optim.no_effect import warn_of_no_effect
 from htga.optim.response import UNKNOWN, Response, response_of
 from htga.optim.settings import (
     Actuator,
@@ -121,7 +121,7 @@ class HTGA(Wrapper):
     """
 
     settings: Settings
-    response: Response
+    response: Response = UNKNOWN
     tail: TailState | None
     tails: dict[int, TailState]
     _controller: ControllerState
@@ -159,18 +159,17 @@ class HTGA(Wrapper):
             if name not in {"self", "base", "preset", "__class__"}
         }
         settings = resolve(preset, given)
-        own = {"tail": None, "tails": {}, "_controller": None}
+        own: dict[str, Any] = {"tail": None, "tails": {}, "_controller": None}
         super().__init__(base, {"settings": settings, "response": UNKNOWN, **own})
         refuse_differentiable(base)
-        if settings.apply != "update":
-            self.response = response_of(base, closely=settings.apply == "grad")
+        self.response = response_of(base)
         if self.response.needs_closure:
             raise refused(base)
         if settings.apply == "auto":
             self.settings = replace(settings, apply="grad" if self.response.linear else "update")
         self._controller = start(settings, *self._place)
         warn_of_raw_weights(self.param_groups, settings)
-        self._warn_of_no_effect()
+        warn_of_no_effect(base, self.response, self.settings)
 
     @property
     def _device(self) -> torch.device:
@@ -183,19 +182,6 @@ class HTGA(Wrapper):
         """Device and shape of the controller's state."""
         samples = split(self.param_groups, self.settings.scope)
         return self._device, shape_of(samples, self.settings)
-
-    def _warn_of_no_effect(self) -> None:
-        settings, seen = self.settings, self.response
-        if settings.apply != "grad" or settings.changes_nothing:
-            return
-        by_gamma_alone = settings.beta == 0 and not settings.controls_beta
-        if not seen.sees_weights or (by_gamma_alone and not seen.sees_scale):
-            what = "length" if seen.sees_weights else "entries' sizes"
-            warnings.warn(
-                f"HTGA has next to no effect on {type(self.base).__name__} with apply='grad': its "
-                f"update does not depend on the gradient's {what}; pass apply='update'",
-                stacklevel=3,
-            )
 
     def _step(self) -> None:
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
@@ -311,49 +297,16 @@ class HTGA(Wrapper):
     def own_state(self) -> dict[str, Any]:
         """The controller's state as numbers, and whose they are: the scope."""
         device, shape = self._place
-        if device.type == "meta":
-            return {"scope": self.settings.scope}
-        controller = grown(self._controller, device, shape, self.settings)
-        stack = [controller.alpha_bar, controller.gamma, controller.beta]
-        alpha_bar, gamma, beta = torch.stack(stack).tolist()
-        return {
-            "scope": self.settings.scope,
-            "alpha_bar": alpha_bar,
-            "gamma": gamma,
-            "beta": beta,
-            "skipped": int(controller.skipped),
-        }
+        return saved(grown(self._controller, device, shape, self.settings), self.settings.scope)
 
     def check_own_state(self, state: dict[str, Any]) -> None:
         """Raise ValueError if a state is of another scope, or of more samples than there are."""
-        own, (_, shape) = self.settings.scope, self._place
-        if "gamma" not in state:
-            n, several = 0, bool(shape)
-        else:
-            gamma = torch.as_tensor(state["gamma"], device="cpu")
-            n, several = gamma.numel(), gamma.dim() > 0
-        # An earlier version wrote no scope, only a number or several.
-        scope = state.get("scope", own if several == bool(shape) else "tensor or group")
-        if scope != own or n > math.prod(shape):
-            raise ValueError(
-                f"state_dict is of scope {scope!r} with {n} sample(s), this HTGA of scope {own!r} "
-                f"with {math.prod(shape)}; pass that scope to HTGA, or load the state into its "
-                ".base to let the controller begin anew"
-            )
+        check_saved(state, self.settings.scope, self._place[1])
 
     def load_own_state(self, state: dict[str, Any]) -> None:
         """Restore what `own_state` returned, or begin anew."""
         device, shape = self._place
-        if "gamma" not in state:
-            self._controller = start(self.settings, device, shape)
-            return
-        numbers = {
-            name: torch.as_tensor(state[name], dtype=torch.float64, device=device).clone()
-            for name in ("alpha_bar", "gamma", "beta")
-        }
-        skipped = torch.as_tensor(state["skipped"], dtype=torch.int64, device=device).clone()
-        saved = ControllerState(**numbers, skipped=skipped)
-        self._controller = grown(saved, device, shape, self.settings)
+        self._controller = restored(state, device, shape, self.settings)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in asdict(self.settings).items())

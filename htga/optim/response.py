@@ -7,6 +7,8 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from htga.optim.missing_attributes import HOOKS, complete
 STEPS = 8
 """RAdam is SGD with momentum for its first five."""
 
+FEW_STEPS = 4
+
 ENTRIES = 32
 MAX_GROUPS = 8
 LEARNING_RATE = 0.01
@@ -27,6 +31,9 @@ ROUNDING = 1e-6
 
 NOTICEABLE = 1e-3
 """Likewise, a change to the movement that is one."""
+
+ONE_SIZE = 0.01
+"""Likewise, a difference between the movements of two entries; weight decay makes one of 1e-3."""
 
 Gradient = Callable[[Tensor, int], Tensor]
 """From the numbers of the entries, float64, and the step, to the gradient."""
@@ -41,12 +48,14 @@ class Response:
             gradient is a weighted update.
         sees_weights: Whether the movement depends on positive weights of the gradient's entries.
         sees_scale: Whether it depends on a constant factor on all gradients.
+        one_size: Whether all entries move equally far in each step, so that no tail is there.
         needs_closure: Whether `step` fails without a closure only.
     """
 
     linear: bool = False
     sees_weights: bool = True
     sees_scale: bool = True
+    one_size: bool = False
     needs_closure: bool = False
 
 
@@ -54,25 +63,19 @@ UNKNOWN = Response()
 """Of an optimizer that cannot be tried: nothing is taken for granted."""
 
 
-def response_of(optimizer: Optimizer, *, closely: bool = True) -> Response:
+def response_of(optimizer: Optimizer) -> Response:
     """Try a copy of an optimizer on a few numbers; the optimizer itself is left alone.
 
     The copy has the optimizer's settings, no state, and one small tensor for each of the first
     groups, on the device of the group's parameters. An optimizer that cannot be copied or stepped
     so is `UNKNOWN`.
-
-    Args:
-        optimizer: Of any kind.
-        closely: Whether to find out what one that is not linear does see.
     """
     devices = {p.device for group in optimizer.param_groups for p in group["params"]}
     cuda = [device for device in devices if device.type == "cuda"]
     with torch.random.fork_rng(cuda), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         try:
-            if _is_linear(optimizer):
-                return Response(linear=True)
-            return _seen(optimizer) if closely else UNKNOWN
+            return Response(linear=True) if _is_linear(optimizer) else _seen(optimizer)
         except Exception:  # noqa: BLE001 (it may be anybody's)
             return Response(needs_closure=_needs_closure(optimizer))
 
@@ -81,10 +84,7 @@ def _is_linear(optimizer: Optimizer) -> bool:
     """Whether the movements by two sequences of gradients add up to that by their sum."""
     # One gradient is large and one is small, to cross whatever limits there are.
     sizes = ((0, 0), (1e3, 0), (0, 1e-3), (1e3, 1e-3))
-    paths = [
-        _path(optimizer, lambda i, t, a=a, b=b: a * _signed(i, t) + b * _mixed(i, t))
-        for a, b in sizes
-    ]
+    paths = [_path(optimizer, partial(_sum, a, b)) for a, b in sizes]
     for still, large, small, both in zip(*paths, strict=True):
         missed = (large + small - still - both).abs().max()
         if not missed <= ROUNDING * (large - still).abs().max() > 0:
@@ -93,21 +93,27 @@ def _is_linear(optimizer: Optimizer) -> bool:
 
 
 def _seen(optimizer: Optimizer) -> Response:
-    changes: tuple[Gradient, ...] = (
+    gradients: tuple[Gradient, ...] = (
         lambda i, _: 0 * i,
-        lambda i, _: 1 + 0 * i,
-        lambda i, t: 1.5 + torch.sin(2.3 * i + 1.1 * t),
-        lambda i, _: 3 + 0 * i,
+        _signed,
+        lambda i, t: _signed(i, t) * (1.5 + torch.sin(2.3 * i + 1.1 * t)),
+        lambda i, t: 3 * _signed(i, t),
+        _mixed,
     )
-    still, plain, weighted, scaled = (
-        torch.stack([*_path(optimizer, lambda i, t, by=by: _signed(i, t) * by(i, t))])
-        for by in changes
+    still, plain, weighted, scaled, mixed = (
+        torch.stack([*islice(_path(optimizer, gradient), FEW_STEPS)]) for gradient in gradients
     )
     least = NOTICEABLE * (plain - still).abs().max()
+    sizes = (mixed - still).diff(dim=0).abs()
     return Response(
         sees_weights=bool((weighted - plain).abs().max() > least),
         sees_scale=bool((scaled - plain).abs().max() > least),
+        one_size=bool((sizes.amax(1) - sizes.amin(1) <= ONE_SIZE * sizes.amax(1)).all()),
     )
+
+
+def _sum(a: float, b: float, i: Tensor, step: int) -> Tensor:
+    return a * _signed(i, step) + b * _mixed(i, step)
 
 
 def _signed(i: Tensor, step: int) -> Tensor:
@@ -160,11 +166,7 @@ def _twin(optimizer: Optimizer) -> tuple[Optimizer, list[Tensor]]:
     memo: dict[int, Any] = {id(each.state): defaultdict(dict) for each in _with_inner(optimizer)}
     for group in optimizer.param_groups:
         memo |= {id(parameter): _small(parameter) for parameter in group["params"]}
-    kept = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if name not in {"step", *HOOKS}
-    }
+    kept = {name: value for name, value in vars(optimizer).items() if name not in {"step", *HOOKS}}
     twin = object.__new__(type(optimizer))
     vars(twin).update(copy.deepcopy(kept, memo))
     complete(twin)

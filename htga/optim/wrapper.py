@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.optim import LBFGS, Optimizer
 
 from htga.optim.initialization_step import is_initialization
@@ -105,7 +106,7 @@ class Wrapper(ClosureOptimizer):
         own = name.startswith("_") or name in vars(self) or hasattr(type(self), name)
         return not own and hasattr(vars(self).get("base"), name)
 
-    @torch._disable_dynamo  # noqa: SLF001 (a graph would repeat the numbers of one step)
+    @_disable_dynamo  # a graph would repeat the numbers of one step
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Take a step; returns what the closure returns.
 
@@ -115,7 +116,8 @@ class Wrapper(ClosureOptimizer):
             with torch.no_grad():
                 self.base.step()
             return None
-        return _hooked_step(self) if closure is None else _hooked_step(self, closure)
+        loss: float | None = _hooked_step(self, *(() if closure is None else (closure,)))
+        return loss
 
     # Hooks are called from within, so that an initialization calls none.
     step.hooked = True  # type: ignore[attr-defined]
@@ -129,6 +131,7 @@ class Wrapper(ClosureOptimizer):
     @param_groups.setter
     def param_groups(self, groups: list[dict[str, Any]]) -> None:
         self.base.param_groups = groups
+        self._mark_groups()
 
     @property
     def state(self) -> Any:
@@ -184,11 +187,15 @@ class Wrapper(ClosureOptimizer):
         """Restore what `own_state` returned; an empty one stands for that before the first step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The base's state, with this optimizer's own under "htga" in each parameter group."""
+        """The base's state, with this optimizer's own under "htga" in each parameter group.
+
+        It is beside them if the base writes none.
+        """
         for before in self._optimizer_state_dict_pre_hooks.values():
             before(self)
         state, own = self.base.state_dict(), self.own_state()
-        state = state | {"param_groups": [group | {OWN: own} for group in state["param_groups"]]}
+        groups = [group | {OWN: own} for group in state.get("param_groups", ())]
+        state = state | ({"param_groups": groups} if groups else {OWN: own})
         for after in self._optimizer_state_dict_post_hooks.values():
             result = after(self, state)
             state = state if result is None else result

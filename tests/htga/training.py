@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from htga.tail import TailState
 
 BASES: dict[str, Callable[[Any], Optimizer]] = {
     "sgd": lambda p: SGD(p, lr=0.05, foreach=False),
@@ -57,6 +60,12 @@ def remembered(optimizer: Optimizer) -> dict[str, Any]:
     return own
 
 
+def update_alpha(tail: TailState) -> Tensor:
+    """The tail index of the update, which was measured."""
+    assert tail.update_alpha is not None
+    return tail.update_alpha
+
+
 def same(one: Any, other: Any) -> bool:
     """Equal to the last bit, tensors included, NaN equal to NaN."""
     if isinstance(one, Tensor):
@@ -65,4 +74,6 @@ def same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other) or (one != one and other != other)
+    if isinstance(one, float) and math.isnan(one):
+        return math.isnan(other)
+    return bool(one == other)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -17,6 +16,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -33,7 +34,7 @@ BASES: dict[str, Callable[[Any], Optimizer]] = {
     "adamw": lambda p: AdamW(p, lr=0.01),
     "amsgrad": lambda p: Adam(p, lr=0.01, amsgrad=True),
 }
-OPTIONS: list[dict[str, bool]] = [
+OPTIONS: list[dict[str, Any]] = [
     {},
     {"flatten_optimizer_state_dict": True},
     {"full_state_dict": True},
@@ -72,7 +73,7 @@ def local(model: nn.Module) -> list[Tensor]:
 
 
 def goes_round(
-    form: Callable[[], nn.Module], base: str, options: dict[str, bool], folder: Path | None
+    form: Callable[[], nn.Module], base: str, options: dict[str, Any], folder: Path | None
 ) -> None:
     """Training goes on bit for bit from what was saved, by DCP if there is a folder."""
     model, optimizer = made(form, BASES[base])
@@ -81,9 +82,9 @@ def goes_round(
     states = copy.deepcopy(get_state_dict(model, optimizer, options=asked))
     revived, other = made(form, BASES[base])
     if folder is not None:
-        dcp.save(dict(zip("mo", states, strict=True)), checkpoint_id=folder)
+        save(dict(zip("mo", states, strict=True)), checkpoint_id=folder)
         states = get_state_dict(revived, other, options=asked)
-        dcp.load(dict(zip("mo", states, strict=True)), checkpoint_id=folder)
+        load(dict(zip("mo", states, strict=True)), checkpoint_id=folder)
     set_model_state_dict(revived, states[0], options=asked)
     set_optimizer_state_dict(revived, other, states[1], options=asked)
     what = (form.__name__, base, options, folder)

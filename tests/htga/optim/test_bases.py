@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from torch.optim.lr_scheduler import LambdaLR, StepLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from htga.optim import HTGA
+from htga.telemetry.attach import inner_of
 from tests.htga.optim.third_party import SAM, SHAPES, Lookahead, ScheduleFreeSGD
 from tests.htga.training import BASES, backward, net, same, train, weights
+
+pytestmark = pytest.mark.filterwarnings("ignore:HTGA has no effect")
 
 
 def ready(optimizer: Any) -> Any:
@@ -82,6 +86,8 @@ def test_modes_and_unknown_attributes_are_the_bases_to_read_to_write_and_to_dele
     assert optimizer.base.k == 5
     del optimizer.k
     assert not hasattr(optimizer.base, "k")
+    optimizer.param_groups = list(optimizer.param_groups)
+    assert optimizer.base.param_groups is optimizer.param_groups
     optimizer.mine = 7
     assert not hasattr(optimizer.base, "mine")
     del optimizer.mine
@@ -89,6 +95,35 @@ def test_modes_and_unknown_attributes_are_the_bases_to_read_to_write_and_to_dele
         _ = optimizer.mine
     assert not hasattr(HTGA(SGD(model.parameters())), "train")
     assert not hasattr(HTGA(Adam(model.parameters(), fused=True)), "_step_supports_amp_scaling")
+
+
+class Silent(SGD):
+    """Writes no parameter groups."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"moments": super().state_dict()["state"]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(super().state_dict() | {"state": state_dict["moments"]})
+
+
+def test_a_state_without_groups_keeps_what_is_remembered_beside_it() -> None:
+    model, twin = net(), net()
+    optimizer, other = (HTGA(Silent(m.parameters(), lr=0.1, momentum=0.9)) for m in (model, twin))
+    train(model, optimizer, range(2))
+    twin.load_state_dict(model.state_dict())
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    train(model, optimizer, range(2, 4))
+    train(twin, other, range(2, 4))
+    assert same(weights(model), weights(twin))
+    assert other.own_state() == optimizer.own_state()
+
+
+def test_telemetry_measures_the_wrapper_and_not_an_optimizer_deep_inside() -> None:
+    optimizer = HTGA(Lookahead(SGD(net().parameters(), lr=0.1)))
+    assert isinstance(optimizer.optimizer, SGD)
+    assert inner_of(optimizer) is None
+    assert inner_of(optimizer.base) is optimizer.optimizer
 
 
 def test_own_attributes_hide_those_of_the_base() -> None:
@@ -108,7 +143,7 @@ def test_a_base_that_needs_a_closure_is_refused_with_a_remedy_that_works() -> No
     optimizer = SAM(model.parameters(), lambda groups: HTGA(SGD(groups, lr=0.1)))
     for seed in range(2):
         backward(model, seed)
-        optimizer.step(lambda seed=seed: backward(model, seed))
+        optimizer.step(partial(backward, model, seed))
     assert isinstance(optimizer.base_optimizer, HTGA)
     assert optimizer.base_optimizer.tail is not None
 
@@ -128,9 +163,11 @@ def test_a_base_to_be_differentiated_through_is_refused() -> None:
 @pytest.mark.parametrize("lr", [0.01, torch.tensor(0.01)], ids=["a number", "a tensor"])
 def test_flags_and_a_rate_that_is_a_tensor_are_the_bases(flag: str, lr: Any) -> None:
     # PyTorch has no capturable steps on a CPU, nor a tensor as the rate of a foreach step.
-    flags = {flag: flag == "maximize" or (flag == "foreach" and not torch.is_tensor(lr))}
+    flags: dict[str, Any] = {
+        flag: flag == "maximize" or (flag == "foreach" and not torch.is_tensor(lr))
+    }
     bare, wrapped = net(), net()
-    plain = AdamW(bare.parameters(), lr=copy.deepcopy(lr), **flags)  # type: ignore[arg-type]
+    plain = AdamW(bare.parameters(), lr=copy.deepcopy(lr), **flags)
     optimizer = HTGA(AdamW(wrapped.parameters(), lr=copy.deepcopy(lr), **flags), actuator="none")
     train(bare, plain, range(3))
     train(wrapped, optimizer, range(3))
@@ -151,9 +188,12 @@ def test_a_warm_up_from_zero_before_wrapping_does_not_hide_what_the_base_does() 
 def test_a_compiled_step_is_the_step_outside_of_the_graph(base: str, form: str) -> None:
     models, losses = [net(), net()], []
     plain, optimizer = (HTGA(BASES[base](m.parameters())) for m in models)
-    compiled: Any = torch.compile(
-        optimizer.step if form == "the step" else lambda: optimizer.step(), backend="aot_eager"
-    )
+
+    def function() -> None:
+        optimizer.step()
+
+    step = optimizer.step if form == "the step" else function
+    compiled: Any = torch.compile(step, backend="aot_eager")
     train(models[0], plain, range(3))
     for seed in range(3):
         optimizer.zero_grad()
