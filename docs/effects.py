@@ -132,7 +132,7 @@ def effect(name: str, make: Make) -> Effect:
         distance(apply="grad", actuator="none", fixed_gamma=2.0)[0],
         runs["update"][0],
         None if told is None else float(told),
-        None if moved.tail is None else float(moved.tail.alpha_hat),
+        None if moved.tail is None else float(moved.tail.control_alpha),
     )
 
 

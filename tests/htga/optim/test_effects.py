@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam, RMSprop, Rprop
 from docs.effects import HEAD, effects
 from htga.optim import HTGA, NSGD, BiClip
 from htga.optim.response import UNKNOWN, response_of
+from htga.tail import measure
 from htga.telemetry.row_builder import LayerMeasurement
 from tests.htga.distributions import student_t
 from tests.htga.optim.third_party import LARS, Lion
@@ -60,8 +61,9 @@ def test_a_tail_index_of_what_was_not_applied_is_none(base: Any) -> None:
     assert optimizer.tail is not None
     assert optimizer.tail.update_alpha is None
     assert [tail.update_alpha for tail in optimizer.tails.values()] == [None]
-    assert "update_alpha" not in LayerMeasurement("", optimizer.tail).numbers
-    assert "alpha_hat" in LayerMeasurement("", optimizer.tail).numbers
+    sent = LayerMeasurement("", measure([]), 0, optimizer.tail).numbers
+    assert "update_alpha" not in sent
+    assert "control_alpha" in sent
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -70,7 +72,7 @@ def test_a_base_that_is_linear_applies_the_amplified_gradient(momentum: float) -
     assert optimizer.settings.apply == "grad"
     assert optimizer.tail is not None
     assert float(update_alpha(optimizer.tail)) == pytest.approx(1.5, rel=1e-5)
-    assert "update_alpha" in LayerMeasurement("", optimizer.tail).numbers
+    assert "update_alpha" in LayerMeasurement("", measure([]), 0, optimizer.tail).numbers
 
 
 SAYS: dict[str, tuple[Callable[[Any], Optimizer], dict[str, Any], str]] = {
