@@ -73,7 +73,7 @@ class Layers:
         known = {id(p): p for p in parameters if p.grad is not None}
         if known.keys() != self._known.keys():
             self._known = known
-            self._find_names(optimizer)
+            self._find_names(optimizer)  # one that was frozen may be gone, and its `id` another's
             names = self.names(optimizer, known)
             matching = [
                 parameter

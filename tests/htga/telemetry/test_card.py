@@ -43,6 +43,7 @@ def test_a_long_run_is_as_small_as_a_short_one_and_keeps_its_ends() -> None:
     (line,) = parsed(curve.svg()).iter("polyline")
     points = line.attrib["points"].split()
     assert len(points) <= 402
+    assert float(points[len(points) // 2].split(",")[0]) == pytest.approx(WIDTH / 2, abs=WIDTH / 50)
     assert (points[0], points[-1]) == (f"2.0,{HEIGHT - 2}.0", f"{WIDTH - 2}.0,2.0")
 
 

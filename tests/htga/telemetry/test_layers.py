@@ -85,19 +85,29 @@ def test_the_largest_layers_that_learn_are_measured_under_their_names(
     assert training.step() == ["head.bias"]
 
 
+@pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("named", [False, True])
-def test_a_layer_that_takes_the_place_of_another_has_its_own_name(named: bool) -> None:
+def test_a_layer_that_takes_the_place_of_another_has_its_own_name(
+    named: bool, frozen: bool
+) -> None:
     training = Training(named, wraps=False)
     assert training.step() == ["backbone.weight", "head.weight"]
+    group = training.optimizer.param_groups[0]
+    group.pop("param_names", None)
+    anchor = nn.Linear(60, 1)
     for number in range(3):  # memory that was freed comes back at the same address
-        group = training.optimizer.param_groups[0]
-        group["params"] = []
-        group.pop("param_names", None)
-        training.model.clear()
-        gc.collect()
-        training.model[f"new{number}"] = nn.Linear(60, 4)
-        group["params"] = [*training.model.parameters()]
-        assert training.step() == [f"new{number}.weight", f"new{number}.bias"]
+        for name in (f"before{number}", f"after{number}"):
+            group["params"] = []
+            training.model.clear()
+            gc.collect()
+            training.model[name] = nn.Linear(60, 4)
+            training.model["anchor"] = anchor
+            learns = not (frozen and name.startswith("before"))
+            training.model[name].requires_grad_(learns)
+            group["params"] = [*training.model.parameters()]
+            first = f"{name}.weight"
+            rest = ["anchor.weight"] if learns else ["anchor.weight", "anchor.bias"]
+            assert training.step() == [first] * learns + rest
 
 
 def test_a_late_layer_is_named_where_its_gradient_is_not_finite() -> None:

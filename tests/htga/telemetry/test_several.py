@@ -167,3 +167,19 @@ def test_without_a_collector_the_disk_has_the_end_of_a_settled_run(
     assert run.flush(20)
     run.finish(timeout=20)
     assert json.loads(end.read_text()) == {"state": "failed", "logged": 4}
+
+
+def test_a_settled_run_that_nothing_refers_to_any_more_is_closed(
+    faulty: FaultyCollector, tmp_path: Path
+) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.1)
+    run = telemetry.attach(optimizer, url=faulty.url, dir=tmp_path)
+    run.end_training()
+    run.log(accuracy=0.5)
+    sender = run._sender
+    assert sender is not None
+    del run, optimizer
+    gc.collect()
+    assert sender.join(20)
+    assert faulty.steps() == [0]
+    assert not [*tmp_path.glob("*/*/*.seg")]
