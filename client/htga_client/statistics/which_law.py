@@ -80,9 +80,9 @@ def _of_steady_decay(n: Floats, lower: Floats, upper: Floats) -> Floats:
     # to its root; with all entries at the upper ends of their bins the rate would be lower.
     rate = size / float((n * upper).sum())
     for _ in range(MAX_STEPS):
-        growth = np.expm1(np.minimum(rate * width, 700.0))
-        slope = float((n * width**2 * (growth + 1) / growth**2).sum())
-        step = (float((n * width / growth).sum()) - distance) / slope
+        stays, leaves = np.exp(-rate * width), -np.expm1(-rate * width)
+        slope = float((n * stays * (width / leaves) ** 2).sum())
+        step = (float((n * stays * width / leaves).sum()) - distance) / slope
         rate += step
         if abs(step) <= 1e-12 * rate:
             break

@@ -5,10 +5,13 @@ import warnings
 import numpy as np
 import powerlaw
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from htga_client.statistics.which_law import compare_laws
+from htga_client.wire import histogram
 
 N = 20_000
 RNG = np.random.default_rng(7)
@@ -108,5 +111,21 @@ def test_the_likelihoods_are_those_of_the_closed_forms() -> None:
 def test_a_tail_with_next_to_nothing_in_it_is_no_error(counts: list[int]) -> None:
     edges = np.exp2(np.arange(len(counts) + 1, dtype=np.float64))
     for test in compare_laws(edges, np.array(counts, np.int64), 1.0):
+        assert np.isfinite([test.ratio, test.z, test.p]).all()
+        assert 0 <= test.p <= 1
+
+
+@given(
+    filled=st.dictionaries(st.integers(8, 2039), st.integers(1, 10**9), min_size=1, max_size=40),
+    place=st.integers(0, 39),
+)
+def test_any_histogram_has_a_finite_answer_and_no_warning(
+    filled: dict[int, int], place: int
+) -> None:
+    edges, counts = histogram.edges(3, 0, 2040), np.zeros(2040, np.int64)
+    for at, count in filled.items():
+        counts[at] = count
+    threshold = edges[sorted(filled)[place % len(filled)]]
+    for test in compare_laws(edges, counts, float(threshold)):
         assert np.isfinite([test.ratio, test.z, test.p]).all()
         assert 0 <= test.p <= 1
