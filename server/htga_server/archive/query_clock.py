@@ -11,6 +11,8 @@ import duckdb
 
 from htga_server.problems import BadRequest
 
+AGAIN_SECONDS = 0.05
+
 
 class QueryClock:
     """Stops a query once its time is over, whether DuckDB works or rows are loaded.
@@ -40,13 +42,14 @@ class QueryClock:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Interrupt the connection of the block of `stops` when the time is over."""
-        timer = threading.Timer(self._seconds, self._interrupt)
-        timer.daemon = True
-        timer.start()
+        done = threading.Event()
+        thread = threading.Thread(target=self._interrupt, args=(done,), daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            timer.cancel()
+            done.set()
+            thread.join()
 
     @contextmanager
     def stops(self, duck: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -57,6 +60,9 @@ class QueryClock:
         finally:
             self._duck = None
 
-    def _interrupt(self) -> None:
-        if (duck := self._duck) is not None:
-            duck.interrupt()
+    def _interrupt(self, done: threading.Event) -> None:
+        done.wait(self._seconds)
+        # Again and again: what comes between two statements interrupts neither.
+        while not done.wait(AGAIN_SECONDS):
+            if (duck := self._duck) is not None:
+                duck.interrupt()
