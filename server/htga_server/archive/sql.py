@@ -19,6 +19,7 @@ from htga_server.archive.query_clock import QueryClock
 from htga_server.archive.query_plan import Plan, Scan, empty_tables, everything, plan
 from htga_server.archive.query_tables import NOT_LOADED, QueryTables
 from htga_server.archive.relations import ROWS, text
+from htga_server.archive.sql_functions import create_functions
 from htga_server.problems import BadRequest, TooLarge
 from htga_server.runs.lookup import NOT_DELETED
 from htga_server.storage.tables import runs
@@ -30,6 +31,11 @@ DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "temp_directory": "",  # what does not fit into the memory is refused, not spilled
 }
+_NO_REASONS = {"std::exception", "INTERNAL Error: std::exception", ""}
+NO_REASON = (
+    "DuckDB failed and gives no reason; a moving median or quantile over NaN or infinity does so:"
+    " leave those out, as in WHERE isfinite(value)"
+)
 FILES_OF = {"all_steps": "steps", "all_metrics": "metrics"}
 """The files that hold the rows of a table."""
 
@@ -115,12 +121,14 @@ class SqlQuery:
         except duckdb.InterruptException as error:
             raise clock.too_slow() from error
         except duckdb.Error as error:
-            raise BadRequest(str(error).replace(str(self.folder), "archive")[:2000]) from error
+            words = str(error).replace(str(self.folder), "archive")[:2000]
+            raise BadRequest(NO_REASON if words.strip() in _NO_REASONS else words) from error
 
     def _plan(self, clock: QueryClock) -> Plan:
         with duckdb.connect(config=DUCKDB_CONFIG) as duck, clock.stops(duck):
             duck.execute("SET enable_external_access = false")
             empty_tables(duck)
+            create_functions(duck)
             duck.execute("SET lock_configuration = true")
             return plan(duck, self.sql)
 
@@ -142,6 +150,7 @@ class SqlQuery:
             duck.execute("SET enable_external_access = false")
             tables = QueryTables(connection, reads, files, visible=self._visible, clock=clock)
             tables.define(duck)
+            create_functions(duck)
             duck.execute("SET lock_configuration = true")
             clock.check()
             return Answer(self._rows(duck), tuple(left_out))

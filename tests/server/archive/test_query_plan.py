@@ -105,6 +105,7 @@ QUERIES = [
     "FROM steps SELECT count(DISTINCT attempt), min(rank), max(rank)",
     "SELECT l.step FROM layers l ANTI JOIN steps s ON l.run_id = s.run_id AND l.step = s.step ORDER BY ALL",
     "SELECT * FROM (SUMMARIZE SELECT step, alpha_hat FROM steps)",
+    "SELECT step, hill(histogram, 10), len(histogram_bins(histogram)) FROM steps ORDER BY ALL",
 ]  # fmt: skip
 
 
@@ -214,3 +215,17 @@ def test_what_is_too_much_is_refused_by_its_limit(collector: Any) -> None:
         query = SqlQuery(sql, tables, Limits(**LIMITS | limits))
         with pytest.raises(ServerError, match=word):
             read(lambda connection, query=query: query.run(connection, CheckedFiles()))
+
+
+def test_a_failure_of_duckdb_without_a_reason_is_explained(
+    collector: Any,
+) -> None:
+    """A moving median over a NaN ends DuckDB 2.0 with "std::exception"."""
+    values = (
+        "SELECT i, CASE WHEN i = 50 THEN 'nan'::DOUBLE ELSE i % 7 END AS v FROM range(300) t(i)"
+    )
+    moving = "median(v) OVER (ORDER BY i ROWS BETWEEN 20 PRECEDING AND 1 PRECEDING) AS m"
+    sql = f"SELECT i FROM (SELECT *, {moving} FROM ({values}) {{}}) WHERE v > 3 * m"
+    with pytest.raises(ServerError, match=r"moving median .* isfinite"):
+        run(collector, sql.format(""))
+    assert run(collector, sql.format("WHERE isfinite(v)")).num_rows
