@@ -50,4 +50,7 @@ def test_a_run_is_watched_live_and_every_step_of_it_is_stored(page: Page, tmp_pa
             assert client.run(run.run_id).state == "finished"
     assert table["step"].to_pylist() == list(range(STEPS))
     for name in computed[0]:
-        assert table[name].to_pylist() == [values[name] for values in computed], name
+        told = [values[name] for values in computed]
+        # The norm is telemetry's own, of the raw gradient, added up in another order.
+        same = pytest.approx(told, rel=1e-12) if name == "grad_norm" else told
+        assert table[name].to_pylist() == same, name

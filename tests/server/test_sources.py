@@ -83,6 +83,7 @@ def test_nothing_is_looked_up_by_a_name_that_a_request_could_bring() -> None:
     assert found == {
         "rules.py": ["getattr(rule, what)"],  # fields that `check` names itself
         "pagination.py": ["getattr(row, self._name)"],  # a column of an order, an enumeration
+        "parquet.py": ["getattr(row, column.name)"],  # columns of runs
         "series.py": ["getattr(values, part)"],  # mean, min, max, last
         "store.py": FIELDS_OF_RUNS,
     }

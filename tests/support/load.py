@@ -206,7 +206,7 @@ def lost(url: str, load: Load) -> int:
             assert not other, f"histograms and rows differ: {sorted(other.items())[:50]}"
             summed = sum(counted(client, writer).values())
             assert summed == sum(wanted.values()), "histograms and their sums differ"
-            sql = f"SELECT count(*) FROM steps WHERE run_id = '{writer.run_id}'"  # noqa: S608
+            sql = f"SELECT count(*) FROM all_steps WHERE run_id = '{writer.run_id}'"  # noqa: S608
             if len({one.run_id for one in load.writers}) == len(load.writers):
                 number = client.post("/query", json={"sql": sql}).json()["rows"]
                 assert number == [[len(steps)]], "a row is stored twice"

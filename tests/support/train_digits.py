@@ -37,7 +37,7 @@ for step, (x, y) in enumerate(islice(digits.batches(data, 64), steps)):
     optimizer.step()
     run.log(loss=loss)
     tail = optimizer.tail
-    names = ("alpha_hat", "alpha_bar", "gamma", "beta", "update_alpha", "grad_norm", "k", "n")
+    names = ("control_alpha", "control_alpha_bar", "gamma", "beta", "update_alpha", "grad_norm")
     computed.append({name: getattr(tail, name).item() for name in names} | {"loss": loss.item()})
 run.finish()
 out.write_text(json.dumps(computed))

@@ -14,7 +14,7 @@ from htga_server.archive.archived_files import ArchivedFile
 from htga_server.archive.arrow_export import chosen, metric_batches, step_batches
 from htga_server.archive.query_clock import QueryClock
 from htga_server.archive.query_plan import Plan, Scan
-from htga_server.archive.relations import ROWS, TABLES, create_views, quoted, sql_type, text
+from htga_server.archive.relations import ROWS, TABLES, create_views, literal, quoted, sql_type
 from htga_server.storage.tables import events, gaps, names, runs
 
 NOT_LOADED = "htga: this was not loaded "
@@ -91,13 +91,13 @@ class QueryTables:
 
 def _unread(name: str, schema: pa.Schema) -> str:
     columns = ", ".join(_missing(field, "i") for field in schema)
-    guard = f"error({text(NOT_LOADED + name)} || i) IS NULL"
+    guard = f"error({literal(NOT_LOADED + name)} || i) IS NULL"
     return f"CREATE VIEW {name} AS SELECT {columns} FROM range(1) r(i) WHERE {guard}"  # noqa: S608
 
 
 def _missing(field: pa.Field, counted: str) -> str:
     # It depends on a column, or the optimizer would compute it, and fail, before any row is read.
-    error = f"error({text(NOT_LOADED + field.name)} || {counted})"
+    error = f"error({literal(NOT_LOADED + field.name)} || {counted})"
     return f"CAST({error} AS {sql_type(field.type)}) AS {quoted(field.name)}"
 
 
@@ -108,7 +108,7 @@ def _archived(name: str, files: Sequence[ArchivedFile]) -> Iterator[str]:
     """
     of_one_step = f"run_id, {'layer' if name == 'all_steps' else 'key'}, rank, step"
     for several in (False, True):
-        paths = ", ".join(text(str(f.path)) for f in files if (f.attempts > 1) is several)
+        paths = ", ".join(literal(str(f.path)) for f in files if (f.attempts > 1) is several)
         latest = f"attempt = max(attempt) OVER (PARTITION BY {of_one_step})" if several else "true"
         if paths:
             source = f"read_parquet([{paths}], union_by_name = true)"

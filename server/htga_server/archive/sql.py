@@ -18,7 +18,7 @@ from htga_server.archive.archived_files import ArchivedFile, CheckedFiles, files
 from htga_server.archive.query_clock import QueryClock
 from htga_server.archive.query_plan import Plan, Scan, empty_tables, everything, plan
 from htga_server.archive.query_tables import NOT_LOADED, QueryTables
-from htga_server.archive.relations import ROWS, text
+from htga_server.archive.relations import ROWS, literal
 from htga_server.archive.sql_functions import create_functions
 from htga_server.problems import BadRequest, TooLarge
 from htga_server.runs.lookup import NOT_DELETED
@@ -142,7 +142,7 @@ class SqlQuery:
             found = files_of(connection, archived, FILES_OF[name], self.folder)
             files[name] = list(checked.sound(found, left_out if self.skip_damaged else None))
             clock.check()
-        paths = ", ".join(text(str(file.path)) for own in files.values() for file in own)
+        paths = ", ".join(literal(str(file.path)) for own in files.values() for file in own)
         memory = f"{self.limits.memory >> 20}MiB"
         config = DUCKDB_CONFIG | {"memory_limit": memory, "threads": self.limits.threads}
         with duckdb.connect(config=config) as duck, clock.stops(duck):

@@ -93,7 +93,7 @@ def test_rows_that_are_sent_again_belong_to_their_writers_attempt_and_are_stored
             assert not list(folder.rglob("*.arrow"))
         found = api.get(f"/runs/{run.id}/series", params={"keys": "alpha_hat"}).json()
         assert found["keys"]["alpha_hat"]["last"] == [1.0, 2.0, 1.0]
-        stored = api.post("/query", json={"sql": "SELECT count(*) FROM steps"}).json()["rows"]
+        stored = api.post("/query", json={"sql": "SELECT count(*) FROM all_steps"}).json()["rows"]
         assert stored == [[4]]
         assert len(api.get(f"/runs/{run.id}/events").json()["items"]) == 3
         assert api.get(f"/runs/{run.id}").json()["attempt"] == 2

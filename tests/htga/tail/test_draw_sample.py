@@ -100,6 +100,7 @@ def test_where_many_entries_are_zero_a_larger_sample_is_drawn_up_to_a_limit(
     whole = gaussian(N).float()
     whole[torch.rand(N, generator=torch.Generator().manual_seed(0)) < share] = 0
     sample = 2**14
-    seen = measure([whole.view(800, -1)], sample=sample, seed=3)
+    # As many entries as are a multiple of no small stride, which would be left out as unfair.
+    seen = measure([whole[:399_995]], sample=sample, seed=3)
     assert int(seen.n) >= least * sample
     assert int(seen.n + seen.n_zero) <= 4.2 * sample

@@ -128,7 +128,7 @@ def test_a_new_writer_starts_an_attempt_whose_steps_win(
     found = series(api, run_id, "alpha_hat")
     assert found["keys"]["alpha_hat"]["last"] == [1.0] * 4 + [2.0] * 4
     assert api.get(f"/runs/{run_id}").json()["attempt"] == 2
-    kept = api.post("/query", json={"sql": "SELECT count(*) FROM steps"}).json()["rows"]
+    kept = api.post("/query", json={"sql": "SELECT count(*) FROM all_steps"}).json()["rows"]
     assert kept == [[10]]
 
 

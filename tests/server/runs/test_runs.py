@@ -334,7 +334,7 @@ def test_the_writers_of_one_start_are_one_attempt_in_whatever_order_they_come(
         assert begin(rank, second).json()["attempt"] == 2
     api.post(f"/runs/{new['id']}/finish", json={})
     assert begin(3, first).json()["state"] == "finished"  # what one of the first had left on disk
-    sql = "SELECT attempt, list_sort(list(rank)) FROM steps GROUP BY attempt ORDER BY attempt"
+    sql = "SELECT attempt, list_sort(list(rank)) FROM all_steps GROUP BY attempt ORDER BY attempt"
     found = api.post("/query", json={"sql": sql}).json()["rows"]
     assert found == [[1, [0, 1, 2, 3]], [2, [0, 1, 2]]]
     for rank, attempt in ((0, 3), (1, 4)):  # a client of an older version says no start
