@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from tests import nginx
 from tests.support.processes import ROOT
 
 CONFIG = """
-daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+{user} daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
 events {{}}
 http {{
   access_log off;
@@ -55,6 +56,8 @@ def proxying(folder: Path, location: str, *, tls: bool) -> Iterator[int]:
     config = folder / "nginx.conf"
     config.write_text(
         CONFIG.format(
+            # Its own user could not write a body to our folder, which nobody else may enter.
+            user="user root;" if os.geteuid() == 0 else "",
             folder=folder,
             port=port,
             ssl=" ssl" if tls else "",
