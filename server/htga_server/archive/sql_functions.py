@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 import duckdb
 import numpy as np
+from duckdb.func import FunctionNullHandling
 from numpy.typing import NDArray
 
 from htga_client.statistics.hill import hill_at
@@ -95,14 +96,16 @@ def merge(histograms: list[bytes | None]) -> bytes | None:
 def create_functions(duck: duckdb.DuckDBPyConnection) -> None:
     """Make them known to a connection."""
     bins = "STRUCT(lower DOUBLE, upper DOUBLE, entries BIGINT)[]"
-    for function, takes, gives in (
+    functions: tuple[tuple[Callable[..., Any], list[Any], str], ...] = (
         (hill, ["BLOB", "BIGINT"], "DOUBLE"),
         (histogram_quantile, ["BLOB", "DOUBLE"], "DOUBLE"),
         (histogram_bins, ["BLOB"], bins),
         (merge, ["BLOB[]"], "BLOB"),
-    ):
-        name, null = function.__name__, "special"  # without it, none may return null
-        duck.create_function(name, _of_null(function), takes, gives, null_handling=null)
+    )
+    for function, takes, gives in functions:
+        special = FunctionNullHandling.SPECIAL  # without it, none may return null
+        call = _of_null(function)
+        duck.create_function(function.__name__, call, takes, gives, null_handling=special)
 
 
 def _of_null(function: Callable[..., Any]) -> Callable[..., Any]:
