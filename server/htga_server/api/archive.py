@@ -54,7 +54,7 @@ async def ids(db: DatabaseDep, allowed: GrantDep) -> dict[str, list[str]]:
 
 @router.get("/archive/{run_id}/faults", dependencies=[READ])
 async def verify(
-    run_id: str, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep, checked: CheckedDep
+    run_id: str, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
 ) -> ArchiveFaults:
     """Read the files of an archived run, and say what is wrong with them."""
 
@@ -63,7 +63,7 @@ async def verify(
         effective_project(allowed, run.project)
         if not run.archived:
             raise NotFound(f"run {run.id} is not in the archive")
-        faults = check_run(connection, run.id, settings.archive, checked)
+        faults = check_run(connection, run.id, settings.archive)
         return ArchiveFaults(run_id=run.id, faults=tuple(str(fault) for fault in faults))
 
     return await db.read(find)

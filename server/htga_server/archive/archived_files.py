@@ -33,7 +33,6 @@ class ArchivedFile:
         attempts: How many attempts the run has.
         path: Where it is; None if nothing says.
         bytes, sha256: What it was when it was written.
-        rows: Number of its rows.
     """
 
     run_id: str
@@ -42,7 +41,6 @@ class ArchivedFile:
     path: Path | None
     bytes: int
     sha256: str
-    rows: int
 
     def damaged(self, fault: str) -> Damaged:
         """Return the error that names this file, and its folder to nobody."""
@@ -72,7 +70,6 @@ def files_of(
             archive_files.c.name,
             archive_files.c.bytes,
             archive_files.c.sha256,
-            archive_files.c.rows,
         )
         .join_from(
             runs,
@@ -84,10 +81,10 @@ def files_of(
         .order_by(runs.c.run_key)
     )
     return [
-        ArchivedFile(run_id, table, attempts, folder / run_id / name, size, digest, rows)
+        ArchivedFile(run_id, table, attempts, folder / run_id / name, size, digest)
         if name is not None
         else _of_manifest(run_id, table, attempts, folder / run_id)
-        for run_id, attempts, name, size, digest, rows in connection.execute(query)
+        for run_id, attempts, name, size, digest in connection.execute(query)
     ]
 
 
@@ -95,26 +92,22 @@ def _of_manifest(run_id: str, table: str, attempts: int, folder: Path) -> Archiv
     name = f"{table}.parquet"
     try:
         manifest: Mapping[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-        told, rows = manifest["files"][name], manifest["rows"][table]
+        told = manifest["files"][name]
         if manifest["run_id"] == run_id:
-            path = folder / name
-            return ArchivedFile(
-                run_id, table, attempts, path, int(told["bytes"]), str(told["sha256"]), int(rows)
-            )
+            size, digest = int(told["bytes"]), str(told["sha256"])
+            return ArchivedFile(run_id, table, attempts, folder / name, size, digest)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # said where the file is read
-    return ArchivedFile(run_id, table, attempts, None, 0, "", 0)
+    return ArchivedFile(run_id, table, attempts, None, 0, "")
 
 
-def check_run(
-    connection: sa.Connection, run_id: str, folder: Path, checked: CheckedFiles
-) -> list[Damaged]:
+def check_run(connection: sa.Connection, run_id: str, folder: Path) -> list[Damaged]:
     """Read the files of an archived run again; return what is wrong with them."""
     faults = []
     for table in TABLES:
         for file in files_of(connection, runs.c.id == run_id, table, folder):
             try:
-                checked.check(file, again=True)
+                CheckedFiles().check(file)
             except Damaged as error:
                 faults.append(error)
     return faults
@@ -138,10 +131,9 @@ def check_next(
         runs.c.archived.is_(True), runs.c.run_key > after
     )
     found = connection.execute(query.order_by(runs.c.run_key).limit(limit)).all()
-    checked = CheckedFiles()
     faults = []
     for run_key, run_id in found:
-        faults += check_run(connection, run_id, folder, checked)
+        faults += check_run(connection, run_id, folder)
         catalog = sa.select(archive_files.c.name).where(archive_files.c.run_key == run_key)
         if named := set(connection.scalars(catalog)):
             remove_leftovers(folder / run_id, {MANIFEST, *named}, before=before)
@@ -186,11 +178,8 @@ class CheckedFiles:
             else:
                 yield file
 
-    def check(self, file: ArchivedFile, *, again: bool = False) -> None:
-        """Check a file.
-
-        Args:
-            again: Whether to read it although it has not changed since it was found sound.
+    def check(self, file: ArchivedFile) -> None:
+        """Check a file, without reading it if it has not changed since it was found sound.
 
         Raises:
             Damaged: It is missing, unreadable or another one.
@@ -208,7 +197,7 @@ class CheckedFiles:
             if found.st_size != file.bytes:
                 raise file.damaged(f"has {found.st_size} bytes instead of {file.bytes}")
             state = (found.st_ino, found.st_size, found.st_mtime_ns, file.sha256)
-            if self._sound.get(path) == state and not again:
+            if self._sound.get(path) == state:
                 return
             with path.open("rb") as data:
                 digest = hashlib.file_digest(data, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from htga_server.archive import parquet, retention
-from htga_server.archive.archived_files import CheckedFiles, check_next, check_run
+from htga_server.archive.archived_files import check_next, check_run
 from htga_server.problems import ServerError
 from htga_server.runs import deletion
 from htga_server.settings import Settings
@@ -87,9 +87,7 @@ class Housekeeping:
         await self._database.write(partial(retention.close_archived, written=written))
 
     async def _prune_rows(self, run_key: int, run_id: str) -> None:
-        check = partial(
-            check_run, run_id=run_id, folder=self._settings.archive, checked=CheckedFiles()
-        )
+        check = partial(check_run, run_id=run_id, folder=self._settings.archive)
         for fault in await self._database.read(check):
             raise fault
         await self._until_done(
