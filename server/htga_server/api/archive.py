@@ -17,7 +17,7 @@ from htga_client.wire import Archive, ArchiveFaults, Query
 from htga_client.wire.readings import LEFT_OUT
 from htga_client.wire.text import clean_text
 from htga_server.api.deps import CheckedDep, DatabaseDep, QueriesDep, SettingsDep
-from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
+from htga_server.api.permissions import ADMIN, READ, GrantDep
 from htga_server.archive import parquet
 from htga_server.archive.archived_files import check_run
 from htga_server.archive.json_values import json_values
@@ -27,8 +27,6 @@ from htga_server.problems import Busy, Conflict, NotFound
 from htga_server.runs.serialize import get
 
 router = APIRouter(tags=["archive"])
-
-
 TRIES = 3
 """How often a run is written anew if rows of it come meanwhile."""
 
@@ -53,14 +51,11 @@ async def ids(db: DatabaseDep, allowed: GrantDep) -> dict[str, list[str]]:
 
 
 @router.get("/archive/{run_id}/faults", dependencies=[READ])
-async def verify(
-    run_id: str, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
-) -> ArchiveFaults:
+async def verify(run_id: str, db: DatabaseDep, settings: SettingsDep) -> ArchiveFaults:
     """Read the files of an archived run, and say what is wrong with them."""
 
     def find(connection: sa.Connection) -> ArchiveFaults:
         run = get(connection, run_id)
-        effective_project(allowed, run.project)
         if not run.archived:
             raise NotFound(f"run {run.id} is not in the archive")
         faults = check_run(connection, run.id, settings.archive)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from htga_client.statistics.hill import hill_at
 from htga_client.wire import histogram as coding
 from htga_client.wire.histogram import Histogram
+from htga_server.timeseries.histogram_blocks import sum_histograms
+from htga_server.timeseries.rollup import WINDOW_STEPS
 
 
 class Bin(TypedDict):
@@ -69,28 +71,20 @@ def merge(histograms: list[bytes | None]) -> bytes | None:
     """Return the histogram of all entries of several: `merge(list(histogram))`.
 
     Raises:
-        ValueError: Their bins differ in width.
+        ValueError: One of them is no histogram.
     """
-    known = [coding.decode(one) for one in histograms if one is not None]
-    if not known:
-        return None
-    if len({one.bits for one in known}) > 1:
-        raise ValueError("merge needs histograms with bins of one width")
-    first = min(one.first for one in known)
-    counts = np.zeros(max(one.first + one.counts.size for one in known) - first, np.int64)
-    for one in known:
-        counts[one.first - first :][: one.counts.size] += one.counts
-    return coding.encode_all(
-        [
-            Histogram(
-                known[0].bits,
-                first,
-                counts,
-                sum(one.n_zero for one in known),
-                sum(one.n_nonfinite for one in known),
-            )
-        ]
-    )[0]
+    known = [one for one in histograms if one is not None]
+    if len(known) == 1:
+        coding.decode(known[0])  # what is no histogram is refused here, too
+    while len(known) > 1:
+        decoded, count = coding.decode_all(known), len(known)
+        if not decoded.valid.all():
+            raise ValueError("merge needs histograms, and one of these is none")
+        starts = range(0, count, WINDOW_STEPS)
+        known = sum_histograms(
+            decoded, [slice(start, min(start + WINDOW_STEPS, count)) for start in starts]
+        )
+    return known[0] if known else None
 
 
 def create_functions(duck: duckdb.DuckDBPyConnection) -> None:

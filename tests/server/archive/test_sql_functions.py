@@ -58,6 +58,9 @@ def test_bins_hold_every_entry_and_merged_ones_those_of_all(
     duck: duckdb.DuckDBPyConnection,
 ) -> None:
     parts = [sample(seed, 1000) * 10**seed for seed in range(3)]
+    many = [encoded(sample(seed, 20)) for seed in range(150)]  # more than are summed at once
+    whole = encoded(torch.cat([sample(seed, 20) for seed in range(150)]))
+    assert ask(duck, "merge(?::BLOB[])", many) == whole
     blobs = [encoded(part) for part in parts]
     merged = ask(duck, "merge(?::BLOB[])", [*blobs, None])
     assert merged == encoded(torch.cat(parts))
