@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -22,8 +23,6 @@ CHANGED = rounds(600, 20_000)
 MAX_MEMORY = 512 * 2**20
 SAME = 7
 """Seed of the changes that are the same at every run."""
-FATAL = 8
-"""Seed of changes of which one of the first ends a collector that believes them; others hang it."""
 ODD = (0, 1, -1, 2**31 - 1, -(2**31), 255, 65_536)
 """What offsets, lengths and the like are changed to."""
 
@@ -65,12 +64,21 @@ def changed(chance: random.Random) -> Iterator[bytes]:
         yield bytes(body)
 
 
-def posted(collector: CollectorProcess, chance: random.Random) -> Counter[int]:
+def beyond_memory() -> bytes:
+    """A stream whose names of layers are said to end far behind everything that was sent."""
+    body = bytearray(sound()[0])
+    ends = struct.pack("<21i", *range(0, 105, 5))  # of twenty names of five letters
+    at = body.index(ends) + len(ends) - 4
+    body[at : at + 4] = (2**31 - 1).to_bytes(4, "little")
+    return bytes(body)
+
+
+def posted(collector: CollectorProcess, bodies: Iterable[bytes]) -> Counter[int]:
     """The answers by status."""
     said: Counter[int] = Counter()
     with httpx2.Client(base_url=collector.url + PREFIX, timeout=60) as client:
         rows = f"/runs/{client.post('/runs', json=new_run()).json()['id']}/rows"
-        for body in changed(chance):
+        for body in bodies:
             answer = client.post(rows, content=body, headers={"content-type": ARROW_STREAM})
             said[answer.status_code] += 1
     return said
@@ -85,7 +93,7 @@ def most_memory(process: psutil.Process) -> int:
 
 def test_a_changed_stream_is_read_or_refused_and_ends_no_collector(tmp_path: Path) -> None:
     with running(tmp_path) as collector:
-        said = posted(collector, seeded_random() if LONG else random.Random(SAME))
+        said = posted(collector, changed(seeded_random() if LONG else random.Random(SAME)))
         assert collector.process is not None
         peak = most_memory(psutil.Process(collector.process.pid))
     print(f"{CHANGED:,} changed streams: {dict(said)}, {peak / 2**20:.0f} MiB at most")
@@ -94,9 +102,14 @@ def test_a_changed_stream_is_read_or_refused_and_ends_no_collector(tmp_path: Pat
     assert peak < MAX_MEMORY
 
 
+def test_names_that_end_behind_what_was_sent_are_refused(tmp_path: Path) -> None:
+    with running(tmp_path) as collector:
+        assert posted(collector, [beyond_memory()]) == {422: 1}
+
+
 def test_control_one_that_believes_arrows_buffers_is_ended_by_a_signal(tmp_path: Path) -> None:
     with running(tmp_path, "unvalidated") as collector:
         with pytest.raises(httpx2.TransportError):
-            posted(collector, random.Random(FATAL))
+            posted(collector, [beyond_memory()])
         assert collector.process is not None
         assert collector.process.wait(60) < 0

@@ -37,6 +37,25 @@ SCALARS: dict[str, pa.DataType] = {
     "control_alpha_bar": pa.float64(),
     "control_stderr": pa.float64(),
     "control_scope": pa.int64(),
+    "lr": pa.float64(),
+    "update_norm": pa.float64(),
+    "weight_norm": pa.float64(),
+    "update_ratio": pa.float64(),
+    "update_cosine": pa.float64(),
+    "momentum_cosine": pa.float64(),
+    "update_stderr": pa.float64(),
+    "weight_alpha": pa.float64(),
+    "weight_stderr": pa.float64(),
+    "noise_alpha": pa.float64(),
+    "noise_stderr": pa.float64(),
+    "noise_norm": pa.float64(),
+    "noise_norm_alpha": pa.float64(),
+    "noise_slope": pa.float64(),
+    "noise_scale": pa.float64(),
+    "noise_share": pa.float64(),
+    "esd_alpha": pa.float64(),
+    "esd_alpha_null": pa.float64(),
+    "sharpness": pa.float64(),
 }
 """The scalars that the probe measures at a step, by name. Each may be null.
 
@@ -45,9 +64,12 @@ SCALARS: dict[str, pa.DataType] = {
 at four times `k`; `norm_ratio` is the norm of the amplified gradient over that of the raw one;
 `overhead_ms` is the time that measuring took on the training thread; `n_total` is the number of
 entries of the gradient, of which `n`, `n_zero` and `n_nonfinite` count those that were measured;
-`scope` and `control_scope` are a `Scope`, `estimator` is an `Estimator`. Everything but what begins
-with `control_` is of the raw gradient. New scalars go to the end: the collector's
-rollups know them by their place."""
+`scope` and `control_scope` are a `Scope`, `estimator` is an `Estimator`. What begins with
+`control_` is of the sample that an optimizer controls, with `update_` of the step that was applied,
+with `weight_` of the parameters, with `noise_` of the differences between minibatches, with `esd_`
+of the eigenvalues of a weight matrix; everything else is of the raw gradient. `lr` is the learning
+rate of the parameters' group, `sharpness` the largest eigenvalue of the loss's Hessian. New scalars
+go to the end: the collector's rollups know them by their place."""
 
 
 class Scope(IntEnum):
@@ -137,6 +159,25 @@ class JsonRow:
     control_alpha_bar: float | None = None
     control_stderr: float | None = None
     control_scope: int | None = None
+    lr: float | None = None
+    update_norm: float | None = None
+    weight_norm: float | None = None
+    update_ratio: float | None = None
+    update_cosine: float | None = None
+    momentum_cosine: float | None = None
+    update_stderr: float | None = None
+    weight_alpha: float | None = None
+    weight_stderr: float | None = None
+    noise_alpha: float | None = None
+    noise_stderr: float | None = None
+    noise_norm: float | None = None
+    noise_norm_alpha: float | None = None
+    noise_slope: float | None = None
+    noise_scale: float | None = None
+    noise_share: float | None = None
+    esd_alpha: float | None = None
+    esd_alpha_null: float | None = None
+    sharpness: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 
