@@ -34,6 +34,7 @@ from htga_server.api import (
 )
 from htga_server.api.rows import RowIngestService
 from htga_server.archive.archived_files import CheckedFiles
+from htga_server.archive.archived_rows import Snapshots
 from htga_server.archive.housekeeping import Housekeeping
 from htga_server.http.access_log import AccessLog
 from htga_server.http.metrics import Metrics
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None, *, reader: bool = False) -> Fas
     metrics = Metrics(database, broker)
     app.state.viewed, app.state.metrics = viewed, metrics
     app.state.checked_files = CheckedFiles()
+    app.state.snapshots = Snapshots(database, settings.archive, app.state.checked_files)
     app.state.queries = asyncio.Semaphore(settings.queries_at_once)
     app.state.row_ingest = RowIngestService(
         database, broker, viewed, SenderPacing(), monitor, metrics, settings

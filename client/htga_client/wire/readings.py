@@ -33,6 +33,8 @@ class Series:
         buckets: Length of `step`.
         total: Number of stored rows in these buckets.
         cursor: Pass it back as `since` to get only later rows; opaque.
+        damaged: A sentence for each damaged file of the archive, in whose place summaries of eight
+            or more steps are shown.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
@@ -45,6 +47,7 @@ class Series:
     buckets: int
     total: int
     cursor: str | None
+    damaged: tuple[str, ...] = ()
 
 
 Axis = Literal["step", "time", "relative"]
@@ -107,11 +110,13 @@ class GroupedSeries:
     Attributes:
         by: The common settings of the runs of a group; none if each run is its own group.
         axis: Axis of `GroupSeries.x`.
+        damaged: As in `Series`.
     """
 
     by: tuple[str, ...]
     axis: Axis
     items: tuple[GroupSeries, ...]
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +129,7 @@ class Histograms:
         counts: S lists of B counts; the steps of one bucket are summed.
         n_zero, n_nonfinite: Number of entries outside all bins, length S.
         total: Number of stored histograms in these columns.
-        cursor: As in `Series`.
+        cursor, damaged: As in `Series`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
@@ -138,6 +143,7 @@ class Histograms:
     n_nonfinite: list[int]
     total: int
     cursor: str | None
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +169,7 @@ class Tail:
         fit: The estimate at the threshold chosen by k; None if there are too few entries.
         n: Number of finite, non-zero entries.
         n_zero, n_nonfinite: Number of the other entries.
+        damaged: As in `Series`; the tail is then that of a window of 64 steps.
     """
 
     run_id: str
@@ -177,6 +184,7 @@ class Tail:
     n: int
     n_zero: int
     n_nonfinite: int
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +201,7 @@ class TailSeries:
             without an estimate.
         k, n: Size of the tail, and number of finite, non-zero entries.
         total: Number of stored histograms.
-        cursor: As in `Series`.
+        cursor, damaged: As in `Series`.
     """
 
     run_id: str
@@ -206,6 +214,7 @@ class TailSeries:
     n: list[int]
     total: int
     cursor: str | None
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +226,7 @@ class LayerMap:
         layers: Names of the layers in the order of their first rows, length L, without the whole
             model.
         mean, min, max: L lists of S values, as in `Buckets`.
+        damaged: As in `Series`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = JSON_FLOATS
@@ -229,6 +239,7 @@ class LayerMap:
     mean: list[list[float | None]]
     min: list[list[float | None]]
     max: list[list[float | None]]
+    damaged: tuple[str, ...] = ()
 
 
 LEFT_OUT = b"left_out"

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import StringConstraints
 
 from htga_client.wire import Axis, GroupedSeries, Run, RunState
-from htga_server.api.deps import DatabaseDep, ViewedDep
+from htga_server.api.deps import SnapshotsDep, ViewedDep
 from htga_server.api.permissions import READ, GrantDep, effective_project
 from htga_server.api.runs import id_list
 from htga_server.api.series import RangeDep, key_list
@@ -18,6 +18,7 @@ from htga_server.problems import BadRequest
 from htga_server.reads import groups
 from htga_server.reads.groups import GroupQuery
 from htga_server.runs import store
+from htga_server.timeseries.snapshot import Snapshot
 
 router = APIRouter(prefix="/groups", tags=["series"])
 Setting = Annotated[str, StringConstraints(pattern=r"^(run|group|config\.[\s\S]*)$")]
@@ -26,7 +27,7 @@ Setting = Annotated[str, StringConstraints(pattern=r"^(run|group|config\.[\s\S]*
 @router.get("/series", response_model=GroupedSeries, dependencies=[READ])
 async def read_groups(
     request: Request,
-    db: DatabaseDep,
+    snapshots: SnapshotsDep,
     viewed: ViewedDep,
     allowed: GrantDep,
     within: RangeDep,
@@ -52,10 +53,11 @@ async def read_groups(
     own = effective_project(allowed, project)
     query = GroupQuery(by=by, keys=key_list(keys), axis=x, within=within, buckets=buckets)
 
-    def read(connection: sa.Connection) -> GroupedSeries:
-        return groups.read(connection, _chosen(connection, requested, own, state, tag), query)
+    def read(snapshot: Snapshot) -> GroupedSeries:
+        runs = _chosen(snapshot.connection, requested, own, state, tag)
+        return groups.read(snapshot, runs, query)
 
-    found = await db.read(read)
+    found = await snapshots.read(read)
     for group in found.items:
         for run_id in group.members:
             viewed.mark_viewed(run_id)

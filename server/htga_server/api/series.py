@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from htga_client.statistics.hill import TAIL_FRACTION
 from htga_client.wire import Histograms, Layer, LayerMap, Series, Tail, TailSeries
-from htga_server.api.deps import DatabaseDep, ViewedDep
+from htga_server.api.deps import DatabaseDep, SnapshotsDep, ViewedDep
 from htga_server.api.permissions import READ
 from htga_server.http.responses import arrow_response, json_response, wants_arrow
 from htga_server.problems import BadRequest
@@ -56,7 +56,7 @@ def key_list(keys: str) -> list[str]:
 async def read_series(
     run_id: str,
     request: Request,
-    db: DatabaseDep,
+    snapshots: SnapshotsDep,
     viewed: ViewedDep,
     within: RangeDep,
     keys: str,
@@ -73,7 +73,7 @@ async def read_series(
         viewed.mark_viewed(run_id)
     wanted = key_list(keys)
     read = partial(series.read, run_id=run_id, keys=wanted, within=within, buckets=buckets)
-    found = await db.read(read)
+    found = await snapshots.read(read)
     if wants_arrow(request):
         return arrow_response(request, series.to_arrow(found))
     return json_response(request, found)
@@ -83,35 +83,35 @@ async def read_series(
 async def read_histograms(
     run_id: str,
     request: Request,
-    db: DatabaseDep,
+    snapshots: SnapshotsDep,
     within: RangeDep,
     buckets: Annotated[int, Query(ge=1, le=2000)] = 400,
     bits: Annotated[int, Query(ge=0, le=8)] = 1,
 ) -> Response:
     """Histograms of |gradient|, summed per bucket of steps, on `2**bits` bins per octave."""
     read = partial(histograms.read, run_id=run_id, within=within, buckets=buckets, bits=bits)
-    return json_response(request, await db.read(read))
+    return json_response(request, await snapshots.read(read))
 
 
 @router.get("/{run_id}/tail", response_model=Tail, dependencies=[READ, VIEW])
 async def read_tail(
     run_id: str,
     request: Request,
-    db: DatabaseDep,
+    snapshots: SnapshotsDep,
     layer: str = "",
     rank: Rank = 0,
     step: Step = None,
 ) -> Response:
     """Survival, Hill plot at every threshold and one fit, of the latest histogram by `step`."""
     read = partial(tail.read, run_id=run_id, layer=layer, rank=rank, step=step)
-    return json_response(request, await db.read(read))
+    return json_response(request, await snapshots.read(read))
 
 
 @router.get("/{run_id}/tail/steps", response_model=TailSeries, dependencies=[READ, VIEW])
 async def read_tail_steps(
     run_id: str,
     request: Request,
-    db: DatabaseDep,
+    snapshots: SnapshotsDep,
     within: RangeDep,
     buckets: Annotated[int, Query(ge=1, le=1000)] = 300,
     fraction: Annotated[float, Query(gt=0, le=0.5)] = TAIL_FRACTION,
@@ -120,7 +120,7 @@ async def read_tail_steps(
     read = partial(
         tail.over_steps, run_id=run_id, within=within, buckets=buckets, fraction=fraction
     )
-    return json_response(request, await db.read(read))
+    return json_response(request, await snapshots.read(read))
 
 
 @router.get("/{run_id}/layers", dependencies=[READ])
@@ -133,7 +133,7 @@ async def read_layers(run_id: str, db: DatabaseDep) -> dict[str, tuple[Layer, ..
 async def read_layer_map(
     run_id: str,
     request: Request,
-    db: DatabaseDep,
+    snapshots: SnapshotsDep,
     key: str = "alpha_hat",
     buckets: Annotated[int, Query(ge=1, le=1000)] = 120,
     rank: Rank = 0,
@@ -143,4 +143,4 @@ async def read_layer_map(
     """One scalar of every layer over `start <= step < stop`, on common buckets."""
     within = Range(rank=rank, start=start, stop=stop)
     read = partial(layer_map.read, run_id=run_id, key=key, within=within, buckets=buckets)
-    return json_response(request, await db.read(read))
+    return json_response(request, await snapshots.read(read))

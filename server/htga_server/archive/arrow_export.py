@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from htga_client.wire import SCALARS
 from htga_server.storage.tables import metrics, names, runs, steps
 from htga_server.storage.values import to_array
-from htga_server.timeseries.series import read_histograms
+from htga_server.timeseries.raw_rows import StoredRows
 from htga_server.timeseries.series_key import LAYERS, SeriesKey
 
 LABELS = tuple((name, pa.string()) for name in ("run_id", "project", "run"))
@@ -126,7 +126,7 @@ def _histograms(connection: sa.Connection, rows: Sequence[Any]) -> tuple[bytes |
     for (run_key, layer_id, rank), own in groupby(rows, lambda row: row[:3]):
         part = [(row[3], row[4]) for row in own]
         series = SeriesKey(LAYERS, run_key, layer_id, rank)
-        stored = read_histograms(connection, series, part[0][0], part[-1][0] + 1)
+        stored = StoredRows(connection).histograms(series, part[0][0], part[-1][0] + 1)
         found += [stored.get(step, {}).get(attempt) for step, attempt in part]
     return tuple(found)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS, Axis, GroupBuckets, GroupedSeries, GroupSeries, Run
@@ -21,6 +20,7 @@ from htga_server.storage.values import to_optional_list
 from htga_server.timeseries import rollup
 from htga_server.timeseries.rollup import Rollups
 from htga_server.timeseries.series import first_row_time
+from htga_server.timeseries.snapshot import Snapshot
 
 MAX_RUNS = 500
 MAX_POINTS = 2_000_000
@@ -55,7 +55,7 @@ class Member:
     x: Floats
 
 
-def read(connection: sa.Connection, runs: Sequence[Run], query: GroupQuery) -> GroupedSeries:
+def read(snapshot: Snapshot, runs: Sequence[Run], query: GroupQuery) -> GroupedSeries:
     """Return the mean over the runs of each group, with a 95 % interval.
 
     The result for a group depends on its own runs alone, not on other groups.
@@ -77,8 +77,10 @@ def read(connection: sa.Connection, runs: Sequence[Run], query: GroupQuery) -> G
     by_group: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         by_group.setdefault(_values(run, query.by), []).append(run)
-    items = tuple(_group(connection, own, query) for own in by_group.values())
-    return GroupedSeries(by=tuple(query.by), axis=query.axis, items=items)
+    items = tuple(_group(snapshot, own, query) for own in by_group.values())
+    return GroupedSeries(
+        by=tuple(query.by), axis=query.axis, items=items, damaged=tuple(snapshot.damaged)
+    )
 
 
 def _label(run: Run, by: Sequence[str]) -> str:
@@ -104,8 +106,8 @@ def _values(run: Run, by: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _group(connection: sa.Connection, runs: Sequence[Run], query: GroupQuery) -> GroupSeries:
-    members = _members(connection, runs, query)
+def _group(snapshot: Snapshot, runs: Sequence[Run], query: GroupQuery) -> GroupSeries:
+    members = _members(snapshot, runs, query)
     x, places = alignment.grid([member.x for member in members], query.buckets)
     on_places = [
         alignment.on_places(member.cells, member.x, at)
@@ -124,26 +126,28 @@ def _group(connection: sa.Connection, runs: Sequence[Run], query: GroupQuery) ->
     )
 
 
-def _members(connection: sa.Connection, runs: Sequence[Run], query: GroupQuery) -> list[Member]:
+def _members(snapshot: Snapshot, runs: Sequence[Run], query: GroupQuery) -> list[Member]:
     """Read the runs of a group, along steps on common buckets, along time each on its own."""
     requests = []
     for run in runs:
         own = [key for key in query.keys if key in SCALARS or key in run.metrics]
-        requests.append(series.resolve(connection, run.id, own, query.within) if own else [])
-    on_buckets = partial(series.on_buckets, connection, within=query.within, buckets=query.buckets)
+        requests.append(
+            series.resolve(snapshot.connection, run.id, own, query.within) if own else []
+        )
+    on_buckets = partial(series.on_buckets, snapshot, within=query.within, buckets=query.buckets)
     if query.axis == "step":
         cells = iter(on_buckets([part for parts in requests for part in parts]))
         found = [[next(cells) for _ in parts] for parts in requests]
     else:
         found = [on_buckets(parts) for parts in requests]
     members = [
-        _member(connection, parts, own, query) for parts, own in zip(requests, found, strict=True)
+        _member(snapshot, parts, own, query) for parts, own in zip(requests, found, strict=True)
     ]
     return members if len(members) == 1 else [_in_order(member) for member in members]
 
 
 def _member(
-    connection: sa.Connection,
+    snapshot: Snapshot,
     requests: Sequence[SeriesRequest],
     found: Sequence[Rollups],
     query: GroupQuery,
@@ -153,7 +157,7 @@ def _member(
     if query.axis == "step":
         return Member(cells, cells.at.astype(np.float64))
     if query.axis == "relative" and requests:
-        return Member(cells, cells.time - first_row_time(connection, requests[0].series.run_key))
+        return Member(cells, cells.time - first_row_time(snapshot, requests[0].series.run_key))
     return Member(cells, cells.time)
 
 

@@ -12,12 +12,13 @@ from htga_client.wire import Histograms
 from htga_client.wire.histogram import Histograms as Decoded
 from htga_client.wire.histogram import decode_all, edges
 from htga_server.reads.series import Range
-from htga_server.runs.lookup import is_pruned, key_of, name_ids
+from htga_server.runs.lookup import key_of, name_ids
 from htga_server.storage.tables import cells
 from htga_server.timeseries import rollup
 from htga_server.timeseries.rollup import FACTOR, WINDOW_STEPS
-from htga_server.timeseries.series import read_histograms, step_ranges
+from htga_server.timeseries.series import step_ranges
 from htga_server.timeseries.series_key import LAYERS, SeriesKey
+from htga_server.timeseries.snapshot import Snapshot
 
 SUM_LEVEL = 2
 """The lowest level of cells with histogram sums; a cell of it covers a window."""
@@ -66,11 +67,9 @@ class Columns(NamedTuple):
     cursor: str | None
 
 
-def read(
-    connection: sa.Connection, run_id: str, within: Range, buckets: int, bits: int
-) -> Histograms:
+def read(snapshot: Snapshot, run_id: str, within: Range, buckets: int, bits: int) -> Histograms:
     """Read histograms of a layer as a chart needs them, see `read_columns`."""
-    found = read_columns(connection, run_id, within, buckets, bits)
+    found = read_columns(snapshot, run_id, within, buckets, bits)
     return Histograms(
         run_id=run_id,
         layer=within.layer,
@@ -81,11 +80,12 @@ def read(
         n_nonfinite=found.n_nonfinite.tolist(),
         total=found.total,
         cursor=found.cursor,
+        damaged=tuple(snapshot.damaged),
     )
 
 
 def read_columns(
-    connection: sa.Connection, run_id: str, within: Range, buckets: int, bits: int
+    snapshot: Snapshot, run_id: str, within: Range, buckets: int, bits: int
 ) -> Columns:
     """Read histograms of a layer, on `2**bits` bins to an octave.
 
@@ -95,6 +95,7 @@ def read_columns(
         NotFound: No such run exists.
         BadRequest: The cursor is invalid.
     """
+    connection = snapshot.connection
     run_key = key_of(connection, run_id)
     layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)
     key = SeriesKey(LAYERS, run_key, layer_id, within.rank)
@@ -104,35 +105,35 @@ def read_columns(
     width, level = rollup.bucket_width(start, stop, buckets)
     if level < SUM_LEVEL and stop - start >= max(MANY_STEPS, WINDOW_STEPS * buckets / COARSER):
         width, level = WINDOW_STEPS, SUM_LEVEL
-    pruned = is_pruned(connection, run_key)
-    if pruned:  # only sums of windows are left
+    rows_are_gone = snapshot.rows_of(run_key, LAYERS) is None
+    if rows_are_gone:  # only sums of windows are left
         start, stop = start // WINDOW_STEPS * WINDOW_STEPS, -(-stop // WINDOW_STEPS) * WINDOW_STEPS
         width, level = max(width, WINDOW_STEPS), max(level, SUM_LEVEL)
-    sums = _read_sums(connection, key, start, stop, last_step=last, level=level)
-    if not pruned and sum(part.number for part in sums) <= buckets:
+    sums = _read_sums(snapshot, key, start, stop, last_step=last, level=level)
+    if not rows_are_gone and sum(part.number for part in sums) <= buckets:
         width = 1
         if level:
-            sums = _read_sums(connection, key, start, stop, last_step=last, level=0)
+            sums = _read_sums(snapshot, key, start, stop, last_step=last, level=0)
     return _on_buckets(sums, width, bits)
 
 
 def _read_sums(
-    connection: sa.Connection, key: SeriesKey, start: int, stop: int, *, last_step: int, level: int
+    snapshot: Snapshot, key: SeriesKey, start: int, stop: int, *, last_step: int, level: int
 ) -> list[HistogramSum]:
     """Read `start <= step < stop`: sums where the level has them, single histograms elsewhere."""
     closed = last_step // WINDOW_STEPS * WINDOW_STEPS
     sums: list[HistogramSum] = []
     for at, first, end in rollup.split_range(start, min(stop, closed), level):
         if at >= SUM_LEVEL:
-            sums += _stored_sums(connection, key, at, first, end)
+            sums += _stored_sums(snapshot.connection, key, at, first, end)
         else:
-            sums += _single_histograms(connection, key, first * FACTOR**at, end * FACTOR**at)
+            sums += _single_histograms(snapshot, key, first * FACTOR**at, end * FACTOR**at)
     rest = max(start, closed)
-    sums += _single_histograms(connection, key, rest, stop)
-    if stop > closed and level >= SUM_LEVEL:
-        # Only a pruned run has a sum of its last window, because no row can follow.
+    sums += _single_histograms(snapshot, key, rest, stop)
+    if snapshot.rows_of(key.run_key, LAYERS) is None and stop > closed and level >= SUM_LEVEL:
+        # A pruned run has a sum of its last window, too, because no row can follow.
         sums += _stored_sums(
-            connection, key, SUM_LEVEL, rest // WINDOW_STEPS, -(-stop // WINDOW_STEPS)
+            snapshot.connection, key, SUM_LEVEL, rest // WINDOW_STEPS, -(-stop // WINDOW_STEPS)
         )
     return sums
 
@@ -153,13 +154,14 @@ def _stored_sums(
 
 
 def _single_histograms(
-    connection: sa.Connection, key: SeriesKey, start: int, stop: int
+    snapshot: Snapshot, key: SeriesKey, start: int, stop: int
 ) -> list[HistogramSum]:
-    if start >= stop:
+    rows = snapshot.rows_of(key.run_key, LAYERS)
+    if start >= stop or rows is None:
         return []
     return [
         HistogramSum(step, step, 1, attempts[max(attempts)])
-        for step, attempts in read_histograms(connection, key, start, stop).items()
+        for step, attempts in rows.histograms(key, start, stop).items()
     ]
 
 

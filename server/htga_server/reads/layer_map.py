@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from htga_client.wire import SCALARS, LayerMap
@@ -15,6 +14,7 @@ from htga_server.timeseries import rollup
 from htga_server.timeseries.rollup import FACTOR, WINDOW_STEPS, Rollups
 from htga_server.timeseries.series import finest_cells, read_cells, step_ranges
 from htga_server.timeseries.series_key import LAYERS, SeriesKeys
+from htga_server.timeseries.snapshot import Snapshot
 
 MAX_CELLS = 150_000
 """Maximum cells read for one answer; with very many layers there are fewer buckets."""
@@ -22,13 +22,14 @@ LAYERS_PER_QUERY = 10_000
 """Layers in one query, because a database limits its parameters."""
 
 
-def read(connection: sa.Connection, run_id: str, key: str, within: Range, buckets: int) -> LayerMap:
+def read(snapshot: Snapshot, run_id: str, key: str, within: Range, buckets: int) -> LayerMap:
     """Read a scalar of every layer on a rank; the cost grows with layers and buckets, not steps.
 
     Raises:
         NotFound: No such run exists.
         BadRequest: No such scalar exists.
     """
+    connection = snapshot.connection
     run_key = key_of(connection, run_id)
     if key not in SCALARS:
         raise BadRequest(f"key must be a scalar such as alpha_hat, got {key[:80]!r}")
@@ -58,11 +59,11 @@ def read(connection: sa.Connection, run_id: str, key: str, within: Range, bucket
             )
             for at, low, high in rollup.split_range(start, min(stop, end), level):
                 parts.append(
-                    finest_cells(connection, some, low, high, [key])
+                    finest_cells(snapshot, some, low, high, [key])
                     if at == 0
                     else read_cells(connection, some, at, (low, high), [key])
                 )
-            parts.append(finest_cells(connection, some, max(start, end), stop, [key]))
+            parts.append(finest_cells(snapshot, some, max(start, end), stop, [key]))
     layer = np.searchsorted(ids, np.concatenate([ids[:0], *(owner for owner, _ in parts)]))
     found = rollup.concatenate((key,), [part for _, part in parts])
     step, values = _on_grid(layer, found, width, len(ids))
@@ -72,6 +73,7 @@ def read(connection: sa.Connection, run_id: str, key: str, within: Range, bucket
         rank=within.rank,
         step=step,
         layers=[names[number] for number in ids.tolist()],
+        damaged=tuple(snapshot.damaged),
         **values,
     )
 

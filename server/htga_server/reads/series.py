@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,13 @@ import sqlalchemy as sa
 
 from htga_client.wire import SCALARS, Buckets, Series
 from htga_server.problems import BadRequest
-from htga_server.runs.lookup import is_pruned, key_of, name_ids
+from htga_server.runs.lookup import key_of, name_ids
 from htga_server.storage.values import to_optional_list
 from htga_server.timeseries import rollup
 from htga_server.timeseries.rollup import Rollups, Stats
 from htga_server.timeseries.series import read_series, step_ranges
 from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, SeriesKind
+from htga_server.timeseries.snapshot import Snapshot
 
 MAX_BUCKETS = 20_000
 
@@ -53,7 +55,7 @@ class Range:
 
 
 def read(
-    connection: sa.Connection, run_id: str, keys: Sequence[str], within: Range, buckets: int
+    snapshot: Snapshot, run_id: str, keys: Sequence[str], within: Range, buckets: int
 ) -> Series:
     """Read values of keys over steps; a key is a scalar of `wire.SCALARS` or a metric's name.
 
@@ -61,14 +63,15 @@ def read(
         NotFound: No such run exists.
         BadRequest: No such key exists, or the cursor is invalid.
     """
-    requests = resolve(connection, run_id, keys, within)
-    found = on_buckets(connection, requests, within, buckets)
+    requests = resolve(snapshot.connection, run_id, keys, within)
+    found = on_buckets(snapshot, requests, within, buckets)
     labelled = zip((one.labels for one in requests), found, strict=True)
-    return _series(run_id, within.layer, rollup.join_series(tuple(keys), labelled))
+    cells = rollup.join_series(tuple(keys), labelled)
+    return _series(run_id, within.layer, cells, tuple(snapshot.damaged))
 
 
 def on_buckets(
-    connection: sa.Connection, requests: Sequence[SeriesRequest], within: Range, buckets: int
+    snapshot: Snapshot, requests: Sequence[SeriesRequest], within: Range, buckets: int
 ) -> list[Rollups]:
     """Read each series on common buckets, at most `buckets` of them.
 
@@ -80,9 +83,9 @@ def on_buckets(
     first = min((one.first for one in requests), default=0)
     last = max((one.last for one in requests), default=-1)
     start, stop = within.within(first, last)
-    raw = all(has_few_rows(connection, one.series, start, stop, buckets) for one in requests)
+    raw = all(has_few_rows(snapshot, one.series, start, stop, buckets) for one in requests)
     width, level = (1, 0) if raw else rollup.bucket_width(start, stop, buckets)
-    found = [rollup.merge(one.cells(connection, start, stop, level), width) for one in requests]
+    found = [rollup.merge(one.cells(snapshot, start, stop, level), width) for one in requests]
     if raw and len(set().union(*(cells.at.tolist() for cells in found))) > buckets:
         # Each series has few rows, but at different steps.
         width, _ = rollup.bucket_width(start, stop, buckets)
@@ -90,22 +93,12 @@ def on_buckets(
     return found
 
 
-def has_few_rows(
-    connection: sa.Connection, series: SeriesKey, start: int, stop: int, limit: int
-) -> bool:
-    """Return whether a series has at most `limit` rows in the range; a pruned one never has."""
+def has_few_rows(snapshot: Snapshot, series: SeriesKey, start: int, stop: int, limit: int) -> bool:
+    """Return whether a series has at most `limit` rows in the range; without rows it has not."""
     if stop - start <= limit:
         return True
-    table = series.kind.table
-    some = (
-        sa.select(table.c.step)
-        .where(*series.conditions(table), table.c.step >= start, table.c.step < stop)
-        .limit(limit + 1)
-    )
-    number = connection.scalar(sa.select(sa.func.count()).select_from(some.subquery()))
-    if not number and is_pruned(connection, series.run_key):
-        return False  # only cells are left
-    return (number or 0) <= limit
+    rows = snapshot.rows_of(series.run_key, series.kind)
+    return rows is not None and rows.number(series, start, stop, limit) <= limit
 
 
 def to_arrow(series: Series) -> pa.Table:
@@ -118,7 +111,8 @@ def to_arrow(series: Series) -> pa.Table:
         columns[key] = pa.array(values.last, pa.float64())
         for part in ("mean", "min", "max"):
             columns[f"{key}.{part}"] = pa.array(getattr(values, part), pa.float64())
-    return pa.table(columns)
+    said = {"damaged": json.dumps(series.damaged)} if series.damaged else None
+    return pa.table(columns).replace_schema_metadata(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +125,10 @@ class SeriesRequest:
     first: int
     last: int
 
-    def cells(self, connection: sa.Connection, start: int, stop: int, level: int) -> Rollups:
+    def cells(self, snapshot: Snapshot, start: int, stop: int, level: int) -> Rollups:
         """Read `start <= step < stop` in cells of `level` and below."""
         return read_series(
-            connection,
+            snapshot,
             self.series,
             start,
             stop,
@@ -171,7 +165,7 @@ def resolve(
     ]
 
 
-def _series(run_id: str, layer: str, cells: Rollups) -> Series:
+def _series(run_id: str, layer: str, cells: Rollups, damaged: tuple[str, ...]) -> Series:
     return Series(
         run_id=run_id,
         layer=layer,
@@ -181,6 +175,7 @@ def _series(run_id: str, layer: str, cells: Rollups) -> Series:
         buckets=cells.at.size,
         total=int(cells.rows.sum()),
         cursor=str(cells.step.max()) if cells.at.size else None,
+        damaged=damaged,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import sqlalchemy as sa
 
@@ -11,39 +13,41 @@ from htga_client.wire.histogram import Histogram, decode, edges, n_bins
 from htga_server.problems import NotFound
 from htga_server.reads import histograms
 from htga_server.reads.series import Range
-from htga_server.runs.lookup import is_pruned, key_of, name_ids
-from htga_server.storage.tables import cells, packs
+from htga_server.runs.lookup import key_of, name_ids
+from htga_server.storage.tables import cells
 from htga_server.storage.values import to_optional_list
 from htga_server.timeseries.rollup import MAX_STEP, WINDOW_STEPS
-from htga_server.timeseries.series import read_histograms
 from htga_server.timeseries.series_key import LAYERS, SeriesKey
+from htga_server.timeseries.snapshot import Snapshot
 
 BITS = 3
 """Resolution of the histograms that the probe sends; coarser ones are read as they are."""
 
 
-def read(
-    connection: sa.Connection, run_id: str, *, layer: str, rank: int, step: int | None
-) -> Tail:
-    """Return the tail of the latest histogram up to `step`; of a pruned run, that of its window.
+def read(snapshot: Snapshot, run_id: str, *, layer: str, rank: int, step: int | None) -> Tail:
+    """Return the tail of the latest histogram up to `step`.
+
+    Of a run whose archive is damaged it is the tail of a window of 64 steps.
 
     Raises:
         NotFound: No such run exists, or it has no histogram up to `step`.
     """
+    connection = snapshot.connection
     run_key = key_of(connection, run_id)
     layer_id = name_ids(connection, run_key, "layer").get(layer, -1)
     key = SeriesKey(LAYERS, run_key, layer_id, rank)
     before = MAX_STEP if step is None else step
-    read_histogram = _summed if is_pruned(connection, run_key) else _single
-    found = read_histogram(connection, key, before)
+    rows = snapshot.rows_of(run_key, LAYERS)
+    found = _summed(connection, key, before) if rows is None else rows.last_histogram(key, before)
     if found is None:
         raise NotFound(f"run {run_id} has no histogram of layer {layer[:80]!r} by step {step}")
     at, blob = found
-    return describe(decode(blob), run_id=run_id, layer=layer, step=at)
+    described = describe(decode(blob), run_id=run_id, layer=layer, step=at)
+    return replace(described, damaged=tuple(snapshot.damaged))
 
 
 def over_steps(
-    connection: sa.Connection, run_id: str, within: Range, buckets: int, fraction: float
+    snapshot: Snapshot, run_id: str, within: Range, buckets: int, fraction: float
 ) -> TailSeries:
     """Return the tail index of one share of the entries over steps.
 
@@ -51,7 +55,7 @@ def over_steps(
         NotFound: No such run exists.
         BadRequest: The cursor is invalid.
     """
-    found = histograms.read_columns(connection, run_id, within, buckets, BITS)
+    found = histograms.read_columns(snapshot, run_id, within, buckets, BITS)
     n = found.counts.sum(axis=1)
     every = np.zeros(n_bins(found.bits), np.int64)
     own = every[found.low : found.low + found.counts.shape[1]]
@@ -72,23 +76,12 @@ def over_steps(
         n=n.tolist(),
         total=found.total,
         cursor=found.cursor,
+        damaged=tuple(snapshot.damaged),
     )
-
-
-def _single(connection: sa.Connection, key: SeriesKey, before: int) -> tuple[int, bytes] | None:
-    first = connection.scalar(
-        sa.select(sa.func.max(packs.c.step)).where(*key.conditions(packs), packs.c.step <= before)
-    )
-    if first is None:
-        return None
-    window = first // WINDOW_STEPS * WINDOW_STEPS
-    found = read_histograms(connection, key, window, min(window + WINDOW_STEPS, before + 1))
-    at, attempts = list(found.items())[-1]
-    return at, attempts[max(attempts)]
 
 
 def _summed(connection: sa.Connection, key: SeriesKey, before: int) -> tuple[int, bytes] | None:
-    """Return the last step and the histogram sum of a window, which a pruned run still has."""
+    """Return the last step and the histogram sum of a window, which remains when rows are gone."""
     row = connection.execute(
         sa.select(cells.c.step, cells.c.histogram)
         .where(*key.conditions(cells), cells.c.level == 2, cells.c.histograms > 0)

@@ -140,4 +140,5 @@ def test_queries_wait_for_their_turn_and_leave_connections_to_other_reads(
         assert {one.result().status_code for one in other} == {200}
         said = Counter((one.result().status_code, one.result().json()["type"]) for one in asked)
         assert set(said) == {(422, "invalid"), (503, "busy")}
-        assert api.post("/query", json={"sql": "SELECT 1"}).json()["rows"] == [[1]]
+        later = (api.post("/query", json={"sql": "SELECT 1"}) for _ in range(60))
+        assert any(one.is_success and one.json()["rows"] == [[1]] for one in later)

@@ -84,24 +84,8 @@ def test_a_pruned_run_is_shown_and_queried_as_before(
     prune(database, settings, days=31, keep_days=30.0)
     assert rows(database) == rows(database, metrics) == rows(database, packs) == 0
     after = shown()
-    for old, new in zip(before[:3], after[:3], strict=True):
-        for key, parts in old["keys"].items():
-            for part in ("min", "max", "last"):
-                assert new["keys"][key][part] == parts[part]
-            assert new["keys"][key]["mean"] == pytest.approx(parts["mean"])
-        assert (new["step"], new["total"]) == (old["step"], old["total"])
-    assert after[3]["max"] == before[3]["max"]
-    assert after[4]["step"][-1] == after[5]["step"] == 999
-    entries = [sum(map(sum, asked[4]["counts"])) for asked in (before, after)]
-    assert entries == [100 * 1000] * 2
-    assert after[4]["total"] == 1000
-    assert after[5]["n"] == (1000 - 15 * 64) * before[5]["n"]
-    assert after[6]["rows"][0] == pytest.approx(before[6]["rows"][0])
-    near = api.get(f"{where}/series", params={"keys": "loss", "start": 0, "stop": 40}).json()
-    assert near["step"] == [7, 15, 23, 31, 39]
-    grouped = f"/groups/series?runs={run_id}&keys=loss&x=relative&stop=40"
-    (group,) = api.get(grouped).json()["items"]
-    assert (group["x"][0], len(group["x"]), group["keys"]["loss"]["max"][0]) == (0, 5, 2.0)
+    assert after[:-1] == before[:-1]
+    assert after[-1]["rows"][0] == pytest.approx(before[-1]["rows"][0])
     run = api.get(where).json()
     assert (run["archived"], run["pruned"]) == (True, True)
 

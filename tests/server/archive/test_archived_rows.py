@@ -1,0 +1,252 @@
+"""A run whose rows are in the archive alone reads as it did while the database had them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from htga_client.wire.histogram import encode
+from htga_server.archive.archived_files import ArchivedFile, CheckedFiles, files_of
+from htga_server.archive.archived_rows import ArchivedRows
+from htga_server.archive.housekeeping import Housekeeping
+from htga_server.http.server import Server
+from htga_server.runs.lookup import key_of, name_ids
+from htga_server.settings import Settings
+from htga_server.storage.database import Database
+from htga_server.storage.tables import runs
+from htga_server.timeseries.raw_rows import RawRows, StoredRows
+from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, SeriesKeys, SeriesKind
+from tests.support.rows import new_run
+
+Post = Callable[..., httpx2.Response]
+STEPS = 400
+LAYER_NAMES = ("", "conv", "z fc", "a head")  # not in the order of their names
+KEYS = ("alpha_hat", "k", "grad_norm", "loss", "accuracy")
+
+
+@pytest.fixture
+def database(collector: Server) -> Database:
+    found: Database = collector._app.state.database
+    return found
+
+
+def odd_rows(chance: random.Random, steps: range, rank: int) -> list[dict[str, Any]]:
+    """Rows with everything that a float can be, of several layers, some without a histogram."""
+    odd = [1.5, math.nan, math.inf, -math.inf, None, 0.0, -0.0, 5e-324]
+    rows = []
+    for step in steps:
+        for layer in LAYER_NAMES if step % 5 == 0 else ("",):
+            counts = [chance.randrange(9) + 1 for _ in range(4)]
+            rows.append(
+                {
+                    "step": step,
+                    "time": 1000.0 + step / 7,
+                    "rank": rank,
+                    "layer": layer,
+                    "alpha_hat": chance.choice([*odd, chance.random()]),
+                    "k": chance.choice([None, chance.randrange(9)]),
+                    "grad_norm": chance.random(),
+                    "histogram": encode(counts, bits=1, first=200 + step % 3)
+                    if chance.random() < 0.8
+                    else None,
+                    "metrics": [] if layer else [("loss", chance.choice([0.1, math.nan]))],
+                }
+            )
+    return rows
+
+
+def fill(run_id: str, api: httpx2.Client, post: Post) -> None:
+    """Two ranks, and a second attempt that begins at half of the steps."""
+    chance = random.Random(7)
+    for attempt, steps in enumerate((range(STEPS), range(STEPS // 2, STEPS + 9))):
+        for rank in (0, 1):
+            writer = str(uuid.UUID(int=2 * attempt + rank))
+            assert api.post("/runs", json=new_run(id=run_id, writer=writer)).is_success
+            assert post(odd_rows(chance, steps, rank), writer=writer).is_success
+    steps = [{"step": step, "metrics": {"accuracy": step / 9}} for step in range(0, STEPS, 3)]
+    assert api.post(f"/runs/{run_id}/rows", json={"rows": steps}).is_success
+    assert api.post(f"/runs/{run_id}/finish", json={}).is_success
+
+
+def prune(database: Database, settings: Settings) -> None:
+    own, then = settings.model_copy(update={"keep_days": 1.0}), time.time() + 2 * 24 * 3600
+    asyncio.run(Housekeeping(database, own, clock=lambda: then).prune())
+
+
+def readings(api: httpx2.Client, run_id: str) -> dict[str, Any]:
+    """What every read of a run answers, over narrow and wide ranges."""
+    where = f"/runs/{run_id}"
+    asked = [f"/groups/series?runs={run_id}&keys=alpha_hat,loss&x={x}" for x in ("step", "time")]
+    asked.append(f"/groups/series?runs={run_id}&keys=grad_norm&x=relative&stop=40")
+    for rank, layer in ((0, ""), (1, ""), (0, "z%20fc"), (1, "conv")):
+        own = f"rank={rank}&layer={layer}"
+        keys = ",".join(KEYS if (rank, layer) == (0, "") else KEYS[:3])
+        for within in ("", "&start=3&stop=70", "&start=190&stop=330", "&start=399", "&since=200"):
+            series = f"{where}/series?keys={keys}&{own}{within}"
+            asked += [f"{series}&buckets={buckets}" for buckets in (10, 40, 1200)]
+            asked.append(f"{where}/histograms?{own}{within}&buckets=30")
+            asked.append(f"{where}/tail/steps?{own}{within}&buckets=30&fraction=0.4")
+        asked += [f"{where}/tail?{own}&step={step}" for step in (0, 63, 64, 257, 407)]
+        asked.append(f"{where}/tail?{own}")
+    for key in ("alpha_hat", "k"):
+        asked.append(f"{where}/layers/map?key={key}&buckets=30")
+        asked.append(f"{where}/layers/map?key={key}&buckets=500&start=100&stop=333&rank=1")
+    answers = {path: api.get(path) for path in asked}
+    assert {one.status_code for one in answers.values()} <= {200, 404}
+    return {path: one.json() for path, one in answers.items()}
+
+
+def test_every_read_of_a_pruned_run_answers_as_before(
+    api: httpx2.Client, run_id: str, post: Post, database: Database, settings: Settings
+) -> None:
+    fill(run_id, api, post)
+    before = readings(api, run_id)
+    arrow = {"accept": "application/vnd.apache.arrow.stream"}
+    as_arrow = api.get(f"/runs/{run_id}/series?keys=alpha_hat&stop=50", headers=arrow).content
+    prune(database, settings)
+    assert api.get(f"/runs/{run_id}").json()["pruned"]
+    assert readings(api, run_id) == before
+    again = api.get(f"/runs/{run_id}/series?keys=alpha_hat&stop=50", headers=arrow).content
+    assert again == as_arrow
+
+
+def test_a_pruned_run_with_a_damaged_file_shows_summaries_and_says_so(
+    api: httpx2.Client, run_id: str, post: Post, database: Database, settings: Settings
+) -> None:
+    fill(run_id, api, post)
+    before = readings(api, run_id)
+    prune(database, settings)
+    (path,) = (settings.archive / run_id).glob("steps-*.parquet")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + b"?" + whole[-8:])
+    after = readings(api, run_id)
+    said = f"the archive of run {run_id} is damaged: {path.name} is not what was archived"
+    for place, answer in after.items():
+        if "keys=loss" in place:
+            continue
+        assert answer["damaged"][0].startswith(said), place
+        assert str(settings.archive) not in answer["damaged"][0]
+    near = after[
+        f"/runs/{run_id}/series?keys=alpha_hat,k,grad_norm&rank=1&layer=&start=3&stop=70&buckets=1200"
+    ]
+    assert near["step"] == [7, 15, 23, 31, 39, 47, 55, 63, 71]
+    # What the metrics' own file holds is still exact.
+    of_metric = f"/runs/{run_id}/series?keys=loss&start=3&stop=70"
+    assert len(api.get(of_metric).json()["step"]) == 67
+    path.write_bytes(whole)
+    assert readings(api, run_id) == before
+
+
+def test_a_pruned_run_with_a_damaged_file_shows_the_tail_of_a_window(
+    api: httpx2.Client, run_id: str, post: Post, database: Database, settings: Settings
+) -> None:
+    counts = encode([5, 20, 60, 15], bits=1, first=220)
+    post([{"step": step, "histogram": counts} for step in range(100)])
+    api.post(f"/runs/{run_id}/finish", json={})
+    prune(database, settings)
+    where = f"/runs/{run_id}/tail?step=50"
+    exact = api.get(where).json()
+    assert (exact["step"], exact["n"], exact["damaged"]) == (50, 100, [])
+    for path in (settings.archive / run_id).glob("*.parquet"):
+        path.unlink()
+    summed = api.get(where).json()
+    assert (summed["step"], summed["n"]) == (63, 6400)
+    assert "steps-1-" in summed["damaged"][0]
+    assert "is missing" in summed["damaged"][0]
+    shown = api.get(f"/runs/{run_id}/histograms").json()
+    assert (shown["step"], shown["total"], len(shown["damaged"])) == ([63, 99], 100, 1)
+
+
+def rewritten(file: ArchivedFile, path: Path, *, without: tuple[str, ...] = ()) -> ArchivedFile:
+    """The same rows in small groups, as a large file has them."""
+    assert file.path is not None
+    pq.write_table(pq.read_table(file.path).drop_columns(list(without)), path, row_group_size=37)
+    return replace(file, path=path)
+
+
+def same(one: RawRows, other: RawRows, key: Any, start: int, stop: int, limit: int) -> None:
+    columns = ("grad_norm", "alpha_hat", "k") if key.kind is LAYERS else ("value",)
+    owner, rows = one.rows(key, start, stop, columns)
+    other_owner, other_rows = other.rows(key, start, stop, columns)
+    np.testing.assert_array_equal(owner, other_owner)
+    for name in ("keys", "at", "rows", "step", "time"):
+        np.testing.assert_array_equal(getattr(rows, name), getattr(other_rows, name))
+    assert rows.stats.tobytes() == other_rows.stats.tobytes()
+    if isinstance(key, SeriesKey):
+        assert (one.number(key, start, stop, limit) > limit) == (
+            other.number(key, start, stop, limit) > limit
+        )
+        if key.kind is LAYERS:
+            assert one.histograms(key, start, stop) == other.histograms(key, start, stop)
+            assert one.last_histogram(key, stop) == other.last_histogram(key, stop)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_rows_of_a_file_are_those_of_the_database_in_any_range(
+    api: httpx2.Client,
+    run_id: str,
+    post: Post,
+    database: Database,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    fill(run_id, api, post)
+    assert api.post(f"/runs/{run_id}/archive").is_success
+    chance = random.Random(3)
+
+    def compare(connection: sa.Connection) -> None:
+        stored, run_key = StoredRows(connection), key_of(connection, run_id)
+        kinds: tuple[tuple[SeriesKind, str], ...] = ((LAYERS, "steps"), (METRICS, "metrics"))
+        for kind, table in kinds:
+            (file,) = files_of(connection, runs.c.id == run_id, table, settings.archive)
+            CheckedFiles().check(file)
+            numbers = name_ids(connection, run_key, kind.name)
+            names = {number: name for name, number in numbers.items()}
+            archived = ArchivedRows(rewritten(file, tmp_path / table), kind, names)
+            for _ in range(100):
+                start, length = chance.randrange(STEPS + 20), chance.choice([0, 1, 5, 70, 500])
+                some = tuple(chance.sample(sorted(names), chance.randint(1, len(names))))
+                rank, limit = chance.randrange(3), chance.randrange(100)
+                several = SeriesKeys(kind, run_key, some, rank)
+                single = SeriesKey(kind, run_key, some[0], rank)
+                for key in (several, single):
+                    same(stored, archived, key, start, start + length, limit)
+
+    database.read_now(compare)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_column_that_an_older_file_lacks_was_not_measured(
+    api: httpx2.Client,
+    run_id: str,
+    post: Post,
+    database: Database,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    fill(run_id, api, post)
+    assert api.post(f"/runs/{run_id}/archive").is_success
+
+    def read(connection: sa.Connection) -> Any:
+        (file,) = files_of(connection, runs.c.id == run_id, "steps", settings.archive)
+        older = rewritten(file, tmp_path / "older", without=("k", "control_alpha"))
+        key = SeriesKey(LAYERS, key_of(connection, run_id), 0, 0)
+        return ArchivedRows(older, LAYERS, {0: ""}).rows(key, 0, 50, ("k", "alpha_hat"))[1]
+
+    rows = database.read_now(read)
+    assert rows.step.tolist() == list(range(50))
+    assert not rows.stats[:, 0]["count"].any()
+    assert rows.stats[:, 1]["count"].any()
