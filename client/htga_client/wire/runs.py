@@ -57,7 +57,7 @@ class Run:
         attempt: Number of the latest start or resume, from 1.
         created, updated, finished: Unix seconds; `updated` is when the last row was stored.
         archived: Whether the steps have been written to the archive.
-        pruned: Whether they are only there: charts show summaries of eight steps, queries all.
+        pruned: Whether they are only there.
         last_step: The highest stored step, or None before the first row.
         summary: The latest value of every scalar of the whole model and of every metric.
         metrics: The names of the user's metrics.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -109,6 +110,14 @@ def test_a_runs_page_comes_with_its_figures_and_what_they_show() -> None:
     assert View.from_json(page[ids.RUN_VIEW].data).step == 2
     assert "3 steps" in texts(page[ids.RUN_CAPTION])
     assert "Tail index" in texts(page[ids.RUN_CARDS])
+
+
+def test_a_page_made_of_summaries_says_which_file_is_damaged() -> None:
+    fault = f"the archive of run 1 is damaged: {HOSTILE} is missing"
+    said = texts(page_of(make_run(), replace(series([]), damaged=(fault, fault))))
+    assert said.count(fault) == 1
+    assert "show summaries of several steps" in said
+    assert "summaries" not in texts(page_of(make_run()))
 
 
 @pytest.mark.parametrize(

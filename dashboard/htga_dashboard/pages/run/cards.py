@@ -42,6 +42,18 @@ def left_out(count: int) -> Component:
     return html.P(f"{count:,} more metrics have no chart here.", className="left-out")
 
 
+def damaged(faults: Sequence[str]) -> list[Component]:
+    """What is said above charts that show summaries because a file of the archive is damaged."""
+    if not faults:
+        return []
+    said = html.P(
+        "Some charts show summaries of several steps, because the rows of this run cannot be read:"
+    )
+    remedy = html.P("All rows are shown again once a backup of the file is in its place.")
+    listed = html.Ul([html.Li(fault) for fault in faults])
+    return [html.Div([said, listed, remedy], className="caution", role="alert")]
+
+
 def heading(run: Run) -> list[Component]:
     """Name, state, dates, group and tags of a run."""
     facts: list[Component] = [html.Span(["started ", time_ago(run.created)])]

@@ -28,12 +28,14 @@ class RunFigures:
         events: Its events.
         view: The state of its charts.
         figures: Figures by the name of their graph.
+        damaged: A sentence for each damaged file in whose place the figures show summaries.
     """
 
     run: Run
     events: Sequence[RunEvent]
     view: View
     figures: dict[str, Figure]
+    damaged: Sequence[str] = ()
 
 
 def build(
@@ -55,7 +57,8 @@ def build(
     for figure in drawn.values():
         figure["layout"]["xaxis"] |= steps.axis()
     view = View.of(run, series, histograms, events, drawn, steps=str(steps))
-    return RunFigures(run, events, view, drawn)
+    damaged = tuple(dict.fromkeys((*series.damaged, *histograms.damaged)))
+    return RunFigures(run, events, view, drawn, damaged)
 
 
 async def load(source: Source, run_id: str, palette: theme.Theme, steps: Steps) -> RunFigures:

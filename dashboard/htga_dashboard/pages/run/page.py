@@ -45,6 +45,7 @@ def layout(drawn: RunFigures, query: str = "") -> Component:
             dcc.Store(id=ids.RUN_STEPS, data=str(steps)),
             html.Header(cards.heading(run), id=ids.RUN_HEADING, className="heading"),
             html.Dl(cards.readings(run), id=ids.RUN_READINGS, className="readings"),
+            *cards.damaged(drawn.damaged),
             cards.step_range_inputs(steps, view.caption),
             html.Div(
                 [
