@@ -273,6 +273,10 @@ class Client:
         """What is wrong with the files of an archived run, after reading each of them."""
         return self._get(wire.ArchiveFaults, f"/archive/{run_id}/faults").faults
 
+    def restore_rows(self, run_id: str) -> wire.Run:
+        """Put the rows of a run that is in the archive alone back into the database."""
+        return self._send(wire.Run, "POST", _path(run_id, "/restore-rows"))
+
     def delete(self, run_id: str) -> None:
         """Delete a run, its rows and its archive; `restore` can undo it for a day."""
         self._connection.request("DELETE", _path(run_id))

@@ -95,3 +95,26 @@ def verify(
         print_json([{"run_id": run_id, "faults": found} for run_id, found in faults.items()])
     if damaged := sum(map(bool, faults.values())):
         fail(f"{damaged} of {len(faults)} archived runs are damaged; restore them from a backup")
+
+
+@app.command()
+def restore(
+    names: Names = None,
+    as_json: Json = False,
+    url: Url = None,
+    data: Data = DATA,
+) -> None:
+    """Put the rows of runs that are in the archive alone back into the database."""
+    from htga.cli.connect import connect
+
+    if not names:
+        fail("name the runs to restore")
+    restored = []
+    with connect(url, data, writes=True) as client:
+        for name in names:
+            run = client.restore_rows(find_run(client, name).id)
+            restored.append(run)
+            if not as_json:
+                typer.echo(f"restored {run.id}: its rows are in the database again")
+    if as_json:
+        print_json([iso(asdict(run)) for run in restored])

@@ -13,12 +13,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from htga_client.wire import Archive, ArchiveFaults, Query
+from htga_client.wire import Archive, ArchiveFaults, Query, Run
 from htga_client.wire.readings import LEFT_OUT
 from htga_client.wire.text import clean_text
-from htga_server.api.deps import CheckedDep, DatabaseDep, QueriesDep, SettingsDep
+from htga_server.api.deps import BrokerDep, CheckedDep, DatabaseDep, QueriesDep, SettingsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep
-from htga_server.archive import parquet
+from htga_server.archive import parquet, restore
 from htga_server.archive.archived_files import check_run
 from htga_server.archive.json_values import json_values
 from htga_server.archive.sql import Limits, SqlQuery
@@ -42,6 +42,16 @@ async def create(run_id: str, db: DatabaseDep, settings: SettingsDep) -> Archive
             if error.slug != "run-changed" or not left:
                 raise
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+@router.post("/runs/{run_id}/restore-rows", dependencies=[ADMIN])
+async def restore_rows(
+    run_id: str, db: DatabaseDep, settings: SettingsDep, checked: CheckedDep, broker: BrokerDep
+) -> Run:
+    """Put the rows of a pruned run back into the database; it then takes new ones again."""
+    run = await restore.restore_rows(db, run_id, settings.archive, checked)
+    broker.publish("run", run.id, state=run.state)
+    return run
 
 
 @router.get("/archive", dependencies=[READ])

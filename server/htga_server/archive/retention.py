@@ -25,7 +25,7 @@ DAY = 24 * 3600.0
 
 
 class ExpiredRun(NamedTuple):
-    """A run whose rows have expired."""
+    """A run whose rows have expired; `updated` is when rows came, or were put back, last."""
 
     run_key: int
     id: str
@@ -36,9 +36,13 @@ class ExpiredRun(NamedTuple):
 
 
 def expired(connection: sa.Connection, settings: Settings, now: float) -> list[ExpiredRun]:
-    """Return runs without a new row for as long as their project keeps rows, oldest first."""
+    """Return runs without a new row for as long as their project keeps rows, oldest first.
+
+    Rows that were put back are kept as long again.
+    """
+    last = sa.case((runs.c.restored > runs.c.updated, runs.c.restored), else_=runs.c.updated)
     query = sa.select(
-        runs.c.run_key, runs.c.id, runs.c.project, runs.c.name, runs.c.rows, runs.c.updated
+        runs.c.run_key, runs.c.id, runs.c.project, runs.c.name, runs.c.rows, last.label("updated")
     ).where(NOT_DELETED, runs.c.pruned.is_(None), runs.c.updated.is_not(None))
     found = [ExpiredRun(*row) for row in connection.execute(query.order_by(runs.c.updated))]
     kept = {run.project: settings.days_of(run.project) for run in found}

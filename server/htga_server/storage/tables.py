@@ -60,6 +60,7 @@ runs = sa.Table(
     sa.Column("purging", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("pruned", Real(53)),
     sa.Column("pruning", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("restored", Real(53)),
     sa.Column("low", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("high", sa.JSON, nullable=False, server_default="{}"),
     sa.Index("ix_runs_project_run_key", "project", "run_key"),

@@ -99,11 +99,11 @@ def test_the_revision_of_another_program_stays_as_it_is(
     upgrade(url)
     upgrade(url)
     assert read(url, "SELECT * FROM alembic_version") == [(revision,)] * bool(revision)
-    assert read(url, f"SELECT * FROM {VERSION_TABLE}") == [("0014",)]  # noqa: S608
+    assert read(url, f"SELECT * FROM {VERSION_TABLE}") == [("0015",)]  # noqa: S608
     assert tables_of(url) == {*metadata.tables, "studies", "alembic_version", VERSION_TABLE}
 
 
-@pytest.mark.parametrize("revision", ["0014", "0004"])
+@pytest.mark.parametrize("revision", ["0015", "0004"])
 def test_our_revision_moves_to_a_table_of_our_own(new_url: NewUrl, revision: str) -> None:
     url = new_url()
     upgrade(url)
@@ -113,10 +113,10 @@ def test_our_revision_moves_to_a_table_of_our_own(new_url: NewUrl, revision: str
         VERSION,
         f"INSERT INTO alembic_version VALUES ('{revision}')",  # noqa: S608
     )
-    if revision == "0014":
+    if revision == "0015":
         upgrade(url)
         assert tables_of(url) == {*metadata.tables, VERSION_TABLE}
-        assert read(url, f"SELECT * FROM {VERSION_TABLE}") == [("0014",)]  # noqa: S608
+        assert read(url, f"SELECT * FROM {VERSION_TABLE}") == [("0015",)]  # noqa: S608
         execute(url, VERSION)  # Optuna comes later and finds its name, and its key's, free
         upgrade(url)
     else:
@@ -202,7 +202,7 @@ def test_collectors_that_start_at_once_on_an_empty_database_all_start(new_url: N
     )
     assert ended.returncode == 0, ended.stderr
     for url in urls:
-        assert read(url, f"SELECT * FROM {VERSION_TABLE}") == [("0014",)]  # noqa: S608
+        assert read(url, f"SELECT * FROM {VERSION_TABLE}") == [("0015",)]  # noqa: S608
         assert tables_of(url) == {*metadata.tables, VERSION_TABLE}
 
 
