@@ -7,6 +7,8 @@ import os
 # Before torch is imported. Tests run beside each other, one to a core; the threads that torch would
 # start in each of them wait for one another by spinning, which takes four times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Of the process that starts the others, who share one server of imports: see support/preloaded.py.
+os.environ.setdefault("TESTS_SESSION", str(os.getpid()))
 
 import gc
 import shutil

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,14 @@ import pytest
 
 from htga_client import Client
 from tests.faults.test_jupyter import Kernel
+from tests.support.preloaded import PRELOADED
 from tests.support.processes import ROOT, Collector, collecting
 
 SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 NOTEBOOKS = sorted(path.name for path in (ROOT / "examples").glob("*.ipynb"))
 PARALLEL = ["ddp.py", "fsdp2.py"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+IN_BOTH = ["--no-python", *PRELOADED]
 Results = dict[str, dict[str, Any]]
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,7 @@ def run(
     def together(launcher: list[str], names: list[str]) -> Results:
         variables = {"HTGA_URL": collector.url, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         ended = subprocess.run(
-            [sys.executable, *launcher, str(ROOT / "tests/support/run_examples.py"), *names],
+            [*PRELOADED, *launcher, str(ROOT / "tests/support/run_examples.py"), *names],
             capture_output=True,
             text=True,
             timeout=600,
@@ -66,7 +67,7 @@ def alone(run: Callable[[list[str], list[str]], Results]) -> Results:
 
 @pytest.fixture(scope="module")
 def parallel(run: Callable[[list[str], list[str]], Results]) -> Results:
-    return run(TORCHRUN, PARALLEL)
+    return run([*TORCHRUN, *IN_BOTH], PARALLEL)
 
 
 @pytest.mark.parametrize("example", SCRIPTS)

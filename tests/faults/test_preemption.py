@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.faults.test_trainer_killed import deliver
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.preloaded import PRELOADED
 from tests.support.processes import ROOT
 
 SIGNALS = [signal.SIGTERM, signal.SIGUSR1]
@@ -55,7 +55,7 @@ def script(
     """Exit status and stdout."""
     done = subprocess.run(
         [
-            *(sys.executable, "-c", source + ending),
+            *(*PRELOADED, "-c", source + ending),
             *(faulty.url, str(folder), str(int(how)), before, "yes" if install else "no"),
         ],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

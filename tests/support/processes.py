@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support.preloaded import PRELOADED
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -59,7 +61,7 @@ class Training:
         self.out = out
         script = ROOT / "tests/support/train_digits.py"
         self.process = subprocess.Popen(
-            [sys.executable, str(script), url, str(steps), str(pause_at), str(out)],
+            [*PRELOADED, str(script), url, str(steps), str(pause_at), str(out)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,7 +7,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 import uuid
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from htga_server.app import create_app
 from htga_server.http.server import Server
 from htga_server.settings import Settings
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.preloaded import PRELOADED
 
 Attach = Callable[..., telemetry.Run]
 Train = Callable[[int], None]
@@ -400,7 +400,7 @@ def run_script(url: str, *rest: str) -> subprocess.CompletedProcess[str]:
         k: v for k, v in os.environ.items() if not k.startswith("HTGA_") or k == "HTGA_DIR"
     }
     return subprocess.run(
-        [sys.executable, "-c", script, url],
+        [*PRELOADED, "-c", script, url],
         env=environment,
         capture_output=True,
         text=True,

@@ -6,7 +6,6 @@ import copy
 import io
 import pickle
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 import htga
 from htga import telemetry
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.preloaded import PRELOADED
 
 
 class WholeSGD(torch.optim.SGD):
@@ -162,7 +162,7 @@ def test_a_run_unpickled_in_another_process_knows_the_run_and_says_once_that_it_
     train(optimizer, 3)
     file = tmp_path / "run"
     file.write_bytes(pickle.dumps(run))
-    command = [sys.executable, "-c", ELSEWHERE, str(file)]
+    command = [*PRELOADED, "-c", ELSEWHERE, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"{run.id} {run.url} mine 3"] * 3
@@ -176,6 +176,6 @@ def test_a_run_unpickled_in_another_process_knows_the_run_and_says_once_that_it_
 def test_a_disabled_run_says_nothing_in_another_process_either(tmp_path: Path) -> None:
     file = tmp_path / "run"
     file.write_bytes(pickle.dumps(telemetry.attach(OPTIMIZERS["SGD"](), mode="disabled")))
-    command = [sys.executable, "-c", ELSEWHERE.rsplit("    print", 1)[0], str(file)]
+    command = [*PRELOADED, "-c", ELSEWHERE.rsplit("    print", 1)[0], str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

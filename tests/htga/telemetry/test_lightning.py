@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from htga.telemetry.lightning import TelemetryCallback
 from htga_client import Client
 from htga_server.http.server import Server
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.preloaded import PRELOADED
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Lightning's own, of every kind
@@ -299,7 +299,7 @@ def test_processes_that_lightning_forks_are_one_attempt_of_a_run_whose_id_each_k
     script = Path(__file__).with_name("train_forked_ranks.py")
     environment = os.environ | {"HTGA_STRICT": "1", "PYTHONPATH": str(script.parents[3])}
     done = subprocess.run(
-        [sys.executable, str(script), faulty.url, str(tmp_path)],
+        [*PRELOADED, str(script), faulty.url, str(tmp_path)],
         env=environment,
         cwd=tmp_path,
         capture_output=True,

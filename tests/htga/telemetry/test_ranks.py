@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +17,18 @@ from htga import telemetry
 from htga.telemetry import ranks
 from htga.telemetry.ranks import Ranks
 from tests.support.faulty_collector import FaultyCollector
+from tests.support.preloaded import PRELOADED
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+IN_BOTH = ["--no-python", *PRELOADED]
 
 
 def run(command: list[str]) -> list[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HTGA_STRICT": "1"}
     done = subprocess.run(
-        [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
+        [*PRELOADED, *command], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -45,34 +46,22 @@ def test_in_one_process_every_gradient_is_seen_as_it_is_applied() -> None:
     assert not any(found.values()), found
 
 
-@pytest.fixture(scope="module")
-def wrong_in_two_processes() -> dict[str, list[str]]:
-    return wrong([*TORCHRUN, str(HERE / "train_matrix.py")])
-
-
 @pytest.mark.slow
-def test_under_ddp_and_fsdp2_every_gradient_is_seen_as_it_is_applied(
-    wrong_in_two_processes: dict[str, list[str]],
-) -> None:
-    found = {k: v for k, v in wrong_in_two_processes.items() if not k.endswith("control")}
+def test_under_ddp_and_fsdp2_every_gradient_is_seen_as_it_is_applied() -> None:
+    found = wrong([*TORCHRUN, *IN_BOTH, str(HERE / "train_matrix.py")])
+    controls = {case: found.pop(case) for case in list(found) if case.endswith("control")}
     assert len(found) == 48
     assert not any(found.values()), found
-
-
-@pytest.mark.slow
-def test_control_a_shard_taken_for_the_whole_is_noticed(
-    wrong_in_two_processes: dict[str, list[str]],
-) -> None:
-    found = {k: v for k, v in wrong_in_two_processes.items() if k.endswith("control")}
-    assert len(found) == 8
-    assert all(bool(what) == case.startswith("fsdp2") for case, what in found.items())
+    # A control takes a shard for the whole, which must be noticed where there are shards.
+    assert len(controls) == 8
+    assert all(bool(what) == case.startswith("fsdp2") for case, what in controls.items())
 
 
 @pytest.mark.slow
 def test_the_processes_of_torchrun_are_one_attempt_of_a_run_whose_id_each_knows(
     faulty: FaultyCollector,
 ) -> None:
-    said = run([*TORCHRUN, str(HERE / "train_ranks.py"), faulty.url])
+    said = run([*TORCHRUN, *IN_BOTH, str(HERE / "train_ranks.py"), faulty.url])
     names = {new["name"]: run_id for run_id, new in faulty.runs.items()}
     assert sorted(names) == ["after all", "after first", "before all", "before first"]
     assert sorted(said) == sorted(2 * [f"{name} {run_id} 5" for name, run_id in names.items()])
