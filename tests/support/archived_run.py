@@ -86,5 +86,14 @@ def readings(api: httpx2.Client, run_id: str) -> dict[str, Any]:
         asked.append(f"{where}/layers/map?key={key}&buckets=30")
         asked.append(f"{where}/layers/map?key={key}&buckets=500&start=100&stop=333&rank=1")
     answers = {path: api.get(path) for path in asked}
+    for key, kind, threshold, steps in (
+        ("grad_norm", "above", 0.95, 2),
+        ("loss", "nonfinite", 0.0, 1),
+        ("grad_norm", "burst", 1.8, 1),
+    ):
+        rule = {"project": "digits", "name": "n", "kind": kind, "key": key}
+        rule |= {"threshold": threshold, "steps": steps}
+        tried = api.post("/rules/try", json={"rule": rule, "runs": [run_id]})
+        answers[f"{key} {kind}"] = tried
     assert {one.status_code for one in answers.values()} <= {200, 404}
     return {path: one.json() for path, one in answers.items()}

@@ -90,7 +90,13 @@ class Firing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firings:
-    """Where a rule would have fired, newest run first; `next` is the cursor of the other runs."""
+    """Where a rule would have fired, newest run first.
+
+    Attributes:
+        next: The cursor of the other runs.
+        damaged: A sentence for each damaged file of the archive, whose run was not tried.
+    """
 
     items: tuple[Firing, ...]
     next: str | None = None
+    damaged: tuple[str, ...] = ()

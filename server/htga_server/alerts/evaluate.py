@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
 
 from htga_client.wire import SCALARS
-from htga_server.alerts.conditions import Detector, Steps, Values
+from htga_server.alerts.conditions import Detector
 from htga_server.runs.lookup import name_ids
 from htga_server.storage.tables import tracks
 from htga_server.storage.values import to_array
+from htga_server.timeseries.raw_rows import RawRows
 from htga_server.timeseries.series_key import KINDS, LAYERS, METRICS, SeriesKey
 
 ROWS_AT_ONCE = 20_000
@@ -54,7 +55,7 @@ def watched_series(
 
 
 def detect(
-    connection: sa.Connection,
+    stored: RawRows,
     series: SeriesKey,
     detectors: Sequence[Detector],
     start: int,
@@ -63,10 +64,13 @@ def detect(
     """Yield where detectors fire in `start <= step < stop`, for each attempt by itself.
 
     Values before `start` are read as far back as the detectors need.
+
+    Args:
+        stored: Reads the rows of the series.
     """
     columns = {detector: _column(series, detector) for detector in detectors}
     keys = list(dict.fromkeys(columns.values()))
-    while rows := _rows(connection, series, keys, start, stop):
+    while rows := stored.attempts(series, start, stop, keys, ROWS_AT_ONCE):
         start = rows[-1][0] + 1
         step = np.array([row[0] for row in rows], np.int64)
         attempts = np.array([row[1] for row in rows], np.int64)
@@ -77,7 +81,7 @@ def detect(
             for attempt in np.unique(attempts[measured]).tolist():
                 which = np.flatnonzero(measured & (attempts == attempt))
                 first = int(step[which[0]])
-                before = _before(connection, series, key, attempt=attempt, step=first, limit=limit)
+                before = stored.before(series, key, attempt=attempt, step=first, limit=limit)
                 steps = np.concatenate([before[0], step[which]])
                 all_values = np.concatenate([before[1], values[which]])
                 for detector in own:
@@ -89,44 +93,3 @@ def detect(
 
 def _column(series: SeriesKey, detector: Detector) -> str:
     return detector.key if series.kind is LAYERS else "value"
-
-
-def _rows(
-    connection: sa.Connection, series: SeriesKey, keys: Sequence[str], start: int, stop: int
-) -> list[Any]:
-    """Return step, attempt, time and values of the next rows, with all attempts at each step."""
-    table = series.kind.table
-    query = (
-        sa.select(table.c.step, table.c.attempt, table.c.time, *(table.c[key] for key in keys))
-        .where(*series.conditions(table), table.c.step >= start, table.c.step < stop)
-        .order_by(table.c.step, table.c.attempt)
-    )
-    rows: list[Any] = list(connection.execute(query.limit(ROWS_AT_ONCE)))
-    if len(rows) == ROWS_AT_ONCE:
-        last = rows[-1][0]
-        rest = query.where(table.c.step == last)
-        rows = [row for row in rows if row[0] < last] + list(connection.execute(rest))
-    return rows
-
-
-def _before(
-    connection: sa.Connection, series: SeriesKey, key: str, *, attempt: int, step: int, limit: int
-) -> tuple[Steps, Values]:
-    """Return the last values, at most `limit`, before a step as an attempt at it found them."""
-    table = series.kind.table
-    query = (
-        sa.select(table.c.step, table.c[key])
-        .where(*series.conditions(table), table.c.step < step, table.c.attempt <= attempt)
-        .where(table.c[key].is_not(None))
-        .order_by(table.c.step.desc(), table.c.attempt.desc())
-    )
-    rows_read = limit
-    while True:
-        rows = connection.execute(query.limit(rows_read)).all()
-        found: dict[int, Any] = dict(map(tuple, reversed(rows)))  # the latest attempt at each step
-        if len(found) >= limit or len(rows) < rows_read:
-            break
-        rows_read *= 4  # some steps have several attempts
-    steps = sorted(found)[-limit:]
-    values, _ = to_array([found[at] for at in steps])
-    return np.array(steps, np.int64), values

@@ -30,6 +30,7 @@ from htga_server.runs.events import NewEvent
 from htga_server.runs.lookup import NOT_DELETED, lock
 from htga_server.storage.database import Database
 from htga_server.storage.tables import runs, tracks
+from htga_server.timeseries.raw_rows import StoredRows
 
 logger = logging.getLogger(__name__)
 INTERVAL = 0.5
@@ -154,7 +155,7 @@ def _inspect(
         for series, detectors in watched_series(connection, row.run_key, wanted).items()
         if series.rank in steps
         for first, last in [steps[series.rank]]
-        for one in detect(connection, series, detectors, first, last + 1)
+        for one in detect(StoredRows(connection), series, detectors, first, last + 1)
     ]
     return Inspection(row.project, row.name, row.last_step, found)
 

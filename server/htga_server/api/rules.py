@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from htga_client.wire import Firings, NewRule, Rule, Rules, Trial
 from htga_server.alerts import rules, webhook
 from htga_server.alerts.backtest import backtest
-from htga_server.api.deps import DatabaseDep, SettingsDep
+from htga_server.api.deps import DatabaseDep, SettingsDep, SnapshotsDep
 from htga_server.api.permissions import ADMIN, READ, GrantDep, effective_project
 from htga_server.settings import Settings
 
@@ -33,12 +33,12 @@ async def create(rule: NewRule, db: DatabaseDep, settings: SettingsDep, allowed:
 
 @router.post("/try", dependencies=[READ])
 async def try_out(
-    trial: Trial, db: DatabaseDep, settings: SettingsDep, allowed: GrantDep
+    trial: Trial, snapshots: SnapshotsDep, settings: SettingsDep, allowed: GrantDep
 ) -> Firings:
     """Show where a rule would have fired in stored runs; nothing is written."""
     rules.check(trial.rule)
     effective_project(allowed, trial.rule.project)
-    return await db.read(partial(backtest, trial=trial, seconds=settings.query_seconds))
+    return await snapshots.read(partial(backtest, trial=trial, seconds=settings.query_seconds))
 
 
 @router.put("/{rule_id}", dependencies=[ADMIN])

@@ -18,7 +18,7 @@ from htga_server.runs.lookup import name_ids
 from htga_server.storage.database import Database
 from htga_server.storage.tables import runs
 from htga_server.timeseries import rollup
-from htga_server.timeseries.raw_rows import Ints, is_latest
+from htga_server.timeseries.raw_rows import Floats, Ints, is_latest, last_values_of
 from htga_server.timeseries.rollup import Rollups
 from htga_server.timeseries.series_key import LAYERS, OneOrMore, SeriesKey, SeriesKind
 from htga_server.timeseries.snapshot import Snapshot
@@ -82,6 +82,34 @@ class ArchivedRows:
             if found is not None:
                 return found[0], found[2]
         return None
+
+    def attempts(
+        self, key: SeriesKey, start: int, stop: int, columns: Sequence[str], limit: int
+    ) -> Sequence[Any]:
+        """Read rows of all attempts, see `RawRows`."""
+        rows: list[Any] = []
+        for table in self._tables(key, start, stop, ("attempt", "time", *columns)):
+            if len(rows) >= limit and table.num_rows:
+                # A group may end between two attempts at one step.
+                last, first = rows[-1][0], table["step"][0].as_py()
+                return [row for row in rows if row[0] < last] if first == last else rows
+            own = (table[name].to_pylist() for name in ("step", "attempt", "time", *columns))
+            rows += zip(*own, strict=True)
+        return rows
+
+    def before(
+        self, key: SeriesKey, column: str, *, attempt: int, step: int, limit: int
+    ) -> tuple[Ints, Floats]:
+        """Return earlier values, see `RawRows`."""
+        found: dict[int, Any] = {}
+        for table in self._tables(key, 0, step, ("attempt", column), backwards=True):
+            own = (table[name].to_pylist() for name in ("step", "attempt", column))
+            for at, by, value in reversed(list(zip(*own, strict=True))):
+                if by <= attempt and value is not None:
+                    found.setdefault(at, value)
+            if len(found) >= limit:
+                break
+        return last_values_of(found, limit)
 
     @cached_property
     def _parquet(self) -> pq.ParquetFile:

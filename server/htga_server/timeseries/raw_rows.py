@@ -26,6 +26,7 @@ from htga_server.timeseries.series_key import (
 )
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _BLOCKS = sa.select(packs.c.step, packs.c.attempt, packs.c.data).where(
     *range_conditions(LAYERS, packs, packs.c.step)
@@ -54,6 +55,19 @@ class RawRows(Protocol):
 
     def last_histogram(self, key: SeriesKey, before: int) -> tuple[int, bytes] | None:
         """Return step and bytes of the latest histogram of `step <= before`."""
+
+    def attempts(
+        self, key: SeriesKey, start: int, stop: int, columns: Sequence[str], limit: int
+    ) -> Sequence[Any]:
+        """Read the next rows (step, attempt, time, *columns) in order, with all attempts at a step.
+
+        They are about `limit`, at least one if there is any.
+        """
+
+    def before(
+        self, key: SeriesKey, column: str, *, attempt: int, step: int, limit: int
+    ) -> tuple[Ints, Floats]:
+        """Return the last values, at most `limit`, before a step as an attempt at it found them."""
 
 
 class StoredRows:
@@ -107,6 +121,49 @@ class StoredRows:
         found = self.histograms(key, window, min(window + WINDOW_STEPS, before + 1))
         at, attempts = list(found.items())[-1]
         return at, attempts[max(attempts)]
+
+    def attempts(
+        self, key: SeriesKey, start: int, stop: int, columns: Sequence[str], limit: int
+    ) -> Sequence[Any]:
+        """Read rows of all attempts, see `RawRows`."""
+        table = key.kind.table
+        own = [table.c[name] for name in ("step", "attempt", "time", *columns)]
+        query = (
+            sa.select(*own)
+            .where(*key.conditions(table), table.c.step >= start, table.c.step < stop)
+            .order_by(table.c.step, table.c.attempt)
+        )
+        rows: list[Any] = list(self._connection.execute(query.limit(limit)))
+        if len(rows) == limit:
+            last = rows[-1][0]
+            rest = query.where(table.c.step == last)
+            rows = [row for row in rows if row[0] < last] + list(self._connection.execute(rest))
+        return rows
+
+    def before(
+        self, key: SeriesKey, column: str, *, attempt: int, step: int, limit: int
+    ) -> tuple[Ints, Floats]:
+        """Return earlier values, see `RawRows`."""
+        table = key.kind.table
+        query = (
+            sa.select(table.c.step, table.c[column])
+            .where(*key.conditions(table), table.c.step < step, table.c.attempt <= attempt)
+            .where(table.c[column].is_not(None))
+            .order_by(table.c.step.desc(), table.c.attempt.desc())
+        )
+        rows_read = limit
+        while True:
+            rows = self._connection.execute(query.limit(rows_read)).all()
+            found = dict(map(tuple, reversed(rows)))  # the latest attempt at each step
+            if len(found) >= limit or len(rows) < rows_read:
+                return last_values_of(found, limit)
+            rows_read *= 4  # some steps have several attempts
+
+
+def last_values_of(found: dict[int, Any], limit: int) -> tuple[Ints, Floats]:
+    """Return the last `limit` of values by step."""
+    steps = sorted(found)[-limit:]
+    return np.array(steps, np.int64), to_array([found[at] for at in steps])[0]
 
 
 def is_latest(owner: Ints, step: Ints) -> NDArray[np.bool_]:

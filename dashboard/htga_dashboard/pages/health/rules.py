@@ -77,8 +77,9 @@ def firings(found: Firings) -> list[Component]:
     """Where a rule would have fired, each with a link."""
     count, runs = len(found.items), len({fired.run_id for fired in found.items})
     more = " so far; older runs were not checked" if found.next else ""
+    untried = [html.P(f"Not tried: {fault}.") for fault in found.damaged]
     if not count:
-        return [html.P(f"It would never have fired{more}.")]
+        return [html.P(f"It would never have fired{more}."), *untried]
     times = "once" if count == 1 else f"{count:,} times"
     of = "1 run" if runs == 1 else f"{runs:,} runs"
     return [
@@ -100,6 +101,7 @@ def firings(found: Firings) -> list[Component]:
                 for fired in found.items[:SHOWN]
             ]
         ),
+        *untried,
     ]
 
 
