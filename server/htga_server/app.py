@@ -36,6 +36,7 @@ from htga_server.api.rows import RowIngestService
 from htga_server.archive.archived_files import CheckedFiles
 from htga_server.archive.archived_rows import Snapshots
 from htga_server.archive.housekeeping import Housekeeping
+from htga_server.archive.verification import Verification
 from htga_server.http.access_log import AccessLog
 from htga_server.http.metrics import Metrics
 from htga_server.live.broker import Broker
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None, *, reader: bool = False) -> Fas
     database = Database(settings.url, max_waiting=settings.queued_requests)
     broker, viewed = Broker(), ViewedRuns()
     webhooks = WebhookQueue(partial(webhook.post, inside=settings.webhook_hosts))
+    verification = Verification(settings.archive)
     monitor = RunMonitor(database, broker, webhooks)
 
     @asynccontextmanager
@@ -79,7 +81,7 @@ def create_app(settings: Settings | None = None, *, reader: bool = False) -> Fas
             await replicas.start()
         tasks = [
             asyncio.create_task(job.run())
-            for job in (Housekeeping(database, settings), monitor, webhooks)
+            for job in (Housekeeping(database, settings, verification), monitor, webhooks)
             if not reader
         ]
         yield
@@ -96,7 +98,8 @@ def create_app(settings: Settings | None = None, *, reader: bool = False) -> Fas
         title="HTGA collector", version="1", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
-    metrics = Metrics(database, broker)
+    metrics = Metrics(database, broker, verification)
+    app.state.verification = verification
     app.state.viewed, app.state.metrics = viewed, metrics
     app.state.checked_files = CheckedFiles()
     app.state.snapshots = Snapshots(database, settings.archive, app.state.checked_files)

@@ -48,6 +48,7 @@ from htga_client.wire.rows import (
 from htga_client.wire.rules import Firing, Firings, NewRule, Rule, RuleKind, Rules, Trial
 from htga_client.wire.runs import (
     Archive,
+    ArchivedIds,
     ArchiveFaults,
     Finish,
     Gap,
@@ -80,6 +81,7 @@ __all__ = [
     "Alerts",
     "Archive",
     "ArchiveFaults",
+    "ArchivedIds",
     "Axis",
     "Buckets",
     "Estimator",

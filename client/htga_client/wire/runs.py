@@ -182,6 +182,14 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedIds:
+    """One page of the ids of archived runs; `next` is the cursor of the next page, or None."""
+
+    items: tuple[str, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFaults:
     """What is wrong with the files of an archived run.
 

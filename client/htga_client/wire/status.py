@@ -58,6 +58,9 @@ class Status:
         live_clients: Number of open event streams.
         last_write_s: Seconds since a row was stored, or None if there was none yet.
         disk_free: Bytes left on the disk of the data folder.
+        archive_damaged: Number of files of the archive that are not what was archived, as far as
+            this collector has read them again.
+        archive_faults: A sentence for each of the first of them.
     """
 
     version: str
@@ -73,6 +76,8 @@ class Status:
     live_clients: int
     last_write_s: float | None
     disk_free: int
+    archive_damaged: int = 0
+    archive_faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

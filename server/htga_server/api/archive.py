@@ -7,13 +7,15 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from htga_client.wire import Archive, ArchiveFaults, Query, Run
+from htga_client import wire
+from htga_client.wire import Archive, ArchivedIds, ArchiveFaults, Run
 from htga_client.wire.readings import LEFT_OUT
 from htga_client.wire.text import clean_text
 from htga_server.api.deps import BrokerDep, CheckedDep, DatabaseDep, QueriesDep, SettingsDep
@@ -55,9 +57,18 @@ async def restore_rows(
 
 
 @router.get("/archive", dependencies=[READ])
-async def ids(db: DatabaseDep, allowed: GrantDep) -> dict[str, list[str]]:
-    """List the ids of archived runs."""
-    return {"items": await db.read(partial(parquet.archived_ids, project=allowed.project))}
+async def ids(
+    db: DatabaseDep,
+    allowed: GrantDep,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    cursor: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+) -> ArchivedIds:
+    """List the ids of archived runs, those that were registered first before the others.
+
+    `cursor` takes `next` of the page before.
+    """
+    read = partial(parquet.archived_ids, project=allowed.project, after=cursor, limit=limit)
+    return await db.read(read)
 
 
 @router.get("/archive/{run_id}/faults", dependencies=[READ])
@@ -93,7 +104,7 @@ async def _turn(queries: asyncio.Semaphore, seconds: float) -> AsyncIterator[Non
 
 @router.post("/query", dependencies=[READ])
 async def query(
-    body: Query,
+    body: wire.Query,
     request: Request,
     db: DatabaseDep,
     settings: SettingsDep,

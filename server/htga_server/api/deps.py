@@ -14,6 +14,7 @@ from starlette.datastructures import State
 
 from htga_server.archive.archived_files import CheckedFiles
 from htga_server.archive.archived_rows import Snapshots
+from htga_server.archive.verification import Verification
 from htga_server.http.metrics import Metrics
 from htga_server.live.broker import Broker
 from htga_server.live.viewers import ViewedRuns
@@ -36,5 +37,6 @@ ViewedDep = Annotated[ViewedRuns, Depends(from_state(lambda state: state.viewed)
 MetricsDep = Annotated[Metrics, Depends(from_state(lambda state: state.metrics))]
 CheckedDep = Annotated[CheckedFiles, Depends(from_state(lambda state: state.checked_files))]
 QueriesDep = Annotated[asyncio.Semaphore, Depends(from_state(lambda state: state.queries))]
+VerificationDep = Annotated[Verification, Depends(from_state(lambda state: state.verification))]
 SnapshotsDep = Annotated[Snapshots, Depends(from_state(lambda state: state.snapshots))]
 SettingsDep = Annotated[Settings, Depends(from_state(lambda state: state.settings))]

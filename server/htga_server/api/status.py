@@ -10,11 +10,13 @@ from functools import partial
 from fastapi import APIRouter
 
 from htga_client.wire import Status
-from htga_server.api.deps import BrokerDep, DatabaseDep, MetricsDep, SettingsDep
+from htga_server.api.deps import BrokerDep, DatabaseDep, MetricsDep, SettingsDep, VerificationDep
 from htga_server.api.permissions import READ, GrantDep
 from htga_server.runs.totals import count_runs
 
 router = APIRouter(tags=["health"])
+MAX_FAULTS = 20
+"""Maximum number of damaged files that are named; all are counted."""
 VERSION = importlib.metadata.version("htga")
 
 
@@ -24,10 +26,12 @@ async def status(
     broker: BrokerDep,
     metrics: MetricsDep,
     settings: SettingsDep,
+    verification: VerificationDep,
     allowed: GrantDep,
 ) -> Status:
     """Return numbers about the collector and its database, for people."""
     totals = await db.read(partial(count_runs, project=allowed.project))
+    faults = await db.read(partial(verification.faults_of, project=allowed.project))
     return Status(
         version=VERSION,
         uptime_s=metrics.uptime,
@@ -42,4 +46,6 @@ async def status(
         live_clients=broker.subscriber_count,
         last_write_s=None if totals.updated is None else max(0.0, time.time() - totals.updated),
         disk_free=shutil.disk_usage(settings.disk).free,
+        archive_damaged=len(faults),
+        archive_faults=faults[:MAX_FAULTS],
     )

@@ -113,33 +113,6 @@ def check_run(connection: sa.Connection, run_id: str, folder: Path) -> list[Dama
     return faults
 
 
-def check_next(
-    connection: sa.Connection, *, after: int, limit: int, folder: Path, before: float
-) -> tuple[int, list[Damaged]]:
-    """Check the files of some archived runs, and remove what no catalog names from their folders.
-
-    Args:
-        after: The key of the run before the first.
-        limit: Maximum number of runs.
-        folder: The folder of the archive.
-        before: Unix seconds; only files that are older are removed.
-
-    Returns:
-        The key of the last run, 0 after the last of all, and what is wrong.
-    """
-    query = sa.select(runs.c.run_key, runs.c.id).where(
-        runs.c.archived.is_(True), runs.c.run_key > after
-    )
-    found = connection.execute(query.order_by(runs.c.run_key).limit(limit)).all()
-    faults = []
-    for run_key, run_id in found:
-        faults += check_run(connection, run_id, folder)
-        catalog = sa.select(archive_files.c.name).where(archive_files.c.run_key == run_key)
-        if named := set(connection.scalars(catalog)):
-            remove_leftovers(folder / run_id, {MANIFEST, *named}, before=before)
-    return (found[-1].run_key if len(found) == limit else 0), faults
-
-
 def remove_leftovers(folder: Path, named: Collection[str], *, before: float) -> None:
     """Remove files of a run's folder that have no place in the archive and are older than `before`.
 

@@ -11,7 +11,8 @@ from functools import partial
 import sqlalchemy as sa
 
 from htga_server.archive import parquet, retention
-from htga_server.archive.archived_files import check_next, check_run
+from htga_server.archive.archived_files import check_run
+from htga_server.archive.verification import Verification
 from htga_server.problems import ServerError
 from htga_server.runs import deletion
 from htga_server.settings import Settings
@@ -32,16 +33,22 @@ class Housekeeping:
     """The chores of one collector; several collectors on one database may run them at once.
 
     Args:
+        verification: Remembers what is wrong with the archive.
         clock: Seconds since the epoch.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, *, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        settings: Settings,
+        verification: Verification | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._verified = 0  # the key of the run whose files were read last
+        self._verification = verification or Verification(settings.archive)
 
     async def run(self) -> None:
         """Run the chores periodically until cancelled."""
@@ -60,15 +67,9 @@ class Housekeeping:
 
     async def verify(self) -> None:
         """Read the files of some archived runs, in turn; log damage, and remove leftovers."""
-        work = partial(
-            check_next,
-            after=self._verified,
-            limit=VERIFIED_AT_ONCE,
-            folder=self._settings.archive,
-            before=self._clock() - GRACE_SECONDS,
-        )
-        self._verified, faults = await self._database.read(work)
-        for fault in faults:
+        before = self._clock() - GRACE_SECONDS
+        work = partial(self._verification.next, limit=VERIFIED_AT_ONCE, before=before)
+        for fault in await self._database.read(work):
             logger.warning("%s; restore it from a backup", fault)
 
     async def prune(self) -> None:

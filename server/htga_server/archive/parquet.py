@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from htga_client.wire import Archive
+from htga_client.wire import Archive, ArchivedIds
 from htga_server.archive.archived_files import MANIFEST
 from htga_server.archive.arrow_export import METRICS, STEPS, metric_batches, step_batches
 from htga_server.archive.column_hashes import ColumnHashes
@@ -133,11 +133,22 @@ def commit_run(connection: sa.Connection, written: WrittenRun) -> Archive:
     return archive
 
 
-def archived_ids(connection: sa.Connection, project: str | None = None) -> list[str]:
-    """Return the ids of archived runs of a project, or of all, without deleted ones."""
+def archived_ids(
+    connection: sa.Connection, *, project: str | None, after: int, limit: int
+) -> ArchivedIds:
+    """Return the ids of archived runs of a project, or of all, without deleted ones.
+
+    Args:
+        after: The cursor of the page before.
+        limit: Maximum number of ids.
+    """
     visible = NOT_DELETED if project is None else sa.and_(NOT_DELETED, runs.c.project == project)
-    query = sa.select(runs.c.id).where(runs.c.archived.is_(True), visible)
-    return list(connection.scalars(query.order_by(runs.c.id)))
+    query = sa.select(runs.c.run_key, runs.c.id).where(
+        runs.c.archived.is_(True), visible, runs.c.run_key > after
+    )
+    found = connection.execute(query.order_by(runs.c.run_key).limit(limit + 1)).all()
+    following = str(found[limit - 1].run_key) if len(found) > limit else None
+    return ArchivedIds(items=tuple(run_id for _, run_id in found[:limit]), next=following)
 
 
 def remove_files(run_id: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from htga_client.wire import Quantiles, Receipt
+from htga_server.archive.verification import Verification
 from htga_server.http.rolling_window import RollingWindow
 from htga_server.live.broker import Broker
 from htga_server.storage.database import Database
@@ -20,10 +21,10 @@ class Metrics:
     """The metrics of one collector. Labels name routes, never the paths of requests.
 
     Args:
-        database, broker: They supply gauges when the metrics are read.
+        database, broker, verification: They supply gauges when the metrics are read.
     """
 
-    def __init__(self, database: Database, broker: Broker) -> None:
+    def __init__(self, database: Database, broker: Broker, verification: Verification) -> None:
         self._started = time.monotonic()
         self._accepted, self._commits = RollingWindow(), RollingWindow()
         self._registry = CollectorRegistry()
@@ -49,6 +50,8 @@ class Metrics:
         database.observe = self._commit
         self._gauge("htga_waiting_writes", "Writes that wait", lambda: database.waiting)
         self._gauge("htga_live_readers", "Open event streams", lambda: broker.subscriber_count)
+        damaged = "Archived runs with a damaged file"
+        self._gauge("htga_archive_damaged_runs", damaged, lambda: len(verification.faults))
         if database.dialect == "sqlite":
             log = Path(f"{database.url.database}-wal")
             size = "Size of SQLite's write-ahead log"

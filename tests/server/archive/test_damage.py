@@ -227,6 +227,38 @@ def test_files_that_no_catalog_names_go_after_a_while_and_damage_is_logged(
     assert f"the archive of run {archived[1]} is damaged: metrics-1-" in caplog.text
 
 
+def test_what_is_damaged_is_in_the_status_and_the_metrics_until_it_is_sound_again(
+    archived: list[str], api: httpx2.Client, collector: Server, settings: Settings, database: Any
+) -> None:
+    chores = Housekeeping(database, settings, collector._app.state.verification)
+
+    def said() -> tuple[int, list[str], str]:
+        asyncio.run(chores.verify())
+        status = api.get("/status").json()
+        metrics = api.get(f"{collector.url}/metrics").text
+        (line,) = [one for one in metrics.splitlines() if one.startswith("htga_archive_damaged")]
+        return status["archive_damaged"], status["archive_faults"], line.split()[1]
+
+    assert said() == (0, [], "0.0")
+    path = files(settings, archived[0])["steps"]
+    flip(path, 40)
+    files(settings, archived[1])["metrics"].unlink()
+    number, faults, gauge = said()
+    assert (number, gauge) == (2, "2.0")
+    assert {run_id in " ".join(faults) for run_id in archived} == {True}
+    flip(path, 40)
+    api.delete(f"/runs/{archived[1]}")
+    assert said()[:2] == (0, [])
+
+
+def test_archived_runs_are_listed_in_pages(archived: list[str], api: httpx2.Client) -> None:
+    first = api.get("/archive?limit=1").json()
+    second = api.get(f"/archive?limit=1&cursor={first['next']}").json()
+    assert [first["items"], second["items"], second["next"]] == [archived[:1], archived[1:], None]
+    assert api.get("/archive").json() == {"items": archived, "next": None}
+    assert api.get("/archive?cursor=x").status_code == 422
+
+
 def test_the_command_line_names_the_fault_and_exits_with_1(
     archived: list[str], collector: Server, settings: Settings
 ) -> None:

@@ -113,9 +113,19 @@ def readings(status: Status) -> list[Reading]:
         Reading("rows", f"{status.rows_total:,}", "ever stored"),
         Reading("database", _size(status.database_bytes), status.database),
         Reading("disk free", _size(status.disk_free), "", disk),
+        *_archive(status),
         Reading("watching", f"{status.live_clients:,}", "open event streams"),
         Reading("version", status.version, f"up for {_span(status.uptime_s)}"),
     ]
+
+
+def _archive(status: Status) -> list[Reading]:
+    """Nothing while no damage is known."""
+    if not status.archive_damaged:
+        return []
+    more = status.archive_damaged - len(status.archive_faults)
+    remark = "; ".join(status.archive_faults) + (f"; and {more:,} more" if more else "")
+    return [Reading("archive", f"{status.archive_damaged:,} damaged", remark, "bad")]
 
 
 def shown(status: Status) -> list[Component]:

@@ -43,6 +43,7 @@ def test_a_healthy_collector_is_well() -> None:
         ({"commit_ms": Quantiles(p50=2.0, p95=9000.0)}, "commit, median", "warn"),
         ({"disk_free": 2 * 2**30}, "disk free", "warn"),
         ({"disk_free": 1000}, "disk free", "bad"),
+        ({"archive_damaged": 3, "archive_faults": ("it is missing",)}, "archive", "bad"),
     ],
 )
 def test_what_is_not_well_stands_out(sick: dict[str, Any], name: str, verdict: str) -> None:
