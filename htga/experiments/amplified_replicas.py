@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,13 +16,15 @@ from htga.optim.controller.controller import (
     start,
 )
 from htga.optim.settings import Settings
-from htga.optim.weights.by_sorting import amplify
-from htga.optim.weights.rank_weights import n_exact
+from htga.optim.weights.by_sorting import capped, normalized
 from htga.optim.weights.samples import reciprocal_rms
 from htga.tail import TailStatus
 from htga.tail.estimators.hill import hill_of
 from htga.tail.order_statistics import OrderStatistics
 from htga.tail.tail_size import k_for
+
+SEEN = 256
+"""Number of the largest entries among which tempering may exchange some."""
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class AmplifiedReplicas:
     Attributes:
         settings: Those of every replica; `ranks` is taken to be "exact".
         sizes: Number of entries of each parameter tensor.
-        controllers: The controllers' state, every field of shape [R].
+        controllers: The controllers' state, as of R samples.
     """
 
     settings: Settings
@@ -53,19 +54,43 @@ class AmplifiedReplicas:
             raise ValueError(
                 f"scope must be 'global' or 'rms_normalised' here, got {settings.scope!r}"
             )
-        before = start(settings, torch.device("cpu"), (replicas,))
-        return cls(settings, sizes, replace(before, skipped=before.skipped.expand(replicas)))
+        return cls(settings, sizes, start(settings, torch.device("cpu"), (replicas,)))
 
     @torch.no_grad()
     def amplify(self, gradient: Tensor) -> Tensor:
         """Advance the controllers, and weigh gradients, float32 [R, P]."""
-        state = self.controllers
-        before = tuple(getattr(state, field.name) for field in fields(state))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*performance drop.*")
-            amplified, *after = torch.vmap(self._one)(gradient, self._scales(gradient), *before)
-        self.controllers = _state(after)
-        return amplified
+        settings = self.settings
+        seen = gradient.abs() * self._scales(gradient)
+        sizes, order = seen.sort(dim=1, descending=True)
+        n = (seen > 0).sum(1)
+        top = OrderStatistics.of(
+            sizes[:, :SEEN],
+            k=k_for(n, settings.k),
+            n=n,
+            n_zero=seen.shape[1] - n,
+            n_nonfinite=(~gradient.isfinite()).sum(1),
+        )
+        estimate = hill_of(top)
+        observed = Observation(alpha_hat=estimate.alpha, k=estimate.k, status=estimate.status)
+        after = advance(self.controllers, observed, settings)
+        if settings.controls_beta:
+            refined = refined_beta(after.beta, top, settings.target_alpha, settings.beta_bounds)
+            usable = estimate.status == TailStatus.OK
+            after = replace(after, beta=refined.where(usable, after.beta))
+        self.controllers = after
+        beta, gamma = after.beta.float().unsqueeze(1), after.gamma.float().unsqueeze(1)
+        ranks = torch.arange(1, seen.shape[1] + 1) / seen.shape[1]
+        by_rank = ranks.pow(-beta).clamp(max=settings.w_max)
+        weights = torch.empty_like(gradient).scatter_(1, order, by_rank)
+        if settings.max_coord_share < 1:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*performance drop.*")
+                share = settings.max_coord_share
+                weights = torch.vmap(lambda x, w: capped(x, w, share))(seen, weights)
+        weights = torch.vmap(lambda w, g: normalized(w, g, settings.normalize))(weights, gradient)
+        # Not a bit of a step changes where there is nothing to do.
+        idle = (beta == 0) & (gamma == 1)
+        return gradient.where(idle, gradient * (gamma * weights))
 
     def _scales(self, gradient: Tensor) -> Tensor:
         """Factors on the entries as the sample sees them, float32 [R, P]."""
@@ -75,42 +100,3 @@ class AmplifiedReplicas:
         squares = torch.stack([part.square().sum(1) for part in parts], dim=1)
         sizes = torch.tensor(self.sizes)
         return reciprocal_rms(sizes.double(), squares).repeat_interleave(sizes, dim=1)
-
-    def _one(self, gradient: Tensor, scales: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """One replica: what `htga.optim.amplify` does, without a branch on a number."""
-        settings = self.settings
-        seen = gradient.abs() * scales
-        size = n_exact(seen.numel(), settings.k)
-        n = (seen > 0).sum()
-        top = OrderStatistics.of(
-            seen.topk(min(size, seen.numel())).values,
-            k=k_for(n, settings.k),
-            n=n,
-            n_zero=seen.numel() - n,
-            n_nonfinite=(~gradient.isfinite()).sum(),
-        )
-        estimate = hill_of(top)
-        observed = Observation(alpha_hat=estimate.alpha, k=estimate.k, status=estimate.status)
-        after = advance(_state(state), observed, settings)
-        beta = after.beta
-        if settings.controls_beta:
-            refined = refined_beta(beta, top, settings.target_alpha, settings.beta_bounds)
-            beta = refined.where(estimate.status == TailStatus.OK, beta)
-        weighted = amplify(
-            gradient,
-            beta=beta,
-            gamma=after.gamma,
-            ties=settings.ties,
-            normalize=settings.normalize,
-            w_max=settings.w_max,
-            max_coord_share=settings.max_coord_share,
-            ranked_by=seen,
-        )
-        # Not a bit of a step changes where there is nothing to do.
-        result = gradient.where((beta == 0) & (after.gamma == 1), weighted)
-        return result, after.alpha_bar, after.gamma, beta, after.skipped
-
-
-def _state(numbers: Sequence[Tensor]) -> ControllerState:
-    names = (field.name for field in fields(ControllerState))
-    return ControllerState(**dict(zip(names, numbers, strict=True)))
