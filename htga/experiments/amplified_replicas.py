@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -35,11 +35,15 @@ class AmplifiedReplicas:
         settings: Those of every replica; `ranks` is taken to be "exact".
         sizes: Number of entries of each parameter tensor.
         controllers: The controllers' state, as of R samples.
+        acted: In how many steps each has changed the gradient, int64 [R].
+        seen: The tail index that each saw, float64 [R] for every step.
     """
 
     settings: Settings
     sizes: list[int]
     controllers: ControllerState
+    acted: Tensor
+    seen: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def of(cls, settings: Settings, sizes: list[int], replicas: int) -> AmplifiedReplicas:
@@ -54,17 +58,17 @@ class AmplifiedReplicas:
             raise ValueError(
                 f"scope must be 'global' or 'rms_normalised' here, got {settings.scope!r}"
             )
-        return cls(settings, sizes, start(settings, torch.device("cpu"), (replicas,)))
+        controllers = start(settings, torch.device("cpu"), (replicas,))
+        return cls(settings, sizes, controllers, torch.zeros(replicas, dtype=torch.int64))
 
     @torch.no_grad()
     def amplify(self, gradient: Tensor) -> Tensor:
         """Advance the controllers, and weigh gradients, float32 [R, P]."""
         settings = self.settings
         seen = gradient.abs() * self._scales(gradient)
-        sizes, order = seen.sort(dim=1, descending=True)
         n = (seen > 0).sum(1)
         top = OrderStatistics.of(
-            sizes[:, :SEEN],
+            seen.topk(min(SEEN, seen.shape[1]), dim=1).values,
             k=k_for(n, settings.k),
             n=n,
             n_zero=seen.shape[1] - n,
@@ -79,6 +83,12 @@ class AmplifiedReplicas:
             after = replace(after, beta=refined.where(usable, after.beta))
         self.controllers = after
         beta, gamma = after.beta.float().unsqueeze(1), after.gamma.float().unsqueeze(1)
+        idle = (beta == 0) & (gamma == 1)
+        self.seen.append(estimate.alpha)
+        self.acted += ~idle.squeeze(1)
+        if idle.all():
+            return gradient
+        order = seen.argsort(dim=1, descending=True)
         ranks = torch.arange(1, seen.shape[1] + 1) / seen.shape[1]
         by_rank = ranks.pow(-beta).clamp(max=settings.w_max)
         weights = torch.empty_like(gradient).scatter_(1, order, by_rank)
@@ -89,7 +99,6 @@ class AmplifiedReplicas:
                 weights = torch.vmap(lambda x, w: capped(x, w, share))(seen, weights)
         weights = torch.vmap(lambda w, g: normalized(w, g, settings.normalize))(weights, gradient)
         # Not a bit of a step changes where there is nothing to do.
-        idle = (beta == 0) & (gamma == 1)
         return gradient.where(idle, gradient * (gamma * weights))
 
     def _scales(self, gradient: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ class Split:
     y_test: Tensor
 
 
+@lru_cache(maxsize=128)
 def digits_split(seed: int, *, share: float = 1.0, wrong_labels: float = 0.0) -> Split:
     """The digits as float32 vectors of 64 numbers: 1,077 to learn from, 270 and 450 held out.
 

@@ -33,13 +33,20 @@ class Method:
         """As a table shows it."""
         parts = ["clip"] if self.clips else []
         if self.settings is not None:
-            parts.append(" ".join(str(value) for value in self.settings.values()))
+            preset, *rest = self.settings.items()
+            parts.append(" ".join([str(preset[1]), *(f"{name}={value}" for name, value in rest)]))
         return " + ".join([*parts, self.base])
 
     @property
     def alone(self) -> Method:
         """The same without HTGA, which it is compared with."""
         return Method(self.base, self.clips)
+
+    @property
+    def first_rates(self) -> range:
+        """Where a search for the learning rate begins, see `rate_search.rate`."""
+        raw = self.settings is not None and self.settings.get("preset") == "seed"
+        return range(-7, -4) if raw else _FIRST[self.base]  # Raw weights are up to d**beta.
 
     def optimizer(self, parameters: Iterable[Any], lr: float) -> Optimizer:
         """Make it."""
@@ -55,10 +62,9 @@ class Method:
 
 BETAS = {"Signum": (0.9, 0.9), "Lion": (0.9, 0.99)}
 
-FIRST_RATES: dict[Base, tuple[float, ...]] = {
-    "SGD": (0.01, 0.03, 0.1, 0.3),
-    "AdamW": (0.001, 0.003, 0.01, 0.03),
-    "Signum": (0.0003, 0.001, 0.003, 0.01),
-    "Lion": (0.0003, 0.001, 0.003, 0.01),
+_FIRST: dict[Base, range] = {
+    "SGD": range(-3, 0),
+    "AdamW": range(-5, -2),
+    "Signum": range(-6, -3),
+    "Lion": range(-6, -3),
 }
-"""Learning rates at which a search begins, half a decade apart."""

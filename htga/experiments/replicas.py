@@ -32,23 +32,27 @@ def train_replicas(
     """
     splits = [task.split(seed) for seed in seeds]
     orders = [task.order(split, seed) for split, seed in zip(splits, seeds, strict=True)]
-    noises = [torch.Generator().manual_seed(seed) for seed in seeds]
     batch = Replicas.of(task, method, rates, seeds)
+    count = batch.theta.shape[1]
+    noises = [] if task.noise is None else [task.noise.of(s, task.steps, count) for s in seeds]
     rms: Tensor | None = None
     for step in range(task.steps):
         x = torch.stack([s.x[order[step]] for s, order in zip(splits, orders, strict=True)])
         y = torch.stack([s.y[order[step]] for s, order in zip(splits, orders, strict=True)])
         gradient = batch.gradient(x, y)
-        if task.noise is not None:
+        if noises:
             rms = gradient.square().mean(1, keepdim=True).sqrt() if rms is None else rms
-            noise = torch.stack([task.noise.of(g, gradient.shape[1]) for g in noises])
+            noise = torch.stack([of_seed[step] for of_seed in noises])
             gradient = gradient + rms * noise.repeat(len(rates), 1)
         batch.step(gradient, task.rate(step))
+    acted, alphas = batch.watched()
     outcomes = []
     for i, (lr, j) in enumerate((lr, j) for lr in rates for j in range(len(seeds))):
         split = splits[j]
         held = held_out(batch.scores(i, split.x_val), batch.scores(i, split.x_test), split)
-        outcomes.append(Outcome(lr=lr, seed=seeds[j], **held))
+        outcomes.append(
+            Outcome(lr=lr, seed=seeds[j], **held, acted=acted[i], control_alpha=alphas[i])
+        )
     return outcomes
 
 
@@ -124,6 +128,13 @@ class Replicas:
     def scores(self, i: int, x: Tensor) -> Tensor:
         """Scores of replica `i`."""
         return self._forward(self.theta[i], x)
+
+    def watched(self) -> tuple[list[float], list[float]]:
+        """Of each replica, the share of steps in which HTGA acted, and the median index it saw."""
+        if self.amplifier is None:
+            return [math.nan] * len(self.theta), [math.nan] * len(self.theta)
+        medians = torch.stack(self.amplifier.seen).nanmedian(0).values
+        return (self.amplifier.acted / self.steps).tolist(), medians.tolist()
 
     def step(self, gradient: Tensor, factor: float) -> None:
         """Take one step, with `factor` on the learning rates."""

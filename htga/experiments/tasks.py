@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,9 @@ class Noise:
     alpha: float
     scale: float
 
-    def of(self, generator: torch.Generator, numel: int) -> Tensor:
-        """One step's noise for a gradient of root mean square 1, float32 [numel]."""
-        draw = sample_stable(self.alpha, (numel,), scale=self.scale, generator=generator)
-        return draw.float()
+    def of(self, seed: int, steps: int, numel: int) -> Tensor:
+        """The noise of all steps, for a gradient of root mean square 1, float32 [steps, numel]."""
+        return _noise(self, seed, steps, numel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +46,7 @@ class Task:
         clip: The norm at which methods with a clip cut the gradient.
         noise: What is added to each gradient, before it is clipped.
         n: Number of seeds in a test.
+        n_tuning: Number of other seeds that choose the learning rate.
         small: Whether many replicas train at once, see `replicas`.
     """
 
@@ -59,6 +59,7 @@ class Task:
     clip: float = 0.5
     noise: Noise | None = None
     n: int = 16
+    n_tuning: int = 4
     small: bool = True
 
     def network(self, seed: int) -> nn.Module:
@@ -77,6 +78,13 @@ class Task:
     def rate(self, step: int) -> float:
         """Factor on the learning rate at a step, counted from 0."""
         return min(1.0, (step + 1) / (self.warm_up + 1)) * (1 - step / self.steps)
+
+
+@lru_cache(maxsize=16)
+def _noise(noise: Noise, seed: int, steps: int, numel: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (steps, numel)
+    return sample_stable(noise.alpha, shape, scale=noise.scale, generator=generator).float()
 
 
 def loss_of(scores: Tensor, y: Tensor) -> Tensor:
@@ -116,6 +124,7 @@ TASKS = {
             warm_up=20,
             clip=1.0,
             n=5,
+            n_tuning=1,
             small=False,
         ),
     )

@@ -48,16 +48,17 @@ def train(task: Task, method: Method, lr: float, seed: int) -> Outcome:
     parameters = list(model.parameters())
     optimizer = method.optimizer(parameters, lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, task.rate)
-    noise = torch.Generator().manual_seed(seed)
+    count = sum(p.numel() for p in parameters)
+    noise = None if task.noise is None else task.noise.of(seed, task.steps, count)
     rms: Tensor | None = None
     seen: list[Tensor] = []
     began = time.process_time()
-    for places in task.order(split, seed):
+    for step, places in enumerate(task.order(split, seed)):
         optimizer.zero_grad()
         loss_of(model(split.x[places]), split.y[places]).backward()
-        if task.noise is not None:
+        if noise is not None:
             rms = root_mean_square(parameters) if rms is None else rms
-            add(task.noise.of(noise, sum(p.numel() for p in parameters)) * rms, parameters)
+            add(noise[step] * rms, parameters)
         if method.clips:
             nn.utils.clip_grad_norm_(parameters, task.clip)
         optimizer.step()

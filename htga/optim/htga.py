@@ -18,6 +18,7 @@ from htga.optim.controller.saved_state import check_saved, restored, saved
 from htga.optim.no_effect import warn_of_no_effect
 from htga.optim.response import UNKNOWN, Response, response_of
 from htga.optim.settings import (
+    DEFAULT,
     Actuator,
     Apply,
     Direction,
@@ -130,7 +131,7 @@ class HTGA(Wrapper):
         self,
         base: Optimizer,
         *,
-        preset: str = "stable",
+        preset: str = DEFAULT,
         target_alpha: float | None = None,
         gain: float | None = None,
         smoothing: float | None = None,
