@@ -37,7 +37,7 @@ ROUNDS = 30
 
 KINDS: tuple[dict[str, Any], ...] = (
     {"preset": "seed"},
-    {"preset": "stable"},
+    {"preset": "amplify"},
     {"scope": "global", "normalize": "mean_one"},
     {"scope": "tensor", "actuator": "both"},
 )

@@ -19,7 +19,6 @@ BASES = (Method("SGD"), Method("SGD", clips=True), Method("AdamW"), Method("Sign
 PRESETS = (
     Method("SGD", settings={"preset": "guard"}),
     Method("SGD", clips=True, settings={"preset": "guard"}),
-    Method("SGD", clips=True, settings={"preset": "guard", "target_alpha": 2.0}),
     Method("SGD", settings={"preset": "temper"}),
     Method("SGD", clips=True, settings={"preset": "temper"}),
     Method("SGD", settings={"preset": "amplify"}),

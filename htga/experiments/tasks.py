@@ -59,7 +59,7 @@ class Task:
     clip: float = 0.5
     noise: Noise | None = None
     n: int = 16
-    n_tuning: int = 4
+    n_tuning: int = 8
     small: bool = True
 
     def network(self, seed: int) -> nn.Module:

@@ -156,13 +156,14 @@ _AMPLIFY = Settings(
 )
 
 # Weights that only temper raise no coordinate's share, so there is nothing to limit.
-_GUARD = replace(_AMPLIFY, target_alpha=3.0, beta_bounds=(-0.9, 0.0), max_coord_share=1.0)
+_TEMPER = replace(_AMPLIFY, target_alpha=8.0, beta_bounds=(-0.9, 0.0), max_coord_share=1.0)
 
 PRESETS = {
     # Tempers a tail that is heavier than the target, and is the base to the last bit otherwise.
-    "guard": _GUARD,
-    # The same with a target that is lighter than almost every gradient, so that it always acts.
-    "temper": replace(_GUARD, target_alpha=8.0),
+    # Were the length kept, it would pass from the largest entries, which are cut, to all others.
+    "guard": replace(_TEMPER, target_alpha=3.0, normalize="mean_one"),
+    # Tempers almost every gradient, and keeps its length: to be used after a clip of the norm.
+    "temper": _TEMPER,
     # The aim of the proposal: the tail index of the update is brought to the target, and the length
     # of the gradient is kept. Layers of different scale are not mistaken for a tail.
     "amplify": _AMPLIFY,

@@ -28,7 +28,7 @@ from tests.htga.training import (
     weights,
 )
 
-PRESETS = ["seed", "stable"]
+PRESETS = ["seed", "amplify", "temper"]
 
 
 def wrapped(model: nn.Module, **arguments: Any) -> HTGA:

@@ -76,9 +76,9 @@ def main() -> int:
     ):
         setattr(module, name, lambda *_: False)
     few_programs(4096)
-    cases: list[tuple[str, str, dict[str, Any]]] = [(name, "stable", {}) for name in SAMPLES]
-    cases += [(name, "stable", TEMPERING) for name in (SAMPLES if LONG else HARD)]
-    cases += [(name, "stable", given) for given in SETTINGS for name in HARD]
+    cases: list[tuple[str, str, dict[str, Any]]] = [(name, "amplify", {}) for name in SAMPLES]
+    cases += [(name, "amplify", TEMPERING) for name in (SAMPLES if LONG else HARD)]
+    cases += [(name, "amplify", given) for given in SETTINGS for name in HARD]
     cases += [(name, "seed", {"ranks": "fast", "ties": "average"}) for name in HARD]
     wrong = [f"{case}: {what}" for case in cases for what in differences(*case)]
     few_programs(1024)  # several for each sample
@@ -168,7 +168,7 @@ def weights_of(x: Tensor, settings: Settings) -> list[str]:
 
 def several() -> list[str]:
     """Two samples of three have a gradient; the other keeps what it remembers."""
-    settings = replace(PRESETS["stable"], scope="group", actuator="both")
+    settings = replace(PRESETS["amplify"], scope="group", actuator="both")
     outcomes = []
     for amplified in WAYS:
         controller = start(settings, CPU, (3,))
