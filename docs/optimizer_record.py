@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -99,7 +100,8 @@ def measure(task: Task, plan: list[tuple[Method, bool]]) -> None:
             for outcome in record.tested(task, method, lr, real=real):
                 write(TESTS, names | asdict(outcome))
         took = time.perf_counter() - began
-        print(f"{task.name}: {i + 1} of {len(plan)}, {method.name}, lr {lr:g}, {took:.0f} s", flush=True)
+        done = f"{task.name}: {i + 1} of {len(plan)}, {method.name}, lr {lr:g}, {took:.0f} s"
+        print(done, flush=True)
 
 
 def key(task: Task, method: Method) -> dict[str, Any]:
@@ -138,9 +140,7 @@ def lines(task: Task) -> Iterator[Line]:
             if not rows:
                 continue
             chosen = next(
-                row
-                for row in searches
-                if row["method"] == method.name and row["chosen"] == "True"
+                row for row in searches if row["method"] == method.name and row["chosen"] == "True"
             )
             pairs = method.settings is not None and len(base) == len(rows)
             yield Line(
@@ -189,7 +189,7 @@ def shown(line: Line, holm_p: float | None) -> str:
         line.method,
         str(len(line.rows)),
         line.rate + ("" if line.interior else " (edge)"),
-        "" if acted != acted else f"{100 * acted:.0f} %",
+        "" if math.isnan(acted) else f"{100 * acted:.0f} %",
         f"{fmean(losses):.3f} ± {stdev(losses):.3f}",
         f"{fmean(accuracies):.2f} ± {stdev(accuracies):.2f}",
     ]

@@ -40,16 +40,13 @@ def compare(values: Sequence[float], baseline: Sequence[float]) -> Comparison:
     Raises:
         ValueError: There are fewer than two pairs, or the lengths differ.
     """
-    if len(values) != len(baseline) or len(values) < 2:
+    differences = [a - b for a, b in zip(values, baseline, strict=False)]
+    found = interval(differences)
+    if len(values) != len(baseline) or found is None or found.half is None or found.p is None:
         raise ValueError(
             f"values and baseline must be as many, at least 2; got {len(values)} and "
             f"{len(baseline)}"
         )
-    differences = [a - b for a, b in zip(values, baseline, strict=True)]
-    found = interval(differences)
-    assert found is not None
-    assert found.half is not None
-    assert found.p is not None
     return Comparison(
         mean=found.mean,
         low=found.mean - found.half,

@@ -30,6 +30,20 @@ def train_replicas(
         Outcomes by rate, then by seed. They differ from those of `trial.train` as sums in another
         order do, and by fast ranks.
     """
+    batch = fit_replicas(task, method, rates, seeds)
+    acted, alphas = batch.watched()
+    outcomes = []
+    for i, (lr, seed) in enumerate((lr, seed) for lr in rates for seed in seeds):
+        split = task.split(seed)
+        held = held_out(batch.scores(i, split.x_val), batch.scores(i, split.x_test), split)
+        outcomes.append(Outcome(lr=lr, seed=seed, **held, acted=acted[i], control_alpha=alphas[i]))
+    return outcomes
+
+
+def fit_replicas(
+    task: Task, method: Method, rates: Sequence[float], seeds: Sequence[int]
+) -> Replicas:
+    """The trained replicas, by rate, then by seed."""
     splits = [task.split(seed) for seed in seeds]
     orders = [task.order(split, seed) for split, seed in zip(splits, seeds, strict=True)]
     batch = Replicas.of(task, method, rates, seeds)
@@ -45,15 +59,7 @@ def train_replicas(
             noise = torch.stack([of_seed[step] for of_seed in noises])
             gradient = gradient + rms * noise.repeat(len(rates), 1)
         batch.step(gradient, task.rate(step))
-    acted, alphas = batch.watched()
-    outcomes = []
-    for i, (lr, j) in enumerate((lr, j) for lr in rates for j in range(len(seeds))):
-        split = splits[j]
-        held = held_out(batch.scores(i, split.x_val), batch.scores(i, split.x_test), split)
-        outcomes.append(
-            Outcome(lr=lr, seed=seeds[j], **held, acted=acted[i], control_alpha=alphas[i])
-        )
-    return outcomes
+    return batch
 
 
 @dataclass(slots=True)

@@ -44,6 +44,22 @@ class Outcome:
 def train(task: Task, method: Method, lr: float, seed: int) -> Outcome:
     """Train once, and measure on what was held out."""
     split = task.split(seed)
+    began = time.process_time()
+    model, seen = fit(task, method, lr, seed)
+    seconds = time.process_time() - began
+    acted = alpha = math.nan
+    if seen:
+        beta, gamma, alphas = torch.stack(seen).unbind(1)
+        acted = float(((beta != 0) | (gamma != 1)).double().mean())
+        alpha = float(alphas.nanmedian())
+    with torch.no_grad():
+        held = held_out(model(split.x_val), model(split.x_test), split)
+    return Outcome(lr=lr, seed=seed, **held, acted=acted, control_alpha=alpha, seconds=seconds)
+
+
+def fit(task: Task, method: Method, lr: float, seed: int) -> tuple[nn.Module, list[Tensor]]:
+    """The trained network, and beta, gamma and control_alpha of each step of HTGA, float64 [3]."""
+    split = task.split(seed)
     model = task.network(seed)
     parameters = list(model.parameters())
     optimizer = method.optimizer(parameters, lr)
@@ -52,7 +68,6 @@ def train(task: Task, method: Method, lr: float, seed: int) -> Outcome:
     noise = None if task.noise is None else task.noise.of(seed, task.steps, count)
     rms: Tensor | None = None
     seen: list[Tensor] = []
-    began = time.process_time()
     for step, places in enumerate(task.order(split, seed)):
         optimizer.zero_grad()
         loss_of(model(split.x[places]), split.y[places]).backward()
@@ -66,15 +81,7 @@ def train(task: Task, method: Method, lr: float, seed: int) -> Outcome:
         if isinstance(optimizer, HTGA) and optimizer.tail is not None:
             tail = optimizer.tail
             seen.append(torch.stack([tail.beta, tail.gamma, tail.control_alpha]))
-    seconds = time.process_time() - began
-    acted = alpha = math.nan
-    if seen:
-        beta, gamma, alphas = torch.stack(seen).unbind(1)
-        acted = float(((beta != 0) | (gamma != 1)).double().mean())
-        alpha = float(alphas.nanmedian())
-    with torch.no_grad():
-        held = held_out(model(split.x_val), model(split.x_test), split)
-    return Outcome(lr=lr, seed=seed, **held, acted=acted, control_alpha=alpha, seconds=seconds)
+    return model, seen
 
 
 def held_out(val: Tensor, test: Tensor, split: Split) -> dict[str, float]:

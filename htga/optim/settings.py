@@ -187,7 +187,7 @@ def resolve(preset: str, given: dict[str, Any]) -> Settings:
     preset = ALIASES.get(preset, preset)
     if preset not in PRESETS:
         raise ValueError(
-            f"preset must be one of {tuple(PRESETS)}, got {preset!r}; to set every number yourself, "
-            f"begin with one of them and pass the settings that differ"
+            f"preset must be one of {tuple(PRESETS)}, got {preset!r}; for settings of your own, "
+            "begin with one of them and pass those that differ"
         )
     return replace(PRESETS[preset], **{k: v for k, v in given.items() if v is not None})

@@ -44,8 +44,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean (Efron 1979).
 
-    With few values it is too narrow: at 95 % it holds the mean of a normal law 85 % of the time with
-    five values, 93 % with sixteen.
+    With few values it is too narrow: at 95 % it holds the mean of a normal law 85 % of the time
+    with five values, 93 % with sixteen.
 
     Args:
         values: Finite numbers, at least one.
