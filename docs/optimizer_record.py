@@ -1,4 +1,4 @@
-"""Measure what HTGA's presets do, and print the tables of docs/optimizer.md.
+"""Measure what HTGA's presets do, and print the table of docs/optimizer.md.
 
     python docs/optimizer_record.py              # measure what is not yet in docs/results, print
     python docs/optimizer_record.py --tables     # print alone
@@ -7,7 +7,7 @@ Learning rates are tuned on validation losses of eight seeds (characters: one), 
 until the best is not at an edge, and tested once on 16 other seeds (characters: 5). All trainings
 of digits are replicas that train at once, but for "HTGA itself", which repeats the test of the
 default with the optimizer itself. Delete docs/results/optimizer to measure anew; what an
-interrupted run has finished is kept. About 30 minutes of one core.
+interrupted run has finished is kept. docs/results/optimizer/tables.md has all numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from htga.experiments.tasks import TASKS, Task
 from htga_client.statistics.paired_tests import holm
 
 RESULTS = Path(__file__).parent / "results" / "optimizer"
-TESTS, SEARCHES = RESULTS / "tests.csv", RESULTS / "searches.csv"
+TESTS, SEARCHES, TABLES = (RESULTS / name for name in ("tests.csv", "searches.csv", "tables.md"))
 
 REAL = (
     Method("SGD"),
@@ -43,6 +43,9 @@ REAL = (
 
 DEFAULT = (Method("SGD"), Method("SGD", settings={"preset": "guard"}))
 """The same on the other tasks."""
+
+ENGINES = ("replicas", "HTGA itself")
+SIGNIFICANT = 0.05
 
 Row = dict[str, str]
 
@@ -76,7 +79,8 @@ def main() -> None:
         for task in wanted:
             if task.small:
                 measure(task, [(m, True) for m in (REAL if task.noise else DEFAULT)])
-    tables()
+    TABLES.write_text(tables(), encoding="utf-8")
+    print(summary())
 
 
 def measure(task: Task, plan: list[tuple[Method, bool]]) -> None:
@@ -94,7 +98,7 @@ def measure(task: Task, plan: list[tuple[Method, bool]]) -> None:
             for row in read(SEARCHES)
             if (row["task"], row["method"]) == (task.name, method.name) and row["chosen"] == "True"
         )
-        engine = {"engine": "HTGA itself" if real else "replicas"}
+        engine = {"engine": ENGINES[real]}
         names = key(task, method) | engine
         if not any(names.items() <= row.items() for row in read(TESTS)):
             for outcome in record.tested(task, method, lr, real=real):
@@ -131,7 +135,7 @@ def lines(task: Task) -> Iterator[Line]:
     """What was measured on a task, in the order of the methods."""
     tests = [row for row in read(TESTS) if row["task"] == task.name]
     searches = [row for row in read(SEARCHES) if row["task"] == task.name]
-    for engine in ("replicas", "HTGA itself"):
+    for engine in ENGINES:
         for method in record.methods_for(task):
             rows, base = (
                 [row for row in tests if (row["method"], row["engine"]) == (name, engine)]
@@ -167,17 +171,50 @@ HEAD = """\
 |---|---|---|---|---|---|---|---|---|---|"""
 
 
-def tables() -> None:
-    """Print a table for each task, Holm's correction over what is compared in it."""
-    for task in TASKS.values():
-        for engine in ("replicas", "HTGA itself"):
-            found = [line for line in lines(task) if line.engine == engine]
-            if not found:
-                continue
-            adjusted = holm([line.loss and line.loss.p for line in found])
-            print(f"\n### {task.name}, {engine}\n\n{HEAD}")
-            for line, p in zip(found, adjusted, strict=True):
-                print(shown(line, p))
+def tables() -> str:
+    """A table for each task and engine, Holm's correction over what is compared in it."""
+    text = []
+    for name, task in TASKS.items():
+        for engine in ENGINES:
+            found = adjusted(task, engine)
+            if found:
+                text += [f"## {name}: {engine}", "", HEAD]
+                text += [*(shown(line, p) for line, p in found), ""]
+    return "\n".join(text)
+
+
+def summary() -> str:
+    """What each preset does to the test loss of what it wraps, a column for each task."""
+    by_task = {
+        name: {line.method: (line, p) for line, p in adjusted(task, first_engine(task))}
+        for name, task in TASKS.items()
+    }
+    rows = [f"| | {' | '.join(by_task)} |", "|---" * (len(by_task) + 1) + "|"]
+    for method in dict.fromkeys(name for found in by_task.values() for name in found):
+        cells = [cell(*found[method]) if method in found else "" for found in by_task.values()]
+        rows.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def cell(line: Line, holm_p: float | None) -> str:
+    """The mean loss of a base, and how far a preset is from it."""
+    if line.loss is None or holm_p is None:
+        return f"{fmean(float(row['test_loss']) for row in line.rows):.3f}"
+    if line.loss.same:
+        return "the same"
+    strong = "**" if holm_p < SIGNIFICANT else ""
+    return f"{strong}{line.loss.mean:+.3f}{strong}, {p_shown(holm_p)}"
+
+
+def first_engine(task: Task) -> str:
+    """What tests every method of a task."""
+    return ENGINES[0] if task.small else ENGINES[1]
+
+
+def adjusted(task: Task, engine: str) -> list[tuple[Line, float | None]]:
+    """Lines with p-values adjusted for their number."""
+    found = [line for line in lines(task) if line.engine == engine]
+    return list(zip(found, holm([line.loss and line.loss.p for line in found]), strict=True))
 
 
 def shown(line: Line, holm_p: float | None) -> str:

@@ -15,8 +15,8 @@ from htga.experiments.tasks import TASKS, Task
 from htga.experiments.trial import fit, train
 from htga.optim.settings import resolve
 
-CLEAN = replace(TASKS["digits"], steps=5)
-NOISY = replace(TASKS["digits, stable noise"], steps=5)
+CLEAN = replace(TASKS["digits"], steps=3)
+NOISY = replace(TASKS["digits, stable noise"], steps=3)
 EXACT: dict[str, Any] = {"ranks": "exact", "ties": "average"}
 
 CASES: dict[str, tuple[Task, Method, float]] = {
@@ -42,7 +42,9 @@ def test_a_replica_has_the_parameters_of_the_optimizer_itself(
     batch = fit_replicas(task, method, [lr / 3, lr], [3, 4])
     start = nn.utils.parameters_to_vector(task.network(4).parameters()).detach()
     way = (expected - start).norm()
-    assert float((batch.theta[3] - expected).norm()) <= 2e-5 * float(way)
+    # The first updates of Adam are all of one size, so that rounding decides their ranks.
+    within = 5e-3 if method.base == "AdamW" and seen else 1e-5
+    assert float((batch.theta[3] - expected).norm()) <= within * float(way)
     assert float((batch.theta[2] - expected).norm()) > 0.1 * float(way)  # another seed
     assert float((batch.theta[1] - expected).norm()) > 0.1 * float(way)  # another rate
     acted, alphas = batch.watched()
@@ -50,7 +52,7 @@ def test_a_replica_has_the_parameters_of_the_optimizer_itself(
     if seen:
         beta, gamma, alpha = torch.stack(seen).unbind(1)
         assert acted[3] == float(((beta != 0) | (gamma != 1)).double().mean()) > 0
-        assert alphas[3] == pytest.approx(float(alpha.nanmedian()), rel=1e-4)
+        assert alphas[3] == pytest.approx(float(alpha.nanmedian()), rel=max(within, 1e-4))
 
 
 def test_an_outcome_of_a_replica_is_that_of_a_training() -> None:
