@@ -51,8 +51,8 @@ from htga.tail.norm import sum_of_squares
 class HTGA(Wrapper):
     """Adaptive Heavy-Tail Gradient Amplification around any torch optimizer.
 
-    By default it tempers a gradient whose tail is heavier than an index of 3, and is the base to the
-    last bit otherwise.
+    By default it tempers a gradient whose tail is heavier than an index of 3, and is the base to
+    the last bit otherwise.
 
     Each step measures the tail index alpha_hat of the gradient, multiplies entry i by
     gamma * w_i with w_i = (rank_i / d)**-beta and rank 1 for the largest magnitude, writes the
@@ -71,10 +71,10 @@ class HTGA(Wrapper):
     Args:
         base: The optimizer that takes the step.
         preset: "guard", the default, tempers tails that are heavier than the target; "temper" does
-            so with almost every gradient, after a clip of the norm; "amplify" (also "stable") brings
-            the tail of the update to an index of 1.5; "seed" is the proposal as written. What each
-            was measured to do is in docs/optimizer.md. It gives the value of every argument below
-            that is left at None.
+            so with almost every gradient, after a clip of the norm; "amplify" (also "stable")
+            brings the tail of the update to an index of 1.5; "seed" is the proposal as written.
+            What each was measured to do is in docs/optimizer.md. It gives the value of every
+            argument below that is left at None.
         target_alpha: Tail index to aim at, above 0. With "guard" and "temper" nothing happens to a
             tail that is lighter.
         gain: Of the gamma controller, at least 0.
