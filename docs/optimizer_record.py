@@ -6,8 +6,8 @@
 Learning rates are tuned on validation losses of eight seeds (characters: one), on a grid that grows
 until the best is not at an edge, and tested once on 16 other seeds (characters: 5). All trainings
 of digits are replicas that train at once; where noise is injected, "HTGA itself" repeats the test
-with the optimizer itself, as it is with characters always. Delete docs/results/optimizer to measure anew; what an
-interrupted run has finished is kept. docs/results/optimizer/tables.md has all numbers.
+with the optimizer itself, as it is with characters always. docs/results/optimizer/tables.md has all
+numbers. Delete that folder to measure anew; what an interrupted run has finished is kept.
 """
 
 from __future__ import annotations

@@ -97,24 +97,17 @@ def accuracy_of(scores: Tensor, y: Tensor) -> Tensor:
     return (scores.argmax(-1) == y).float().mean()
 
 
-_DIGITS = {"model": perceptron, "steps": 300, "batch": 64}
+def _digits(name: str, split: Callable[[int], Split], noise: Noise | None = None) -> Task:
+    return Task(name=name, split=split, model=perceptron, steps=300, batch=64, noise=noise)
+
 
 TASKS = {
     task.name: task
     for task in (
-        Task(name="digits", split=digits_split, **_DIGITS),
-        Task(name="digits, 10 % of the data", split=partial(digits_split, share=0.1), **_DIGITS),
-        Task(
-            name="digits, 20 % wrong labels",
-            split=partial(digits_split, wrong_labels=0.2),
-            **_DIGITS,
-        ),
-        Task(
-            name="digits, stable noise",
-            split=digits_split,
-            noise=Noise(alpha=1.3, scale=0.3),
-            **_DIGITS,
-        ),
+        _digits("digits", digits_split),
+        _digits("digits, 10 % of the data", partial(digits_split, share=0.1)),
+        _digits("digits, 20 % wrong labels", partial(digits_split, wrong_labels=0.2)),
+        _digits("digits, stable noise", digits_split, Noise(alpha=1.3, scale=0.3)),
         Task(
             name="characters",
             split=lambda _: text_split(),
