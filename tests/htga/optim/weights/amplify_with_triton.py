@@ -80,6 +80,7 @@ def main() -> int:
     cases += [(name, "amplify", TEMPERING) for name in (SAMPLES if LONG else HARD)]
     cases += [(name, "amplify", given) for given in SETTINGS for name in HARD]
     cases += [(name, "seed", {"ranks": "fast", "ties": "average"}) for name in HARD]
+    cases += [(name, "guard", {}) for name in ("too heavy", "hardly a tail", "not finite")]
     wrong = [f"{case}: {what}" for case in cases for what in differences(*case)]
     few_programs(1024)  # several for each sample
     wrong += several()
@@ -108,6 +109,9 @@ def differences(name: str, preset: str, given: dict[str, Any]) -> list[str]:
         outcomes.append(amplified({0: sample}, begin, settings, masks=True))
         written.append(torch.cat(parts))
     wrong += unequal(*outcomes)
+    idle = float(outcomes[1].controller.beta) == 0 and float(outcomes[1].controller.gamma) == 1
+    if idle and not outcomes[1].bad and not all(torch.equal(x, y) for y in written):
+        wrong.append("entries that no weight changes")
     one, other = written
     tiny = 1e-12 * float(one.double().abs().max())
     if not torch.allclose(one, other, rtol=2e-6, atol=tiny, equal_nan=True):
