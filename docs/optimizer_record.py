@@ -200,7 +200,7 @@ def cell(line: Line, holm_p: float | None) -> str:
     if line.loss.same:
         return "the same"
     strong = "**" if holm_p < SIGNIFICANT else ""
-    return f"{strong}{line.loss.mean:+.3f}{strong}, {p_shown(holm_p)}"
+    return f"{strong}{difference(line.loss.mean)}{strong}, {p_shown(holm_p)}"
 
 
 def first_engine(task: Task) -> str:
@@ -234,12 +234,17 @@ def shown(line: Line, holm_p: float | None) -> str:
         cells += ["the same", "", "", "the same"]
     else:
         cells += [
-            f"{loss.mean:+.3f} [{loss.low:+.3f}, {loss.high:+.3f}]",
+            f"{difference(loss.mean)} [{difference(loss.low)}, {difference(loss.high)}]",
             p_shown(holm_p),
             p_shown(loss.p_sign_flip),
             f"{100 * accuracy.mean:+.2f} [{100 * accuracy.low:+.2f}, {100 * accuracy.high:+.2f}]",
         ]
     return f"| {' | '.join(cells)} |"
+
+
+def difference(loss: float) -> str:
+    """With its sign, which nothing has none of."""
+    return f"{loss:+.3f}" if abs(loss) >= 0.0005 else "0.000"
 
 
 def p_shown(p: float) -> str:
