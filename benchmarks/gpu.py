@@ -37,9 +37,10 @@ ROUNDS = 30
 
 KINDS: tuple[dict[str, Any], ...] = (
     {"preset": "seed"},
-    {"preset": "stable"},
-    {"scope": "global", "normalize": "mean_one"},
-    {"scope": "tensor", "actuator": "both"},
+    {"preset": "amplify"},
+    {"preset": "amplify", "scope": "global", "normalize": "mean_one"},
+    {"preset": "amplify", "scope": "tensor", "actuator": "both"},
+    {"preset": "guard"},
 )
 """Arguments of HTGA that take different ways through a step."""
 
@@ -171,7 +172,10 @@ def steps_are_those_of_the_cpu() -> str:
 def control_is_that_of_small_operations() -> str:
     """Kernels and the operations of PyTorch, on the same device, leave the same state."""
     worst = 0.0
-    for arguments in (*KINDS[1:3], {"target_alpha": 3.0, "beta_bounds": (-5.0, 0.1)}):
+    for arguments in (
+        *KINDS[1:3],
+        {"preset": "amplify", "target_alpha": 3.0, "beta_bounds": (-5.0, 0.1)},
+    ):
         states = []
         by_triton = amplify.done_by_triton
         for way in (by_triton, lambda *_: False):
@@ -321,7 +325,12 @@ def launching() -> list[tuple[str, str, str]]:
     """How often a step and a probe launch anything."""
     rows = []
     base = torch.optim.SGD(model_parameters(1_000_000), lr=1e-9, momentum=0.9, fused=True)
-    for arguments in ({"scope": "global"}, *KINDS[:2], {"actuator": "none"}):
+    for arguments in (
+        {"preset": "amplify", "scope": "global"},
+        *KINDS[:2],
+        {},
+        {"actuator": "none"},
+    ):
         found = launches(HTGA(base, **arguments).step)
         rows.append((f"launches of HTGA.step {arguments}", str(found.total()), ""))
     probe = Probe(base, lambda make: make)
@@ -389,7 +398,12 @@ def stepping() -> list[tuple[str, str, str]]:
     for size in (1_000_000, 25_000_000, 100_000_000):
         base = torch.optim.SGD(model_parameters(size), lr=1e-9, momentum=0.9, fused=True)
         floor = seconds(base.step)
-        several: tuple[dict[str, Any], ...] = ({"actuator": "none"}, {"scope": "global"}, {})
+        several: tuple[dict[str, Any], ...] = (
+            {"actuator": "none"},
+            {},
+            {"preset": "amplify", "scope": "global"},
+            {"preset": "amplify"},
+        )
         for arguments in several:
             step = HTGA(base, **arguments).step
             took = seconds(step)

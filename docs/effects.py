@@ -114,7 +114,9 @@ def effect(name: str, make: Make) -> Effect:
 
     def distance(**settings: Any) -> tuple[float, HTGA, list[Tensor]]:
         parameter = fresh()
-        optimizer = HTGA(make([parameter]), target_alpha=1.3, scope="global", **settings)
+        optimizer = HTGA(
+            make([parameter]), preset="amplify", target_alpha=1.3, scope="global", **settings
+        )
         places = path(optimizer, parameter)
         return float((places[-1] - plain[-1]).norm() / size), optimizer, places
 

@@ -1,4 +1,4 @@
-"""Training with HTGA: wrap the optimizer that you have, and watch what the controller does.
+"""Training with HTGA on targets with outliers: it tempers gradients whose tail is heavy.
 
 htga up
 python examples/htga_optimizer.py
@@ -16,7 +16,7 @@ x = torch.randn(4096, 64)
 y = x @ torch.randn(64, 1) + torch.distributions.StudentT(1.5).sample((4096, 1))
 model = nn.Sequential(nn.Linear(64, 256), nn.Tanh(), nn.Linear(256, 1))
 base = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-optimizer = htga.HTGA(base, target_alpha=2.0)
+optimizer = htga.HTGA(base)
 scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=300)
 
 with htga.telemetry.attach(optimizer, project="examples", model=model) as run:

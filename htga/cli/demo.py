@@ -39,9 +39,9 @@ def train(url: str, steps: int) -> str:
     # Leave cores to the collector and the browser.
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     data, model = digits.load(), digits.network()
-    config = {"lr": 0.02, "momentum": 0.9, "batch": 64, "target_alpha": 1.8, "actuator": "both"}
+    config = {"lr": 0.02, "momentum": 0.9, "batch": 64, "preset": "guard"}
     base = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
-    optimizer = HTGA(base, target_alpha=1.8, actuator="both")
+    optimizer = HTGA(base, preset="guard")
     run = telemetry.attach(
         optimizer, url=url, project="digits", tags=("demo",), config=config, model=model
     )
@@ -51,11 +51,11 @@ def train(url: str, steps: int) -> str:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.1%}"),
-        TextColumn("alpha_bar {task.fields[alpha_bar]:.2f}  gamma {task.fields[gamma]:.3f}"),
+        TextColumn("alpha_bar {task.fields[alpha_bar]:.2f}  beta {task.fields[beta]:.3f}"),
     )
     nan = float("nan")
     with run, Progress(*columns) as progress:
-        task = progress.add_task("", total=steps, loss=nan, accuracy=nan, alpha_bar=nan, gamma=nan)
+        task = progress.add_task("", total=steps, loss=nan, accuracy=nan, alpha_bar=nan, beta=nan)
         for step, (x, y) in enumerate(islice(digits.batches(data, 64), steps)):
             optimizer.zero_grad()
             loss = functional.cross_entropy(model(x), y)
@@ -66,7 +66,7 @@ def train(url: str, steps: int) -> str:
                 measured["accuracy"] = digits.accuracy(model, data)
             run.log(measured)
             if (tail := optimizer.tail) is not None:
-                measured |= {"alpha_bar": float(tail.control_alpha_bar), "gamma": float(tail.gamma)}
+                measured |= {"alpha_bar": float(tail.control_alpha_bar), "beta": float(tail.beta)}
             progress.tasks[task].fields.update(measured)
             progress.advance(task)
     return run.url

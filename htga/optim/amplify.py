@@ -119,7 +119,7 @@ def _amplify_one(device: torch.device) -> None:
     sample = sample_of(
         [flat_parameter(torch.ones(1, dtype=torch.float32, device=device))], "global"
     )
-    settings = PRESETS["stable"]
+    settings = PRESETS["amplify"]
     amplify_by_triton({0: sample}, start(settings, device), settings, masks=True)
 
 

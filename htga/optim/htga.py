@@ -18,6 +18,7 @@ from htga.optim.controller.saved_state import check_saved, restored, saved
 from htga.optim.no_effect import warn_of_no_effect
 from htga.optim.response import UNKNOWN, Response, response_of
 from htga.optim.settings import (
+    DEFAULT,
     Actuator,
     Apply,
     Direction,
@@ -50,6 +51,9 @@ from htga.tail.norm import sum_of_squares
 class HTGA(Wrapper):
     """Adaptive Heavy-Tail Gradient Amplification around any torch optimizer.
 
+    By default it tempers a gradient whose tail is heavier than an index of 3, and is the base to
+    the last bit otherwise.
+
     Each step measures the tail index alpha_hat of the gradient, multiplies entry i by
     gamma * w_i with w_i = (rank_i / d)**-beta and rank 1 for the largest magnitude, writes the
     product into `p.grad`, and lets the base optimizer step. A controller sets gamma or beta:
@@ -66,11 +70,16 @@ class HTGA(Wrapper):
 
     Args:
         base: The optimizer that takes the step.
-        preset: "stable" (beta controlled, length kept), or "seed", the proposal as written. It
-            gives the value of every argument below that is left at None.
-        target_alpha: Tail index to aim at, above 0.
+        preset: "guard", the default, tempers tails that are heavier than the target; "temper" does
+            so with almost every gradient, after a clip of the norm; "amplify" (also "stable")
+            brings the tail of the update to an index of 1.5; "seed" is the proposal as written.
+            What each was measured to do is in docs/optimizer.md. It gives the value of every
+            argument below that is left at None.
+        target_alpha: Tail index to aim at, above 0. With "guard" and "temper" nothing happens to a
+            tail that is lighter.
         gain: Of the gamma controller, at least 0.
-        smoothing: lambda of the moving average, in [0, 1).
+        smoothing: lambda of the moving average alpha_bar, in [0, 1). gamma follows alpha_bar; beta
+            follows the alpha_hat of each step, whatever the smoothing.
         smoothing_of: What is averaged: "alpha" or "inv_alpha".
         gamma_bounds: Limits of a controlled gamma.
         fixed_gamma: Use this gamma and control none.
@@ -130,7 +139,7 @@ class HTGA(Wrapper):
         self,
         base: Optimizer,
         *,
-        preset: str = "stable",
+        preset: str = DEFAULT,
         target_alpha: float | None = None,
         gain: float | None = None,
         smoothing: float | None = None,

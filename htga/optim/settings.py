@@ -107,58 +107,75 @@ class Settings:
         )
 
 
+_SEED = Settings(
+    target_alpha=1.5,
+    gain=0.05,
+    smoothing=0.9,
+    smoothing_of="alpha",
+    gamma_bounds=(0.5, 2.0),
+    fixed_gamma=None,
+    beta=0.5,
+    beta_bounds=(-0.5, 1.0),
+    actuator="gamma",
+    direction="as_written",
+    law="proportional",
+    estimator="hill",
+    k=0.01,
+    scope="global",
+    normalize="none",
+    w_max=inf,
+    max_coord_share=1.0,
+    ranks="exact",
+    ties="ordinal",
+    apply="grad",
+    nonfinite="skip",
+)
+
+_AMPLIFY = Settings(
+    target_alpha=1.5,
+    gain=0.05,
+    smoothing=0.95,
+    smoothing_of="inv_alpha",
+    gamma_bounds=(0.5, 2.0),
+    fixed_gamma=None,
+    beta=0.0,
+    beta_bounds=(-0.5, 0.3),
+    actuator="beta",
+    direction="regulating",
+    law="proportional",
+    estimator="hill",
+    k="auto",
+    scope="rms_normalised",
+    normalize="l2",
+    w_max=inf,
+    max_coord_share=0.5,
+    ranks="fast",
+    ties="average",
+    apply="auto",
+    nonfinite="skip",
+)
+
+# Weights that only temper raise no coordinate's share, so there is nothing to limit.
+_TEMPER = replace(_AMPLIFY, target_alpha=8.0, beta_bounds=(-0.9, 0.0), max_coord_share=1.0)
+
 PRESETS = {
+    # Tempers a tail that is heavier than the target, and is the base to the last bit otherwise.
+    # Were the length kept, it would pass from the largest entries, which are cut, to all others.
+    "guard": replace(_TEMPER, target_alpha=3.0, normalize="mean_one"),
+    # Tempers almost every gradient, and keeps its length: to be used after a clip of the norm.
+    "temper": _TEMPER,
+    # The aim of the proposal: the tail index of the update is brought to the target, and the length
+    # of the gradient is kept. Layers of different scale are not mistaken for a tail.
+    "amplify": _AMPLIFY,
     # Heavy-Tail Gradient Amplification as it was proposed. The proposal leaves smoothing, gain and
     # bounds open; these are ours.
-    "seed": Settings(
-        target_alpha=1.5,
-        gain=0.05,
-        smoothing=0.9,
-        smoothing_of="alpha",
-        gamma_bounds=(0.5, 2.0),
-        fixed_gamma=None,
-        beta=0.5,
-        beta_bounds=(-0.5, 1.0),
-        actuator="gamma",
-        direction="as_written",
-        law="proportional",
-        estimator="hill",
-        k=0.01,
-        scope="global",
-        normalize="none",
-        w_max=inf,
-        max_coord_share=1.0,
-        ranks="exact",
-        ties="ordinal",
-        apply="grad",
-        nonfinite="skip",
-    ),
-    # The aim of the proposal: the tail index of the update is held at the target, and the length of
-    # the gradient is kept. Layers of different scale are not mistaken for a tail.
-    "stable": Settings(
-        target_alpha=1.5,
-        gain=0.05,
-        smoothing=0.95,
-        smoothing_of="inv_alpha",
-        gamma_bounds=(0.5, 2.0),
-        fixed_gamma=None,
-        beta=0.0,
-        beta_bounds=(-0.5, 0.3),
-        actuator="beta",
-        direction="regulating",
-        law="proportional",
-        estimator="hill",
-        k="auto",
-        scope="rms_normalised",
-        normalize="l2",
-        w_max=inf,
-        max_coord_share=0.5,
-        ranks="fast",
-        ties="average",
-        apply="auto",
-        nonfinite="skip",
-    ),
+    "seed": _SEED,
 }
+
+DEFAULT = "guard"
+
+ALIASES = {"stable": "amplify"}
+"""Names that presets had before, by which they are still found."""
 
 
 def resolve(preset: str, given: dict[str, Any]) -> Settings:
@@ -167,6 +184,10 @@ def resolve(preset: str, given: dict[str, Any]) -> Settings:
     Raises:
         ValueError: There is no such preset, or a setting is out of its range.
     """
+    preset = ALIASES.get(preset, preset)
     if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {tuple(PRESETS)}, got {preset!r}")
+        raise ValueError(
+            f"preset must be one of {tuple(PRESETS)}, got {preset!r}; for settings of your own, "
+            "begin with one of them and pass those that differ"
+        )
     return replace(PRESETS[preset], **{k: v for k, v in given.items() if v is not None})

@@ -16,6 +16,8 @@ from htga_client.statistics.hill import MIN_TAIL
 class OrderStatistics:
     """The largest magnitudes of a sample, its tail, and the number of entries of each kind.
 
+    Of S samples, every field has a first dimension S.
+
     Attributes:
         largest: s_(1) >= s_(2) >= ..., float64 of shape [m], with m > k and zeros behind the last
             entry of a smaller sample.
@@ -50,16 +52,17 @@ class OrderStatistics:
             k, n, n_zero, n_nonfinite: As the attributes.
         """
         largest = largest.double()
-        threshold = largest.take(k.clamp(max=largest.numel() - 1))
-        in_tail = torch.arange(largest.numel(), device=largest.device) < k
+        m = largest.shape[-1]
+        threshold = largest.gather(-1, k.clamp(max=m - 1).unsqueeze(-1))
+        in_tail = torch.arange(m, device=largest.device) < k.unsqueeze(-1)
         # A ratio, so that scaling the sample by a power of two changes no bit of the result.
         excesses = torch.where(in_tail, (largest / threshold).log(), 0.0)
         return cls(
             largest=largest,
             excesses=excesses,
-            m1=excesses.sum() / k,
-            m2=excesses.square().sum() / k,
-            threshold=threshold,
+            m1=excesses.sum(-1) / k,
+            m2=excesses.square().sum(-1) / k,
+            threshold=threshold.squeeze(-1),
             k=k,
             n=n,
             n_zero=n_zero,
@@ -69,7 +72,8 @@ class OrderStatistics:
     @property
     def in_tail(self) -> Tensor:
         """Which of `largest` belong to the tail, bool of shape [m]."""
-        return torch.arange(self.largest.numel(), device=self.k.device) < self.k
+        places = torch.arange(self.largest.shape[-1], device=self.k.device)
+        return places < self.k.unsqueeze(-1)
 
     def conclude(
         self, *, alpha: Tensor, xi: Tensor, stderr: Tensor, degenerate: Tensor

@@ -114,7 +114,7 @@ PROBE = (
     Chart(
         name="update",
         title="Tail index of the update",
-        note="before and after amplification",
+        note="before and after HTGA's weights",
         curves=(
             Curve(key="control_alpha", label="control_alpha", dots=True),
             Curve(key="update_alpha", label="update_alpha"),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 from urllib.parse import parse_qs, urlencode
 
+from htga_client.statistics.paired_tests import Interval, holm, interval
 from htga_client.wire import Run
 from htga_client.wire.flat_config import NONE, flat
-from htga_dashboard.models.paired_tests import Interval, holm, interval
 
 TAG = "study:"
 

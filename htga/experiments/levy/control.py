@@ -27,6 +27,10 @@ JUMP = 0.03
 """lr times the unit of the noise: small, since the saddle is at distances 1 and 2."""
 
 MIN_PARTICLES = 5_000
+
+PRESET = "amplify"
+"""What `Control.settings` differ from."""
+
 TAIL_FIELDS = ("control_alpha", "update_alpha", "beta", "gamma")
 
 
@@ -75,7 +79,7 @@ def controls(targets: Sequence[float], normalize: Normalize) -> list[Control]:
         *(Control("beta", common | beta | {"target_alpha": target}) for target in targets),
     ]
     for control in several:
-        resolve("stable", control.settings)  # fail before a simulation has run for minutes
+        resolve(PRESET, control.settings)  # fail before a simulation has run for minutes
     return several
 
 
@@ -162,7 +166,7 @@ def escape(
     x[particles // 2 :] = WELLS.right
     in_wide = x > 0
     noise = torch.nn.Parameter(torch.zeros(particles))
-    optimizer = HTGA(torch.optim.SGD([noise], lr=0.0), **control.settings)
+    optimizer = HTGA(torch.optim.SGD([noise], lr=0.0), preset=PRESET, **control.settings)
     spent, crossed = torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     late = torch.zeros((), dtype=torch.int64)
     seen = torch.zeros(len(TAIL_FIELDS), dtype=torch.float64)

@@ -149,17 +149,19 @@ def refined_beta(
     So the index of the tempered entries is computed and the miss added, twice.
 
     Args:
-        beta: From `exact_beta`, float64, 0-d; returned as it is where it is not negative.
-        top: The tail and, beyond it, the entries that may enter it.
+        beta: From `exact_beta`, float64, 0-d, or [S] for S samples; returned as it is where it is
+            not negative.
+        top: The tail and, beyond it, the entries that may enter it; of as many samples.
         target_alpha, bounds: As in `exact_beta`.
     """
     logs = top.largest.log()
-    log_ranks = torch.arange(1, logs.numel() + 1, device=logs.device).double().log()
+    m = logs.shape[-1]
+    log_ranks = torch.arange(1, m + 1, device=logs.device).double().log()
+    place = top.k.clamp(max=m - 1).unsqueeze(-1)
     refined = beta
     for _ in range(REFINEMENTS):
-        after = (logs - refined * log_ranks).sort(descending=True).values
-        threshold = after.take(top.k.clamp(max=logs.numel() - 1))
-        found = (after - threshold).where(top.in_tail, 0).sum() / top.k
+        after = (logs - refined.unsqueeze(-1) * log_ranks).sort(descending=True).values
+        found = (after - after.gather(-1, place)).where(top.in_tail, 0).sum(-1) / top.k
         refined = refined + (1 / target_alpha - found) / rank_constant(top.k)
         refined = bounded(refined, 1 / top.m1, bounds)
     return refined.where((beta < 0) & refined.isfinite(), beta)

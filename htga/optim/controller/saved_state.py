@@ -45,10 +45,20 @@ def check_saved(state: dict[str, Any], scope: Scope, shape: tuple[int, ...]) -> 
 def restored(
     state: dict[str, Any], device: torch.device, shape: tuple[int, ...], settings: Settings
 ) -> ControllerState:
-    """The state of which `saved` wrote the numbers; the one to start with if there are none."""
+    """The state of which `saved` wrote the numbers; the one to start with if there are none.
+
+    What is controlled comes back within the bounds of these settings: other settings may have
+    written it, and a step whose estimate is unusable goes with it.
+    """
     if "gamma" not in state:
         return start(settings, device, shape)
     numbers = {name: _tensor(state[name], torch.float64, device) for name in CONTROLLED}
+    for name, controlled, bounds, first in (
+        ("gamma", settings.controls_gamma, settings.gamma_bounds, settings.constant_gamma),
+        ("beta", settings.controls_beta, settings.beta_bounds, settings.beta),
+    ):
+        if controlled:
+            numbers[name].clamp_(min(*bounds, first), max(*bounds, first))
     skipped = _tensor(state["skipped"], torch.int64, device)
     return grown(ControllerState(**numbers, skipped=skipped), device, shape, settings)
 

@@ -42,11 +42,12 @@ def amplify(
     magnitudes = gradient.abs() if ranked_by is None else ranked_by
     weights = (ranks(magnitudes, ties) / max(gradient.numel(), 1)).pow(-beta).clamp(max=w_max)
     if max_coord_share < 1 and gradient.numel():
-        weights = _capped(magnitudes, weights, max_coord_share)
+        weights = capped(magnitudes, weights, max_coord_share)
     return gradient * (gamma * normalized(weights, gradient, normalize))
 
 
-def _capped(x: Tensor, weights: Tensor, share: float) -> Tensor:
+def capped(x: Tensor, weights: Tensor, share: float) -> Tensor:
+    """Weights [d] of magnitudes [d], lowered where a coordinate would have too large a share."""
     wide, product = x.double(), (x * weights).double()
     top = wide.topk(min(MAX_CAPPED, x.numel()))
     of_top = weights.double().take(top.indices).flip(0)

@@ -25,10 +25,10 @@ from tests.support.rank_exit import exit_together
 WORLD = 2
 STEPS = 4
 SETTINGS: list[dict[str, Any]] = [
-    {"preset": "stable"},
-    {"preset": "stable", "scope": "global", "actuator": "both", "max_coord_share": 0.2},
-    {"preset": "stable", "scope": "tensor", "normalize": "mean_one"},
-    {"preset": "stable", "apply": "update"},
+    {"preset": "amplify"},
+    {"preset": "amplify", "scope": "global", "actuator": "both", "max_coord_share": 0.2},
+    {"preset": "amplify", "scope": "tensor", "normalize": "mean_one"},
+    {"preset": "amplify", "apply": "update"},
     {"preset": "seed", "ranks": "fast", "ties": "average", "beta": 0.2},
 ]
 

@@ -131,7 +131,7 @@ def test_own_attributes_hide_those_of_the_base() -> None:
     base.tail, base.settings = "the base's", "the base's"
     optimizer = HTGA(base)
     assert optimizer.tail is None
-    assert optimizer.settings.target_alpha == 1.5
+    assert optimizer.settings.target_alpha == 3.0
     optimizer.tail = None
     assert base.tail == "the base's"
 

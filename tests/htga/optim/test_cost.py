@@ -33,11 +33,11 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def operations(base: Callable[[list[Tensor]], Optimizer], n_tensors: int, scope: Any) -> int:
+def operations(base: Callable[[list[Tensor]], Optimizer], n_tensors: int, **settings: Any) -> int:
     parameters = [torch.zeros(100) for _ in range(n_tensors)]
     for parameter in parameters:
         parameter.grad = torch.randn(100)
-    optimizer = HTGA(base(parameters), scope=scope)
+    optimizer = HTGA(base(parameters), **settings)
     optimizer.step()
     counted = Operations()  # type: ignore[no-untyped-call] # torch's own has no types
     with counted:
@@ -52,8 +52,19 @@ def operations(base: Callable[[list[Tensor]], Optimizer], n_tensors: int, scope:
 def test_each_further_tensor_costs_a_step_few_operations(
     base: Callable[[list[Tensor]], Optimizer], most: int, scope: str
 ) -> None:
-    few, many = operations(base, 20, scope), operations(base, 120, scope)
+    few, many = (operations(base, n, preset="amplify", scope=scope) for n in (20, 120))
     assert many - few <= most * 100
+
+
+@pytest.mark.parametrize("base", [SGD, AdamW])
+def test_a_default_that_does_not_act_costs_what_measuring_does(base: Any) -> None:
+    made = [
+        operations(partial(base, lr=0.1), 20, **settings)
+        for settings in ({"actuator": "none"}, {"target_alpha": 0.1}, {"preset": "amplify"})
+    ]
+    measuring, idle, acting = made
+    assert idle <= 1.1 * measuring
+    assert acting > 1.25 * idle
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "optimizer.md"
 
 def stepped(make: Callable[[Any], Optimizer], **settings: Any) -> HTGA:
     parameter = torch.ones(1200, dtype=torch.float64)
-    optimizer = HTGA(make([parameter]), scope="global", **settings)
+    optimizer = HTGA(make([parameter]), **({"preset": "amplify", "scope": "global"} | settings))
     for seed in range(2):
         parameter.grad = student_t(1.5, 1200, seed=seed)
         optimizer.step()

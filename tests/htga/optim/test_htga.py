@@ -34,7 +34,7 @@ def tail_of(optimizer: HTGA) -> TailState:
         {"preset": "seed", "beta": 0.0, "gain": 0.0},
         {"actuator": "beta", "beta_bounds": (0.0, 0.0)},
         {"preset": "seed", "fixed_gamma": 1.0, "beta": 0.0, "normalize": "l2"},
-        {"preset": "stable", "fixed_gamma": 1.0, "actuator": "gamma", "apply": "grad"},
+        {"preset": "amplify", "fixed_gamma": 1.0, "actuator": "gamma", "apply": "grad"},
     ],
 )
 def test_without_gain_and_exponent_it_is_the_base_to_the_last_bit(
@@ -67,9 +67,9 @@ def test_the_seed_preset_steps_as_written_on_a_hand_example() -> None:
     assert torch.allclose(-parameter, 1.1 * w * gradient, rtol=1e-14)
 
 
-def test_the_stable_preset_holds_the_updates_tail_index_on_target_and_keeps_the_length() -> None:
+def test_the_amplify_preset_holds_the_updates_tail_index_on_target_and_keeps_the_length() -> None:
     gradient = student_t(1.8, 20_000).float()
-    parameter, optimizer = with_gradient(gradient, target_alpha=1.5)
+    parameter, optimizer = with_gradient(gradient, preset="amplify", target_alpha=1.5)
     own = parameter.grad
     optimizer.step()
     assert parameter.grad is own  # written in place: the gradient may be a view of a bucket
@@ -109,7 +109,7 @@ def test_a_later_step_leaves_earlier_states_alone() -> None:
     assert torch.equal(first.histogram.counts, counts)
 
 
-@pytest.mark.parametrize("preset", ["seed", "stable"])
+@pytest.mark.parametrize("preset", ["seed", "amplify"])
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_a_non_finite_gradient_never_reaches_the_parameters(bad: float, preset: str) -> None:
     model = net()
@@ -151,7 +151,7 @@ def test_non_finite_gradients_can_raise_and_still_change_nothing() -> None:
     assert int(tail_of(optimizer).skipped) == 1
 
 
-@pytest.mark.parametrize("preset", ["seed", "stable"])
+@pytest.mark.parametrize("preset", ["seed", "amplify"])
 @pytest.mark.parametrize(
     "gradient", [torch.zeros(600), torch.ones(600), torch.ones(1), torch.empty(0), torch.rand(5)]
 )

@@ -26,7 +26,7 @@ GRADIENTS: dict[str, Callable[[], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("preset", ["stable", "seed"])
+@pytest.mark.parametrize("preset", ["amplify", "seed"])
 @pytest.mark.parametrize("base", [SGD, AdamW])
 @pytest.mark.parametrize("make", GRADIENTS.values(), ids=GRADIENTS)
 @pytest.mark.filterwarnings("ignore:HTGA has no effect", "ignore:the weights")

@@ -28,7 +28,7 @@ from tests.htga.training import (
     weights,
 )
 
-PRESETS = ["seed", "stable"]
+PRESETS = ["seed", "amplify", "temper"]
 
 
 def wrapped(model: nn.Module, **arguments: Any) -> HTGA:
@@ -253,7 +253,7 @@ def test_gradients_in_any_order_of_memory_are_written_where_they_belong(layout: 
 def test_parameters_of_any_float_type_are_stepped(dtype: torch.dtype) -> None:
     parameter = torch.zeros(2000, dtype=dtype)
     parameter.grad = student_t(1.8, 2000).to(dtype)
-    optimizer = HTGA(SGD([parameter], lr=1.0))
+    optimizer = HTGA(SGD([parameter], lr=1.0), preset="amplify")
     optimizer.step()
     assert optimizer.tail is not None
     assert float(update_alpha(optimizer.tail)) == pytest.approx(1.5, rel=2e-2)

@@ -11,7 +11,7 @@ from htga.tail import LogHistogram, TailStatus, hill
 from tests.htga.distributions import gaussian, layers, student_t
 from tests.htga.training import remembered, update_alpha
 
-WIDE = {"beta_bounds": (-1.0, 1.0), "max_coord_share": 1.0}
+WIDE = {"preset": "amplify", "beta_bounds": (-1.0, 1.0), "max_coord_share": 1.0}
 
 
 def stepped(gradients: list[Tensor], groups: Any = None, **arguments: Any) -> HTGA:

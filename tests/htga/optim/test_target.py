@@ -80,7 +80,7 @@ def test_gamma_alone_moves_no_tail_index() -> None:
 
 
 def test_where_a_bound_holds_beta_back_the_state_says_by_how_much_the_target_is_missed() -> None:
-    optimizer, update = update_of(gaussian(N).float(), target_alpha=1.2)
+    optimizer, update = update_of(gaussian(N).float(), preset="amplify", target_alpha=1.2)
     tail = optimizer.tail
     assert tail is not None
     assert float(tail.beta) == 0.3

@@ -58,7 +58,7 @@ def test_step_hooks_fire_once_per_step_and_see_the_raw_and_the_amplified_gradien
     assert not torch.equal(seen[1][2], gradient)
 
 
-@pytest.mark.parametrize("preset", ["seed", "stable"])
+@pytest.mark.parametrize("preset", ["seed", "amplify"])
 @pytest.mark.parametrize("base", BASES.values(), ids=BASES)
 def test_a_run_resumed_from_a_checkpoint_goes_on_to_the_last_bit(
     base: Callable[[Any], Optimizer], preset: Any, tmp_path: Path

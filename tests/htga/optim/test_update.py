@@ -24,7 +24,7 @@ def test_around_adam_and_its_kin_the_update_is_amplified(kind: type[Optimizer]) 
 
 def adam_moves(gradients: list[Tensor], **arguments: Any) -> tuple[HTGA, list[Tensor]]:
     parameter = torch.zeros_like(gradients[0])
-    optimizer = HTGA(AdamW([parameter], lr=0.1), **arguments)
+    optimizer = HTGA(AdamW([parameter], lr=0.1), **({"preset": "amplify"} | arguments))
     places = [parameter.clone()]
     for gradient in gradients:
         parameter.grad = gradient.clone()
@@ -63,7 +63,7 @@ def test_the_gradient_itself_stays_as_it_was() -> None:
     parameter = torch.zeros(1000, dtype=torch.float64)
     gradient = student_t(1.5, 1000)
     parameter.grad = gradient.clone()
-    HTGA(AdamW([parameter])).step()
+    HTGA(AdamW([parameter]), preset="amplify").step()
     assert torch.equal(parameter.grad, gradient)
 
 

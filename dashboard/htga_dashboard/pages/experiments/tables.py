@@ -6,9 +6,9 @@ import csv
 import io
 from collections.abc import Sequence
 
+from htga_client.statistics.paired_tests import Interval
 from htga_dashboard.models.experiment import Report, Variant
 from htga_dashboard.models.number_format import significant
-from htga_dashboard.models.paired_tests import Interval
 
 DASH = "\N{EN DASH}"
 PM = "\N{PLUS-MINUS SIGN}"

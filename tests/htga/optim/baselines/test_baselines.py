@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from htga.optim import NSGD, Bi2Clip, BiClip, ClippedSGD
+from htga.optim import NSGD, Bi2Clip, BiClip, ClippedSGD, Lion
 from htga.optim.baselines.clipping import huber_sum
 from tests.htga.distributions import student_t
+from tests.htga.optim import third_party
 from tests.htga.training import backward, net, same, train, weights
 
 
@@ -272,3 +273,44 @@ def test_every_baseline_learns_returns_its_loss_and_passes_by_missing_gradients(
     losses = [optimizer.step(closure) for _ in range(30)]
     assert losses[-1] < losses[0]
     assert torch.equal(frozen, torch.ones(3))
+
+
+def test_lion_is_that_of_another_hand_and_of_its_paper() -> None:
+    gradients = [student_t(1.5, 200, seed=seed) for seed in range(4)]
+    given: dict[str, Any] = {"lr": 0.3, "betas": (0.8, 0.95), "weight_decay": 0.1}
+    ours, theirs = (moved(lambda p, kind=kind: kind(p, **given), *gradients) for kind in LIONS)
+    assert torch.allclose(ours, theirs, rtol=1e-12)
+    average, expected = torch.zeros(200).double(), torch.zeros(200).double()
+    for gradient in gradients:
+        sign = (0.8 * average + 0.2 * gradient).sign()
+        expected = expected - 0.3 * (sign + 0.1 * expected)
+        average = 0.95 * average + 0.05 * gradient
+    assert torch.allclose(ours, expected, rtol=1e-12)
+
+
+LIONS = (Lion, third_party.Lion)
+
+
+def test_lion_without_memory_is_sign_sgd_and_with_one_memory_signum() -> None:
+    first, second = tensor(3, -4, 0), tensor(-1, -1, 5)
+    place = moved(lambda p: Lion(p, 0.5, betas=(0, 0)), first, second)
+    assert torch.equal(place, tensor(0, 1, -0.5))
+    place = moved(lambda p: Lion(p, 0.5, betas=(0.9, 0.9)), first, second)
+    assert torch.equal(place, -0.5 * (first.sign() + (0.9 * 0.1 * first + 0.1 * second).sign()))
+    up = moved(lambda p: Lion(p, 0.5, betas=(0, 0), maximize=True), first)
+    assert torch.equal(up, 0.5 * first.sign())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("lr", -1.0), ("betas", (0.9, 1.0)), ("weight_decay", -0.1)]
+)
+def test_a_setting_of_lion_out_of_range_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must be .*, got"):
+        Lion([torch.zeros(1)], **{name: value})
+
+
+def test_lion_refuses_sparse_gradients() -> None:
+    parameter = torch.zeros(3)
+    parameter.grad = torch.ones(3).to_sparse()
+    with pytest.raises(RuntimeError, match="Lion needs dense gradients"):
+        Lion([parameter]).step()

@@ -11,12 +11,12 @@ from tests.htga.optim.controller.reference import ReferenceState, step
 EXACT = {"ranks": "exact", "apply": "grad"}
 COMBINATIONS: list[dict[str, Any]] = [
     {"preset": "seed"},
-    {"preset": "stable", **EXACT},
-    {"preset": "stable", **EXACT, "scope": "global", "actuator": "both", "max_coord_share": 0.125},
+    {"preset": "amplify", **EXACT},
+    {"preset": "amplify", **EXACT, "scope": "global", "actuator": "both", "max_coord_share": 0.125},
     {"preset": "seed", "direction": "regulating", "law": "integral", "beta": 1.0, "gain": 0.5},
     {"preset": "seed", "actuator": "both", "normalize": "mean_one", "estimator": "moment"},
-    {"preset": "stable", **EXACT, "ties": "ordinal", "smoothing_of": "alpha", "k": 30},
-    {"preset": "stable", **EXACT, "target_alpha": 6.0, "k": 0.2, "gain": 1.0, "w_max": 1.1},
+    {"preset": "amplify", **EXACT, "ties": "ordinal", "smoothing_of": "alpha", "k": 30},
+    {"preset": "amplify", **EXACT, "target_alpha": 6.0, "k": 0.2, "gain": 1.0, "w_max": 1.1},
     {"preset": "seed", "fixed_gamma": 0.7, "actuator": "none", "beta": -0.1},
 ]
 FAST: list[dict[str, Any]] = [
@@ -27,9 +27,9 @@ FAST: list[dict[str, Any]] = [
         "actuator": "both",
         "beta_bounds": (-0.5, 0.3),
     },
-    {"preset": "stable", "target_alpha": 1.2, "beta_bounds": (-1.0, 1.0)},
-    {"preset": "stable", "normalize": "mean_one", "target_alpha": 3.0, "max_coord_share": 1.0},
-    {"preset": "stable", "normalize": "none", "scope": "global", "w_max": 2.0, "k": 0.1},
+    {"preset": "amplify", "target_alpha": 1.2, "beta_bounds": (-1.0, 1.0)},
+    {"preset": "amplify", "normalize": "mean_one", "target_alpha": 3.0, "max_coord_share": 1.0},
+    {"preset": "amplify", "normalize": "none", "scope": "global", "w_max": 2.0, "k": 0.1},
 ]
 
 
@@ -69,8 +69,8 @@ def test_the_optimizer_walks_with_the_textbook(arguments: Any, dtype: torch.dtyp
     walked, expected, apart = walk(arguments, [400, 200], 50, dtype)
     tolerance = 1e-11 if dtype == torch.float64 else 2e-5
     # Where tensors are scaled by their RMS, the factor is a float32.
-    assert apart < (1e-6 if arguments["preset"] == "stable" else 1e-12)
-    if arguments["preset"] == "stable":
+    assert apart < (1e-6 if arguments["preset"] == "amplify" else 1e-12)
+    if arguments["preset"] == "amplify":
         tolerance = 2e-5
     assert torch.allclose(walked, expected, rtol=tolerance, atol=tolerance * float(expected.std()))
 

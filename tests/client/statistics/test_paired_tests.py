@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from htga_dashboard.models.paired_tests import holm, interval, p_value
+from htga_client.statistics.paired_tests import holm, interval, p_value
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 10, 31])
