@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,15 @@ from torch import Tensor
 from htga.tail.histogram.sketch import DEVICE_CHUNK
 from htga.telemetry.ranks import own_part
 
-CHUNK = 2**15
-"""Number of entries that a CPU widens at a time: few enough to stay in its cache."""
+CHUNK = 2**16
+"""Number of entries that a CPU works on at a time: few enough to stay in its cache."""
 
 ROW = 256
 """Number of entries of which NumPy adds the products at a time, too few to wake its threads."""
+
+
+EXACT_ABOVE = 1e-20
+"""Sum of squares below which the squares that float32 cannot hold could matter."""
 
 
 def real_view(x: Tensor) -> Tensor:
@@ -52,11 +57,11 @@ def flat_as(x: Tensor, parameter: Tensor) -> Tensor:
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """A flat copy of flat tensors of one device, at least one, in float32 or float64."""
-    wide = [_wide(part) for part in parts]
-    if wide[0].is_cpu:
+    if parts[0].is_cpu:
         # On one thread: a parallel copy wakes threads, which then spin on the training's cores.
-        return torch.from_numpy(np.concatenate([part.numpy() for part in wide]))
-    return torch.cat(wide)
+        return torch.from_numpy(np.concatenate([_wide(part).numpy() for part in parts]))
+    flat = torch.cat([part if part.element_size() > 1 else part.float() for part in parts])
+    return _wide(flat)
 
 
 def subtract(flat: Tensor, parts: Sequence[Tensor]) -> None:
@@ -74,7 +79,8 @@ def subtract(flat: Tensor, parts: Sequence[Tensor]) -> None:
 def inner_products(xs: Sequence[Tensor], ys: Sequence[Tensor], device: torch.device) -> Tensor:
     """x.x, x.y and y.y over all entries of flat tensors in pairs, float64 [3]; never waits.
 
-    Products and sums are in float64, so a heavy tail costs no digits.
+    On a CPU the products of short rows of float32 are added in float32, the sums of the rows in
+    float64, so a heavy tail costs no digits; what float32 cannot hold is done in float64.
     """
     if device.type == "cpu":
         with np.errstate(invalid="ignore", over="ignore"):
@@ -89,14 +95,22 @@ def inner_products(xs: Sequence[Tensor], ys: Sequence[Tensor], device: torch.dev
 
 
 def _on_cpu(x: Tensor, y: Tensor) -> NDArray[np.float64]:
-    a, b = x.double().numpy(), y.double().numpy()
+    if x.dtype == y.dtype == torch.float32:
+        found = _three(x.numpy(), y.numpy())
+        if min(found[0], found[2]) > EXACT_ABOVE and np.isfinite(found).all():
+            return found
+    return _three(x.double().numpy(), y.double().numpy())
+
+
+def _three(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return np.array([_dot(a, a), _dot(a, b), _dot(b, b)])
 
 
-def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     end = a.size // ROW * ROW
     rows = np.vecdot(a[:end].reshape(-1, ROW), b[:end].reshape(-1, ROW))
-    return float(rows.sum() + a[end:] @ b[end:])
+    rest = a[end:].astype(np.float64) @ b[end:].astype(np.float64)
+    return float(rows.sum(dtype=np.float64) + rest)
 
 
 def _pairs(
