@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from htga.optim.initialization_step import is_initialization
 from htga.tail import draw_sample, measure
+from htga.tail.measure import measure_each
 from htga.telemetry.guard import Guard
 from htga.telemetry.layers import Layers
 from htga.telemetry.measure_schedule import MeasureSchedule
@@ -206,18 +207,24 @@ class Probe:
         self._was_measured = True
         with self._guard:
             begin = time.perf_counter()
-            gradients = list(_gradients(optimizer).values())
+            gradients = _gradients(optimizer)
             if gradients:
-                on_cpu = gradients[0].device.type == "cpu"
+                on_cpu = next(iter(gradients.values())).device.type == "cpu"
                 sample = self._sample if on_cpu else None
-                self._n_total = sum(gradient.numel() for gradient in gradients)
-                self._seen = self._measure_or_draw(gradients, sample, self.steps)
+                self._n_total = sum(gradient.numel() for gradient in gradients.values())
+                is_layered = self._measurements % self._layers_every == 0
+                layers = self._layers.chosen(optimizer) if is_layered else []
+                alone = {id(parameter): name for name, parameter in layers}
+                found: dict[int, AnyMeasurement] = {}
+                if alone and sample is None and not self._sharded:
+                    self._seen, found = _measure_each(gradients, alone)
+                else:
+                    self._seen = self._measure_or_draw(list(gradients.values()), sample, self.steps)
                 if not on_cpu or self._seen.n_nonfinite:  # on a CPU, reading it costs no wait
                     self._offenders = self._layer_norms(optimizer)
                 if not is_late:
                     self._begin_update(optimizer)
-                if self._measurements % self._layers_every == 0:
-                    self._parts = self._measure_layers(optimizer, on_cpu)
+                self._parts = self._measure_layers(optimizer, layers, found, on_cpu)
                 self._measurements += 1
             self._spent += time.perf_counter() - begin
 
@@ -255,15 +262,24 @@ class Probe:
         sample = sample if tensors[0].device.type == "cpu" else None
         return self._measure_or_draw(tensors, sample, self.steps)
 
-    def _measure_layers(self, optimizer: Optimizer, on_cpu: bool) -> list[LayerMeasurement]:
+    def _measure_layers(
+        self,
+        optimizer: Optimizer,
+        layers: Sequence[tuple[str, nn.Parameter]],
+        found: Mapping[int, AnyMeasurement],
+        on_cpu: bool,
+    ) -> list[LayerMeasurement]:
+        """Measure the layers that have a gradient, unless they are measured already."""
         sample = LAYER_SAMPLE if on_cpu and self._sample else None
         alone = getattr(optimizer, "alone", {})
         parts = []
-        for name, parameter in self._layers.chosen(optimizer):
+        for name, parameter in layers:
             if (gradient := parameter.grad) is None:
                 continue
             entries = real_view(gradient)
-            seen = self._measure_or_draw([entries], sample, self._measurements)
+            seen = found.get(id(parameter)) or self._measure_or_draw(
+                [entries], sample, self._measurements
+            )
             parts.append(LayerMeasurement(name, seen, entries.numel()))
             self._measured.append(parameter)
             if id(parameter) in alone:
@@ -344,6 +360,15 @@ def _gradients(optimizer: Optimizer) -> dict[int, Tensor]:
     """The gradients by `id` of their parameter, in order, of the parameters that have one."""
     parameters = (p for group in optimizer.param_groups for p in group["params"])
     return {id(p): real_view(p.grad) for p in parameters if p.grad is not None}
+
+
+def _measure_each(
+    gradients: Mapping[int, Tensor], alone: Collection[int]
+) -> tuple[AnyMeasurement, dict[int, AnyMeasurement]]:
+    """Measure all gradients as one sample, and those of some parameters by themselves."""
+    places = {owner: place for place, owner in enumerate(gradients) if owner in alone}
+    whole, own = measure_each(list(gradients.values()), list(places.values()))
+    return whole, dict(zip(places, own, strict=True))
 
 
 def _norms(gradients: Sequence[Tensor]) -> Tensor:

@@ -156,6 +156,22 @@ PROBE = (
         hue=5,
     ),
     Chart(
+        name="norm",
+        title="Gradient norm",
+        note="log scale",
+        curves=(Curve(key="grad_norm", label="grad_norm"),),
+        log=True,
+        hue=2,
+    ),
+    Chart(
+        name="variance",
+        title="Variance of the gradient norm",
+        note="over 100 steps, log scale",
+        curves=(Curve(key="grad_norm_var", label="grad_norm_var"),),
+        log=True,
+        hue=2,
+    ),
+    Chart(
         name="ratio",
         title="Update ratio",
         note="length of a step over that of the weights, log scale",
@@ -198,22 +214,6 @@ PROBE = (
         ),
         curves=(Curve(key="lr", label="lr"),),
         hue=3,
-    ),
-    Chart(
-        name="norm",
-        title="Gradient norm",
-        note="log scale",
-        curves=(Curve(key="grad_norm", label="grad_norm"),),
-        log=True,
-        hue=2,
-    ),
-    Chart(
-        name="variance",
-        title="Variance of the gradient norm",
-        note="over 100 steps, log scale",
-        curves=(Curve(key="grad_norm_var", label="grad_norm_var"),),
-        log=True,
-        hue=2,
     ),
 )
 """The charts of the probe's scalars, in the order of the page."""
