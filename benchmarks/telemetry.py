@@ -27,7 +27,7 @@ BLOCK, BLOCKS, LONG = 10, 40, 300
 BOTH = ("update", "weight")
 CASES: dict[str, dict[str, Any]] = {
     "65,536 entries of the gradient a step, `updates_every=0`": {"updates_every": 0},
-    "as by default, the update at each tenth step": {},
+    "as by default, the update at each twentieth step": {},
     "the update at each step, `updates_every=1`": {"updates_every": 1},
     "layers too, `model=`": {"layers": "*"},
     "layers and tails of updates and weights, `tails=`": {"layers": "*", "tails": BOTH},

@@ -115,7 +115,7 @@ def attach(
             (HTGA_SAMPLE; 65,536). `n` tells how many it was; the norm and the count of non-finite
             entries are always those of the whole gradient. HTGA measures its own gradients whole.
         updates_every: Measure what the step changes at every so many of the measured steps, and
-            with the layers; 0 for never (HTGA_UPDATES_EVERY; 10). It needs memory for a copy of the
+            with the layers; 0 for never (HTGA_UPDATES_EVERY; 20). It needs memory for a copy of the
             weights while the optimizer steps.
         tails: Whose tail index to measure: "gradient", which is always measured, "update" and
             "weight", at the steps of `updates_every` (HTGA_TAILS, separated by commas;

@@ -34,8 +34,8 @@ SAMPLE = 2**16
 LAYER_SAMPLE = 2**15
 """The same for a layer, to 6 %."""
 
-UPDATES_EVERY = 10
-"""Number of measured steps from one measured update to the next; one costs as much as two or three
+UPDATES_EVERY = 20
+"""Number of measured steps from one measured update to the next; one costs as much as five
 measurements of the gradient."""
 
 MAX_WAITING = 64

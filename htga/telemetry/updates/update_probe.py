@@ -42,8 +42,8 @@ class _Before:
         parts: A copy of their entries, flat, as views of `flat`.
         gradients: Their gradients, flat, and how often each had been written to.
         copies: Copies of the gradients, if the optimizer writes to them.
-        layers: The place of the parameter of each layer; all of them for the whole model, "".
-        starts: The first four of the products of each layer, see `UpdateMeasurement`.
+        layers: The places of the parameter of each layer, and of all others under "".
+        starts: The first four of the products of each of these, see `UpdateMeasurement`.
     """
 
     parameters: list[nn.Parameter]
@@ -52,7 +52,7 @@ class _Before:
     parts: list[Tensor]
     gradients: list[tuple[Tensor, int]]
     copies: list[Tensor] | None
-    layers: dict[str, slice]
+    layers: dict[str, list[int]]
     starts: dict[str, Tensor]
 
     @property
@@ -164,17 +164,15 @@ class UpdateProbe:
         ]
         places = {id(p): place for place, p in enumerate(parameters)}
         own = {name: places[id(p)] for name, p in layers if id(p) in places}
-        chosen = {"": slice(None)} | {name: slice(at, at + 1) for name, at in own.items()}
+        others = sorted(set(places.values()) - set(own.values()))
+        groups = {"": others} | {name: [place] for name, place in own.items()}
 
-        def start(several: slice) -> Tensor:
-            of = flat if several == slice(None) else parts[several][0]
-            pairs = [
-                (m, g)
-                for m, g in zip(moved[several], gradients[several], strict=True)
-                if m is not None
-            ]
+        def start(group: list[int]) -> Tensor:
+            of = [flat] if len(group) == len(parts) else [parts[place] for place in group]
+            pairs = [(m, gradients[place]) for place in group if (m := moved[place]) is not None]
             products = inner_products([m for m, _ in pairs], [g for _, g in pairs], self._device)
-            return torch.cat([sum_of_squares([of]).reshape(1), products])
+            squares = sum_of_squares(of) if of else products[0]  # both are zero
+            return torch.cat([squares.reshape(1), products])
 
         return _Before(
             parameters=parameters,
@@ -183,8 +181,8 @@ class UpdateProbe:
             parts=parts,
             gradients=[(g, g._version) for g in gradients],  # noqa: SLF001
             copies=[g.clone() for g in gradients] if self._copies else None,
-            layers=chosen,
-            starts={name: start(several) for name, several in chosen.items()},
+            layers=groups,
+            starts={name: start(group) for name, group in groups.items()},
         )
 
     def _products(self, before: _Before, *, anew: bool) -> dict[str, Tensor]:
@@ -198,17 +196,14 @@ class UpdateProbe:
             gradients = before.copies or [gradient for gradient, _ in before.gradients]
         narrow = [x.element_size() < 4 for x in before.like]
         found = {}
-        for name, several in before.layers.items():
-            parts = before.parts[several]
-            ended = inner_products(parts, gradients[several], self._device)
-            is_whole = not name and all(narrow)  # of which one look suffices
-            still = (
-                _still([before.flat], [True], self._device)
-                if is_whole
-                else _still(parts, narrow[several], self._device)
-            )
+        for name, group in before.layers.items():
+            parts = [before.parts[place] for place in group]
+            ended = inner_products(parts, [gradients[place] for place in group], self._device)
+            is_one = len(group) == len(narrow) and all(narrow)  # of which one look suffices
+            half = [before.parts[place] for place in group if narrow[place]]
+            still = _still([before.flat] if is_one else half, self._device)
             found[name] = torch.cat([before.starts[name], ended, still])
-        return found
+        return found | {"": torch.stack(list(found.values())).sum(0)}
 
     def _gradients(self, parameters: list[nn.Parameter], like: list[Tensor]) -> list[Tensor]:
         grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
@@ -233,8 +228,10 @@ class UpdateProbe:
                 shaped = [
                     part.view(x.shape) for part, x in zip(before.parts, before.like, strict=True)
                 ]
-                for layer, several in before.layers.items():
-                    found[layer] = self._measure(shaped[several], bool(layer))
+                found[""] = self._measure(shaped, False)
+                for layer, group in before.layers.items():
+                    if layer:
+                        found[layer] = self._measure([shaped[place] for place in group], True)
         return found
 
     def _has_room(self, numel: int) -> bool:
@@ -255,12 +252,11 @@ class UpdateProbe:
         return has_room
 
 
-def _still(parts: Sequence[Tensor], narrow: Sequence[bool], device: torch.device) -> Tensor:
+def _still(parts: Sequence[Tensor], device: torch.device) -> Tensor:
     """The number of updates that are zero, and of all, of weights in half precision, [2]."""
-    of = [part for part, is_narrow in zip(parts, narrow, strict=True) if is_narrow]
-    numel = sum(part.numel() for part in of)
+    numel = sum(part.numel() for part in parts)
     found = torch.zeros(2, dtype=torch.float64, device=device)
     if numel:
-        moved = torch.stack([torch.count_nonzero(part) for part in of]).sum()
+        moved = torch.stack([torch.count_nonzero(part) for part in parts]).sum()
         found[0], found[1] = numel - moved, numel
     return found
