@@ -335,7 +335,7 @@ class FailsOnce(Optimizer):
     has_failed = False
 
     @torch.no_grad()
-    def step(self, _: Any = None) -> Any:  # type: ignore[override]
+    def step(self, _: Any = None) -> Any:
         if not self.has_failed:
             self.has_failed = True
             raise RuntimeError("no")
