@@ -24,12 +24,19 @@ from htga import telemetry
 from htga_client import Client
 
 BLOCK, BLOCKS, LONG = 10, 40, 300
+BOTH = ("update", "weight")
 CASES: dict[str, dict[str, Any]] = {
-    "as by default, 65,536 entries a step": {},
+    "65,536 entries of the gradient a step, `updates_every=0`": {"updates_every": 0},
+    "as by default, the update at each twentieth step": {},
+    "the update at each step, `updates_every=1`": {"updates_every": 1},
     "layers too, `model=`": {"layers": "*"},
-    "all entries, `sample=0`": {"sample": 0},
+    "layers and tails of updates and weights, `tails=`": {"layers": "*", "tails": BOTH},
+    "all entries, `sample=0`": {"sample": 0, "updates_every": 0},
+    "all entries of each layer, `layers_every=1`": {
+        "sample": 0, "layers": "*", "layers_every": 1, "updates_every": 0,
+    },
     "`budget=0.01`": {"budget": 0.01},
-}
+}  # fmt: skip
 
 
 def main() -> None:

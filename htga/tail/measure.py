@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -13,7 +14,7 @@ from torch import Tensor
 from htga.tail.estimate import TailStatus
 from htga.tail.estimators.hill import hill_of
 from htga.tail.estimators.moment import moment_of
-from htga.tail.estimators.sample import sketch_for
+from htga.tail.estimators.sample import sketch_for, tail_room
 from htga.tail.flat_tensors import Tensors, flatten, pieces
 from htga.tail.histogram.counting import float32, uses_triton
 from htga.tail.histogram.log_histogram import LogHistogram
@@ -98,6 +99,32 @@ def measure(
         check_k(k)
         return _measurement(sketch_for(pieces(tensors), k, bits), k, estimator)
     return draw_sample(tensors, sample, seed).measure(k=k, bits=bits, estimator=estimator)
+
+
+def measure_each(
+    tensors: Sequence[Tensor], alone: Sequence[int]
+) -> tuple[Measurement, list[Measurement]]:
+    """Measure gradients as one sample, and some of them as samples of their own, as `measure` does.
+
+    A CPU reads every entry once for both: a tensor's sketch keeps as many of the largest entries as
+    the tail of all may need, and the sketches merge.
+
+    Args:
+        tensors: The gradients.
+        alone: Which of them are samples of their own, too.
+
+    Raises:
+        ValueError: A tensor is not floating point.
+    """
+    parts = pieces(tensors)
+    if not alone or not parts[0].is_cpu:
+        return measure(tensors), [measure(tensors[place]) for place in alone]
+    size = tail_room(sum(part.numel() for part in parts), "auto")
+    own = [Sketch.of([parts[i]], min(size, max(parts[i].numel(), 1))) for i in alone]
+    rest = [part for place, part in enumerate(parts) if place not in set(alone)]
+    all_sketches = [*own, Sketch.of(rest, size)] if rest else own
+    whole = _measurement(Sketch.together(all_sketches, size), "auto", "hill")
+    return whole, [_measurement(sketch, "auto", "hill") for sketch in own]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

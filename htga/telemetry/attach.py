@@ -59,6 +59,8 @@ def attach(
     layers_top: int | None = None,
     histograms: bool | None = None,
     sample: int | None = None,
+    updates_every: int | None = None,
+    tails: str | Sequence[str] | None = None,
 ) -> Run:
     """Measure every step of an optimizer and send it to a collector.
 
@@ -112,6 +114,12 @@ def attach(
         sample: On a CPU, number of entries of the gradient to measure in a step, 0 for all of them
             (HTGA_SAMPLE; 65,536). `n` tells how many it was; the norm and the count of non-finite
             entries are always those of the whole gradient. HTGA measures its own gradients whole.
+        updates_every: Measure what the step changes at every so many of the measured steps, and
+            with the layers; 0 for never (HTGA_UPDATES_EVERY; 20). It needs memory for a copy of the
+            weights while the optimizer steps.
+        tails: Whose tail index to measure: "gradient", which is always measured, "update" and
+            "weight", at the steps of `updates_every` (HTGA_TAILS, separated by commas;
+            "gradient").
 
     Raises:
         TypeError: `optimizer` is not a torch optimizer, or `config` has none of its types.
@@ -235,7 +243,9 @@ def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any]) -> Ru
 def _of_part(part: str, row: Row) -> Row:
     """A row of a further optimizer, under a name that no layer of the first one has."""
     layer = row.get("layer")
-    return {**row, "layer": f"{part}.{layer}" if layer else part}
+    metrics = {f"{part}/{name}": value for name, value in row.get("metrics", {}).items()}
+    own = {"metrics": metrics} if metrics else {}
+    return {**row, **own, "layer": f"{part}.{layer}" if layer else part}
 
 
 def inner_of(optimizer: Optimizer) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,12 +14,17 @@ from torch.optim import Optimizer
 
 from htga.optim.initialization_step import is_initialization
 from htga.tail import draw_sample, measure
+from htga.tail.measure import measure_each
 from htga.telemetry.guard import Guard
 from htga.telemetry.layers import Layers
 from htga.telemetry.measure_schedule import MeasureSchedule
 from htga.telemetry.readout import Readout
-from htga.telemetry.row_builder import AnyMeasurement, LayerMeasurement, RowBuilder, StepMeasurement
-from htga.telemetry.sharded import measure_sharded
+from htga.telemetry.row_builder import LayerMeasurement, RowBuilder, StepMeasurement
+from htga.telemetry.sharded import AnyMeasurement, measure_sharded
+from htga.telemetry.updates.learning_rates import MAX_RATES, group_of, learning_rates
+from htga.telemetry.updates.paired_entries import real_view
+from htga.telemetry.updates.update_measurement import UpdateMeasurement
+from htga.telemetry.updates.update_probe import UpdateProbe
 from htga_client.wire import Scope
 from htga_client.wire.row_encoder import Row
 
@@ -28,6 +33,10 @@ SAMPLE = 2**16
 
 LAYER_SAMPLE = 2**15
 """The same for a layer, to 6 %."""
+
+UPDATES_EVERY = 20
+"""Number of measured steps from one measured update to the next; one costs as much as five
+measurements of the gradient."""
 
 MAX_WAITING = 64
 """Maximum number of samples that wait for the sender's thread, a quarter of a MiB each."""
@@ -73,6 +82,9 @@ class Probe:
             layers.
         sample: On a CPU, measure about this many entries of a larger gradient, different ones at
             each step; None for all, as always on a GPU. See `htga.tail.measure`.
+        updates_every: Measure what the step changes at every so many of the measured steps, and
+            with the layers; 0 for never.
+        tails: Those of "update" and "weight" whose tail index is measured then.
 
     Attributes:
         steps: Number of the next step. A run moves it on where it counts steps by itself.
@@ -94,6 +106,8 @@ class Probe:
         rank: int = 0,
         sharded: bool = False,
         sample: int | None = SAMPLE,
+        updates_every: int = UPDATES_EVERY,
+        tails: Sequence[str] = (),
     ) -> None:
         self.steps = first_step
         self._taken = 0  # by this alone all processes agree which steps are measured
@@ -105,6 +119,10 @@ class Probe:
         self._guard = Guard("a step could not be measured")
         self._layers = Layers(optimizer, model, () if sharded else layers, layers_top)
         self._layers_every = layers_every
+        self._updates = UpdateProbe(tails=tails, measure=self._measure_tail, sharded=sharded)
+        self._updates_every = updates_every
+        self._differing: set[int] = set()  # groups that have had another rate than the first
+        self._measured: list[nn.Parameter] = []  # the parameters of the layers
         self._control_scope = _control_scope(optimizer)
         self._measurements = 0
         self._handed_over = 0
@@ -112,6 +130,7 @@ class Probe:
         self._n_total = 0
         self._was_measured = False
         self._is_no_step = False
+        self._changed: Mapping[str, UpdateMeasurement] = {}
         self._parts: list[LayerMeasurement] = []
         self._own: dict[str, int] = {}  # layers that the optimizer measures, and their `tails`
         self._offenders: tuple[list[str], Tensor] | None = None
@@ -127,12 +146,15 @@ class Probe:
         for hook in self._hooks:
             hook.remove()
         self._layers.forget()
+        self._updates.forget()
 
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self._seen, self._was_measured, self._spent = None, False, 0.0
-        self._parts, self._own, self._offenders = [], {}, None
+        self._changed = {}
+        self._updates.forget()
+        self._parts, self._measured, self._own, self._offenders = [], [], {}, None
         with self._guard:
             self._is_no_step = is_initialization(optimizer)
         if self._is_no_step or not self._schedule.is_due(self._taken):
@@ -145,6 +167,11 @@ class Probe:
             return args, kwargs | {"closure": watched}
         if getattr(optimizer, "grad_scale", None) is None:
             self._measure(optimizer)
+        else:
+            with self._guard:
+                begin = time.perf_counter()
+                self._begin_update(optimizer)
+                self._spent += time.perf_counter() - begin
         return None
 
     def _evaluate(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Any:
@@ -160,10 +187,12 @@ class Probe:
         self.steps += 1
         self._taken += 1
         if self._schedule.is_due(taken):
-            if not self._was_measured:
-                self._measure(optimizer)
+            is_late = not self._was_measured
+            if is_late:
+                self._measure(optimizer, is_late=True)
             with self._guard:
                 begin = time.perf_counter()
+                self._changed = self._updates.end(anew=is_late)
                 if self._seen is not None:  # A step without any gradient measures nothing.
                     self._hand_over(step, self._seen, optimizer, begin)
                 self._spent += time.perf_counter() - begin
@@ -174,22 +203,40 @@ class Probe:
         self._left_at = now
 
     @torch.no_grad()
-    def _measure(self, optimizer: Optimizer) -> None:
+    def _measure(self, optimizer: Optimizer, *, is_late: bool = False) -> None:
         self._was_measured = True
         with self._guard:
             begin = time.perf_counter()
-            gradients = list(_gradients(optimizer).values())
+            gradients = _gradients(optimizer)
             if gradients:
-                on_cpu = gradients[0].device.type == "cpu"
+                on_cpu = next(iter(gradients.values())).device.type == "cpu"
                 sample = self._sample if on_cpu else None
-                self._n_total = sum(gradient.numel() for gradient in gradients)
-                self._seen = self._measure_or_draw(gradients, sample, self.steps)
+                self._n_total = sum(gradient.numel() for gradient in gradients.values())
+                is_layered = self._measurements % self._layers_every == 0
+                layers = self._layers.chosen(optimizer) if is_layered else []
+                alone = {id(parameter): name for name, parameter in layers}
+                found: dict[int, AnyMeasurement] = {}
+                if alone and sample is None and not self._sharded:
+                    self._seen, found = _measure_each(gradients, alone)
+                else:
+                    self._seen = self._measure_or_draw(list(gradients.values()), sample, self.steps)
                 if not on_cpu or self._seen.n_nonfinite:  # on a CPU, reading it costs no wait
                     self._offenders = self._layer_norms(optimizer)
-                if self._measurements % self._layers_every == 0:
-                    self._parts = self._measure_layers(optimizer, on_cpu)
+                if not is_late:
+                    self._begin_update(optimizer)
+                self._parts = self._measure_layers(optimizer, layers, found, on_cpu)
                 self._measurements += 1
             self._spent += time.perf_counter() - begin
+
+    def _begin_update(self, optimizer: Optimizer) -> None:
+        """Keep the weights before the step, if its update is to be measured."""
+        number = self._measurements
+        if not self._updates_every:
+            return
+        layers = [] if number % self._layers_every else self._layers.chosen(optimizer)
+        if layers or number % self._updates_every == 0:
+            copies = self._builder.has_seen_other_gradient
+            self._updates.begin(optimizer, layers, copies=copies)
 
     def _layer_norms(self, optimizer: Optimizer) -> tuple[list[str], Tensor]:
         """The names of all layers and the norms of their gradients."""
@@ -209,15 +256,32 @@ class Probe:
             return measure(gradients, sample=sample, seed=seed)
         return draw_sample(gradients, sample, seed)
 
-    def _measure_layers(self, optimizer: Optimizer, on_cpu: bool) -> list[LayerMeasurement]:
+    def _measure_tail(self, tensors: Sequence[Tensor], is_layer: bool) -> AnyMeasurement:
+        """Measure the tail of an update or of weights, or draw a sample of it."""
+        sample = LAYER_SAMPLE if is_layer and self._sample else self._sample
+        sample = sample if tensors[0].device.type == "cpu" else None
+        return self._measure_or_draw(tensors, sample, self.steps)
+
+    def _measure_layers(
+        self,
+        optimizer: Optimizer,
+        layers: Sequence[tuple[str, nn.Parameter]],
+        found: Mapping[int, AnyMeasurement],
+        on_cpu: bool,
+    ) -> list[LayerMeasurement]:
+        """Measure the layers that have a gradient, unless they are measured already."""
         sample = LAYER_SAMPLE if on_cpu and self._sample else None
         alone = getattr(optimizer, "alone", {})
         parts = []
-        for name, parameter in self._layers.chosen(optimizer):
+        for name, parameter in layers:
             if (gradient := parameter.grad) is None:
                 continue
-            seen = self._measure_or_draw([gradient], sample, self._measurements)
-            parts.append(LayerMeasurement(name, seen, gradient.numel()))
+            entries = real_view(gradient)
+            seen = found.get(id(parameter)) or self._measure_or_draw(
+                [entries], sample, self._measurements
+            )
+            parts.append(LayerMeasurement(name, seen, entries.numel()))
+            self._measured.append(parameter)
             if id(parameter) in alone:
                 self._own[name] = alone[id(parameter)]
         return parts
@@ -228,11 +292,22 @@ class Probe:
         if self._emit is None:
             return
         tails = getattr(optimizer, "tails", {})
-        layers = [replace(x, control=tails.get(self._own.get(x.layer))) for x in self._parts]
+        rates = learning_rates(optimizer)
+        groups = group_of(optimizer) if self._parts else {}
+        layers = [
+            replace(
+                x,
+                control=tails.get(self._own.get(x.layer)),
+                update=self._changed.get(x.layer),
+                rate=rates[groups[id(parameter)]],
+            )
+            for x, parameter in zip(self._parts, self._measured, strict=True)
+        ]
         control = getattr(optimizer, "tail", None)
-        parts = [LayerMeasurement("", seen, self._n_total, control), *layers]
+        whole = LayerMeasurement("", seen, self._n_total, control, self._changed.get(""), rates[0])
+        parts = [whole, *layers]
         names, norms = self._offenders or ([], None)
-        tensors = [tensor for part in parts for tensor in part.numbers.values()]
+        tensors = [tensor for part in parts for tensor in part.tensors]
         measured = StepMeasurement(
             step=step,
             time=time.time(),
@@ -241,10 +316,17 @@ class Probe:
             layers=names,
             may_be_scaled=getattr(optimizer, "grad_scale", None) is not None,
             control_scope=self._control_scope,
+            rates=self._further_rates(rates),
             overhead_ms=(self._spent + time.perf_counter() - begin) * 1e3,
         )
         self._handed_over += 1
         self._emit(partial(self._builder.rows, measured))
+
+    def _further_rates(self, rates: Sequence[float | Tensor | None]) -> dict[str, float]:
+        """The learning rates of the groups that have ever had another than the first."""
+        shown = {n: x for n, x in enumerate(rates[:MAX_RATES]) if isinstance(x, float)}
+        self._differing |= {number for number, rate in shown.items() if rate != shown.get(0, rate)}
+        return {f"lr/{n}": shown[n] for n in sorted(self._differing & shown.keys())}
 
 
 class _Hook:
@@ -277,7 +359,16 @@ def _control_scope(optimizer: Optimizer) -> Scope | None:
 def _gradients(optimizer: Optimizer) -> dict[int, Tensor]:
     """The gradients by `id` of their parameter, in order, of the parameters that have one."""
     parameters = (p for group in optimizer.param_groups for p in group["params"])
-    return {id(p): p.grad for p in parameters if p.grad is not None}
+    return {id(p): real_view(p.grad) for p in parameters if p.grad is not None}
+
+
+def _measure_each(
+    gradients: Mapping[int, Tensor], alone: Collection[int]
+) -> tuple[AnyMeasurement, dict[int, AnyMeasurement]]:
+    """Measure all gradients as one sample, and those of some parameters by themselves."""
+    places = {owner: place for place, owner in enumerate(gradients) if owner in alone}
+    whole, own = measure_each(list(gradients.values()), list(places.values()))
+    return whole, dict(zip(places, own, strict=True))
 
 
 def _norms(gradients: Sequence[Tensor]) -> Tensor:

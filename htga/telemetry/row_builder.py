@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from htga.tail import DrawnSample, Measurement, TailState, TailStatus
+from htga.tail import DrawnSample, TailState, TailStatus
 from htga.tail.estimators.smoothing import ALPHA_RANGE
 from htga.telemetry.readout import Readout
 from htga.telemetry.sample_measurement import BITS, measure_counts, measure_sample
-from htga.telemetry.sharded import ShardedMeasurement
+from htga.telemetry.sharded import AnyMeasurement
 from htga.telemetry.sliding_variance import SlidingVariance
+from htga.telemetry.updates.update_measurement import (
+    PRODUCTS,
+    UpdateMeasurement,
+    is_same_gradient,
+    share_still,
+    update_numbers,
+)
 from htga_client import wire
 from htga_client.statistics.hill import default_k
 from htga_client.wire.histogram import encode
@@ -27,14 +35,14 @@ SMOOTHING = 0.95
 _INTEGERS = frozenset({"k", "n", "n_zero", "n_nonfinite", "status"})
 
 
-AnyMeasurement = Measurement | ShardedMeasurement | DrawnSample
-"""A measurement of a raw gradient, or a sample that is still to be measured."""
-
 _CONTROL = (
     *("control_alpha", "control_alpha_bar", "control_stderr"),
     *("gamma", "beta", "target_alpha", "update_alpha", "norm_ratio"),
 )
 """What a row tells of an optimizer that controls a tail."""
+
+_TAIL = ("alpha_hat", "alpha_stderr", "status")
+"""What a row tells of the tail of an update or of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +54,32 @@ class LayerMeasurement:
         source: What was measured.
         n_total: Number of entries of the gradient.
         control: What the optimizer itself measures and does there, if it does.
+        update: What the step changed there, if that was measured.
+        rate: The learning rate there, a 0-d tensor on an accelerator; None if there is none.
     """
 
     layer: str
     source: AnyMeasurement
     n_total: int
     control: TailState | None = None
+    update: UpdateMeasurement | None = None
+    rate: float | Tensor | None = None
 
     @property
     def numbers(self) -> dict[str, Tensor]:
         """The measured numbers by name, 0-d each; none of a sample that is still to be measured."""
-        seen = {} if isinstance(self.source, DrawnSample) else _numbers(self.source, wire.SCALARS)
-        return seen | _numbers(self.control, _CONTROL)
+        seen = _measured(self.source, wire.SCALARS) | _numbers(self.control, _CONTROL)
+        return seen | {"lr": self.rate} if isinstance(self.rate, Tensor) else seen
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that must be read from the device, in the order in which a row is made of it."""
+        update = self.update
+        if update is None:
+            return list(self.numbers.values())
+        tails = (update.update_tail, update.weight_tail)
+        read = [number for tail in tails for number in _measured(tail, _TAIL).values()]
+        return [*self.numbers.values(), update.products, *read]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,7 @@ class StepMeasurement:
         layers: Names of all layers, if one of them may be non-finite and must still be found.
         may_be_scaled: Whether a non-finite gradient may be multiplied by a loss scale.
         control_scope: What the optimizer controls as one sample; None if it controls nothing.
+        rates: The learning rates of further groups, by the name of a metric.
     """
 
     step: int
@@ -82,6 +105,7 @@ class StepMeasurement:
     layers: Sequence[str]
     may_be_scaled: bool
     control_scope: wire.Scope | None
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 class RowBuilder:
@@ -93,10 +117,13 @@ class RowBuilder:
 
     Attributes:
         made: Number of steps that were processed, including those that failed.
+        has_seen_other_gradient: Whether an optimizer has written to a gradient unnoticed.
     """
 
     def __init__(self, *, histograms: bool = True, rank: int = 0) -> None:
         self.made = 0
+        self.has_seen_other_gradient = False
+        self._is_same_gradient = True
         self._rank = rank
         self._histograms = histograms
         self._norms = SlidingVariance()
@@ -151,6 +178,12 @@ class RowBuilder:
                 counted |= {"estimator": wire.Estimator.HILL} | row
             row |= counted
             row |= {name: int(row[name]) for name in _INTEGERS}
+        if isinstance(part.rate, float):
+            row["lr"] = part.rate
+        if part.update is not None:
+            self._add_update(row, part.update, numbers)
+        if not part.layer and measured.rates:
+            row["metrics"] = row.get("metrics", {}) | dict(measured.rates)
         # A fused step that meets a NaN or an infinity leaves the gradient scaled. A histogram in
         # other units than its neighbours' would mislead; the tail index has no units.
         if self._histograms and not (measured.may_be_scaled and row["n_nonfinite"]):
@@ -158,6 +191,25 @@ class RowBuilder:
                 state[:-2], bits=bits, n_zero=int(state[-2]), n_nonfinite=int(state[-1])
             )
         return row
+
+    def _add_update(
+        self, row: dict[str, Any], update: UpdateMeasurement, numbers: Iterator[float]
+    ) -> None:
+        products = list(islice(numbers, PRODUCTS))
+        if not row["layer"]:  # which comes first
+            self._is_same_gradient = is_same_gradient(products, row["grad_norm"])
+            self.has_seen_other_gradient |= not self._is_same_gradient
+        is_known = update.knows_gradient and self._is_same_gradient
+        row |= update_numbers(products, knows_gradient=is_known)
+        if not row["layer"] and (still := share_still(products)) is not None:
+            row["metrics"] = {"update_still": still}
+        for name, tail in (("update", update.update_tail), ("weight", update.weight_tail)):
+            if tail is None:
+                continue
+            alpha, stderr, status = _tail_numbers(tail, numbers)
+            row[f"{name}_alpha"] = row[f"{name}_stderr"] = None
+            if status in {TailStatus.OK, TailStatus.LIGHT} and math.isfinite(alpha):
+                row |= {f"{name}_alpha": alpha, f"{name}_stderr": stderr}
 
     def _smoothed(self, row: Row) -> float:
         """`htga.tail.smooth` of the reciprocals, on Python floats."""
@@ -167,6 +219,22 @@ class RowBuilder:
             mean = 1 / (SMOOTHING / before + (1 - SMOOTHING) / value)
             self._alpha_bar = value if math.isnan(before) else mean
         return self._alpha_bar
+
+
+def _measured(source: AnyMeasurement | None, names: Iterable[str]) -> dict[str, Tensor]:
+    """The numbers of a measurement by name; none of a sample that is still to be measured."""
+    return {} if isinstance(source, DrawnSample) else _numbers(source, names)
+
+
+def _tail_numbers(source: AnyMeasurement, numbers: Iterator[float]) -> tuple[float, float, int]:
+    """Tail index, standard error and status of a tail."""
+    read = dict(zip(_measured(source, _TAIL), numbers, strict=False))
+    if isinstance(source, DrawnSample):
+        read = measure_sample(source).numbers
+    elif not read:
+        state = source.histogram.state.cpu().numpy()
+        read = measure_counts(state, source.histogram.bits, default_k(int(state[:-2].sum())))
+    return read["alpha_hat"], read["alpha_stderr"], int(read["status"])
 
 
 def _numbers(source: Any, names: Iterable[str]) -> dict[str, Tensor]:

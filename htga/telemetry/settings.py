@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from htga.telemetry.config import config_of
-from htga.telemetry.probe import SAMPLE
+from htga.telemetry.probe import SAMPLE, UPDATES_EVERY
 from htga_client import wire
 from htga_client.run_ids import uuid7
 from htga_client.url import DEFAULT_URL, checked_url, without_password
@@ -24,6 +24,7 @@ T = TypeVar("T", bound=str)
 
 MODES = ("online", "offline", "disabled")
 RANKS = ("first", "all")
+TAILS = ("gradient", "update", "weight")
 RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
 DEFAULT_DIR = "htga-data/spool"
 """Folder where rows wait on disk, relative to the current one."""
@@ -83,7 +84,16 @@ class Options:
             "every": integer("every", value("every", 1), at_least=1),
             "histograms": flag("histograms", value("histograms", True)),
             "sample": integer("sample", value("sample", SAMPLE), at_least=0) or None,
+            "updates_every": integer(
+                "updates_every", value("updates_every", UPDATES_EVERY), at_least=0
+            ),
+            "tails": (tails := choices("tails", value("tails", "gradient"), TAILS)),
         }
+        if set(tails) - {"gradient"} and not measuring["updates_every"]:
+            raise ValueError(
+                f"{_either('tails')} has {shown(tails[-1])}, which is measured with "
+                f"the update, and {_either('updates_every')} is 0; it must be at least 1"
+            )
         return cls(
             mode=mode,
             url=value("url", DEFAULT_URL) if mode == "online" else "",
@@ -159,6 +169,24 @@ def choice(name: str, value: str | None, known: Sequence[T]) -> T:
     raise ValueError(
         f"{_either(name)} must be one of {', '.join(map(repr, known))}, got {shown(value)}"
     )
+
+
+def choices(name: str, value: object, known: Sequence[str]) -> tuple[str, ...]:
+    """Some of a few words, each once, in the order of `known`.
+
+    Raises:
+        ValueError: One is not one of them.
+    """
+    given = words(value)
+    for word in given:
+        if word not in known:
+            near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{_either(name)} must be some of {', '.join(map(repr, known))}, "
+                f"got {shown(word)}{hint}"
+            )
+    return tuple(word for word in known if word in given)
 
 
 def integer(name: str, value: int | str, *, at_least: int) -> int:

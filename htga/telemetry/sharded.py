@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from htga.tail import LogHistogram
+from htga.tail import DrawnSample, LogHistogram, Measurement
 from htga.telemetry.ranks import own_part, total
 
 
@@ -25,6 +25,10 @@ class ShardedMeasurement:
     histogram: LogHistogram
 
 
+AnyMeasurement = Measurement | ShardedMeasurement | DrawnSample
+"""A measurement of a sample, or a sample that is still to be measured."""
+
+
 def measure_sharded(gradients: Sequence[Tensor]) -> ShardedMeasurement:
     """Measure together: every process must call it at the same steps, and gets the same result.
 
@@ -32,10 +36,19 @@ def measure_sharded(gradients: Sequence[Tensor]) -> ShardedMeasurement:
     its own part still takes part in them; otherwise the others would wait for ever.
     """
     device = gradients[0].device
+    parts: list[Tensor] = []
+    try:
+        parts = [own_part(gradient.detach()) for gradient in gradients]
+    finally:
+        measured = measure_own_parts(parts, device)
+    return measured
+
+
+def measure_own_parts(parts: Sequence[Tensor], device: torch.device) -> ShardedMeasurement:
+    """The same of tensors that hold what this process counts."""
     histogram = LogHistogram(device=device)
     squares = torch.zeros((), dtype=torch.float64, device=device)
     try:
-        parts = [own_part(gradient.detach()) for gradient in gradients]
         histogram.update(parts)
         for part in parts:
             squares += torch.linalg.vector_norm(part, dtype=torch.float64).square()

@@ -81,6 +81,24 @@ HILL_IN_WORDS = (
 )
 """What to know of a Hill plot before one reads it."""
 
+RATIO_IN_WORDS = (
+    "How far a step moves the weights, measured against how long they are: the l2 norm of what the"
+    " step changed, over that of the weights before it. About 0.001 is common. Much less: training"
+    " hardly moves, and in half precision most of it is rounded away. Much more: a step forgets"
+    " what the last ones have learned. It counts the parameters that have a gradient."
+)
+"""What to know of the length of an update before one reads it."""
+
+ANGLE_IN_WORDS = (
+    "The update is what the step subtracts from the weights. 1: it goes straight down the gradient,"
+    " as plain SGD does; 0: across it; below 0: up the gradient, for instance because momentum"
+    " still goes on in an old direction. Adam, Lion and weight decay turn it, too."
+    " momentum_cosine compares the mean of the earlier gradients with the new one, which is not in"
+    " it yet: 1: gradients agree; 0: they have nothing in common, as when noise is all there is;"
+    " below 0: the slope has turned, and a smaller learning rate may help."
+)
+"""What to know of the directions of update and momentum before one reads them."""
+
 TWO = (2.0, "\N{GREEK SMALL LETTER ALPHA} = 2")
 """The tail index below which the variance is infinite."""
 
@@ -114,13 +132,28 @@ PROBE = (
     Chart(
         name="update",
         title="Tail index of the update",
-        note="before and after HTGA's weights",
+        note="of what a step applies",
+        about=(
+            "update_alpha is Hill's index of what a step changed, where `tails` asks for it, and"
+            " else what HTGA makes of the gradient; control_alpha is of what HTGA measures before"
+            " it amplifies, target_alpha what it aims at. Sign-like optimizers such as Adam and"
+            " Lion make steps of nearly equal size: their index is high whatever the gradient's."
+        ),
         curves=(
             Curve(key="control_alpha", label="control_alpha", dots=True),
-            Curve(key="update_alpha", label="update_alpha"),
+            Curve(key="update_alpha", label="update_alpha", stderr="update_stderr"),
             Curve(key="target_alpha", label="target_alpha", dashed=True),
         ),
         levels=(TWO,),
+    ),
+    Chart(
+        name="weights",
+        title="Tail index of the weights",
+        note="before the step; heavier tails lie lower",
+        about="Hill's index of the largest weights, by the same sketch as the gradient's.",
+        curves=(Curve(key="weight_alpha", label="weight_alpha", stderr="weight_stderr"),),
+        levels=(TWO,),
+        hue=5,
     ),
     Chart(
         name="norm",
@@ -137,6 +170,50 @@ PROBE = (
         curves=(Curve(key="grad_norm_var", label="grad_norm_var"),),
         log=True,
         hue=2,
+    ),
+    Chart(
+        name="ratio",
+        title="Update ratio",
+        note="length of a step over that of the weights, log scale",
+        about=RATIO_IN_WORDS,
+        curves=(Curve(key="update_ratio", label="update_ratio"),),
+        log=True,
+        hue=1,
+    ),
+    Chart(
+        name="angle",
+        title="Direction of the update",
+        note="1: along the gradient",
+        about=ANGLE_IN_WORDS,
+        curves=(
+            Curve(key="update_cosine", label="update_cosine"),
+            Curve(key="momentum_cosine", label="momentum_cosine"),
+        ),
+        levels=((0.0, "a right angle"),),
+        hue=1,
+    ),
+    Chart(
+        name="lengths",
+        title="Length of update and weights",
+        note="l2 norms, log scale",
+        about="The two norms whose quotient is the update ratio.",
+        curves=(
+            Curve(key="update_norm", label="update_norm"),
+            Curve(key="weight_norm", label="weight_norm"),
+        ),
+        log=True,
+        hue=1,
+    ),
+    Chart(
+        name="rate",
+        title="Learning rate",
+        note="of the first parameter group",
+        about=(
+            "What the optimizer used in this step. Groups whose rate differs have charts of their"
+            " own, lr/1 and so on, by their number."
+        ),
+        curves=(Curve(key="lr", label="lr"),),
+        hue=3,
     ),
 )
 """The charts of the probe's scalars, in the order of the page."""
@@ -156,6 +233,15 @@ LAYER = (
         curves=(Curve(key="grad_norm", label="grad_norm"),),
         log=True,
         hue=2,
+    ),
+    Chart(
+        name="update_ratio",
+        title="Update ratio",
+        note="log scale",
+        about=RATIO_IN_WORDS,
+        curves=(Curve(key="update_ratio", label="update_ratio"),),
+        log=True,
+        hue=1,
     ),
 )
 """The charts of one layer."""

@@ -62,5 +62,9 @@ def sketch_for(parts: list[Tensor], k: K, bits: int) -> Sketch:
     non-zero ones, so its size is taken.
     """
     parts = parts or [torch.empty(0, dtype=torch.float32, device="cpu")]
-    total = sum(part.numel() for part in parts)
-    return Sketch.of(parts, min(max_tail_size(total, k), max(total - 1, 0)) + 1, bits=bits)
+    return Sketch.of(parts, tail_room(sum(part.numel() for part in parts), k), bits=bits)
+
+
+def tail_room(total: int, k: K) -> int:
+    """How many of the largest magnitudes a tail of so many entries may need, with its threshold."""
+    return min(max_tail_size(total, k), max(total - 1, 0)) + 1

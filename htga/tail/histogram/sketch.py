@@ -82,6 +82,24 @@ class Sketch:
             squares=self.squares + other.squares.to(device),
         )
 
+    @classmethod
+    def together(cls, sketches: Sequence[Sketch], size: int) -> Sketch:
+        """The sketch of several samples together on a CPU, with the `size` largest of them all.
+
+        Args:
+            sketches: At least one; each keeps `size` magnitudes, or all that its sample has.
+            size: At least 1.
+        """
+        first = sketches[0].histogram
+        state = torch.stack([sketch.histogram.state for sketch in sketches]).sum(0)
+        found = np.concatenate([np.zeros(size), *(sketch.largest.numpy() for sketch in sketches)])
+        largest = np.sort(np.partition(found, found.size - size)[found.size - size :])[::-1]
+        return cls(
+            histogram=LogHistogram.of_state(state, first.bits),
+            largest=torch.from_numpy(largest.copy()),
+            squares=torch.stack([sketch.squares for sketch in sketches]).sum(),
+        )
+
     def all_reduce(self, group: ProcessGroup) -> Sketch:
         """The sketch of the whole sample, of which each process of the group holds a shard."""
         histogram = LogHistogram(self.histogram.bits, self.squares.device)

@@ -24,6 +24,10 @@ BLOCK = 4096
 PROGRAMS = 2048
 """Approximate number of programs for a large model: enough to fill a device several times."""
 
+MAX_TABLES = 512
+"""Maximum number of tables that are kept: a model whose layers are looked at one by one has one for
+each, and with fewer places than layers none would be there when it is needed again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segments:
@@ -63,7 +67,7 @@ def segments_of(parts: Sequence[Tensor]) -> list[Segments]:
     return found
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=MAX_TABLES)
 def _segments(
     addresses: tuple[int, ...],
     lengths: tuple[int, ...],

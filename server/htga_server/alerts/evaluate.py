@@ -38,7 +38,8 @@ def watched_series(
     metrics = name_ids(connection, run_key, "metric")
     wanted: dict[tuple[str, int], list[Detector]] = {}
     for detector in detectors:
-        kind = LAYERS if detector.key in SCALARS else METRICS
+        # A client that is older than a scalar may have logged a metric of its name.
+        kind = METRICS if detector.key in metrics or detector.key not in SCALARS else LAYERS
         name_id = whole if kind is LAYERS else metrics.get(detector.key)
         if name_id is not None:
             wanted.setdefault((kind.name, name_id), []).append(detector)

@@ -141,15 +141,20 @@ class SeriesRequest:
 def resolve(
     connection: sa.Connection, run_id: str, keys: Sequence[str], within: Range
 ) -> list[SeriesRequest]:
-    """Return the series that hold the keys, without empty ones."""
+    """Return the series that hold the keys, without empty ones.
+
+    A client that is older than a scalar may have logged a metric of the same name; then the key of
+    the whole model means that.
+    """
     run_key = key_of(connection, run_id)
     metric_ids = name_ids(connection, run_key, "metric")
     unknown = [key for key in keys if key not in SCALARS and key not in metric_ids]
     if unknown:
         raise BadRequest(f"no key {unknown[0][:80]!r} in run {run_id}")
-    scalars = tuple(key for key in keys if key in SCALARS)
+    logged = metric_ids.keys() if not within.layer else metric_ids.keys() - SCALARS.keys()
+    scalars = tuple(key for key in keys if key not in logged)
     requests: list[tuple[SeriesKind, int, tuple[str, ...], tuple[str, ...]]] = [
-        (METRICS, metric_ids[key], ("value",), (key,)) for key in keys if key not in SCALARS
+        (METRICS, metric_ids[key], ("value",), (key,)) for key in keys if key in logged
     ]
     if scalars:
         layer_id = name_ids(connection, run_key, "layer").get(within.layer, -1)

@@ -40,3 +40,22 @@ def test_the_band_of_single_values_needs_their_standard_error() -> None:
     assert chart.curves[0].stderr == "alpha_stderr"
     (chart,) = charts_of(run(summary={"alpha_bar": 1.5}))
     assert not chart.curves[0].stderr
+
+
+def test_a_run_that_measures_its_updates_has_charts_of_them_and_no_other_run_has() -> None:
+    names = ("lr", "update_norm", "weight_norm", "update_ratio", "update_cosine")
+    charts = charts_of(run(summary=dict.fromkeys((*names, "update_alpha", "update_stderr"), 0.1)))
+    assert [chart.name for chart in charts] == ["update", "ratio", "angle", "lengths", "rate"]
+    update, ratio, angle, *_ = charts
+    assert [(curve.key, curve.stderr) for curve in update.curves] == [
+        ("update_alpha", "update_stderr")
+    ]
+    assert ratio.log
+    assert ratio.about
+    assert [curve.key for curve in angle.curves] == ["update_cosine"]
+    assert not {chart.name for chart in charts} & {chart.name for chart in charts_of(run())}
+
+
+def test_a_run_of_an_older_client_that_logged_its_learning_rate_has_one_chart_of_it() -> None:
+    charts = charts_of(run(summary={"lr": 0.1}, metrics=("lr",)))
+    assert [chart.title for chart in charts] == ["Learning rate"]

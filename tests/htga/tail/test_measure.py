@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from htga.tail import LogHistogram, TailStatus, draw, hill, measure, moment
+from htga.tail.measure import measure_each
 from tests.htga.distributions import stable, student_t, uniform
 
 
@@ -135,3 +136,22 @@ def test_a_draw_may_be_measured_after_the_gradient_has_changed() -> None:
     assert torch.equal(seen.grad_norm, expected.grad_norm)
     assert seen.histogram == expected.histogram
     assert torch.equal(drawn[1].measure(k=50).alpha_hat, whole.alpha_hat)
+
+
+@pytest.mark.parametrize("alone", [[0, 1, 2, 3, 4], [2], [1, 3], []])
+def test_one_look_gives_the_same_as_a_look_at_all_and_one_at_each(alone: list[int]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    sizes = [7000, 120_000, 30, 1, 600]
+    tensors = [torch.randn(size, generator=generator) ** 5 for size in sizes]
+    tensors[0][:400] = 0
+    tensors[4] *= 1e6  # nearly all of the largest lie in a small one
+    whole, own = measure_each(tensors, alone)
+    expected = [measure(tensors), *(measure(tensors[place]) for place in alone)]
+    for found, other in zip([whole, *own], expected, strict=True):
+        assert found.histogram == other.histogram
+        # Rows of squares in float32 make a norm accurate to 1e-8.
+        for name, within in (("alpha_hat", 1e-9), ("xi", 1e-9), ("grad_norm", 3e-8)):
+            one, two = getattr(found, name), getattr(other, name)
+            assert torch.allclose(one, two, rtol=within, equal_nan=True), name
+        for name in ("k", "n", "n_zero", "n_nonfinite", "status"):
+            assert torch.equal(getattr(found, name), getattr(other, name)), name

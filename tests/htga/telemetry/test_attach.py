@@ -354,6 +354,18 @@ def test_the_environment_speaks_where_an_argument_is_missing(
         ({"run_id": "mine"}, ValueError, r"run_id \(or HTGA_RUN_ID\) must be a UUID, got 'mine'"),
         ({"every": 0}, ValueError, r"every \(or HTGA_EVERY\) must be .* got 0"),
         ({"every": 1.5}, ValueError, r"every \(or HTGA_EVERY\) must be .* got 1.5"),
+        ({"updates_every": -1}, ValueError, r"updates_every \(or HTGA_UPDATES_EVERY\) .* got -1"),
+        (
+            {"tails": ["gradient", "updates"]},
+            ValueError,
+            r"tails \(or HTGA_TAILS\) must be some of .* got 'updates'; did you mean 'update'\?",
+        ),
+        ({"tails": 3}, ValueError, r"tails \(or HTGA_TAILS\) must be some of .* got '3'"),
+        (
+            {"tails": "weight", "updates_every": 0},
+            ValueError,
+            r"tails \(or HTGA_TAILS\) has 'weight', .* updates_every \(or .*\) is 0",
+        ),
         ({"sample": -1}, ValueError, r"sample \(or HTGA_SAMPLE\) must be .* at least 0, got -1"),
         ({"config": 3}, TypeError, "config must be .* got 3"),
     ],

@@ -14,6 +14,7 @@ import contextlib
 import copy
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -92,16 +93,21 @@ class Case:
             self.items.append if self.ranks.rank == 0 else None,
             sharded=is_sharded(self.optimizer) and not control,
             sample=None,
+            updates_every=1,
+            tails=("update", "weight"),
         )
         self.wrong: list[str] = []
 
     def train(self) -> list[str]:
         for step in range(STEPS):
             expected = self.reference(step)
+            before = self.weights()
             applied = self.step(step)
+            after = self.weights()
             if self.ranks.rank == 0:
                 (row,) = self.items[-1]()
                 self.compare(step, row, applied, expected)
+                self.compare_update(step, row, applied, before, after)
             self.follow()
         return self.wrong
 
@@ -157,6 +163,35 @@ class Case:
         self.expect(step, "count", counted == sum(g.numel() for g in applied))
         norm = torch.cat([g.reshape(-1) for g in reference]).double().norm().item()
         self.near(step, "reference", row["grad_norm"], norm, 1e-4 if self.dtype is None else 0.05)
+
+    def weights(self) -> list[Tensor]:
+        return [full(p.data) for p in self.model.parameters()]
+
+    def compare_update(
+        self,
+        step: int,
+        row: Row,
+        applied: Sequence[Tensor],
+        before: Sequence[Tensor],
+        after: Sequence[Tensor],
+    ) -> None:
+        gradient, old, new = (
+            torch.cat([x.reshape(-1) for x in of]).double() for of in (applied, before, after)
+        )
+        update = old - new
+        cosine = update.dot(gradient) / (update.norm() * gradient.norm())
+        self.near(step, "update_norm", row["update_norm"], update.norm().item(), 1e-6)
+        self.near(step, "weight_norm", row["weight_norm"], old.norm().item(), 1e-6)
+        self.near(step, "update_cosine", row["update_cosine"], cosine.item(), 1e-6)
+        for name, entries in (("update", update.float()), ("weight", old.float())):
+            seen = measure(entries)
+            counted = hill_at(seen.histogram.counts.numpy(), seen.histogram.bits, int(seen.k))
+            wanted = counted.alpha if is_sharded(self.optimizer) else seen.alpha_hat.item()
+            found = row[f"{name}_alpha"]
+            if found is None:  # all entries alike, as in Adam's first step
+                self.expect(step, f"no {name}_alpha, not {wanted}", math.isnan(wanted))
+            else:
+                self.near(step, f"{name}_alpha", found, wanted, 1e-6)
 
     def near(self, step: int, what: str, got: float, wanted: float, within: float) -> None:
         self.expect(step, f"{what} {got} not {wanted}", abs(got - wanted) <= within * wanted)

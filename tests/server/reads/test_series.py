@@ -113,3 +113,17 @@ def test_a_long_stretch_of_histograms_is_read_from_sums_of_windows(
 def test_a_run_without_histograms_has_none(api: httpx2.Client, run_id: str) -> None:
     found = api.get(f"/runs/{run_id}/histograms").json()
     assert (found["step"], found["counts"], found["cursor"]) == ([], [], None)
+
+
+def test_what_an_older_client_logged_under_the_name_of_a_scalar_is_still_found(
+    api: httpx2.Client, run_id: str, post: Post
+) -> None:
+    rows = [{"step": i, "metrics": [("lr", 0.5)], "grad_norm": 1.0} for i in range(3)]
+    assert post(rows).json()["accepted"] == 3
+    where = f"/runs/{run_id}/series"
+    found = api.get(where, params={"keys": "lr,grad_norm"}).json()["keys"]
+    assert found["lr"]["last"] == [0.5] * 3
+    assert found["grad_norm"]["last"] == [1.0] * 3
+    post([{"step": 3, "layer": "fc", "lr": 0.25}])
+    of_layer = api.get(where, params={"keys": "lr", "layer": "fc"}).json()["keys"]
+    assert of_layer["lr"]["last"] == [0.25]

@@ -186,7 +186,9 @@ def _register_drawing(app: Dash, source: Source) -> None:
             not options.among,
             drawn.rows.layers,
             drawn.names,
-            no_update if shown == list(options.pinned) else pinned_layers.cards_of(options.pinned),
+            no_update
+            if shown == list(options.pinned)
+            else pinned_layers.cards_of(options.pinned, drawn.figures),
             graph.to_payload(drawn.figures),
             options.pinned,
         ]

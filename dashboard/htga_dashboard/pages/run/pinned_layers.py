@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from dash import html
@@ -12,15 +12,15 @@ from htga_client.wire import Series
 from htga_dashboard.components import graph
 from htga_dashboard.figures import curves, theme
 from htga_dashboard.figures.layout import Figure
-from htga_dashboard.models.charts import LAYER
+from htga_dashboard.models.charts import LAYER, Chart
 from htga_dashboard.models.step_range import Steps
 
 KEYS = [curve.key for chart in LAYER for curve in chart.curves]
 """Keys of the curves of a layer."""
 
 
-def cards_of(names: Sequence[str]) -> list[Component]:
-    """A card for each pinned layer."""
+def cards_of(names: Sequence[str], drawn: Container[str]) -> list[Component]:
+    """A card for each pinned layer, with those of its charts that are drawn."""
     return [
         html.Article(
             [
@@ -34,6 +34,7 @@ def cards_of(names: Sequence[str]) -> list[Component]:
                         className="plot small",
                     )
                     for chart in LAYER
+                    if _name(place, chart.name) in drawn
                 ),
             ],
             className="card",
@@ -43,15 +44,21 @@ def cards_of(names: Sequence[str]) -> list[Component]:
 
 
 def figures(found: Sequence[Series], palette: theme.Theme, steps: Steps) -> dict[str, Figure]:
-    """The curves of each layer by the name of their graph."""
+    """The curves of each layer by the name of their graph; none of what was not measured."""
     drawn = {}
     for place, values in enumerate(found):
-        for chart in LAYER:
+        measured = [chart for chart in LAYER if _is_measured(values, chart)]
+        for chart in measured or LAYER:
             named = replace(chart, name=_name(place, chart.name))
             figure = curves.figure(values, named, palette)
             figure["layout"]["xaxis"] |= steps.axis()
             drawn[named.name] = figure
     return drawn
+
+
+def _is_measured(values: Series, chart: Chart) -> bool:
+    found = [values.keys.get(curve.key) for curve in chart.curves]
+    return any(value is not None for one in found if one is not None for value in one.last)
 
 
 def _name(place: int, chart: str) -> str:
