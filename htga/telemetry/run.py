@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from torch.optim import Optimizer
 
+from htga.telemetry.closures.measurements import ClosureMeasurements, NoiseMeasurement
 from htga.telemetry.guard import Guard, WarnOnce
 from htga.telemetry.metric_values import MetricValues
 from htga.telemetry.notebook.card import Card
@@ -83,6 +84,7 @@ class Run:
         card: Shows the run in a notebook, in which this process is.
         holder: The run of another optimizer whose sender this one shares, and whose end it leaves
             to that one.
+        closures: Measures what needs a closure; None if nothing can be measured so.
     """
 
     def __init__(
@@ -97,11 +99,13 @@ class Run:
         find_id: Callable[[], str] | None = None,
         card: Card | None = None,
         holder: Run | None = None,
+        closures: ClosureMeasurements | None = None,
     ) -> None:
         self._id = run_id
         self._find_id = find_id
         self._card = card
         self._holder = holder
+        self._closures = closures
         self._url = url
         self._name = name
         self._sender = sender
@@ -203,6 +207,47 @@ class Run:
         """Count a step, where the optimizer's `step` is never called; `log` gives its number."""
         self._counter.steps += 1
 
+    def measure_noise(
+        self,
+        closure: Callable[[], Any] | None = None,
+        batches: int = 16,
+        *,
+        batch_size: int | None = None,
+    ) -> NoiseMeasurement | None:
+        """Measure how gradients differ between minibatches, at the weights as they are now.
+
+        The closure is called once for each minibatch and computes its loss: on other samples at
+        each call, drawn as in training. It returns the loss, or calls its `backward()` itself; it
+        need not set gradients to zero, and may. Under `DistributedDataParallel` call this on every
+        rank alike.
+
+        Afterwards all is as before: the gradients, the random generators of Python, NumPy and
+        PyTorch, and the buffers and modes of the model and of every module that the closure runs.
+        It takes the memory of two more gradients. The weights must stay as they are.
+
+        The numbers go to the run, at the optimizer's last step.
+
+        Args:
+            closure: As above; left out, that of `attach`.
+            batches: Number of minibatches, at least 2; 8 give `noise_alpha`, 40 the index of the
+                norm. One that is left over from the pairs counts for the noise scale only.
+            batch_size: Number of samples in a minibatch; without it there is no noise scale.
+
+        Returns:
+            The numbers; None where nothing is measured, because telemetry is disabled, the
+            parameters are sharded, or telemetry fails.
+
+        Raises:
+            TypeError: `closure` is no callable.
+            ValueError: A number is out of range, the closure makes no gradient, or it changes the
+                weights, which then stay changed.
+            Exception: Whatever the closure raises, after all has been put back.
+        """
+        if self._closures is None:
+            self._warn_of_other_process()
+            return None
+        return self._closures.measure_noise(closure, batches, batch_size)
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs so that the run can go on: its id and the next step.
 
@@ -280,6 +325,8 @@ class Run:
 
     def detach(self) -> None:
         """Stop measuring the optimizer; `log` keeps working."""
+        if self._closures is not None:
+            self._closures.detach()
         if self._probe is not None:
             with contextlib.suppress(Exception):
                 self._probe.detach()

@@ -53,6 +53,8 @@ SCALARS: dict[str, pa.DataType] = {
     "noise_slope": pa.float64(),
     "noise_scale": pa.float64(),
     "noise_share": pa.float64(),
+    "noise_sigma": pa.float64(),
+    "noise_hill": pa.float64(),
     "esd_alpha": pa.float64(),
     "esd_alpha_null": pa.float64(),
     "sharpness": pa.float64(),
@@ -175,6 +177,8 @@ class JsonRow:
     noise_slope: float | None = None
     noise_scale: float | None = None
     noise_share: float | None = None
+    noise_sigma: float | None = None
+    noise_hill: float | None = None
     esd_alpha: float | None = None
     esd_alpha_null: float | None = None
     sharpness: float | None = None
