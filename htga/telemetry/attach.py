@@ -21,6 +21,7 @@ from htga.telemetry.probe import Probe
 from htga.telemetry.ranks import FirstRanksRun, Ranks, RunIdentity, agreed, is_sharded
 from htga.telemetry.run import Run, StepCounter
 from htga.telemetry.settings import MODES, Options, checked_run_id, choice, setting
+from htga.telemetry.spectra.spectra import Spectra
 from htga_client import wire
 from htga_client.console import notify
 from htga_client.errors import ClientError, Refused
@@ -64,6 +65,7 @@ def attach(
     noise_every: int | None = None,
     noise_batches: int | None = None,
     noise_batch_size: int | None = None,
+    spectra_every: int | None = None,
 ) -> Run:
     """Measure every step of an optimizer and send it to a collector.
 
@@ -127,6 +129,9 @@ def attach(
             forward and a backward pass.
         noise_batch_size: Number of samples in a minibatch, in which the gradient noise scale is
             counted (HTGA_NOISE_BATCH_SIZE; none, and no noise scale).
+        spectra_every: Measure the tail of the eigenvalues of each layer's weights after the first
+            step and after every so many, on a thread of their own; those of `layers`, or else of
+            all (HTGA_SPECTRA_EVERY; never).
 
     Raises:
         TypeError: `optimizer` is not a torch optimizer, `config` has none of its types, or `noise`
@@ -186,7 +191,7 @@ def attach(
     if options.run_id and (holder := _open_run(new.id)) is not None:
         if new.resume == "never":
             raise ResumeForbidden(f"resume forbids this run_id: run {new.id} goes on here")
-        return _join(holder, optimizer, measuring, options.noise)
+        return _join(holder, optimizer, measuring, options)
     asks = own.rank == 0 and (bool(options.run_id) or new.resume != "allow")
     return _start(optimizer, transport, new, options, measuring, asks=asks)
 
@@ -228,9 +233,7 @@ def _open_run(run_id: str) -> Run | None:
     return find()
 
 
-def _join(
-    holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any], noise: NoiseSchedule
-) -> Run:
+def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any], options: Options) -> Run:
     """Measure another optimizer of a run, as layers whose names begin with its number."""
     while holder._holder is not None:  # noqa: SLF001
         holder = holder._holder  # noqa: SLF001
@@ -250,7 +253,8 @@ def _join(
         rank=measuring["rank"],
         card=holder._card,  # noqa: SLF001
         holder=holder,
-        closures=_closures(optimizer, put, probe, measuring, noise),
+        closures=_closures(optimizer, put, probe, measuring, options.noise),
+        spectra=_spectra(optimizer, put, probe, measuring, options.spectra_every),
     )
     _attached[optimizer] = run
     notify(
@@ -321,6 +325,7 @@ def _begin(
         rank=rank,
         card=card,
         closures=_closures(optimizer, sender.put, probe, measuring, options.noise),
+        spectra=_spectra(optimizer, sender.put, probe, measuring, options.spectra_every),
     )
     _attached[optimizer] = run
     # Without these nothing can be logged. At exit the sender finishes by itself.
@@ -364,6 +369,29 @@ def _closures(
             sharded=measuring["sharded"],
             noise=noise,
         )
+    return None
+
+
+def _spectra(
+    optimizer: Optimizer,
+    put: Callable[[Callable[[], Sequence[Row]]], Any],
+    counter: Probe | StepCounter | None,
+    measuring: Mapping[str, Any],
+    every: int | None,
+) -> Spectra | None:
+    """What measures the spectra of the weights, or None if nothing does."""
+    with Guard("the spectra of the weights cannot be measured"):
+        if every is not None:
+            return Spectra(
+                optimizer,
+                put,
+                counter=counter or StepCounter(optimizer, measuring["first_step"]),
+                every=every,
+                model=measuring["model"],
+                layers=measuring["layers"] or ("*",),
+                layers_top=measuring["layers_top"],
+                rank=measuring["rank"],
+            )
     return None
 
 

@@ -16,10 +16,12 @@ from weakref import WeakValueDictionary
 from torch.optim import Optimizer
 
 from htga.telemetry.closures.measurements import ClosureMeasurements, NoiseMeasurement
+from htga.telemetry.closures.sharpness import Sharpness
 from htga.telemetry.guard import Guard, WarnOnce
 from htga.telemetry.metric_values import MetricValues
 from htga.telemetry.notebook.card import Card
 from htga.telemetry.probe import Probe
+from htga.telemetry.spectra.spectra import Spectra
 from htga_client import wire
 from htga_client.console import logger, notify
 from htga_client.sender.sender import Sender
@@ -85,6 +87,7 @@ class Run:
         holder: The run of another optimizer whose sender this one shares, and whose end it leaves
             to that one.
         closures: Measures what needs a closure; None if nothing can be measured so.
+        spectra: Measures the spectra of the weights, if they are measured.
     """
 
     def __init__(
@@ -100,12 +103,14 @@ class Run:
         card: Card | None = None,
         holder: Run | None = None,
         closures: ClosureMeasurements | None = None,
+        spectra: Spectra | None = None,
     ) -> None:
         self._id = run_id
         self._find_id = find_id
         self._card = card
         self._holder = holder
         self._closures = closures
+        self._spectra = spectra
         self._url = url
         self._name = name
         self._sender = sender
@@ -248,6 +253,33 @@ class Run:
             return None
         return self._closures.measure_noise(closure, batches, batch_size)
 
+    def measure_sharpness(self, closure: Callable[[], Any], products: int = 20) -> Sharpness | None:
+        """Measure how sharply the loss bends: the largest eigenvalue of its Hessian.
+
+        The closure is called once and returns the loss, of as many samples as you like and without
+        calling `backward()`. All is put back as by `measure_noise`, and the number goes to the run,
+        at the optimizer's last step. Each product of the Hessian with a vector takes about twice as
+        long as a backward pass; the graph of the loss is kept for all of them.
+
+        Args:
+            closure: As above.
+            products: Number of products, at least 1; more make it more exact, as the result says.
+
+        Returns:
+            The eigenvalue and how exact it is; None where nothing is measured, because telemetry is
+            disabled, the parameters are sharded, or telemetry fails.
+
+        Raises:
+            TypeError: `closure` is no callable.
+            ValueError: `products` is out of range; the closure returns no loss, has called
+                `backward()`, or changes the weights; or the loss has no second derivative.
+            Exception: Whatever the closure raises, after all has been put back.
+        """
+        if self._closures is None:
+            self._warn_of_other_process()
+            return None
+        return self._closures.measure_sharpness(closure, products)
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs so that the run can go on: its id and the next step.
 
@@ -296,7 +328,7 @@ class Run:
             timeout: Seconds to wait at most. The remaining rows are delivered in the background,
                 as long as the process lives.
         """
-        self.detach()
+        timeout = self._ended(timeout)
         self._finished = True
         if self._holder is None and self._sender is not None:
             self._say_what_is_left(self._sender.finish(state, timeout=timeout))
@@ -314,10 +346,18 @@ class Run:
             state: How the training ended; the first call of this or `finish` decides.
             timeout: Seconds to wait at most. The rest is delivered in the background.
         """
-        self.detach()
+        timeout = self._ended(timeout)
         self._settled = True
         if self._holder is None and self._sender is not None and not self._finished:
             self._say_what_is_left(self._sender.settle(state, timeout=timeout))
+
+    def _ended(self, timeout: float) -> float:
+        """Stop measuring; wait for what is computed beside the training. Returns what is left."""
+        self.detach()
+        begin = time.monotonic()
+        if self._spectra is not None:
+            self._spectra.wait(timeout)
+        return max(0.0, timeout - (time.monotonic() - begin))
 
     def _say_what_is_left(self, is_delivered: bool) -> None:
         if not is_delivered and self._sender is not None and (left := self._sender.stats.queued):
@@ -325,8 +365,9 @@ class Run:
 
     def detach(self) -> None:
         """Stop measuring the optimizer; `log` keeps working."""
-        if self._closures is not None:
-            self._closures.detach()
+        for beside in (self._closures, self._spectra):
+            if beside is not None:
+                beside.detach()
         if self._probe is not None:
             with contextlib.suppress(Exception):
                 self._probe.detach()

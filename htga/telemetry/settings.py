@@ -42,6 +42,7 @@ class Options:
     Attributes:
         measuring: The arguments of `Probe` among them.
         noise: Those that begin with `noise`.
+        spectra_every: None for never.
         others: As the arguments of `attach`; text that may be missing is empty.
     """
 
@@ -60,6 +61,7 @@ class Options:
     directory: Path
     measuring: Mapping[str, Any]
     noise: NoiseSchedule
+    spectra_every: int | None
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Options:
@@ -103,6 +105,7 @@ class Options:
             directory=folder("dir", value("dir", DEFAULT_DIR)),
             measuring=measuring,
             noise=_noise(given.get("noise"), value),
+            spectra_every=optional_integer("spectra_every", value("spectra_every", None)),
         )
 
 
@@ -115,12 +118,11 @@ def _noise(closure: Any, value: Callable[[str, Any], Any]) -> NoiseSchedule:
     """
     if closure is not None:
         check_closure("noise", closure)
-    size = value("noise_batch_size", None)
     return NoiseSchedule(
         closure=closure,
         every=integer("noise_every", value("noise_every", 500), at_least=1),
         batches=integer("noise_batches", value("noise_batches", 16), at_least=2),
-        batch_size=None if size is None else integer("noise_batch_size", size, at_least=1),
+        batch_size=optional_integer("noise_batch_size", value("noise_batch_size", None)),
     )
 
 
@@ -198,6 +200,15 @@ def integer(name: str, value: int | str, *, at_least: int) -> int:
             f"{_either(name)} must be an integer of at least {at_least}, got {shown(value)}"
         )
     return number
+
+
+def optional_integer(name: str, value: int | str | None) -> int | None:
+    """A whole number of at least 1, or None.
+
+    Raises:
+        ValueError: It is not such a number.
+    """
+    return None if value is None else integer(name, value, at_least=1)
 
 
 def optional_share(name: str, value: float | str | None) -> float | None:

@@ -13,7 +13,7 @@ COLUMNS = (
     *("update_stderr", "weight_alpha", "weight_stderr"),
     *("noise_alpha", "noise_stderr", "noise_norm", "noise_norm_alpha", "noise_slope"),
     *("noise_scale", "noise_share", "noise_sigma", "noise_hill"),
-    *("esd_alpha", "esd_alpha_null", "sharpness"),
+    *("esd_alpha", "esd_alpha_null", "sharpness", "sharpness_error"),
 )
 
 

@@ -58,6 +58,7 @@ SCALARS: dict[str, pa.DataType] = {
     "esd_alpha": pa.float64(),
     "esd_alpha_null": pa.float64(),
     "sharpness": pa.float64(),
+    "sharpness_error": pa.float64(),
 }
 """The scalars that the probe measures at a step, by name. Each may be null.
 
@@ -182,6 +183,7 @@ class JsonRow:
     esd_alpha: float | None = None
     esd_alpha_null: float | None = None
     sharpness: float | None = None
+    sharpness_error: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 

@@ -7,7 +7,14 @@ from typing import Any
 
 from htga_client.wire import SCALARS, Run
 from htga_dashboard.models.alpha_sample import control_scope, described
-from htga_dashboard.models.measures_in_words import NOISE, NOISE_SCALE, NOISE_SHARE, NOISE_SLOPE
+from htga_dashboard.models.measures_in_words import (
+    NOISE,
+    NOISE_SCALE,
+    NOISE_SHARE,
+    NOISE_SLOPE,
+    SHARPNESS,
+    SPECTRA,
+)
 from htga_dashboard.models.number_format import significant
 
 
@@ -144,6 +151,25 @@ PROBE = (
         about=NOISE_SHARE,
         curves=(Curve(key="noise_share", label="noise_share", dots=True),),
         levels=((0.95, "Gaussian noise"),),
+        hue=4,
+    ),
+    Chart(
+        name="sharpness",
+        title="Sharpness",
+        note="largest eigenvalue of the Hessian",
+        about=SHARPNESS,
+        curves=(Curve(key="sharpness", label="sharpness", dots=True),),
+        hue=5,
+    ),
+    Chart(
+        name="spectra",
+        title="Spectra of weights: tail index",
+        note="mean over layers; random ones beside them",
+        about=SPECTRA,
+        curves=(
+            Curve(key="esd_alpha", label="esd_alpha", dots=True),
+            Curve(key="esd_alpha_null", label="random weights", dots=True),
+        ),
         hue=4,
     ),
     Chart(

@@ -50,6 +50,11 @@ MEASURES = {
         note="over minibatches, mean of each bucket, blank where it was not measured",
         low=True,
     ),
+    "esd_alpha": Measure(
+        label="spectral tail index",
+        note="of the layer's weights, mean of each bucket, blank where it was not measured",
+        low=True,
+    ),
     "grad_norm": Measure(label="gradient norm", note="highest of each bucket"),
     "n_nonfinite": Measure(label="NaN and infinity", note="entries, highest of each bucket"),
 }

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,24 +16,16 @@ from torch.optim import Optimizer
 from htga.telemetry.closures.closure_error import ClosureError
 from htga.telemetry.closures.gradient_differences import GradientDifferences
 from htga.telemetry.closures.noise_numbers import NoiseNumbers
+from htga.telemetry.closures.sharpness import Sharpness, sharpness_of
 from htga.telemetry.closures.undisturbed import Undisturbed
 from htga.telemetry.guard import Guard, WarnOnce
 from htga.telemetry.layers import Layers
+from htga.telemetry.measure_schedule import Counter, EverySteps
 from htga_client.wire.row_encoder import Row
 from htga_client.wire.text import shown
 
 Closure = Callable[[], Any]
 Emit = Callable[[Callable[[], Sequence[Row]]], Any]
-
-
-class Counter(Protocol):
-    """Counts steps.
-
-    Attributes:
-        steps: Number of the next one.
-    """
-
-    steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,18 +92,17 @@ class ClosureMeasurements:
         self._emit = emit
         self._model = model
         self._counter = counter
-        self._steps = counter.steps
         self._rank = rank
         self._sharded = sharded
         self._layers = Layers(optimizer, model, layers, layers_top)
         self._noise = NoiseSchedule() if noise is None else noise
-        self._taken = 0
         self._is_busy = False
         self._guard = Guard("a measurement with a closure failed")
         self._warn_once = WarnOnce()
-        self._hook = None
+        self._hook: EverySteps | None = None
         if self._noise.closure is not None:
-            self._hook = optimizer.register_step_post_hook(_Hook(self))
+            every = self._noise.every
+            self._hook = EverySteps(optimizer, counter, every, self._measure_scheduled)
 
     def detach(self) -> None:
         """Measure no more by itself."""
@@ -164,6 +155,22 @@ class ClosureMeasurements:
             finally:
                 self._is_busy = False
 
+    def measure_sharpness(self, closure: Closure, products: int) -> Sharpness | None:
+        """See `Run.measure_sharpness`."""
+        closure = check_closure("closure", closure)
+        products = check_count("products", products, at_least=1)
+        if (optimizer := self._optimizer()) is None or not self._can_measure():
+            return None
+        parameters = _trainable(optimizer)
+        with self._kept(parameters) as kept:
+            if kept is None:
+                return None
+            found = sharpness_of(closure, parameters, products)
+            self._check_weights(optimizer, parameters, kept.changed(thoroughly=True))
+        with self._guard:
+            self._send({"": {"sharpness": found.sharpness, "sharpness_error": found.error}})
+        return found
+
     def _noise_found(self, numbers: Mapping[str, NoiseNumbers]) -> NoiseMeasurement:
         self._send({name: found.known for name, found in numbers.items()})
         rest = {name: found for name, found in numbers.items() if name}
@@ -190,17 +197,22 @@ class ClosureMeasurements:
         self, optimizer: Optimizer, parameters: Sequence[Tensor], changed: Sequence[int]
     ) -> None:
         """Refuse a closure with which nothing can be measured."""
+        self._check_weights(optimizer, parameters, changed)
+        if all(p.grad is None for p in parameters):
+            raise ClosureError(
+                "closure made no gradient: it must compute the loss of one minibatch from the "
+                "optimizer's parameters, and return it or call its backward()"
+            )
+
+    def _check_weights(
+        self, optimizer: Optimizer, parameters: Sequence[Tensor], changed: Sequence[int]
+    ) -> None:
         if changed:
             (name,) = self._names(optimizer, [parameters[changed[0]]])
             raise ClosureError(
                 f"closure must leave the weights as they are, and it changed {name}"
                 f"{_and_others(len(changed) - 1)}: take optimizer.step() and whatever else writes "
                 "to parameters out of it; they are as it left them"
-            )
-        if all(p.grad is None for p in parameters):
-            raise ClosureError(
-                "closure made no gradient: it must compute the loss of one minibatch from the "
-                "optimizer's parameters, and return it or call its backward()"
             )
 
     def _places(self, optimizer: Optimizer, parameters: Sequence[Tensor]) -> dict[str, int]:
@@ -213,30 +225,11 @@ class ClosureMeasurements:
     def _names(self, optimizer: Optimizer, parameters: Sequence[Tensor]) -> list[str]:
         return self._layers.names(optimizer, [id(parameter) for parameter in parameters])
 
-    def after_step(self) -> None:
+    def _measure_scheduled(self) -> None:
         """Measure the noise where it is due; whatever happens, the training goes on."""
-        if self._is_busy or self._counter.steps == self._steps:  # the closure's step, or none
-            return
-        self._steps = self._counter.steps
-        taken = self._taken
-        self._taken += 1
-        if taken % self._noise.every == 0:
+        if not self._is_busy:  # a step that the closure takes
             with self._guard:
                 self.measure_noise(None, self._noise.batches, self._noise.batch_size)
-
-
-class _Hook:
-    """Tells of an optimizer's step; the hook of a copied or unpickled optimizer does not."""
-
-    def __init__(self, measurements: ClosureMeasurements | None = None) -> None:
-        self._measurements = measurements
-
-    def __call__(self, *_: Any) -> None:
-        if self._measurements is not None:
-            self._measurements.after_step()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Hook, ()
 
 
 def check_closure(name: str, closure: Any) -> Closure:

@@ -33,6 +33,9 @@ class Measured:
     def noise(self, closure: Any, batches: int = 16, batch_size: int | None = None) -> Any:
         return self.measurements.measure_noise(closure, batches, batch_size)
 
+    def sharpness(self, closure: Any, products: int = 20) -> Any:
+        return self.measurements.measure_sharpness(closure, products)
+
     def rows(self) -> list[Mapping[str, Any]]:
         return [row for item in self.items for row in item()]
 

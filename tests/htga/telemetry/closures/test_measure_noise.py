@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from htga.telemetry.closures.closure_error import ClosureError
-from htga.telemetry.closures.measurements import ClosureMeasurements, NoiseSchedule
+from htga.telemetry.closures.measurements import NoiseSchedule
 from htga.telemetry.closures.undisturbed import Undisturbed
+from htga.telemetry.measure_schedule import EverySteps
 from tests.htga.telemetry.closures.measured import Measured
 
 
@@ -159,7 +160,7 @@ def parameter_closure(parameter: Tensor, *, sign: float = 1.0) -> Callable[[], T
     return lambda: (parameter * torch.randn_like(parameter)).sum().abs() * sign
 
 
-def model_of(*parameters: Tensor) -> nn.Module:
+def model_of(*parameters: Tensor) -> Any:
     model = nn.Module()
     for number, parameter in enumerate(parameters):
         model.register_parameter(f"p{number}", nn.Parameter(parameter))
@@ -182,7 +183,7 @@ def test_a_closure_that_changes_the_weights_is_refused_by_name(
     measured = Measured(model_of(torch.randn(20)))
 
     def closure() -> None:
-        (measured.model.p0 * torch.randn(20)).sum().backward()
+        measured.model.get_parameter("p0").dot(torch.randn(20)).backward()
         change(measured)
 
     with pytest.raises(ClosureError, match=r"changed p0: take optimizer\.step\(\)"):
@@ -363,11 +364,15 @@ def test_a_failure_of_our_own_calls_the_closure_as_often_and_does_not_reach_the_
 
 def test_the_hook_of_a_copied_optimizer_measures_nothing() -> None:
     model = model_of(torch.ones(5))
-    calls: list[int] = []
-    schedule = NoiseSchedule(closure=lambda: calls.append(1) or model.p0.sum(), every=1)
-    measured = Measured(model, noise=schedule)
+    calls = []
+
+    def closure() -> Any:
+        calls.append(1)
+        return model.p0.sum()
+
+    measured = Measured(model, noise=NoiseSchedule(closure=closure, every=1))
     for hook in measured.optimizer._optimizer_step_post_hooks.values():
-        if type(hook).__module__ == ClosureMeasurements.__module__:
+        if isinstance(hook, EverySteps):
             copy.deepcopy(hook)(measured.optimizer, (), {})
     assert not calls
     model.p0.grad = torch.ones(5)
