@@ -36,13 +36,13 @@ NOISE_SHARE = (
 SHARPNESS = (
     "Largest eigenvalue of the Hessian of the loss: how sharply the loss bends in its sharpest"
     " direction. Gradient descent with a step above 2 / sharpness leaves a quadratic bowl. It is of"
-    " the samples that the closure took, as exact as the column sharpness_error says, and depends on"
-    " how a network is parameterised: two that compute the same may differ in it."
+    " the samples that the closure took, as exact as the column sharpness_error says, and depends"
+    " on how a network is parameterised: two that compute the same may differ in it."
 )
 
 SPECTRA = (
-    "Index of the eigenvalues of weight matrices, Hill over their upper half as in WeightWatcher and"
-    " AlphaDecay, a mean over layers. The dots of random weights are what the same formula gives for random matrices of"
-    " the same shapes (2.12 if square, for any training): only below it has training made the tail"
-    " heavy."
+    "Index of the eigenvalues of weight matrices, Hill over their upper half as WeightWatcher and"
+    " AlphaDecay have it, a mean over layers. The dots of random weights are what the same formula"
+    " gives for random matrices of the same shapes, 2.12 if square: only what is below them is more"
+    " than chance."
 )

@@ -47,7 +47,7 @@ def test_the_index_is_the_published_formula(shape: tuple[int, ...]) -> None:
 def test_random_weights_have_the_index_that_stands_beside_them(shape: tuple[int, ...]) -> None:
     matrices = math.prod(shape[2:])
     expected = random_index(*shape[:2], matrices)
-    tolerance = 0.05 if min(shape[:2]) >= 60 else 0.15
+    tolerance = 0.03 if min(shape[:2]) * matrices >= 400 else 0.15  # a few eigenvalues scatter
     assert spectral_index(gaussian(*shape)) == pytest.approx(expected, rel=tolerance)
 
 
@@ -95,7 +95,7 @@ def test_matrices_and_kernels_have_rows_and_what_is_too_small_has_none() -> None
         {
             "conv": nn.Conv2d(30, 40, 3),
             "wide": nn.Linear(50, 30),
-            "half": nn.Linear(30, 30).bfloat16(),
+            "low": nn.Linear(30, 30).bfloat16(),
             "small": nn.Linear(30, 10),
             "norm": nn.BatchNorm2d(40),
         }
@@ -103,7 +103,7 @@ def test_matrices_and_kernels_have_rows_and_what_is_too_small_has_none() -> None
     watched = Watched(model)
     watched.optimizer.step()
     whole, *layers = watched.rows()
-    assert [row["layer"] for row in layers] == ["conv.weight", "wide.weight", "half.weight"]
+    assert [row["layer"] for row in layers] == ["conv.weight", "wide.weight", "low.weight"]
     for key in ("esd_alpha", "esd_alpha_null"):
         assert whole[key] == pytest.approx(np.mean([row[key] for row in layers]))
     assert {row["step"] for row in layers} == {0}
