@@ -222,7 +222,8 @@ class Run:
         """Measure how gradients differ between minibatches, at the weights as they are now.
 
         The closure is called once for each minibatch and computes its loss: on other samples at
-        each call, drawn as in training. It returns the loss, or calls its `backward()` itself; it
+        each call, drawn as in training: from an iterator, or with the generators below, which
+        begin anew for each measurement. It returns the loss, or calls its `backward()` itself; it
         need not set gradients to zero, and may. Under `DistributedDataParallel` call this on every
         rank alike.
 

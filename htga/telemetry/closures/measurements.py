@@ -124,6 +124,8 @@ class ClosureMeasurements:
         with self._kept(parameters) as kept:
             if kept is None:
                 return None
+            with self._guard:
+                kept.draw_anew(self._counter.steps)
             for _ in range(batches):
                 kept.clear_gradients()
                 _backward(closure, parameters)

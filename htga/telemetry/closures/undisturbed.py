@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -107,6 +108,22 @@ class Undisturbed:
         """Give the next backward pass a fresh start."""
         for kept in self._gradients.values():
             kept.parameter.grad = None
+
+    def draw_anew(self, number: int) -> None:
+        """Begin other random numbers than those that come after the block.
+
+        Or else a closure would draw the same minibatches whenever nothing has drawn in between.
+        They depend on the state that each process had, so that ranks stay different, and on a
+        number.
+        """
+        state = torch.get_rng_state().numpy().tobytes() + number.to_bytes(8, "big")
+        seed = zlib.crc32(state)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  a training may draw from it
+        torch.default_generator.manual_seed(seed)
+        for device in {parameter.device for parameter in self._given}:
+            if device.type == "cuda":
+                torch.cuda.default_generators[device.index].manual_seed(seed)
 
     def _keep(self, parameter: Tensor) -> None:
         if id(parameter) not in self._gradients:

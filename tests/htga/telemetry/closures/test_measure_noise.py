@@ -156,6 +156,31 @@ def test_a_training_with_measurements_is_bit_for_bit_that_without() -> None:
     assert alike(*numbers)
 
 
+def test_minibatches_that_the_global_generators_draw_differ_from_step_to_step() -> None:
+    drawn: list[tuple[float, ...]] = []
+    model = model_of(torch.ones(5))
+
+    def closure() -> Any:
+        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))  # noqa: NPY002
+        return model.p0.sum()
+
+    measured = Measured(model)
+    before = torch.get_rng_state()
+    for step in (1, 2, 2):
+        measured.counter.steps = step
+        measured.noise(closure, 2)
+    first, second, again = drawn[:2], drawn[2:4], drawn[4:]
+    assert second == again
+    assert all(
+        one != other for pair in zip(first, second, strict=True) for one, other in zip(*pair)
+    )
+    assert first[0] != first[1]
+    torch.manual_seed(5)  # as another rank
+    measured.noise(closure, 2)
+    assert drawn[6:] != again
+    torch.set_rng_state(before)
+
+
 def parameter_closure(parameter: Tensor, *, sign: float = 1.0) -> Callable[[], Tensor]:
     return lambda: (parameter * torch.randn_like(parameter)).sum().abs() * sign
 
