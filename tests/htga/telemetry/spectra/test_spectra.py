@@ -148,6 +148,19 @@ def test_the_spectra_of_a_run_reach_the_collector_even_as_it_ends(
     collector: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTGA_SPECTRA_EVERY", "2")
+    is_ending = threading.Event()
+    real, wait = spectral_index, Spectra.wait
+
+    def late(weights: torch.Tensor) -> float:
+        assert is_ending.wait(20)
+        return real(weights)
+
+    def waited(spectra: Spectra, seconds: float) -> None:
+        is_ending.set()
+        wait(spectra, seconds)
+
+    monkeypatch.setattr(module, "spectral_index", late)
+    monkeypatch.setattr(Spectra, "wait", waited)
     model = nn.Linear(30, 40)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     run = telemetry.attach(optimizer, url=collector.url, model=model)
