@@ -171,9 +171,8 @@ def test_minibatches_that_the_global_generators_draw_differ_from_step_to_step() 
         measured.noise(closure, 2)
     first, second, again = drawn[:2], drawn[2:4], drawn[4:]
     assert second == again
-    assert all(
-        one != other for pair in zip(first, second, strict=True) for one, other in zip(*pair)
-    )
+    for one, other in zip(first, second, strict=True):
+        assert all(a != b for a, b in zip(one, other, strict=True))
     assert first[0] != first[1]
     torch.manual_seed(5)  # as another rank
     measured.noise(closure, 2)
