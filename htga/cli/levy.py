@@ -11,6 +11,7 @@ import typer
 
 from htga.cli.commands import group, needs
 from htga.cli.output import fail, print_json, print_table
+from htga.cli.runs import DATA, Data, Url
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -110,24 +111,43 @@ def escape(
     recorded: Annotated[
         bool, typer.Option(help="Also with the gradient noise of a network on digits.")
     ] = True,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="Take index and scale of the noise from this run, which has measured them "
+            "(noise_alpha, noise_sigma), instead of --alpha and the digits."
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
     out: Out = None,
+    url: Url = None,
+    data: Data = DATA,
 ) -> None:
     """Simulate escapes between two wells of equal depth and different widths under control."""
+    record = None if run is None else _record(run, url, data)
     with _needs("the simulation"):
         import torch
 
         from htga.experiments.levy import charts, results
         from htga.experiments.levy.control import controls, escape, stable_noise
     generator = torch.Generator().manual_seed(seed)
-    if recorded:
+    if recorded and record is None:
         with _needs("recording a network's noise"):
             from htga.experiments.levy.recorded import gradient_noise, resampled
     found = []
     with _progress() as progress:
-        sources = [stable_noise(alpha, generator)]
-        if recorded:
+        if record is None:
+            sources = [stable_noise(alpha, generator)]
+        else:
+            from htga.experiments.levy.recorded import noise_of_run
+
+            try:
+                sources = [noise_of_run(*record, steps=steps, generator=generator)]
+            except ValueError as error:
+                progress.stop()
+                fail(f"--run {run}: {error}")
+        if recorded and record is None:
             task = progress.add_task("recording the noise of a network", total=232)
             noise = gradient_noise(seed=seed, progress=_advance(progress, task))
             sources.append(resampled(noise, alpha=alpha, generator=generator))
@@ -153,7 +173,8 @@ def escape(
     rows = [results.escape_row(e) for e in found]
     report = {
         "seed": seed,
-        "alpha": alpha,
+        "alpha": alpha if record is None else None,
+        "run": run,
         "particles": particles,
         "steps": steps,
         "normalize": normalize,
@@ -183,6 +204,19 @@ def escape(
         typer.echo("narrow, wide: escapes per step. mass: share in the wide well at balance.")
     if out is not None:
         _write(out, "escape", report, rows, [charts.escapes(found), charts.preference(found)])
+
+
+def _record(run: str, url: str | None, data: Path) -> tuple[list[float], list[float]]:
+    """The index and scale of the noise that a run has measured, in the order of its steps."""
+    from htga.cli.connect import connect
+    from htga.cli.find_run import find_run
+
+    keys = ("noise_alpha", "noise_sigma")
+    with connect(url, data) as client:
+        found = client.series(find_run(client, run).id, keys).to_pydict()
+    pairs = zip(*(found[key] for key in keys), strict=True)
+    known = [pair for pair in pairs if None not in pair]
+    return [alpha for alpha, _ in known], [sigma for _, sigma in known]
 
 
 def _choose(only: Sequence[str] | None, names: Sequence[str]) -> set[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from htga.telemetry.closures.measurements import ClosureMeasurements, NoiseSchedule
 from htga.telemetry.environment import describe, project_name
 from htga.telemetry.guard import Guard
 from htga.telemetry.notebook.card import Card, in_notebook
@@ -20,6 +21,7 @@ from htga.telemetry.probe import Probe
 from htga.telemetry.ranks import FirstRanksRun, Ranks, RunIdentity, agreed, is_sharded
 from htga.telemetry.run import Run, StepCounter
 from htga.telemetry.settings import MODES, Options, checked_run_id, choice, setting
+from htga.telemetry.spectra.spectra import Spectra
 from htga_client import wire
 from htga_client.console import notify
 from htga_client.errors import ClientError, Refused
@@ -61,6 +63,11 @@ def attach(
     sample: int | None = None,
     updates_every: int | None = None,
     tails: str | Sequence[str] | None = None,
+    noise: Callable[[], Any] | None = None,
+    noise_every: int | None = None,
+    noise_batches: int | None = None,
+    noise_batch_size: int | None = None,
+    spectra_every: int | None = None,
 ) -> Run:
     """Measure every step of an optimizer and send it to a collector.
 
@@ -120,9 +127,23 @@ def attach(
         tails: Whose tail index to measure: "gradient", which is always measured, "update" and
             "weight", at the steps of `updates_every` (HTGA_TAILS, separated by commas;
             "gradient").
+        noise: A closure that computes the loss of one minibatch, a different one at each call, as
+            of `Run.measure_noise`; the noise between minibatches is measured with it after the
+            first step and after every `noise_every` steps. With several processes, give it to each
+            (none).
+        noise_every: Number of steps from one measurement of the noise to the next
+            (HTGA_NOISE_EVERY; 500).
+        noise_batches: Number of minibatches of a measurement (HTGA_NOISE_BATCHES; 16). Each takes a
+            forward and a backward pass.
+        noise_batch_size: Number of samples in a minibatch, in which the gradient noise scale is
+            counted (HTGA_NOISE_BATCH_SIZE; none, and no noise scale).
+        spectra_every: Measure the tail of the eigenvalues of each layer's weights after the first
+            step and after every so many, on a thread of their own; those of `layers`, or else of
+            all (HTGA_SPECTRA_EVERY; never).
 
     Raises:
-        TypeError: `optimizer` is not a torch optimizer, or `config` has none of its types.
+        TypeError: `optimizer` is not a torch optimizer, `config` has none of its types, or `noise`
+            is no callable.
         ValueError: An argument is invalid, or `resume` forbids this run.
     """
     given = {name: value for name, value in locals().items() if name != "optimizer"}
@@ -164,14 +185,23 @@ def attach(
         if own.rank > 0:
             sharded = _probe(optimizer, None, measuring) if measuring["sharded"] else None
             probe = sharded or StepCounter(optimizer, measuring["first_step"])
-            return Run("", url="", name=new.name, probe=probe, rank=own.rank, find_id=first.find)
+            closures = _closures(optimizer, None, probe, measuring, options.noise)
+            return Run(
+                "",
+                url="",
+                name=new.name,
+                probe=probe,
+                rank=own.rank,
+                find_id=first.find,
+                closures=closures,
+            )
         first.tell(new.id)
     if options.run_id and (holder := _open_run(new.id)) is not None:
         if new.resume == "never":
             raise ResumeForbidden(f"resume forbids this run_id: run {new.id} goes on here")
-        return _join(holder, optimizer, measuring)
+        return _join(holder, optimizer, measuring, options)
     asks = own.rank == 0 and (bool(options.run_id) or new.resume != "allow")
-    return _start(optimizer, transport, new, options.directory, measuring, asks=asks)
+    return _start(optimizer, transport, new, options, measuring, asks=asks)
 
 
 OPTIONS = tuple(name for name in inspect.signature(attach).parameters if name != "optimizer")
@@ -211,7 +241,7 @@ def _open_run(run_id: str) -> Run | None:
     return find()
 
 
-def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any]) -> Run:
+def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any], options: Options) -> Run:
     """Measure another optimizer of a run, as layers whose names begin with its number."""
     while holder._holder is not None:  # noqa: SLF001
         holder = holder._holder  # noqa: SLF001
@@ -231,6 +261,8 @@ def _join(holder: Run, optimizer: Optimizer, measuring: Mapping[str, Any]) -> Ru
         rank=measuring["rank"],
         card=holder._card,  # noqa: SLF001
         holder=holder,
+        closures=_closures(optimizer, put, probe, measuring, options.noise),
+        spectra=_spectra(optimizer, put, probe, measuring, options.spectra_every),
     )
     _attached[optimizer] = run
     notify(
@@ -258,7 +290,7 @@ def _start(
     optimizer: Optimizer,
     transport: HttpTransport | None,
     new: wire.NewRun,
-    directory: Path,
+    options: Options,
     measuring: Mapping[str, Any],
     *,
     asks: bool,
@@ -269,7 +301,7 @@ def _start(
         ResumeForbidden: `resume` forbids this run.
     """
     try:
-        return _begin(optimizer, transport, new, directory, measuring, asks=asks)
+        return _begin(optimizer, transport, new, options, measuring, asks=asks)
     except ResumeForbidden:
         raise
     except Exception as error:
@@ -282,7 +314,7 @@ def _begin(
     optimizer: Optimizer,
     transport: HttpTransport | None,
     new: wire.NewRun,
-    directory: Path,
+    options: Options,
     measuring: Mapping[str, Any],
     *,
     asks: bool,
@@ -290,17 +322,27 @@ def _begin(
     rank = measuring["rank"]
     page = "" if transport is None else f"{transport.url}/run/{new.id}"
     card = Card(page) if rank == 0 and in_notebook() else None
-    sender = Sender(transport, new, folder=directory, owns_run=rank == 0, watcher=card)
+    sender = Sender(transport, new, folder=options.directory, owns_run=rank == 0, watcher=card)
     # One that exists has a name and a project of its own.
     stored = (_registered(sender) if asks else None) or sender.run
     probe = _probe(optimizer, sender.put, measuring)
-    run = Run(new.id, page, name=stored.name, sender=sender, probe=probe, rank=rank, card=card)
+    run = Run(
+        new.id,
+        page,
+        name=stored.name,
+        sender=sender,
+        probe=probe,
+        rank=rank,
+        card=card,
+        closures=_closures(optimizer, sender.put, probe, measuring, options.noise),
+        spectra=_spectra(optimizer, sender.put, probe, measuring, options.spectra_every),
+    )
     _attached[optimizer] = run
     # Without these nothing can be logged. At exit the sender finishes by itself.
     weakref.finalize(probe or run, sender.finish, timeout=0.0).atexit = False
     is_shown = card is not None and card.show(stored.name, stored.project)
     if rank == 0 and not is_shown:
-        where = page or f"kept on disk, to be delivered by htga sync --dir {directory}"
+        where = page or f"kept on disk, to be delivered by htga sync --dir {options.directory}"
         notify(f"run {stored.name} of {stored.project}: {where}")
     sender.start()
     return run
@@ -314,6 +356,52 @@ def _probe(
     """What measures the optimizer, or None if it cannot be measured; metrics are logged anyway."""
     with Guard("the optimizer cannot be measured"):
         return Probe(optimizer, put, **measuring)
+    return None
+
+
+def _closures(
+    optimizer: Optimizer,
+    put: Callable[[Callable[[], Sequence[Row]]], Any] | None,
+    counter: Probe | StepCounter | None,
+    measuring: Mapping[str, Any],
+    noise: NoiseSchedule,
+) -> ClosureMeasurements | None:
+    """What measures the optimizer by closures, or None if it cannot be measured."""
+    with Guard("the optimizer cannot be measured by closures"):
+        return ClosureMeasurements(
+            optimizer,
+            put,
+            model=measuring["model"],
+            counter=counter or StepCounter(optimizer, measuring["first_step"]),
+            layers=measuring["layers"],
+            layers_top=measuring["layers_top"],
+            rank=measuring["rank"],
+            sharded=measuring["sharded"],
+            noise=noise,
+        )
+    return None
+
+
+def _spectra(
+    optimizer: Optimizer,
+    put: Callable[[Callable[[], Sequence[Row]]], Any],
+    counter: Probe | StepCounter | None,
+    measuring: Mapping[str, Any],
+    every: int | None,
+) -> Spectra | None:
+    """What measures the spectra of the weights, or None if nothing does."""
+    with Guard("the spectra of the weights cannot be measured"):
+        if every is not None:
+            return Spectra(
+                optimizer,
+                put,
+                counter=counter or StepCounter(optimizer, measuring["first_step"]),
+                every=every,
+                model=measuring["model"],
+                layers=measuring["layers"] or ("*",),
+                layers_top=measuring["layers_top"],
+                rank=measuring["rank"],
+            )
     return None
 
 

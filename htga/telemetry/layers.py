@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -32,6 +32,11 @@ def names_of(optimizer: Optimizer, model: nn.Module | None) -> dict[int, str]:
     if model is not None:
         names |= {id(p): plain_name(n) for n, p in model.named_parameters() if id(p) in names}
     return names
+
+
+def has_gradient(parameter: nn.Parameter) -> bool:
+    """Whether a parameter has a gradient now."""
+    return parameter.grad is not None
 
 
 class Layers:
@@ -65,12 +70,14 @@ class Layers:
             self._find_names(optimizer)
         return [self._names.get(parameter, "?") for parameter in parameters]
 
-    def chosen(self, optimizer: Optimizer) -> list[tuple[str, nn.Parameter]]:
-        """Names and parameters of the layers to measure now, in order; each has a gradient."""
+    def chosen(
+        self, optimizer: Optimizer, has: Callable[[nn.Parameter], bool] = has_gradient
+    ) -> list[tuple[str, nn.Parameter]]:
+        """Names and parameters of the layers to measure now, in order; `has` says which may be."""
         if not self._patterns:
             return []
         parameters = (p for group in optimizer.param_groups for p in group["params"])
-        known = {id(p): p for p in parameters if p.grad is not None}
+        known = {id(p): p for p in parameters if has(p)}
         if known.keys() != self._known.keys():
             self._known = known
             self._find_names(optimizer)  # one that was frozen may be gone, and its `id` another's

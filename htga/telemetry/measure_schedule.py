@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch.optim import Optimizer
 
 MEMORY = 0.9
 """Smoothing of the average durations of a step and of a measurement."""
@@ -38,6 +42,61 @@ class MeasureSchedule:
     def passed(self, seconds: float) -> None:
         """Record the seconds of one training step, without its measurement."""
         self._step = _average(self._step, seconds)
+
+
+class Counter(Protocol):
+    """Counts steps.
+
+    Attributes:
+        steps: Number of the next one.
+    """
+
+    steps: int
+
+
+class EverySteps:
+    """Calls a function after the first step of an optimizer, and after every so many.
+
+    A step that the counter does not count is none. The hook of a copied or unpickled optimizer
+    calls nothing.
+
+    Args:
+        optimizer: Its steps are waited for.
+        counter: Counts them, before this is told of them.
+        every: Number of steps from one call to the next.
+        call: The function.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, counter: Counter, every: int, call: Callable[[], Any]
+    ) -> None:
+        self._counter = counter
+        self._steps = counter.steps
+        self._taken = 0
+        self._every = every
+        self._call = call
+        self._hook = optimizer.register_step_post_hook(self)
+
+    def __call__(self, *_: Any) -> None:
+        """Take note of a step."""
+        if self._counter.steps == self._steps:
+            return
+        self._steps = self._counter.steps
+        self._taken += 1
+        if (self._taken - 1) % self._every == 0:
+            self._call()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _NoHook, ()
+
+    def remove(self) -> None:
+        """Call no more."""
+        self._hook.remove()
+
+
+class _NoHook:
+    def __call__(self, *_: Any) -> None:
+        pass
 
 
 def _average(mean: float, value: float) -> float:

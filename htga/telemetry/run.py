@@ -15,10 +15,13 @@ from weakref import WeakValueDictionary
 
 from torch.optim import Optimizer
 
+from htga.telemetry.closures.measurements import ClosureMeasurements, NoiseMeasurement
+from htga.telemetry.closures.sharpness import Sharpness
 from htga.telemetry.guard import Guard, WarnOnce
 from htga.telemetry.metric_values import MetricValues
 from htga.telemetry.notebook.card import Card
 from htga.telemetry.probe import Probe
+from htga.telemetry.spectra.spectra import Spectra
 from htga_client import wire
 from htga_client.console import logger, notify
 from htga_client.sender.sender import Sender
@@ -83,6 +86,8 @@ class Run:
         card: Shows the run in a notebook, in which this process is.
         holder: The run of another optimizer whose sender this one shares, and whose end it leaves
             to that one.
+        closures: Measures what needs a closure; None if nothing can be measured so.
+        spectra: Measures the spectra of the weights, if they are measured.
     """
 
     def __init__(
@@ -97,11 +102,15 @@ class Run:
         find_id: Callable[[], str] | None = None,
         card: Card | None = None,
         holder: Run | None = None,
+        closures: ClosureMeasurements | None = None,
+        spectra: Spectra | None = None,
     ) -> None:
         self._id = run_id
         self._find_id = find_id
         self._card = card
         self._holder = holder
+        self._closures = closures
+        self._spectra = spectra
         self._url = url
         self._name = name
         self._sender = sender
@@ -203,6 +212,75 @@ class Run:
         """Count a step, where the optimizer's `step` is never called; `log` gives its number."""
         self._counter.steps += 1
 
+    def measure_noise(
+        self,
+        closure: Callable[[], Any] | None = None,
+        batches: int = 16,
+        *,
+        batch_size: int | None = None,
+    ) -> NoiseMeasurement | None:
+        """Measure how gradients differ between minibatches, at the weights as they are now.
+
+        The closure is called once for each minibatch and computes its loss: on other samples at
+        each call, drawn as in training: from an iterator, or with the generators below, which
+        begin anew for each measurement. It returns the loss, or calls its `backward()` itself; it
+        need not set gradients to zero, and may. Under `DistributedDataParallel` call this on every
+        rank alike.
+
+        Afterwards all is as before: the gradients, the random generators of Python, NumPy and
+        PyTorch, and the buffers and modes of the model and of every module that the closure runs.
+        It takes the memory of two more gradients. The weights must stay as they are.
+
+        The numbers go to the run, at the optimizer's last step.
+
+        Args:
+            closure: As above; left out, that of `attach`.
+            batches: Number of minibatches, at least 2; 8 give `noise_alpha`, 40 the index of the
+                norm. One that is left over from the pairs counts for the noise scale only.
+            batch_size: Number of samples in a minibatch; without it there is no noise scale.
+
+        Returns:
+            The numbers; None where nothing is measured, because telemetry is disabled, the
+            parameters are sharded, or telemetry fails.
+
+        Raises:
+            TypeError: `closure` is no callable.
+            ValueError: A number is out of range, the closure makes no gradient, or it changes the
+                weights, which then stay changed.
+            Exception: Whatever the closure raises, after all has been put back.
+        """
+        if self._closures is None:
+            self._warn_of_other_process()
+            return None
+        return self._closures.measure_noise(closure, batches, batch_size)
+
+    def measure_sharpness(self, closure: Callable[[], Any], products: int = 20) -> Sharpness | None:
+        """Measure how sharply the loss bends: the largest eigenvalue of its Hessian.
+
+        The closure is called once and returns the loss, of as many samples as you like and without
+        calling `backward()`. All is put back as by `measure_noise`, and the number goes to the run,
+        at the optimizer's last step. Each product of the Hessian with a vector takes about twice as
+        long as a backward pass; the graph of the loss is kept for all of them.
+
+        Args:
+            closure: As above.
+            products: Number of products, at least 1; more make it more exact, as the result says.
+
+        Returns:
+            The eigenvalue and how exact it is; None where nothing is measured, because telemetry is
+            disabled, the parameters are sharded, or telemetry fails.
+
+        Raises:
+            TypeError: `closure` is no callable.
+            ValueError: `products` is out of range; the closure returns no loss, has called
+                `backward()`, or changes the weights; or the loss has no second derivative.
+            Exception: Whatever the closure raises, after all has been put back.
+        """
+        if self._closures is None:
+            self._warn_of_other_process()
+            return None
+        return self._closures.measure_sharpness(closure, products)
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs so that the run can go on: its id and the next step.
 
@@ -251,7 +329,7 @@ class Run:
             timeout: Seconds to wait at most. The remaining rows are delivered in the background,
                 as long as the process lives.
         """
-        self.detach()
+        timeout = self._ended(timeout)
         self._finished = True
         if self._holder is None and self._sender is not None:
             self._say_what_is_left(self._sender.finish(state, timeout=timeout))
@@ -269,10 +347,18 @@ class Run:
             state: How the training ended; the first call of this or `finish` decides.
             timeout: Seconds to wait at most. The rest is delivered in the background.
         """
-        self.detach()
+        timeout = self._ended(timeout)
         self._settled = True
         if self._holder is None and self._sender is not None and not self._finished:
             self._say_what_is_left(self._sender.settle(state, timeout=timeout))
+
+    def _ended(self, timeout: float) -> float:
+        """Stop measuring; wait for what is computed beside the training. Returns what is left."""
+        self.detach()
+        begin = time.monotonic()
+        if self._spectra is not None:
+            self._spectra.wait(timeout)
+        return max(0.0, timeout - (time.monotonic() - begin))
 
     def _say_what_is_left(self, is_delivered: bool) -> None:
         if not is_delivered and self._sender is not None and (left := self._sender.stats.queued):
@@ -280,6 +366,9 @@ class Run:
 
     def detach(self) -> None:
         """Stop measuring the optimizer; `log` keeps working."""
+        for beside in (self._closures, self._spectra):
+            if beside is not None:
+                beside.detach()
         if self._probe is not None:
             with contextlib.suppress(Exception):
                 self._probe.detach()

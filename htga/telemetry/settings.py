@@ -7,11 +7,12 @@ import difflib
 import operator
 import os
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from htga.telemetry.closures.measurements import NoiseSchedule, check_closure
 from htga.telemetry.config import config_of
 from htga.telemetry.probe import SAMPLE, UPDATES_EVERY
 from htga_client import wire
@@ -29,7 +30,7 @@ RESUMES: tuple[wire.Resume, ...] = ("never", "allow", "must")
 DEFAULT_DIR = "htga-data/spool"
 """Folder where rows wait on disk, relative to the current one."""
 
-_NOT_PUBLIC = frozenset({"token", "model", "config"})
+_NOT_PUBLIC = frozenset({"token", "model", "config", "noise"})
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -41,6 +42,8 @@ class Options:
 
     Attributes:
         measuring: The arguments of `Probe` among them.
+        noise: Those that begin with `noise`.
+        spectra_every: None for never.
         others: As the arguments of `attach`; text that may be missing is empty.
     """
 
@@ -58,13 +61,15 @@ class Options:
     every_rank: bool
     directory: Path
     measuring: Mapping[str, Any]
+    noise: NoiseSchedule
+    spectra_every: int | None
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Options:
         """The options of the arguments by name, of which None and what is missing are not given.
 
         Raises:
-            TypeError: `config` has none of its types.
+            TypeError: `config` has none of its types, or `noise` is no callable.
             ValueError: An argument or its variable is invalid.
         """
 
@@ -109,7 +114,26 @@ class Options:
             every_rank=choice("ranks", value("ranks", "first"), RANKS) == "all",
             directory=folder("dir", value("dir", DEFAULT_DIR)),
             measuring=measuring,
+            noise=_noise(given.get("noise"), value),
+            spectra_every=optional_integer("spectra_every", value("spectra_every", None)),
         )
+
+
+def _noise(closure: Any, value: Callable[[str, Any], Any]) -> NoiseSchedule:
+    """When to measure the noise by itself.
+
+    Raises:
+        TypeError: `closure` is neither None nor a callable.
+        ValueError: A number or its variable is invalid.
+    """
+    if closure is not None:
+        check_closure("noise", closure)
+    return NoiseSchedule(
+        closure=closure,
+        every=integer("noise_every", value("noise_every", 500), at_least=1),
+        batches=integer("noise_batches", value("noise_batches", 16), at_least=2),
+        batch_size=optional_integer("noise_batch_size", value("noise_batch_size", None)),
+    )
 
 
 def public(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +228,15 @@ def integer(name: str, value: int | str, *, at_least: int) -> int:
             f"{_either(name)} must be an integer of at least {at_least}, got {shown(value)}"
         )
     return number
+
+
+def optional_integer(name: str, value: int | str | None) -> int | None:
+    """A whole number of at least 1, or None.
+
+    Raises:
+        ValueError: It is not such a number.
+    """
+    return None if value is None else integer(name, value, at_least=1)
 
 
 def optional_share(name: str, value: float | str | None) -> float | None:

@@ -12,8 +12,8 @@ COLUMNS = (
     *("lr", "update_norm", "weight_norm", "update_ratio", "update_cosine", "momentum_cosine"),
     *("update_stderr", "weight_alpha", "weight_stderr"),
     *("noise_alpha", "noise_stderr", "noise_norm", "noise_norm_alpha", "noise_slope"),
-    *("noise_scale", "noise_share"),
-    *("esd_alpha", "esd_alpha_null", "sharpness"),
+    *("noise_scale", "noise_share", "noise_sigma", "noise_hill"),
+    *("esd_alpha", "esd_alpha_null", "sharpness", "sharpness_error"),
 )
 
 

@@ -53,9 +53,12 @@ SCALARS: dict[str, pa.DataType] = {
     "noise_slope": pa.float64(),
     "noise_scale": pa.float64(),
     "noise_share": pa.float64(),
+    "noise_sigma": pa.float64(),
+    "noise_hill": pa.float64(),
     "esd_alpha": pa.float64(),
     "esd_alpha_null": pa.float64(),
     "sharpness": pa.float64(),
+    "sharpness_error": pa.float64(),
 }
 """The scalars that the probe measures at a step, by name. Each may be null.
 
@@ -67,7 +70,8 @@ entries of the gradient, of which `n`, `n_zero` and `n_nonfinite` count those th
 `scope` and `control_scope` are a `Scope`, `estimator` is an `Estimator`. What begins with
 `control_` is of the sample that an optimizer controls, with `update_` of the step that was applied,
 with `weight_` of the parameters, with `noise_` of the differences between minibatches, with `esd_`
-of the eigenvalues of a weight matrix; everything else is of the raw gradient. `lr` is the learning
+of the eigenvalues of a weight matrix (docs/measures.md has them one by one); everything else is of
+the raw gradient. `lr` is the learning
 rate of the parameters' group, `sharpness` the largest eigenvalue of the loss's Hessian. New scalars
 go to the end: the collector's rollups know them by their place."""
 
@@ -175,9 +179,12 @@ class JsonRow:
     noise_slope: float | None = None
     noise_scale: float | None = None
     noise_share: float | None = None
+    noise_sigma: float | None = None
+    noise_hill: float | None = None
     esd_alpha: float | None = None
     esd_alpha_null: float | None = None
     sharpness: float | None = None
+    sharpness_error: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 

@@ -7,6 +7,14 @@ from typing import Any
 
 from htga_client.wire import SCALARS, Run
 from htga_dashboard.models.alpha_sample import control_scope, described
+from htga_dashboard.models.measures_in_words import (
+    NOISE,
+    NOISE_SCALE,
+    NOISE_SHARE,
+    NOISE_SLOPE,
+    SHARPNESS,
+    SPECTRA,
+)
 from htga_dashboard.models.number_format import significant
 
 
@@ -114,6 +122,73 @@ PROBE = (
         ),
         levels=(TWO,),
         wide=True,
+    ),
+    Chart(
+        name="noise",
+        title="Noise between minibatches: tail index",
+        note="2 is Gaussian, lower is heavier",
+        about=NOISE,
+        curves=(
+            Curve(key="noise_alpha", label="noise_alpha", dots=True, stderr="noise_stderr"),
+            Curve(key="noise_hill", label="noise_hill", dots=True),
+            Curve(key="noise_norm_alpha", label="noise_norm_alpha", dots=True),
+        ),
+        levels=(TWO,),
+        wide=True,
+    ),
+    Chart(
+        name="noise-scale",
+        title="Gradient noise scale",
+        note="in samples, log scale",
+        about=NOISE_SCALE,
+        curves=(Curve(key="noise_scale", label="noise_scale", dots=True),),
+        log=True,
+        hue=1,
+    ),
+    Chart(
+        name="noise-norm",
+        title="Norm of the noise",
+        note="of one minibatch, log scale",
+        curves=(Curve(key="noise_norm", label="noise_norm", dots=True),),
+        log=True,
+        hue=2,
+    ),
+    Chart(
+        name="noise-slope",
+        title="Noise over batch size",
+        note="slope in logarithms",
+        about=NOISE_SLOPE,
+        curves=(Curve(key="noise_slope", label="noise_slope", dots=True),),
+        levels=((-0.5, "finite variance"),),
+        hue=3,
+    ),
+    Chart(
+        name="noise-share",
+        title="Weights with light noise",
+        note="share of those that were looked at",
+        about=NOISE_SHARE,
+        curves=(Curve(key="noise_share", label="noise_share", dots=True),),
+        levels=((0.95, "Gaussian noise"),),
+        hue=4,
+    ),
+    Chart(
+        name="sharpness",
+        title="Sharpness",
+        note="largest eigenvalue of the Hessian",
+        about=SHARPNESS,
+        curves=(Curve(key="sharpness", label="sharpness", dots=True),),
+        hue=5,
+    ),
+    Chart(
+        name="spectra",
+        title="Spectra of weights: tail index",
+        note="mean over layers; random ones beside them",
+        about=SPECTRA,
+        curves=(
+            Curve(key="esd_alpha", label="esd_alpha", dots=True),
+            Curve(key="esd_alpha_null", label="random weights", dots=True),
+        ),
+        hue=4,
     ),
     Chart(
         name="gamma",

@@ -45,6 +45,16 @@ MEASURES = {
         note="mean of each bucket, blank where there are too few entries",
         low=True,
     ),
+    "noise_alpha": Measure(
+        label="noise tail index",
+        note="over minibatches, mean of each bucket, blank where it was not measured",
+        low=True,
+    ),
+    "esd_alpha": Measure(
+        label="spectral tail index",
+        note="of the layer's weights, mean of each bucket, blank where it was not measured",
+        low=True,
+    ),
     "grad_norm": Measure(label="gradient norm", note="highest of each bucket"),
     "n_nonfinite": Measure(label="NaN and infinity", note="entries, highest of each bucket"),
 }

@@ -1,9 +1,11 @@
-"""The gradient noise of a small real network, recorded while it trains."""
+"""Noise that was recorded: of a small real network while it trains, and of a run's telemetry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice
+import math
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from htga.experiments import digits
 from htga.experiments.levy.control import NoiseSource
-from htga.levy import tail_constant
+from htga.levy import sample_stable, tail_constant
 from htga.tail import hill
 
 TAIL = 0.01
@@ -85,6 +87,40 @@ def resampled(noise: Tensor, *, alpha: float, generator: torch.Generator) -> Noi
         return drawn
 
     return NoiseSource("digits", draw, None)
+
+
+def noise_of_run(
+    alpha: Sequence[float], sigma: Sequence[float], *, steps: int, generator: torch.Generator
+) -> NoiseSource:
+    """Stable noise with the index and scale that a run recorded, one measurement after the other.
+
+    Each measurement lasts for an equal share of the steps. Its scale is relative to the median of
+    all, which becomes the simulation's unit of noise. An index above 2, which no stable law has, is
+    taken as 2.
+
+    Args:
+        alpha: The run's `noise_alpha`, positive.
+        sigma: Its `noise_sigma` at the same steps, positive.
+        steps: Number of draws until the record begins anew.
+        generator: Source of randomness.
+
+    Raises:
+        ValueError: There is no measurement, or one is not positive and finite.
+    """
+    unit = median(sigma) if sigma else 0.0
+    if not unit > 0 or not all(0 < x < math.inf for x in (*alpha, *sigma)):
+        raise ValueError(
+            "the run has no usable record of its noise: noise_alpha and noise_sigma must be "
+            "measured and positive, with run.measure_noise or attach(noise=...)"
+        )
+    pieces = [(min(a, 2.0), s / unit) for a, s in zip(alpha, sigma, strict=True)]
+    places = cycle([pieces[step * len(pieces) // steps] for step in range(steps)])
+
+    def draw(count: int) -> Tensor:
+        index, scale = next(places)
+        return sample_stable(index, (count,), scale=scale, generator=generator).float()
+
+    return NoiseSource("run", draw, None)
 
 
 def gradient(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:

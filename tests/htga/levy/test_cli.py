@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
+from htga import telemetry
 from htga.cli.main import app
+from htga.experiments.levy.recorded import noise_of_run
+from htga.tail import stable_ecf
+from htga_server.http.server import Server
 
 
 def levy(*arguments: str) -> Result:
@@ -73,3 +79,42 @@ def test_bad_options_end_with_a_sentence(arguments: tuple[str, ...], message: st
     assert result.exit_code == 1
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_runs_record_drives_the_noise_piece_by_piece() -> None:
+    generator = torch.Generator().manual_seed(0)
+    source = noise_of_run([1.2, 2.5], [3.0, 1.0], steps=4, generator=generator)
+    draws = [source.draw(20_000) for _ in range(8)]
+    found = [float(stable_ecf(x).alpha) for x in draws]
+    assert found == pytest.approx([1.2, 1.2, 2.0, 2.0] * 2, abs=0.06)
+    heavy, light = (x.abs().median().item() for x in (draws[0], draws[2]))
+    assert heavy / light == pytest.approx(3.0, rel=0.15)  # medians of the two laws differ little
+
+
+@pytest.mark.parametrize(
+    ("alpha", "sigma"), [([], []), ([1.5], [0.0]), ([math.nan], [1.0])], ids=["none", "0", "nan"]
+)
+def test_a_record_that_cannot_drive_noise_is_refused(
+    alpha: list[float], sigma: list[float]
+) -> None:
+    with pytest.raises(ValueError, match="no usable record of its noise"):
+        noise_of_run(alpha, sigma, steps=4, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_escapes_are_driven_by_a_run_of_a_collector(collector: Server) -> None:
+    parameter = torch.nn.Parameter(torch.ones(600))
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    with telemetry.attach(optimizer, url=collector.url, name="noisy") as run:
+        run.log(loss=1.0)
+        assert run.flush(20)
+        common = ("escape", "--particles", "5000", "--steps", "20", "--target", "1.5")
+        where = ("--run", "noisy", "--url", collector.url, "--json")
+        missing = levy(*common, *where)
+        assert missing.exit_code == 1
+        assert "no usable record of its noise" in missing.stderr
+        run.measure_noise(lambda: parameter.dot(torch.randn(600)))
+        assert run.flush(20)
+    report = report_of(levy(*common, *where))
+    assert {row["noise"] for row in report["escapes"]} == {"run"}
+    assert report["run"] == "noisy"

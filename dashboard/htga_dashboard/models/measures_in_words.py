@@ -1,0 +1,48 @@
+"""What to know of a measure before one reads it, for the tooltip of its card."""
+
+from __future__ import annotations
+
+ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
+MINUS = "\N{MINUS SIGN}"
+
+NOISE = (
+    "Two tail indices. alpha_hat, on the card before, compares the entries of one gradient: are"
+    " those of a few weights far larger than the rest? noise_alpha compares minibatches: are the"
+    " gradients of a few minibatches far off? It is the index of the stable law by which the noise"
+    " averages out over minibatches: 2 for Gaussian noise, lower where single minibatches outweigh"
+    " many. The theory of L\N{LATIN SMALL LETTER E WITH ACUTE}vy noise speaks of this one. The band"
+    " is 1.96 standard errors. noise_hill is Hill's index of the entries of the noise,"
+    " noise_norm_alpha that of its length over minibatches, which needs 40 of them."
+)
+
+NOISE_SCALE = (
+    "tr(Sigma) / |G|\N{SUPERSCRIPT TWO} (McCandlish et al. 2018): a minibatch of so many samples"
+    " has as much noise as gradient. Far below it a larger minibatch saves steps, far above it"
+    " hardly any. Infinite where so few minibatches cannot tell the mean gradient from zero. It"
+    " takes the variance to be finite: where noise_alpha is below 2, the result depends on the"
+    " minibatches that were drawn."
+)
+
+NOISE_SLOPE = (
+    "How the length of the noise falls with the size of the minibatch: the slope in logarithms."
+    f" {MINUS}1/2 where its variance is finite, 1/{ALPHA} {MINUS} 1 where it is stable."
+)
+
+NOISE_SHARE = (
+    "Share of weights whose noise over minibatches looks no heavier than Gaussian, by its kurtosis"
+    " at a level of 5 %: 0.95 if all of it is Gaussian."
+)
+
+SHARPNESS = (
+    "Largest eigenvalue of the Hessian of the loss: how sharply the loss bends in its sharpest"
+    " direction. Gradient descent with a step above 2 / sharpness leaves a quadratic bowl. It is of"
+    " the samples that the closure took, as exact as the column sharpness_error says, and depends"
+    " on how a network is parameterised: two that compute the same may differ in it."
+)
+
+SPECTRA = (
+    "Index of the eigenvalues of weight matrices, Hill over their upper half as WeightWatcher and"
+    " AlphaDecay have it, a mean over layers. The dots of random weights are what the same formula"
+    " gives for random matrices of the same shapes, 2.12 if square: only what is below them is more"
+    " than chance."
+)
