@@ -57,8 +57,8 @@ def fill(run_id: str, api: httpx2.Client, post: Post) -> None:
             writer = str(uuid.UUID(int=2 * attempt + rank))
             assert api.post("/runs", json=new_run(id=run_id, writer=writer)).is_success
             assert post(odd_rows(chance, steps, rank), writer=writer).is_success
-    steps = [{"step": step, "metrics": {"accuracy": step / 9}} for step in range(0, STEPS, 3)]
-    assert api.post(f"/runs/{run_id}/rows", json={"rows": steps}).is_success
+    rows = [{"step": step, "metrics": {"accuracy": step / 9}} for step in range(0, STEPS, 3)]
+    assert api.post(f"/runs/{run_id}/rows", json={"rows": rows}).is_success
     assert api.post(f"/runs/{run_id}/finish", json={}).is_success
 
 
@@ -91,8 +91,8 @@ def readings(api: httpx2.Client, run_id: str) -> dict[str, Any]:
         ("loss", "nonfinite", 0.0, 1),
         ("grad_norm", "burst", 1.8, 1),
     ):
-        rule = {"project": "digits", "name": "n", "kind": kind, "key": key}
-        rule |= {"threshold": threshold, "steps": steps}
+        names = {"project": "digits", "name": "n", "kind": kind, "key": key}
+        rule = names | {"threshold": threshold, "steps": steps}
         tried = api.post("/rules/try", json={"rule": rule, "runs": [run_id]})
         answers[f"{key} {kind}"] = tried
     assert {one.status_code for one in answers.values()} <= {200, 404}

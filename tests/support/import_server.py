@@ -75,7 +75,8 @@ def _received(connection: socket.socket) -> dict[str, Any]:
     size, body = int.from_bytes(head, "little"), b""
     while len(body) < size:
         body += connection.recv(size - len(body))
-    return json.loads(body) | {"files": files}
+    request: dict[str, Any] = json.loads(body)
+    return request | {"files": files}
 
 
 def become(request: dict[str, Any]) -> tuple[str, str]:

@@ -6,9 +6,10 @@ import json
 import math
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from htga_client.wire import FIRST_SEQ, GAPS, ROWS, WRITER
 from htga_client.wire.histogram import encode
@@ -16,6 +17,7 @@ from htga_server.ingest import decode
 from htga_server.ingest.store import IngestRequest, IngestResult, store_requests
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
+from htga_server.timeseries.snapshot import Snapshot
 
 
 def new_run(**other: Any) -> dict[str, Any]:
@@ -45,6 +47,15 @@ def ipc(table: pa.Table, options: pa.ipc.IpcWriteOptions | None = None) -> bytes
     with pa.ipc.new_stream(sink, table.schema, options=options) as out:
         out.write_table(table)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def snapshot(connection: sa.Connection) -> Snapshot:
+    """What is read of runs none of which is pruned."""
+
+    def archived(*_: object) -> NoReturn:
+        raise AssertionError("no run is pruned")
+
+    return Snapshot(connection, archived)
 
 
 def store(database: Database, settings: Settings, run_id: str, body: bytes) -> IngestResult:

@@ -130,7 +130,9 @@ class ArchivedRows:
         try:
             metadata = self._parquet.metadata
             names = [self._names[one] for one in key.name_ids if one in self._names]
-            bounds = {self._name: (min(names), max(names)) if names else ("", "")}
+            bounds: dict[str, tuple[Any, Any]] = {
+                self._name: (min(names), max(names)) if names else ("", "")
+            }
             bounds |= {"rank": (key.rank, key.rank), "step": (start, stop - 1)}
             groups = range(metadata.num_row_groups)
             for at in reversed(groups) if backwards else groups:

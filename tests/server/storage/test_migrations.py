@@ -22,7 +22,7 @@ from htga_server.runs.totals import count_runs
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from htga_server.storage.tables import RUN_TABLES, metadata, runs
-from tests.support.rows import ipc, store, stream
+from tests.support.rows import ipc, snapshot, store, stream
 
 
 def config(connection: sa.Connection) -> Config:
@@ -81,10 +81,10 @@ def test_histograms_and_values_survive_the_way_down_and_up_again(settings: Setti
         within = series.Range()
         keys = ["alpha_hat", "loss"]
         return [
-            repr(database.read_now(lambda c: series.read(c, new.id, keys, within, 5000))),
-            repr(database.read_now(lambda c: series.read(c, new.id, keys, within, 9))),
-            database.read_now(lambda c: histograms.read(c, new.id, within, 5000, 3)),
-            database.read_now(lambda c: histograms.read(c, new.id, within, 4, 3)),
+            repr(database.read_now(lambda c: series.read(snapshot(c), new.id, keys, within, 5000))),
+            repr(database.read_now(lambda c: series.read(snapshot(c), new.id, keys, within, 9))),
+            database.read_now(lambda c: histograms.read(snapshot(c), new.id, within, 5000, 3)),
+            database.read_now(lambda c: histograms.read(snapshot(c), new.id, within, 4, 3)),
             database.read_now(
                 lambda c: [b.to_pylist()[:6] for b in arrow_export.step_batches(c, runs.c.id != "")]
             )[0][1:5],
@@ -171,7 +171,7 @@ def test_rows_of_clients_and_databases_without_the_newest_columns_keep_what_they
 
     def values(run_id: str, keys: list[str]) -> dict[str, list[float | None]]:
         within = series.Range()
-        told = database.read_now(lambda c: series.read(c, run_id, keys, within, 5000))
+        told = database.read_now(lambda c: series.read(snapshot(c), run_id, keys, within, 5000))
         return {key: told.keys[key].mean for key in keys}
 
     rows = [{"step": step, "alpha_hat": step / 7, "k": 50, "n_total": 9} for step in range(200)]
