@@ -12,8 +12,9 @@ import pytest
 from htga_client.wire import PREFIX, histogram
 from htga_server.http.server import Server
 from tests.support.rows import new_run, stream
-from tests.support.seeded_random import rounds
+from tests.support.seeded_random import LONG, rounds
 
+KINDS = ["sqlite", "postgres"]
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -49,6 +50,7 @@ def explore(collector: Server, folder: Path, run_id: str | None, *flags: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_url", KINDS if LONG else ["sqlite"], indirect=True)
 def test_no_request_makes_the_collector_break_its_own_description(
     collector: Server, tmp_path: Path
 ) -> None:
@@ -56,6 +58,7 @@ def test_no_request_makes_the_collector_break_its_own_description(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_url", KINDS if LONG else ["postgres"], indirect=True)
 def test_no_request_about_a_run_that_exists_does_either(collector: Server, tmp_path: Path) -> None:
     run = new_run()
     with httpx2.Client(base_url=collector.url + PREFIX) as api:
