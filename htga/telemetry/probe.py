@@ -119,7 +119,7 @@ class Probe:
         self._guard = Guard("a step could not be measured")
         self._layers = Layers(optimizer, model, () if sharded else layers, layers_top)
         self._layers_every = layers_every
-        self._updates = UpdateProbe(tails=tails, measure=self._measure_tail, sharded=sharded)
+        self._updates = UpdateProbe(tails=tails, sharded=sharded)
         self._updates_every = updates_every
         self._differing: set[int] = set()  # groups that have had another rate than the first
         self._measured: list[nn.Parameter] = []  # the parameters of the layers
@@ -192,7 +192,7 @@ class Probe:
                 self._measure(optimizer, is_late=True)
             with self._guard:
                 begin = time.perf_counter()
-                self._changed = self._updates.end(anew=is_late)
+                self._changed = self._updates.end(self._measure_tail, anew=is_late)
                 if self._seen is not None:  # A step without any gradient measures nothing.
                     self._hand_over(step, self._seen, optimizer, begin)
                 self._spent += time.perf_counter() - begin

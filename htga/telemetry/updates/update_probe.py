@@ -69,13 +69,11 @@ class UpdateProbe:
 
     Args:
         tails: Those of "update" and "weight" whose tail index is measured, too.
-        measure: Measures such a tail.
         sharded: Whether all processes measure together, each its part, and no layers.
     """
 
-    def __init__(self, *, tails: Collection[str], measure: Tail, sharded: bool) -> None:
+    def __init__(self, *, tails: Collection[str], sharded: bool) -> None:
         self._tails = frozenset(tails)
-        self._measure = measure
         self._sharded = sharded
         self._device = torch.device("cpu")
         self._before: _Before | None = None
@@ -115,10 +113,11 @@ class UpdateProbe:
         self._before, self._is_begun = None, False
 
     @torch.no_grad()
-    def end(self, *, anew: bool) -> Mapping[str, UpdateMeasurement]:
+    def end(self, measure: Tail, *, anew: bool) -> Mapping[str, UpdateMeasurement]:
         """The measurements by layer, after the step; none if `begin` was not called before it.
 
         Args:
+            measure: Measures a tail.
             anew: Whether to take the gradient that is there now: a fused optimizer under a
                 GradScaler unscales it within its step.
         """
@@ -127,14 +126,14 @@ class UpdateProbe:
         if not is_begun or (before is None and not self._sharded):
             return {}
         # Every process takes part in the collective operations, whatever fails on one of them.
-        weights = self._tail_of("weight", before)
+        weights = self._tail_of("weight", before, measure)
         products, is_known = {}, True
         with self._guard:
             if before is not None:
                 products = self._products(before, anew=anew)
                 is_known = anew or before.copies is not None or not before.gradients_changed
                 self._copies = before.gradients_changed
-        updates = self._tail_of("update", before)
+        updates = self._tail_of("update", before, measure)
         if self._sharded:
             products = {"": total(products.get("", self._unknown()))}
         return {
@@ -215,7 +214,9 @@ class UpdateProbe:
     def _unknown(self) -> Tensor:
         return torch.full((PRODUCTS,), math.nan, dtype=torch.float64, device=self._device)
 
-    def _tail_of(self, name: str, before: _Before | None) -> dict[str, AnyMeasurement]:
+    def _tail_of(
+        self, name: str, before: _Before | None, measure: Tail
+    ) -> dict[str, AnyMeasurement]:
         """The tail of what `before.flat` holds now, by layer, if it is asked for."""
         if name not in self._tails:
             return {}
@@ -228,10 +229,10 @@ class UpdateProbe:
                 shaped = [
                     part.view(x.shape) for part, x in zip(before.parts, before.like, strict=True)
                 ]
-                found[""] = self._measure(shaped, False)
+                found[""] = measure(shaped, False)
                 for layer, group in before.layers.items():
                     if layer:
-                        found[layer] = self._measure([shaped[place] for place in group], True)
+                        found[layer] = measure([shaped[place] for place in group], True)
         return found
 
     def _has_room(self, numel: int) -> bool:

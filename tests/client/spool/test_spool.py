@@ -141,8 +141,8 @@ def test_when_disk_and_memory_are_full_the_oldest_rows_make_room(
     make_spool: MakeSpool, disk: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("htga_client.spool.disk_backoff.RETRY_SECONDS", 0.0)
-    spool = make_spool(memory_limit=40_000)
-    disk["room"] = 20_000
+    spool = make_spool(memory_limit=60_000)
+    disk["room"] = 30_000
     for first in range(100):
         spool.append(rows(first, 1))
     found = steps(spool)
@@ -210,9 +210,9 @@ def test_a_failed_sync_is_not_trusted_again(
 def test_a_batch_larger_than_a_frame_is_written_in_parts(
     make_spool: MakeSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("htga_client.spool.frame.MAX_PAYLOAD", 4000)
+    monkeypatch.setattr("htga_client.spool.frame.MAX_PAYLOAD", 6000)
     spool = make_spool()
-    spool.append(rows(0, 9, size=400))
+    spool.append(rows(0, 9, size=600))
     assert steps(spool) == list(range(9))
-    with pytest.raises(ValueError, match="at most 4000 bytes"):
-        spool.append(rows(9, 1, size=5000))
+    with pytest.raises(ValueError, match="at most 6000 bytes"):
+        spool.append(rows(9, 1, size=7000))

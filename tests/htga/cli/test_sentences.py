@@ -35,6 +35,7 @@ COMMANDS: dict[str, list[str]] = {
     "archive create": ["archive", "create", "--all"],
     "archive ls": ["archive", "ls"],
     "archive verify": ["archive", "verify", "--all"],
+    "archive restore": ["archive", "restore", "maple"],
     "token create": ["token", "create", "one"],
     "token ls": ["token", "ls"],
     "token revoke": ["token", "revoke", "one"],

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import htga_server
 from htga_client.wire import ARROW_STREAM
+from htga_client.wire.text import clean_text
 from htga_server.http.server import Server
 from tests.support.routes import routes
 from tests.support.rows import new_run
@@ -151,7 +152,7 @@ def test_any_config_is_kept_or_refused_in_words(api: httpx2.Client, config: Any,
     if answer.status_code == 201:
         kept = api.get(f"/runs/{run['id']}")
         assert kept.status_code == 200
-        assert kept.json()["notes"] == text
+        assert kept.json()["notes"] == clean_text(text)
 
 
 LEAKS = ("Traceback", "site-packages", "sqlite3.", "psycopg", "INSERT INTO", "UPDATE ", ", line ")

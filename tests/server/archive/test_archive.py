@@ -52,7 +52,7 @@ def test_an_archived_run_answers_the_same_queries_with_the_same_rows(
     before = ask(api, sql)
     archive = api.post(f"/runs/{run_id}/archive").json()
     assert archive["rows"] == {"steps": 100, "metrics": 100}
-    assert api.get("/archive").json() == {"items": [run_id]}
+    assert api.get("/archive").json() == {"items": [run_id], "next": None}
     assert api.get(f"/runs/{run_id}").json()["archived"] is True
     after = ask(api, sql)
     assert len(after) == 100

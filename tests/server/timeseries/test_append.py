@@ -25,7 +25,7 @@ from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from htga_server.storage.tables import cells, packs, tracks
 from htga_server.timeseries.rebuild import rebuild
-from tests.support.rows import store, stream
+from tests.support.rows import snapshot, store, stream
 
 Row = dict[str, Any]
 decode = cache(histogram.decode)
@@ -73,7 +73,7 @@ class Model:
         read = partial(
             series.read, run_id=self.id, keys=["alpha_hat"], within=within, buckets=buckets
         )
-        found = self.database.read_now(read)
+        found = self.database.read_now(lambda connection: read(snapshot(connection)))
         assert found.buckets <= buckets
         shown = found.keys["alpha_hat"]
         values = {s: v for s, v in self.latest(layer, "alpha_hat").items() if start <= s < stop}
@@ -100,9 +100,8 @@ class Model:
         if found.step:
             assert (found.step[-1], found.total) == (steps[-1], len(steps))
         blobs = {s: v for s, v in self.latest(layer, "histogram").items() if start <= s < stop}
-        summed = self.database.read_now(
-            partial(histograms.read, run_id=self.id, within=within, buckets=buckets, bits=3)
-        )
+        read_sums = partial(histograms.read, run_id=self.id, within=within, buckets=buckets, bits=3)
+        summed = self.database.read_now(lambda connection: read_sums(snapshot(connection)))
         assert summed.total == len(blobs)
         decoded = [decode(blob) for blob in blobs.values()]
         assert sum(map(sum, summed.counts)) == sum(one.counts.sum() for one in decoded)
