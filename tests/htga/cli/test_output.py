@@ -191,7 +191,7 @@ def test_a_closed_pipe_ends_a_command_without_a_word() -> None:
 
 @pytest.mark.usefixtures("ids")
 def test_control_c_ends_a_command_with_130() -> None:
-    command = ["levy", "exit-time", "--only", "E1", "--exits", "100000"]
+    command = ["levy", "exit-time", "--only", "E1", "--exits", "2000"]
     started = subprocess.Popen(
         [sys.executable, "-c", START, *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
