@@ -79,12 +79,12 @@ def main() -> int:
 
     for number in PASSED_ON:
         signal.signal(number, pass_on)
-    os.set_inheritable(0, False)
     for own in (0, 1, 2):  # so that a pipe ends with the script, not with this process
         os.close(own)
     status = int(answers.readline() or -signal.SIGKILL)
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
 

@@ -71,9 +71,9 @@ entries of the gradient, of which `n`, `n_zero` and `n_nonfinite` count those th
 `control_` is of the sample that an optimizer controls, with `update_` of the step that was applied,
 with `weight_` of the parameters, with `noise_` of the differences between minibatches, with `esd_`
 of the eigenvalues of a weight matrix (docs/measures.md has them one by one); everything else is of
-the raw gradient. `lr` is the learning
-rate of the parameters' group, `sharpness` the largest eigenvalue of the loss's Hessian. New scalars
-go to the end: the collector's rollups know them by their place."""
+the raw gradient. `lr` is the learning rate of the parameters' group, `sharpness` the largest
+eigenvalue of the loss's Hessian. New scalars go to the end: the collector's rollups know them by
+their place."""
 
 
 class Scope(IntEnum):

@@ -8,12 +8,14 @@ from typing import Any
 from htga_client.wire import SCALARS, Run
 from htga_dashboard.models.alpha_sample import control_scope, described
 from htga_dashboard.models.measures_in_words import (
+    DIRECTION,
     NOISE,
     NOISE_SCALE,
     NOISE_SHARE,
     NOISE_SLOPE,
     SHARPNESS,
     SPECTRA,
+    UPDATE_RATIO,
 )
 from htga_dashboard.models.number_format import significant
 
@@ -88,24 +90,6 @@ HILL_IN_WORDS = (
     " likelihood ratio, as if entries were independent. " + ALPHA_IN_WORDS
 )
 """What to know of a Hill plot before one reads it."""
-
-RATIO_IN_WORDS = (
-    "How far a step moves the weights, measured against how long they are: the l2 norm of what the"
-    " step changed, over that of the weights before it. About 0.001 is common. Much less: training"
-    " hardly moves, and in half precision most of it is rounded away. Much more: a step forgets"
-    " what the last ones have learned. It counts the parameters that have a gradient."
-)
-"""What to know of the length of an update before one reads it."""
-
-ANGLE_IN_WORDS = (
-    "The update is what the step subtracts from the weights. 1: it goes straight down the gradient,"
-    " as plain SGD does; 0: across it; below 0: up the gradient, for instance because momentum"
-    " still goes on in an old direction. Adam, Lion and weight decay turn it, too."
-    " momentum_cosine compares the mean of the earlier gradients with the new one, which is not in"
-    " it yet: 1: gradients agree; 0: they have nothing in common, as when noise is all there is;"
-    " below 0: the slope has turned, and a smaller learning rate may help."
-)
-"""What to know of the directions of update and momentum before one reads them."""
 
 TWO = (2.0, "\N{GREEK SMALL LETTER ALPHA} = 2")
 """The tail index below which the variance is infinite."""
@@ -250,7 +234,7 @@ PROBE = (
         name="ratio",
         title="Update ratio",
         note="length of a step over that of the weights, log scale",
-        about=RATIO_IN_WORDS,
+        about=UPDATE_RATIO,
         curves=(Curve(key="update_ratio", label="update_ratio"),),
         log=True,
         hue=1,
@@ -259,7 +243,7 @@ PROBE = (
         name="angle",
         title="Direction of the update",
         note="1: along the gradient",
-        about=ANGLE_IN_WORDS,
+        about=DIRECTION,
         curves=(
             Curve(key="update_cosine", label="update_cosine"),
             Curve(key="momentum_cosine", label="momentum_cosine"),
@@ -313,7 +297,7 @@ LAYER = (
         name="update_ratio",
         title="Update ratio",
         note="log scale",
-        about=RATIO_IN_WORDS,
+        about=UPDATE_RATIO,
         curves=(Curve(key="update_ratio", label="update_ratio"),),
         log=True,
         hue=1,

@@ -46,3 +46,19 @@ SPECTRA = (
     " gives for random matrices of the same shapes, 2.12 if square: only what is below them is more"
     " than chance."
 )
+
+UPDATE_RATIO = (
+    "How far a step moves the weights, measured against how long they are: the l2 norm of what the"
+    " step changed, over that of the weights before it. About 0.001 is common. Much less: training"
+    " hardly moves, and in half precision most of it is rounded away. Much more: a step forgets"
+    " what the last ones have learned. It counts the parameters that have a gradient."
+)
+
+DIRECTION = (
+    "The update is what the step subtracts from the weights. 1: it goes straight down the gradient,"
+    " as plain SGD does; 0: across it; below 0: up the gradient, for instance because momentum"
+    " still goes on in an old direction. Adam, Lion and weight decay turn it, too."
+    " momentum_cosine compares the mean of the earlier gradients with the new one, which is not in"
+    " it yet: 1: gradients agree; 0: they have nothing in common, as when noise is all there is;"
+    " below 0: the slope has turned, and a smaller learning rate may help."
+)

@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from htga_client.wire.histogram import encode
 from htga_server.archive.archived_files import ArchivedFile, CheckedFiles, files_of
 from htga_server.archive.archived_rows import ArchivedRows
-from htga_server.http.server import Server
 from htga_server.runs.lookup import key_of, name_ids
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
@@ -27,12 +26,6 @@ from htga_server.timeseries.series_key import LAYERS, METRICS, SeriesKey, Series
 from tests.support.archived_run import STEPS, fill, prune, readings
 
 Post = Callable[..., httpx2.Response]
-
-
-@pytest.fixture
-def database(collector: Server) -> Database:
-    found: Database = collector._app.state.database
-    return found
 
 
 def test_every_read_of_a_pruned_run_answers_as_before(

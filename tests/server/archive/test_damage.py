@@ -36,11 +36,6 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def database(collector: Server) -> Any:
-    return collector._app.state.database
-
-
-@pytest.fixture
 def archived(api: httpx2.Client, database: Any) -> list[str]:
     """The ids of two runs of ten and twenty steps whose rows are in the archive alone."""
     found = []

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from htga_server.archive import restore
 from htga_server.archive.archived_files import CheckedFiles
 from htga_server.archive.housekeeping import Housekeeping
-from htga_server.http.server import Server
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from htga_server.storage.tables import metrics, packs, steps
@@ -23,12 +22,6 @@ from htga_server.timeseries.histogram_blocks import decode_items
 from tests.support.archived_run import fill, prune, readings
 
 Post = Callable[..., httpx2.Response]
-
-
-@pytest.fixture
-def database(collector: Server) -> Database:
-    found: Database = collector._app.state.database
-    return found
 
 
 def stored(database: Database) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from htga_client.wire import ARROW_STREAM, PREFIX
 from htga_server.app import create_app
 from htga_server.archive import housekeeping
 from htga_server.archive.housekeeping import Housekeeping
-from htga_server.http.server import Server
 from htga_server.settings import Settings
 from htga_server.storage.database import Database
 from htga_server.storage.tables import metrics, packs, runs, steps
@@ -27,12 +26,6 @@ from tests.support.rows import new_run, probe_rows, stream
 
 Post = Callable[..., httpx2.Response]
 DAY = 24 * 3600.0
-
-
-@pytest.fixture
-def database(collector: Server) -> Database:
-    found: Database = collector._app.state.database
-    return found
 
 
 def prune(database: Database, settings: Settings, *, days: float, **policy: Any) -> None:
